@@ -1,0 +1,45 @@
+# Few and obvious. `make demo` works in a fresh clone with Python 3.11+ and nothing else; `make test`
+# also wants kcat, which it installs where it can.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test test-all check static bench format clean
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("longtake needs Python 3.11 or newer; try: make PYTHON=python3.12 setup")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/longtake demo
+
+test: static
+	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: static
+	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
+	$(BIN)/python -m pytest
+
+check: static
+	$(BIN)/python -m pytest -q -m "not kafka and not slow"
+
+static: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
