@@ -1,0 +1,23 @@
+"""Everything `engines` raises on purpose.
+
+EngineError                 stop: something about the model or the device is wrong
+├── BundleError             the bundle on disk is damaged; names the file and field
+├── VerificationError       two engines, or two batch sizes, disagree about the same bundle
+└── DeviceError             the device failed in mid-run: the rows it holds are no longer trusted
+"""
+
+
+class EngineError(Exception):
+    """Root of the errors of this package. Fate: stop."""
+
+
+class BundleError(EngineError):
+    """A bundle is damaged or breaks the format. The message names file, field and value."""
+
+
+class VerificationError(EngineError):
+    """An engine's answers differ from the oracle's, or depend on who shares the batch."""
+
+
+class DeviceError(EngineError):
+    """A running engine failed. Its rows are lost: restore them from the changelog."""

@@ -1,0 +1,111 @@
+"""State rows in host memory: what the CPU engines share. Here their arguments are checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import Features, Pixels, Rows, Tensors
+from engines.bundle import Bundle, StateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class HostFeatures:
+    """Features in host memory. They are copies, so they outlive the next `encode`."""
+
+    array: NDArray[np.float32]  # (N, F)
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self.array)
+
+
+class StateTable:
+    """Named tensors of shape (rows, *shape). Owned by one engine; hands out and takes copies."""
+
+    def __init__(self, specs: Sequence[StateSpec]) -> None:
+        self.rows = 0
+        self._specs = specs
+        self._tensors = {s.name: np.zeros((0, *s.shape), s.numpy_dtype) for s in specs}
+
+    def reserve(self, rows: int) -> None:
+        """Grow to at least `rows` rows, contents kept."""
+        if rows <= self.rows:
+            return
+        for spec in self._specs:
+            grown = np.zeros((rows, *spec.shape), spec.numpy_dtype)
+            grown[: self.rows] = self._tensors[spec.name]
+            self._tensors[spec.name] = grown
+        self.rows = rows
+
+    def index(self, rows: Rows) -> NDArray[np.intp]:
+        """Check that `rows` are in the table and distinct."""
+        index = np.asarray(rows, np.intp)
+        listed = index.tolist()
+        if len(set(listed)) != len(listed):
+            raise ValueError(f"rows must be distinct in one call, they are {listed}")
+        if listed and not 0 <= min(listed) <= max(listed) < self.rows:
+            raise ValueError(f"rows must be in 0..{self.rows - 1}, they are {listed}")
+        return index
+
+    def gather(self, index: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+        """Copy rows (M,) out: state name -> (M, *shape)."""
+        return {name: tensor.take(index, axis=0) for name, tensor in self._tensors.items()}
+
+    def scatter(self, index: NDArray[np.intp], tensors: Tensors) -> None:
+        """Copy tensors in, shapes being right."""
+        for name, tensor in self._tensors.items():
+            tensor[index] = tensors[name]
+
+    def write(self, rows: Rows, tensors: Tensors) -> None:
+        """Copy tensors from outside in; all are checked before the first row changes."""
+        index = self.index(rows)
+        if set(tensors) != set(self._tensors):
+            raise ValueError(f"state is {sorted(self._tensors)}, not {sorted(tensors)}")
+        for spec in self._specs:
+            came, wanted = tensors[spec.name], (len(index), *spec.shape)
+            if came.shape != wanted or came.dtype != spec.numpy_dtype:
+                raise ValueError(
+                    f"state {spec.name} must be {spec.dtype} {wanted}, "
+                    f"not {came.dtype} {came.shape}"
+                )
+        self.scatter(index, tensors)
+
+    def zero(self, rows: Rows) -> None:
+        """Set rows to zeros."""
+        index = self.index(rows)
+        for tensor in self._tensors.values():
+            tensor[index] = 0
+
+
+def pick_lines(features: Features, picks: Rows, count: int) -> NDArray[np.float32]:
+    """Copy lines `picks` (M,) of host features, M being `count` and at least one."""
+    if not isinstance(features, HostFeatures):
+        raise TypeError(f"features must be this engine's own, not {type(features).__name__}")
+    index = np.asarray(picks, np.intp)
+    if len(index) != count or not count:
+        raise ValueError(f"a step takes one pick per row, M >= 1: {len(index)} for {count} rows")
+    if not 0 <= index.min() <= index.max() < len(features):
+        raise ValueError(f"picks must be in 0..{len(features) - 1}, they are {index.tolist()}")
+    return features.array.take(index, axis=0)  # (M, F)
+
+
+def check_pixels(bundle: Bundle, pixels: Pixels) -> None:
+    """Raise `ValueError` unless pixels are (N, H, W, 3) uint8, N >= 1, of the bundle's size."""
+    if pixels.shape[1:] != bundle.frame_shape or pixels.dtype != np.uint8 or not len(pixels):
+        height, width, _ = bundle.frame_shape
+        raise ValueError(
+            f"{bundle.id} wants uint8 pixels (N, {height}, {width}, 3), N >= 1, "
+            f"not {pixels.dtype} {pixels.shape}"
+        )
+
+
+def finite_lines(
+    logits: NDArray[np.float32], state: Mapping[str, NDArray[np.generic]]
+) -> NDArray[np.bool_]:
+    """Tell for each of M lines whether its logits and its state are all finite."""
+    finite = np.asarray(np.isfinite(logits).all(axis=1))
+    for tensor in state.values():
+        finite &= np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1)
+    return finite

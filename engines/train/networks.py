@@ -1,0 +1,134 @@
+"""The two networks: an encoder that finds 16 joints in a picture, a head that remembers.
+
+The features between them are a skeleton and how sure the encoder is of it, so that what the head
+sees can be drawn. The head's recurrence is a pure function: state in, state out.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engines.train.skeleton import JOINTS
+
+PIXEL_MEAN, PIXEL_STD = 114.0, 64.0
+FEATURES = 3 * (len(JOINTS) - 1) + 1 + len(JOINTS)  # 62
+UNITS = 128
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """Pixels uint8 (N, H, W, 3) -> float32 (N, 3, H, W), about [-2, 2]."""
+    return ((frames.float() - PIXEL_MEAN) / PIXEL_STD).permute(0, 3, 1, 2)
+
+
+def to_features(joints: Tensor, spreads: Tensor) -> Tensor:
+    """Joints (..., 16, 3) and spreads (..., 16) -> features (..., 62) of about unit size.
+
+    Joints are seen from the root, because where the person stands in the picture means nothing;
+    only the root's height stays, for who lies on the ground is low in the picture.
+    """
+    limbs = (joints[..., 1:, :] - joints[..., :1, :]) / 0.35
+    return torch.cat([limbs.flatten(-2), joints[..., 0, 1:2], (spreads - 0.15) / 0.1], -1)
+
+
+class Encoder(nn.Module):
+    """Normalised pixels (N, 3, H, W) -> joints (N, 16, 3) and spreads (N, 16), in half pictures.
+
+    Each joint has a map of H/8 x W/8 places. Its softmax says where the joint is: the mean is its
+    position, the deviation its spread; a second map holds the depth behind the root.
+    """
+
+    def __init__(self, height: int = 96, width: int = 96) -> None:
+        super().__init__()
+        self.fine = nn.Sequential(
+            _conv(3, 48, kernel=7, stride=4),
+            _Residual(48),
+            _conv(48, 64, stride=2),
+            _Residual(64),
+        )
+        self.coarse = nn.Sequential(_conv(64, 128, stride=2), _Residual(128))
+        # A shuffle only moves values, on every engine alike. The backward pass of a transposed
+        # convolution in bfloat16 took longer than that of all the rest together.
+        self.enlarge = nn.Sequential(nn.Conv2d(128, 4 * 64, 1), nn.PixelShuffle(2))
+        self.maps = nn.Sequential(_conv(64, 64), nn.Conv2d(64, 2 * len(JOINTS), 1))
+        x, y = _centres(width // 8), _centres(height // 8)
+        x, y = x.repeat(len(y)), y.repeat_interleave(len(x))  # (P,) of P places
+        moments = torch.stack([x, y, x * x + y * y, torch.ones_like(x)], -1)  # (P, 4)
+        self.register_buffer("moments", moments, persistent=False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the joints."""
+        return self.locate(self.look(pixels))
+
+    def look(self, pixels: Tensor) -> Tensor:
+        """Draw the maps (N, 32, P): how likely each joint is at each place, and how deep."""
+        fine = self.fine(pixels)  # (N, 64, H/8, W/8)
+        maps: Tensor = self.maps(fine + self.enlarge(self.coarse(fine)))
+        return maps.flatten(2)
+
+    def locate(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the maps, in float32: bfloat16 would round positions to a fifth of a pixel."""
+        likely, depths = maps.split(len(JOINTS), 1)
+        likely = likely.softmax(-1)  # (N, 16, P)
+        # One product for all sums: ONNX Runtime rounds a ReduceSum by where a row lies in memory.
+        sums = torch.cat([likely, likely * depths], 1) @ self.moments  # (N, 32, 4)
+        of_place, of_depth = sums.split(len(JOINTS), 1)
+        position, square = of_place[..., :2], of_place[..., 2]
+        x, y = position.unbind(-1)
+        variance = square - x * x - y * y
+        joints = torch.cat([position, of_depth[..., 3:]], -1)
+        return joints, (variance.relu() + 1e-4).sqrt()
+
+
+class Head(nn.Module):
+    """Features and state (h, c) -> logits and the next state."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Linear(FEATURES, UNITS), nn.LayerNorm(UNITS), nn.ReLU())
+        self.lstm = nn.LSTM(UNITS, UNITS)
+        self.drop = nn.Dropout(0.2)
+        self.classify = nn.Linear(UNITS, classes)
+
+    def forward(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run T steps of N streams, (T, N, 62), from (N, 128) -> (T, N, K), h, c (N, 128)."""
+        outputs, (h, c) = self.lstm(self.embed(features), (h[None], c[None]))
+        return self.classify(self.drop(outputs)), h[0], c[0]
+
+    def step(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Do one step, (N, 62) -> (N, K), h, c: what `forward` does, in plain operations."""
+        cell = self.lstm
+        gates = functional.linear(self.embed(features), cell.weight_ih_l0, cell.bias_ih_l0)
+        gates = gates + functional.linear(h, cell.weight_hh_l0, cell.bias_hh_l0)  # (N, 4 * 128)
+        enter, forget, candidate, leave = gates.chunk(4, -1)
+        c = forget.sigmoid() * c + enter.sigmoid() * candidate.tanh()
+        h = leave.sigmoid() * c.tanh()
+        return self.classify(self.drop(h)), h, c
+
+    @staticmethod
+    def start(streams: int) -> tuple[Tensor, Tensor]:
+        """Give the state (N, 128), (N, 128) of streams that have seen nothing."""
+        return torch.zeros(streams, UNITS), torch.zeros(streams, UNITS)
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _conv(channels, channels)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.second(self.first(x)))
+
+
+def _conv(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _centres(places: int) -> Tensor:
+    return (torch.arange(places) + 0.5) / places * 2 - 1
