@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `longtake`."""
+
+from pipeline.cli.main import main
+
+main()

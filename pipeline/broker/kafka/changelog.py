@@ -1,0 +1,104 @@
+"""Reads the memory of partitions back from the changelog topic."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from pipeline.broker.base import Changelog, Topics
+from pipeline.broker.kafka.client import (
+    FETCH_BYTES,
+    PARTITION_FETCH_BYTES,
+    RECONNECT_MS,
+    REQUEST_MS,
+    RETRY_MS,
+    translated,
+)
+from pipeline.errors import RestoreStalledError
+from pipeline.records import Record
+
+POLL_MS = 50
+POLL_RECORDS = 5000
+
+
+class KafkaChangelog:
+    """See `ChangelogReader`. `stall_s` must be above the transaction timeout of any worker."""
+
+    def __init__(self, bootstrap: str, *, topics: Topics, stall_s: float) -> None:
+        self._topics = topics
+        self._stall_s = stall_s
+        with translated("opening the changelog"):
+            self._records = KafkaConsumer(
+                bootstrap_servers=bootstrap,
+                group_id=None,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=100,
+                enable_auto_commit=False,
+                fetch_max_bytes=FETCH_BYTES,
+                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+                retry_backoff_ms=RETRY_MS,
+            )
+            self._ends = KafkaConsumer(  # sees the end of the log, open transactions included
+                bootstrap_servers=bootstrap,
+                group_id=None,
+                isolation_level="read_uncommitted",
+                enable_auto_commit=False,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+                retry_backoff_ms=RETRY_MS,
+            )
+
+    def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
+        """See `ChangelogReader`."""
+        with translated(f"reading the changelog of partitions {list(partitions)}"):
+            state = [TopicPartition(self._topics.state, n) for n in partitions]
+            frames = [TopicPartition(self._topics.frames, n) for n in partitions]
+            newest = self._newest(state, self._ends.end_offsets(state))
+            starts = self._ends.beginning_offsets(frames)
+            ends = self._ends.end_offsets(frames)
+        return {
+            place.partition: Changelog(newest[place.partition], starts[place], ends[place])
+            for place in frames
+        }
+
+    def _newest(
+        self, places: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
+    ) -> dict[int, dict[bytes, Record]]:
+        newest: dict[int, dict[bytes, Record]] = {place.partition: {} for place in places}
+        self._records.assign(places)
+        self._records.seek_to_beginning(*places)
+        waiting = set(places)
+        progress_s = time.monotonic()
+        while waiting:
+            for place, batch in self._records.poll(POLL_MS, max_records=POLL_RECORDS).items():
+                progress_s = time.monotonic()
+                for raw in batch:
+                    _apply(newest[place.partition], raw)
+            waiting = {p for p in waiting if (self._records.position(p) or 0) < ends[p]}
+            if waiting and time.monotonic() - progress_s > self._stall_s:
+                raise RestoreStalledError(
+                    f"nothing arrives of the changelog of {sorted(waiting)} for"
+                    f" {self._stall_s:.0f} s, short of offsets {sorted(ends.values())}: a"
+                    " transaction is left open there, or the broker does not serve it"
+                )
+        self._records.assign([])
+        return newest
+
+    def close(self) -> None:
+        """See `ChangelogReader`."""
+        with translated("closing the changelog"):
+            self._records.close(timeout_ms=1000)
+            self._ends.close(timeout_ms=1000)
+
+
+def _apply(newest: dict[bytes, Record], raw: Any) -> None:
+    if raw.value is None:
+        newest.pop(raw.key, None)
+    else:
+        newest[raw.key] = Record(
+            raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers)
+        )

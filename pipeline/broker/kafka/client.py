@@ -1,0 +1,64 @@
+"""What all our clients share: settings, and the border where the vendor's errors are translated."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from kafka.errors import (
+    AuthorizationError,
+    CommitFailedError,
+    FencedInstanceIdError,
+    InvalidProducerEpochError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from pipeline.errors import (
+    BrokerUnavailableError,
+    CommitRefusedError,
+    DependencyError,
+    FencedError,
+    TopicError,
+)
+
+FETCH_BYTES = 16 << 20
+PARTITION_FETCH_BYTES = 8 << 20
+REQUEST_BYTES = 9 << 20  # one frame of the largest accepted size, and the words around it
+
+RECONNECT_MS = 500  # at most; the default of 30 s outlasts any broker's restart
+REQUEST_MS = 5000
+RETRY_MS = 20
+METADATA_MS = 30_000
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the vendor's errors into ours, sorted by what to do about them."""
+    try:
+        yield
+    except CommitFailedError as exc:
+        raise CommitRefusedError(f"{doing}: {exc}") from exc
+    except FencedInstanceIdError as exc:
+        raise FencedError(f"{doing}: another process has taken our --slot over") from exc
+    except (ProducerFencedError, InvalidProducerEpochError) as exc:
+        raise FencedError(f"{doing}: {exc}") from exc
+    except (TopicAuthorizationFailedError, AuthorizationError) as exc:
+        raise TopicError(f"{doing}: the broker does not allow it: {exc}") from exc
+    except MessageSizeTooLargeError as exc:
+        raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
+    except UnknownTopicOrPartitionError as exc:
+        raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
+    except KafkaError as exc:
+        raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
+
+
+def require_crc32c() -> None:
+    """Refuse to work with the pure-Python checksum: it costs 7 ms a frame."""
+    if find_spec("crc32c") is None:
+        raise DependencyError(
+            "the package crc32c is missing: without it every frame costs milliseconds of"
+            " checksum; `pip install crc32c`"
+        )

@@ -1,0 +1,164 @@
+"""Our membership in the group, and the frames of our partitions."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import IllegalStateError, LogTruncationError, OffsetOutOfRangeError
+from kafka.structs import ConsumerGroupMetadata, MemberState
+
+from pipeline.broker.base import Assigned, Dropped, Event, OutOfRange, Poll
+from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
+from pipeline.broker.kafka.client import (
+    FETCH_BYTES,
+    PARTITION_FETCH_BYTES,
+    RECONNECT_MS,
+    REQUEST_MS,
+    RETRY_MS,
+    translated,
+)
+from pipeline.checkpoint import Member
+from pipeline.records import Record
+
+log = logging.getLogger(__name__)
+
+TOPIC_REFRESH_MS = 5_000
+
+
+class KafkaFrames(ConsumerRebalanceListener):
+    """See `FrameConsumer`. Rebalance callbacks come on the client's own thread: only queued."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        topic: str,
+        group: str,
+        instance: str | None,
+        session_timeout_s: float,
+        heartbeat_s: float,
+    ) -> None:
+        self._topic = topic
+        self._events: deque[Event] = deque()
+        self._member: Member | None = None
+        session_ms = int(session_timeout_s * 1000)
+        with translated("joining the group"):
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap,
+                group_id=group,
+                group_instance_id=instance,
+                partition_assignment_strategy=[GenerationAwareCooperativeSticky],
+                isolation_level="read_committed",
+                auto_offset_reset="none",  # type: ignore[arg-type]  # missing in the stubs
+                session_timeout_ms=session_ms,
+                heartbeat_interval_ms=int(heartbeat_s * 1000),
+                max_poll_interval_ms=max(60_000, session_ms),
+                fetch_max_wait_ms=50,
+                enable_auto_commit=False,
+                fetch_max_bytes=FETCH_BYTES,
+                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+                metadata_max_age_ms=TOPIC_REFRESH_MS,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
+                retry_backoff_ms=RETRY_MS,
+            )
+            # A leader that does not know the topic yet assigns nothing, and nobody joins again
+            # until its metadata is refreshed: learn the topic first, and refresh often.
+            self._consumer.partitions_for_topic(topic)
+            self._consumer.subscribe([topic], listener=self)
+
+    # ------------------------------------------------------- callbacks, on the client's thread
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Pause, and seek anywhere: with a position set the client looks no offset up, and poll
+        never waits for another worker's open commit. The manifest says where to really start."""
+        partitions = list(assigned)
+        for partition in partitions:
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, 0)
+        self._events.append(Assigned(frozenset(p.partition for p in partitions)))
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Queue it. K10: the assignment is already the new one, nothing can be asked here."""
+        self._events.append(Dropped(frozenset(p.partition for p in revoked)))
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """Queue it."""
+        self._events.append(Dropped(frozenset(p.partition for p in lost)))
+
+    # ----------------------------------------------------------------- the owner thread's part
+
+    def poll(self, timeout_s: float, max_records: int) -> Poll:
+        """See `FrameConsumer`."""
+        batches: dict[TopicPartition, list[Any]] = {}
+        gone: Event | None = None
+        with translated("polling"):
+            try:
+                batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+            except OffsetOutOfRangeError as exc:
+                gone = self._out_of_range(exc.args[0])
+            except LogTruncationError as exc:
+                gone = self._out_of_range(exc.divergent_offsets)
+        events = [gone] if gone is not None else []
+        while self._events:
+            events.append(self._events.popleft())
+        events = [event for event in events if event.partitions]
+        records = (_record(raw) for batch in batches.values() for raw in batch)
+        return Poll(tuple(events), tuple(records))
+
+    def _out_of_range(self, offsets: Iterable[TopicPartition]) -> OutOfRange:
+        partitions = list(offsets)
+        for partition in partitions:
+            with suppress(IllegalStateError, KeyError, ValueError):
+                self._consumer.pause(partition)
+                self._consumer.seek(partition, 0)
+        return OutOfRange(frozenset(p.partition for p in partitions))
+
+    def member(self) -> Member | None:
+        """See `FrameConsumer`.
+
+        K13: the client shows the next generation before it tells of the assignment that comes with
+        it. So a new one is believed only in a stable group with no event waiting; the old one goes
+        on being used while the group rebalances. K7: no generation or member id means no group.
+        """
+        seen: ConsumerGroupMetadata = self._consumer.group_metadata()  # type: ignore[no-untyped-call]
+        if seen.generation_id < 0 or not seen.member_id:
+            self._member = None
+        elif seen.state == MemberState.STABLE and not self._events:
+            self._member = Member(seen.member_id, seen.generation_id, seen)
+        return self._member
+
+    def start(self, partition: int, offset: int) -> None:
+        """See `FrameConsumer`."""
+        place = TopicPartition(self._topic, partition)
+        try:
+            self._consumer.seek(place, offset)
+            self._consumer.resume(place)
+        except (IllegalStateError, KeyError, ValueError, AssertionError):
+            log.debug("partition %d was taken from us before it could start", partition)
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """See `FrameConsumer`."""
+        for number in partitions:
+            with suppress(IllegalStateError, KeyError, ValueError):  # its revocation is on the way
+                self._consumer.pause(TopicPartition(self._topic, number))
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        """See `FrameConsumer`."""
+        for number in partitions:
+            with suppress(IllegalStateError, KeyError, ValueError):
+                self._consumer.resume(TopicPartition(self._topic, number))
+
+    def close(self) -> None:
+        """See `FrameConsumer`."""
+        with translated("leaving the group"):
+            self._consumer.close(autocommit=False, timeout_ms=2000)
+
+
+def _record(raw: Any) -> Record:
+    headers = tuple((name, value or b"") for name, value in raw.headers)
+    return Record(raw.partition, raw.offset, max(0, raw.timestamp), raw.key, raw.value, headers)

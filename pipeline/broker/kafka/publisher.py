@@ -1,0 +1,86 @@
+"""A camera's way into the frames topic."""
+
+from contextlib import suppress
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from pipeline.broker.kafka.client import (
+    METADATA_MS,
+    RECONNECT_MS,
+    REQUEST_BYTES,
+    REQUEST_MS,
+    translated,
+)
+from pipeline.broker.kafka.topics import BOOTSTRAP_MS
+from pipeline.errors import BrokerUnreachableError, TopicError
+from pipeline.records import Headers
+
+TOPIC_MS = 3000  # how long a topic is looked for
+
+
+class KafkaPublisher:
+    """Publishes frames, in order per stream.
+
+    Raises `BrokerUnreachableError` and `TopicError` at the start only: a frame that the broker
+    does not take in time is lost, and counted.
+    """
+
+    def __init__(self, bootstrap: str, *, topic: str) -> None:
+        self._topic = topic
+        self._sent = self._taken = 0
+        self.lost = 0  # frames that were given up because the broker did not take them in time
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=bootstrap,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                acks="all",
+                allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
+                batch_size=1 << 20,  # video: with the default of 16 KiB a batch holds one frame
+                linger_ms=5,
+                max_block_ms=TOPIC_MS,
+                max_request_size=REQUEST_BYTES,
+                metadata_max_age_ms=METADATA_MS,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+            )
+        except KafkaError as exc:
+            raise BrokerUnreachableError(
+                f"no Kafka answers at {bootstrap} ({exc}); `longtake broker` starts one here"
+            ) from exc
+        self._require(topic)
+
+    def _require(self, topic: str) -> None:
+        with translated(f"looking topic {topic} up"):
+            try:
+                self._producer.partitions_for(topic)
+            except KafkaTimeoutError as exc:
+                self._producer.close(timeout=0)
+                raise TopicError(
+                    f"topic {topic} is missing; `longtake topics create` makes it"
+                ) from exc
+
+    def publish(self, stream: str, content: bytes | None, headers: Headers) -> None:
+        """Send one encoded picture; None ends the stream."""
+        with translated(f"publishing a frame of {stream}"):
+            sending = self._producer.send(
+                self._topic, key=stream.encode(), value=content, headers=list(headers)
+            )
+        self._sent += 1
+        sending.add_callback(self._count_taken)
+        sending.add_errback(self._count_loss)
+
+    def _count_taken(self, place: object) -> None:
+        del place
+        self._taken += 1
+
+    def _count_loss(self, exc: BaseException) -> None:
+        del exc
+        self.lost += 1
+
+    def close(self) -> None:
+        """Wait a little for what is still on its way; what is not taken by then is lost."""
+        with translated("flushing frames"), suppress(KafkaTimeoutError):
+            self._producer.flush(timeout=5)
+            self._producer.close(timeout=2)
+        self.lost = self._sent - self._taken

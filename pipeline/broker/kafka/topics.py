@@ -1,0 +1,164 @@
+"""Creates and checks the topics of one group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.client import RECONNECT_MS, REQUEST_MS, RETRY_MS, translated
+from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
+
+FRAME_BYTES = 9 << 20
+BOOTSTRAP_MS = 10_000  # longer than a broker takes to start again, shorter than patience
+
+SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "frames": {
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(FRAME_BYTES),
+        "retention.ms": str(6 * 3600 * 1000),
+        "segment.bytes": str(256 << 20),
+    },
+    "predictions": {"message.timestamp.type": "LogAppendTime"},
+    "dead_letters": {"max.message.bytes": str(1 << 20)},
+    # small segments and eager compaction: what a restore reads is what is alive, plus a little
+    "state": {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(32 << 20),
+        "segment.ms": "60000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": "60000",
+        "delete.retention.ms": "3600000",
+        "max.message.bytes": str(FRAME_BYTES),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What was found, or made, of one topic."""
+
+    name: str
+    role: str
+    partitions: int
+    created: bool
+    problem: str | None = None
+
+
+def names(topics: Topics) -> dict[str, str]:
+    """The topics' names by their role."""
+    return {
+        "frames": topics.frames,
+        "predictions": topics.predictions,
+        "dead_letters": topics.dead_letters,
+        "state": topics.state,
+    }
+
+
+class TopicAdmin:
+    """Looks after the topics of one group. Raises `BrokerUnreachableError` when nobody answers."""
+
+    def __init__(self, bootstrap: str, topics: Topics) -> None:
+        self._topics = topics
+        try:
+            self._admin = KafkaAdminClient(
+                bootstrap_servers=bootstrap,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+                retry_backoff_ms=RETRY_MS,
+            )
+        except (KafkaError, ValueError, OSError) as exc:
+            raise BrokerUnreachableError(
+                f"no Kafka answers at {bootstrap} ({exc}). Is it running? `longtake broker` starts"
+                " one on this machine; --bootstrap names another; `longtake run` needs none"
+            ) from exc
+
+    def create(self, partitions: int) -> list[TopicReport]:
+        """Create what is missing; what exists is checked. All topics get `partitions`."""
+        reports = []
+        with translated("creating topics"):
+            for role, name in names(self._topics).items():
+                topic = NewTopic(
+                    name=name,
+                    num_partitions=partitions,
+                    replication_factor=-1,
+                    topic_configs=dict(SETTINGS[role]),
+                )
+                try:
+                    self._admin.create_topics([topic])
+                except TopicAlreadyExistsError:
+                    continue
+                reports.append(TopicReport(name, role, partitions, created=True))
+            self._admin.wait_for_topics([report.name for report in reports])
+        made = {report.name for report in reports}
+        found = [report for report in self.check() if report.name not in made]
+        return reports + [_unlike(report, partitions) for report in found]
+
+    def check(self) -> list[TopicReport]:
+        """Look at every topic of the group and say what is wrong with it."""
+        counts = self.partition_counts()
+        wanted = counts.get(self._topics.frames)
+        reports = []
+        for role, name in names(self._topics).items():
+            count = counts.get(name)
+            problem = None
+            if count is None:
+                problem = "is missing; `longtake topics create` makes it"
+            elif role != "dead_letters" and wanted is not None and count != wanted:
+                problem = f"has {count} partitions, {self._topics.frames} has {wanted}"
+            elif role == "state" and self._setting(name, "cleanup.policy") != "compact":
+                problem = "is not compacted: set cleanup.policy=compact, or memory will be deleted"
+            reports.append(TopicReport(name, role, count or 0, created=False, problem=problem))
+        return reports
+
+    def require(self) -> int:
+        """Count the partitions; raises `TopicError` or `PartitionCountError` if wrong."""
+        reports = self.check()
+        broken = [report for report in reports if report.problem is not None]
+        if not broken:
+            return reports[0].partitions
+        text = "; ".join(f"topic {report.name} {report.problem}" for report in broken)
+        missing = any(report.partitions == 0 for report in broken)
+        raise (TopicError if missing else PartitionCountError)(text)
+
+    def partition_counts(self) -> dict[str, int]:
+        """Count the partitions of those topics that exist."""
+        with translated("looking topics up"):
+            have = set(self._admin.list_topics())
+            wanted = [name for name in names(self._topics).values() if name in have]
+            found = self._admin.describe_topics(wanted) if wanted else []
+        return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+    def _setting(self, topic: str, name: str) -> str | None:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        with translated(f"reading the settings of topic {topic}"):
+            described = self._admin.describe_configs([resource])
+        return _find(described, name)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._admin.close()
+
+
+def _unlike(report: TopicReport, partitions: int) -> TopicReport:
+    """Say of a topic that existed already that it is not as it was asked for."""
+    if report.problem is not None or report.partitions == partitions:
+        return report
+    return replace(report, problem=f"has {report.partitions} partitions and keeps them")
+
+
+def _find(described: object, name: str) -> str | None:
+    """Find a setting's value in whatever nesting the client answers with."""
+    if isinstance(described, dict):
+        if name in described:
+            value = described[name]
+            return str(value["value"]) if isinstance(value, dict) else str(value)
+        described = list(described.values())
+    if isinstance(described, list | tuple):
+        for part in described:
+            found = _find(part, name)
+            if found is not None:
+                return found
+    return None

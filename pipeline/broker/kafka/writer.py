@@ -1,0 +1,122 @@
+"""Our transactional producer: one short transaction per checkpoint."""
+
+import logging
+import threading
+from contextlib import suppress
+
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.client import (
+    METADATA_MS,
+    RECONNECT_MS,
+    REQUEST_BYTES,
+    REQUEST_MS,
+    translated,
+)
+from pipeline.checkpoint import Checkpoint, Member
+from pipeline.records import Destination
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 5.0
+INIT_BLOCK_MS = 10_000
+
+
+class KafkaWriter:
+    """See `CheckpointWriter`."""
+
+    def __init__(
+        self, bootstrap: str, *, topics: Topics, name: str, transaction_timeout_s: float
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._name = name
+        self._timeout_ms = int(transaction_timeout_s * 1000)
+        self._frames = topics.frames
+        self._destinations = {
+            Destination.PREDICTIONS: topics.predictions,
+            Destination.DEAD_LETTERS: topics.dead_letters,
+            Destination.STATE: topics.state,
+        }
+        self._producer: KafkaProducer | None = None
+        self.renew()
+
+    def commit(self, checkpoint: Checkpoint, member: Member) -> None:
+        """See `CheckpointWriter`.
+
+        Everything is written and acknowledged before the offsets are sent: fencing relies on it,
+        and nothing is in flight while the transaction ends (K2, K3).
+        """
+        producer, claim = self._producer, member.vendor
+        if producer is None or not isinstance(claim, ConsumerGroupMetadata):
+            raise AssertionError("commit before renew, or with another broker's member")
+        with translated("committing"):
+            producer.begin_transaction()
+            writes = [
+                producer.send(
+                    self._destinations[out.destination],
+                    key=out.key,
+                    value=out.value,
+                    partition=out.partition,
+                    headers=list(out.headers),
+                )
+                for part in checkpoint.parts
+                for out in part.outgoing
+            ]
+            producer.flush(timeout=FLUSH_S)
+            for write in writes:  # flush returns normally after a failure too
+                if not write.succeeded():
+                    write.get(timeout=0)  # type: ignore[no-untyped-call]
+            producer.send_offsets_to_transaction(
+                {
+                    TopicPartition(self._frames, number): OffsetAndMetadata(offset, "", -1)
+                    for number, offset in checkpoint.offsets.items()
+                },
+                claim,
+            )
+            producer.commit_transaction()
+
+    def renew(self) -> None:
+        """See `CheckpointWriter`. A producer that failed once is never used again (K1, K4, K5)."""
+        self.close()
+        with translated("making the transactional producer"):
+            producer = KafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                transactional_id=self._name,
+                transaction_timeout_ms=self._timeout_ms,
+                # above the transaction's, so that the broker gives up first; no `retries` (K2)
+                delivery_timeout_ms=max(8000, self._timeout_ms + 5000),
+                acks="all",
+                batch_size=1 << 20,
+                linger_ms=0,
+                max_request_size=REQUEST_BYTES,
+                max_block_ms=INIT_BLOCK_MS,
+                metadata_max_age_ms=METADATA_MS,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+                retry_backoff_ms=10,  # K8: slept through on every retried request
+            )
+            try:
+                producer.init_transactions()
+            except KafkaError:
+                _abandon(producer)
+                raise
+        self._producer = producer
+
+    def close(self) -> None:
+        """See `CheckpointWriter`."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            _abandon(producer)
+
+
+def _abandon(producer: KafkaProducer) -> None:
+    """Close a producer without waiting for it: one that failed may hang."""
+
+    def close() -> None:
+        with suppress(KafkaError):
+            producer.close(timeout=0)
+
+    threading.Thread(target=close, daemon=True, name="abandoned-producer").start()

@@ -1,0 +1,147 @@
+"""What one transaction commits: frozen bytes. Once frozen, nothing is computed again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from engines.base import Engine
+from pipeline.memory import Stream
+from pipeline.partition import Partition
+from pipeline.records import Fate, Headers, Outgoing
+from pipeline.wire import Manifest, Snapshot, tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who we are in the group. `vendor` is the broker's own form of the same, opaque to us."""
+
+    member_id: str
+    generation: int
+    vendor: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCheckpoint:
+    """The part of a checkpoint that belongs to one partition; covers [start, next_offset)."""
+
+    partition: int
+    era: int
+    number: int
+    start: int
+    next_offset: int
+    outgoing: tuple[Outgoing, ...]  # outputs in offset order, snapshots, the manifest last
+    manifest: Manifest
+    captured_us: tuple[int, ...]  # capture times of its predictions
+    fates: Mapping[Fate, int]  # of the records it covers
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Immutable from the moment it is frozen."""
+
+    parts: tuple[PartitionCheckpoint, ...]
+    frozen_s: float  # seconds since 1970
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Where each partition is to be resumed."""
+        return {part.partition: part.next_offset for part in self.parts}
+
+
+class Freezer:
+    """Freezes what is finished of some partitions. Used between batches by the owner thread.
+
+    `bundle` is the digest that snapshots carry, `worker` and `partitions` go into the manifests.
+    """
+
+    def __init__(self, engine: Engine, *, bundle: str, worker: str, partitions: int) -> None:
+        self._engine = engine
+        self._bundle = bundle
+        self._worker = worker
+        self._partitions = partitions
+
+    def freeze(
+        self,
+        partitions: Iterable[Partition],
+        *,
+        generation: int,
+        evicted: dict[int, list[str]],
+        now_s: float,
+    ) -> Checkpoint:
+        """Freeze partitions up to their `next_offset` and open their next checkpoints.
+
+        `evicted` names the streams to be forgotten for good, by partition.
+        """
+        headers = (
+            ("processed-at", f"{now_s * 1000:.3f}".encode()),
+            ("worker", self._worker.encode()),
+            ("generation", str(generation).encode()),
+        )
+        parts = [
+            self._part(partition, generation, headers, evicted.get(partition.number, []))
+            for partition in partitions
+        ]
+        return Checkpoint(tuple(parts), now_s)
+
+    def _part(
+        self, partition: Partition, generation: int, headers: Headers, evicted: list[str]
+    ) -> PartitionCheckpoint:
+        number = partition.number
+        partition.checkpoint += 1
+        manifest = Manifest(
+            first_offset=partition.first_offset,
+            next_offset=partition.next_offset,
+            checkpoint=partition.checkpoint,
+            worker=self._worker,
+            generation=generation,
+            bundle=self._bundle,
+            partitions=self._partitions,
+            stream_time_ms=partition.stream_time_ms,
+            fates=dict(partition.fates),
+            absent=partition.absent,
+            expired=partition.expired,
+            life=partition.life,
+        )
+        outgoing = (
+            *(replace(out, headers=out.headers + headers) for out in partition.outgoing),
+            *(shot.write(number) for shot in self._snapshots(list(partition.changed.values()))),
+            *(tombstone(number, name) for name in evicted),
+            manifest.write(number),
+        )
+        part = PartitionCheckpoint(
+            number,
+            partition.era,
+            partition.checkpoint,
+            partition.start,
+            partition.next_offset,
+            outgoing,
+            manifest,
+            tuple(partition.captured_us),
+            dict(partition.fates - partition.frozen_fates),
+        )
+        partition.frozen_fates = partition.fates.copy()
+        partition.start = partition.next_offset
+        partition.outgoing, partition.changed, partition.captured_us = [], {}, []
+        return part
+
+    def _snapshots(self, streams: list[Stream]) -> Iterable[Snapshot]:
+        """Copy the memory of streams; a stream that starts afresh anyway has no tensors."""
+        kept = [s for s in streams if s.pending_reset is None and s.row is not None]
+        rows = [s.row for s in kept if s.row is not None]
+        tensors = self._engine.read(rows) if rows else {}  # (M, *shape) each
+        lines = {stream: line for line, stream in enumerate(kept)}
+        for stream in streams:
+            if stream.admission is None:
+                raise AssertionError(f"stream {stream.name} changed before a record was finished")
+            line = lines.get(stream)
+            yield Snapshot(
+                stream=stream.name,
+                bundle=self._bundle,
+                offset=stream.offset,
+                admission=stream.admission,
+                stepped_us=stream.stepped_us,
+                age_us=stream.age_us,
+                frames=stream.frames,
+                chain=stream.chain,
+                pending_reset=stream.pending_reset,
+                tensors={} if line is None else {n: t[line] for n, t in tensors.items()},
+            )

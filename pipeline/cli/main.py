@@ -1,0 +1,102 @@
+"""The command `longtake`. Thin: every command hands over to the module that does the work."""
+
+import errno
+import logging
+import os
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from engines.errors import BundleError, DeviceError, EngineError, VerificationError
+from pipeline.cli import admin, predict, serve
+from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
+
+app = typer.Typer(
+    name="longtake",
+    help="Live cameras in Kafka become rolling predictions; their memory survives any crash.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+ENGINE_EXIT_CODES = {BundleError: 30, VerificationError: 31, DeviceError: 32}
+
+
+def main() -> None:
+    """Run a command; every error that we know ends in one clear line and its own exit code."""
+    code = 1
+    try:
+        app(standalone_mode=False)
+        sys.stdout.flush()
+        code = 0
+    except typer.Exit as exc:
+        code = exc.exit_code
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 1  # whoever read us has enough (`| head`); typer says the same
+    except StopError as exc:
+        code = _complain(exc, exc.exit_code)
+    except EngineError as exc:
+        code = _complain(exc, ENGINE_EXIT_CODES.get(type(exc), 1))
+    except LongtakeError as exc:
+        code = _complain(exc, BrokerUnreachableError.exit_code)
+    except Exception as exc:  # noqa: BLE001 - the one place where all else ends
+        code = _all_else(exc)
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)  # client threads must not keep a process alive that has said its last word
+
+
+def _complain(exc: Exception, code: int) -> int:
+    line = f"[bold red]longtake:[/] {escape(str(exc))}"
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    return code
+
+
+def _all_else(exc: Exception) -> int:
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _complain(OutputError(f"cannot write: {exc.strerror}"), OutputError.exit_code)
+    show = getattr(exc, "show", None)  # click's own errors know how to show themselves
+    if show is not None:
+        show()
+        return int(getattr(exc, "exit_code", 2))
+    logging.getLogger(__name__).critical("a bug in longtake", exc_info=exc)
+    return 1
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"longtake {version('longtake')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("kafka", "uvicorn", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+app.command()(serve.demo)
+app.command()(predict.run)
+app.command()(serve.worker)
+app.command()(serve.camera)
+app.command()(serve.broker)
+app.add_typer(admin.topics_app, name="topics")
+app.add_typer(admin.bundle_app, name="bundle")

@@ -1,0 +1,143 @@
+"""The commands that run until they are stopped: demo, worker, camera, broker."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.camera import Camera
+from pipeline.cli.options import Bootstrap, ConfigFile, Group
+from pipeline.clock import SystemClock
+from pipeline.config import ForeignState, Start, load_config
+from pipeline.errors import OutputError
+from pipeline.wire import is_stream_id
+
+
+def demo(
+    seconds: Annotated[float | None, typer.Option(help="End after so long; else Ctrl-C.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write a summary to this file.")
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="No Kafka: broker and worker in this process.")
+    ] = False,
+) -> None:
+    """Show it all on this machine: a real Kafka, four cameras, one worker.
+
+    Example: `longtake demo --seconds 30 --json demo.json`
+    """
+    from pipeline.demo.show import demo as show
+
+    logging.getLogger().setLevel(logging.WARNING)
+    if json_file is not None:
+        try:
+            json_file.open("a").close()  # now, not when the show is over
+        except OSError as exc:
+            raise OutputError(f"cannot write {json_file}: {exc.strerror}") from exc
+    show(seconds=seconds, memory=memory, report=json_file, console=Console())
+
+
+def worker(
+    bootstrap: Bootstrap = None,
+    bundle: Annotated[str | None, typer.Option(help="A shipped bundle's name, or a path.")] = None,
+    group: Group = None,
+    config: ConfigFile = None,
+    slot: Annotated[
+        str | None, typer.Option(help="Name of this worker's place, for supervised restarts.")
+    ] = None,
+    start: Annotated[
+        Start | None, typer.Option(help="Where partitions without memory begin. [latest]")
+    ] = None,
+    foreign_state: Annotated[
+        ForeignState | None, typer.Option(help="What to do with another bundle's memory. [refuse]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Engine threads. [1]")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
+    ] = None,
+) -> None:
+    """Work on a group's frames: predictions out, memory in the changelog.
+
+    Settings come from flags, LONGTAKE_* in the environment, and the file; the first that says
+    something wins.
+
+    Example: `longtake worker --bootstrap 127.0.0.1:9092 --bundle actions --group actions`
+    """
+    from pipeline.broker.kafka.broker import KafkaBroker
+    from pipeline.service import Service, until_signalled
+
+    settings = load_config(
+        config,
+        {
+            "bootstrap": bootstrap,
+            "bundle": bundle,
+            "group": group,
+            "slot": slot,
+            "start": start,
+            "foreign_state": foreign_state,
+            "engine_threads": threads,
+            "metrics_port": metrics_port,
+        },
+    )
+    broker = KafkaBroker(settings)
+    service = Service(settings, broker=broker, name=broker.slot)
+    until_signalled(service.stop)
+    service.run()
+
+
+def camera(
+    source: Annotated[str, typer.Argument(help="A video file, a folder of pictures, a URL.")],
+    stream: Annotated[str, typer.Option(help="The stream's id.")],
+    bootstrap: Bootstrap = None,
+    topic: Annotated[str | None, typer.Option(help="The frames topic. [frames]")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="At most so many a second.")] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
+) -> None:
+    """Publish a video or a camera as JPEG frames, at its true rate.
+
+    Example: `longtake camera gate.mp4 --stream gate --loop`
+    """
+    from pipeline.broker.kafka.publisher import KafkaPublisher
+    from pipeline.service import until_signalled
+
+    if not is_stream_id(stream):
+        raise typer.BadParameter(
+            f"{stream!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -", param_hint="--stream"
+        )
+    settings = load_config(None, {"bootstrap": bootstrap, "frames_topic": topic})
+    publisher = KafkaPublisher(settings.bootstrap, topic=settings.frames_topic)
+    stop = threading.Event()
+    until_signalled(stop.set)
+    console = Console(stderr=True)
+    sent = 0
+    try:
+        with console.status(f"{stream}: connecting") as status:
+            played = Camera(source, stream, loop=loop, fps=fps, quality=quality)
+            for sent in played.play(publisher, clock=SystemClock(), stop=stop):
+                if sent % 15 == 0:
+                    status.update(f"{stream}: {sent} frames sent, {publisher.lost} lost")
+    finally:
+        publisher.close()
+    console.print(f"{stream}: {sent} frames sent, {publisher.lost} lost", highlight=False)
+
+
+def broker(
+    nodes: Annotated[int, typer.Option(min=1, max=5, help="How many brokers.")] = 1,
+    port: Annotated[int, typer.Option(help="Port of the first; 0 takes free ones.")] = 9092,
+    data: Annotated[
+        Path | None, typer.Option(help="Keep the logs here; else they go with the broker.")
+    ] = None,
+) -> None:
+    """Run a real Apache Kafka on this machine, on loopback, until Ctrl-C.
+
+    Prints `bootstrap 127.0.0.1:PORT` once it serves.
+
+    Example: `longtake broker --port 9092 --data ./kafka-data`
+    """
+    from pipeline.local.command import broker as run_broker
+
+    run_broker(nodes, port, data)

@@ -1,0 +1,155 @@
+"""The worker's settings: defaults, a TOML file, the environment (LONGTAKE_*), flags; later wins."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.broker.base import Topics
+from pipeline.errors import ConfigError
+
+PREFIX = "LONGTAKE_"
+OTHER_VARIABLES = {"LONGTAKE_CACHE"}  # read by the local broker
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("wanted a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_no_switch)
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365), Number]
+
+
+class Start(StrEnum):
+    """Where a partition that the group has never read begins."""
+
+    LATEST = "latest"
+    EARLIEST = "earliest"
+
+
+class ForeignState(StrEnum):
+    """What becomes of memory that another bundle left in the changelog."""
+
+    REFUSE = "refuse"
+    RESET = "reset"
+    CARRY = "carry"
+
+
+EngineName = Literal["onnxruntime", "reference"]
+
+
+class WorkerConfig(BaseSettings):
+    """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    bootstrap: str = "127.0.0.1:9092"
+    group: Name = "longtake"
+    bundle: str = "actions"
+    engine: EngineName = "onnxruntime"
+    engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
+    decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
+    slot: Name | None = None
+    """A name that outlives the process: a restarted worker is back in its place in a second."""
+
+    frames_topic: Name = "frames"
+    predictions_topic: Name = "predictions"
+    dead_letters_topic: Name = "frames.dlq"
+
+    start: Start = Start.LATEST
+    foreign_state: ForeignState = ForeignState.REFUSE
+    gap_reset_s: Seconds = 2.0
+    stream_ttl_s: Seconds = 3600.0
+
+    checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
+    max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
+    max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20
+    max_pending_bytes: Annotated[int, Field(ge=1 << 20), Number] = 64 << 20
+    """Frames polled but not yet finished; above it reading pauses, below half of it goes on."""
+    max_open_records: Annotated[int, Field(ge=1), Number] = 20_000
+    """Records finished but not yet committed; above it the worker waits for the log."""
+
+    session_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 6.0
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.5
+    transaction_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 3.0
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9108
+    """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this group."""
+        return Topics(
+            self.frames_topic,
+            self.predictions_topic,
+            self.dead_letters_topic,
+            f"{self.group}.state",
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file; no .env files, no secrets folder."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
+    """Merge file, environment and flags (those that are not None). Raises `ConfigError`."""
+    if file is not None and not file.is_file():
+        raise ConfigError(f"there is no configuration file {file}")
+
+    class FromFile(WorkerConfig):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    _refuse_unknown_variables(os.environ)
+    try:
+        return FromFile(**{name: value for name, value in flags.items() if value is not None})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{file} is not TOML: {exc}") from exc
+    except ValidationError as exc:
+        raise ConfigError(_explain(exc)) from exc
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
+    ours = {name for name in environment if name.upper().startswith(PREFIX)}
+    unknown = sorted(name for name in ours if name.upper() not in known)
+    if unknown:
+        raise ConfigError(
+            f"the environment has {', '.join(unknown)}, which longtake does not know;"
+            f" known are {', '.join(sorted(known))}"
+        )
+
+
+def _explain(exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors():
+        key = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            known = ", ".join(sorted(WorkerConfig.model_fields))
+            lines.append(f"{key}: no such setting; known are {known}")
+        else:
+            lines.append(f"{key} = {error['input']!r}: {error['msg']}")
+    return "wrong configuration: " + "; ".join(lines)

@@ -1,0 +1,144 @@
+"""Runs the demo: cameras in threads, the worker on its stage, predictions on the screen."""
+
+import json
+import signal
+import threading
+import time
+from datetime import datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pipeline.camera import Camera
+from pipeline.clock import SystemClock
+from pipeline.demo.stage import KafkaStage, MemoryStage, Stage
+from pipeline.demo.view import StreamView, View
+from pipeline.errors import LocalKafkaError, LongtakeError
+from pipeline.records import Fate
+from pipeline.scoring import Score
+from pipeline.sources import read_labels
+
+CLIPS = ("gate", "yard", "market", "harbour")
+READ_S = 0.05
+LAST_READ_S = 5.0
+
+
+def demo(*, seconds: float | None, memory: bool, report: Path | None, console: Console) -> None:
+    """Show four cameras until `seconds` are over or Ctrl-C; write a JSON `report` at the end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way everything is stopped
+    with as_file(files("pipeline") / "samples") as samples:
+        stage = _open_stage(console, memory=memory)
+        try:
+            began_s = time.monotonic()
+            summary = _play(stage, samples, console, seconds=seconds)
+        finally:
+            with console.status("stopping"):
+                stage.close()
+    if report is not None:
+        report.write_text(json.dumps(summary, indent=2) + "\n")
+    console.print(
+        f"{summary['predictions']} predictions in {time.monotonic() - began_s:.0f} s,"
+        f" {summary['dead_letters']} dead letters;"
+        f" age {summary['age_p50_ms']} ms (p50), {summary['age_p99_ms']} ms (p99)",
+        highlight=False,
+    )
+
+
+def _open_stage(console: Console, *, memory: bool) -> Stage:
+    stage: Stage
+    if not memory:
+        stage = KafkaStage("actions")
+        try:
+            with console.status("starting Apache Kafka and one worker"):
+                stage.start()
+        except LocalKafkaError as exc:
+            stage.close()
+            console.print(f"{exc}\nGoing on with the in-memory broker.", highlight=False)
+        except BaseException:
+            stage.close()
+            raise
+        else:
+            return stage
+    stage = MemoryStage("actions")
+    stage.start()
+    return stage
+
+
+def _play(
+    stage: Stage, samples: Path, console: Console, *, seconds: float | None
+) -> dict[str, object]:
+    stop = threading.Event()
+    failures: list[LongtakeError] = []
+    streams = {
+        name: StreamView(name, Score(read_labels(samples / f"{name}.csv"))) for name in CLIPS
+    }
+    cameras = [
+        threading.Thread(
+            target=_film, args=(samples / f"{name}.mp4", name, stage, stop, failures), daemon=True
+        )
+        for name in CLIPS
+    ]
+    ages_ms: list[float] = []
+    title = f"four cameras -> {'Apache Kafka' if stage.name == 'kafka' else 'memory'} -> CNN + LSTM"
+    began_s = time.monotonic()
+    try:
+        for camera in cameras:
+            camera.start()
+        with View(console, list(streams.values()), title=title) as view:
+            while seconds is None or time.monotonic() - began_s < seconds:
+                if failures:
+                    raise failures[0]
+                ages_ms += _take_in(stage, streams, READ_S)
+                view.show(worker=stage.worker(), elapsed_s=time.monotonic() - began_s)
+    except KeyboardInterrupt:
+        pass
+    stop.set()
+    for camera in cameras:
+        camera.join(timeout=5)
+    fates = stage.finish()
+    deadline_s = time.monotonic() + LAST_READ_S
+    while _count(streams) < fates[Fate.PREDICTED] and time.monotonic() < deadline_s:
+        ages_ms += _take_in(stage, streams, READ_S)
+    return {
+        "broker": stage.name,
+        "seconds": round(time.monotonic() - began_s, 1),
+        "frames": sum(fates.values()),
+        "predictions": _count(streams),
+        "dead_letters": fates[Fate.DEAD_LETTERED],
+        "fates": dict(fates),
+        "streams": {name: s.score.summary() for name, s in streams.items()},
+        "age_p50_ms": _percentile(ages_ms, 50),
+        "age_p99_ms": _percentile(ages_ms, 99),
+    }
+
+
+def _film(
+    clip: Path, name: str, stage: Stage, stop: threading.Event, failures: list[LongtakeError]
+) -> None:
+    camera = Camera(str(clip), name, loop=True)
+    try:
+        for _ in camera.play(stage, clock=SystemClock(), stop=stop):
+            pass
+    except LongtakeError as exc:
+        failures.append(exc)
+
+
+def _take_in(stage: Stage, streams: dict[str, StreamView], timeout_s: float) -> list[float]:
+    """Enter what has come; returns the ages in milliseconds, from capture to our reading it."""
+    ages_ms = []
+    for record in stage.predictions(timeout_s):
+        prediction = json.loads(record.value or b"{}")
+        captured_s = datetime.fromisoformat(prediction["captured_at"]).timestamp()
+        ages_ms.append((time.time() - captured_s) * 1000)
+        streams[prediction["stream"]].enter(prediction, age_ms=ages_ms[-1], now_s=time.monotonic())
+    return ages_ms
+
+
+def _count(streams: dict[str, StreamView]) -> int:
+    return sum(s.score.predictions for s in streams.values())
+
+
+def _percentile(values: list[float], q: float) -> float | None:
+    return round(float(np.percentile(values, q)), 1) if values else None

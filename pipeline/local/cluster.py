@@ -1,0 +1,224 @@
+"""A real Apache Kafka on this machine, from one to a few nodes. The only place that owns one."""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from pipeline.broker.kafka.probe import nodes_serving
+from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
+from pipeline.local.folder import DataFolder
+from pipeline.local.jars import classpath
+from pipeline.local.java import find_java
+from pipeline.local.ports import HOST, free_ports, wanted_ports
+from pipeline.local.processes import Java, Process, end, last_words
+from pipeline.local.settings import Node, write_settings
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 15.0
+ASK_TIMEOUT_S = 5.0
+PAUSE_S = 0.05
+MOST_NODES = 9
+NOTHING_EXTRA: Mapping[str, str] = MappingProxyType({})
+
+
+class LocalKafka:
+    """`nodes` brokers, each a controller too, on 127.0.0.1 only, their ids from 1 on.
+
+    `port` is the first node's, the next node has the next one; 0 takes any free ones. They stay
+    the same over `restart`. `data` keeps the records for the next LocalKafka on it; None
+    is a temporary folder that `stop` removes. `settings` are broker settings that win over ours.
+
+    Owner: whoever calls `start`, or enters it as a context. No process outlives that one: `stop`,
+    an ordinary exit and, on Linux, even its SIGKILL end the brokers.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: int = 1,
+        port: int = 0,
+        data: Path | None = None,
+        settings: Mapping[str, str] = NOTHING_EXTRA,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        if not 1 <= nodes <= MOST_NODES:
+            raise ConfigError(f"nodes = {nodes}: 1 to {MOST_NODES} are possible; 3 survive a loss")
+        self._count, self._port, self._data = nodes, port, data
+        self._settings, self._environ = settings, environ
+        self._folder: DataFolder | None = None
+        self._java: Java | None = None
+        self._nodes: dict[int, Node] = {}
+        self._processes: dict[int, Process] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """The addresses of all nodes, comma separated."""
+        return ",".join(node.address for node in self._nodes.values())
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Process ids of the nodes that run, by node id."""
+        running = self._processes.items()
+        return {node_id: process.pid for node_id, process in running if process.poll() is None}
+
+    @property
+    def logs(self) -> dict[int, Path]:
+        """The brokers' log files, by node id."""
+        return {node_id: node.log for node_id, node in self._nodes.items()}
+
+    def start(self) -> None:
+        """Start all nodes and return when every one serves and knows all others.
+
+        Raises LocalKafkaError and PortTakenError; nothing is left behind then.
+        """
+        if self._folder is not None:
+            raise LocalKafkaError(f"this local Kafka runs already, at {self.bootstrap}")
+        atexit.register(self.stop)
+        try:
+            self._prepare()
+            for node_id in self._nodes:
+                self.launch(node_id)
+            self._wait(list(self._nodes), together=self._count)
+        except LocalKafkaError:
+            self._keep_logs()
+            self.stop()
+            raise
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all nodes: politely, then by force. A temporary data folder goes too.
+
+        Over a folder that goes anyway nobody needs to be polite: three nodes take 6 s for that.
+        """
+        for process in self._processes.values():
+            end(process, signal.SIGKILL if self._data is None else signal.SIGTERM)
+            end(process, signal.SIGCONT)  # a paused node could not hear the first
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in self._processes.values():
+            _reap(process, deadline)
+        self._processes.clear()
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        atexit.unregister(self.stop)
+
+    def kill(self, node: int) -> None:
+        """SIGKILL a node and wait until it is gone."""
+        self.stop_node(node, signal.SIGKILL)
+
+    def stop_node(self, node: int, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to a node that runs. One that ends it is waited for, SIGSTOP is not."""
+        if node not in self._processes:
+            raise LocalKafkaError(f"node {node} of the local Kafka does not run")
+        end(self._processes[node], number)
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            _reap(self._processes.pop(node), time.monotonic() + STOP_TIMEOUT_S)
+
+    def restart(self, node: int) -> None:
+        """Start a node again, ended or not; return when it serves."""
+        if node in self._processes:
+            self.stop_node(node)
+        self.launch(node)
+        self._wait([node], together=1)
+
+    def launch(self, node: int) -> None:
+        """Start the process of a node that has ended, and do not wait for it."""
+        if self._java is None or node in self.pids:
+            raise LocalKafkaError(f"node {node} runs, or its local Kafka was never started")
+        self._processes[node] = self._java.broker(self._nodes[node])
+
+    def check(self) -> None:
+        """Raise LocalKafkaError if a node has ended that nobody stopped."""
+        for node_id, process in self._processes.items():
+            if (code := process.poll()) is not None:
+                self._keep_logs()
+                raise LocalKafkaError(
+                    f"node {node_id} of the local Kafka ended by itself (exit code {code})\n"
+                    f"{last_words(self._nodes[node_id])}"
+                )
+
+    def _keep_logs(self) -> None:
+        if self._folder is not None:
+            self._folder.keep()
+
+    def _prepare(self) -> None:
+        java, jars = find_java(self._environ), classpath(self._environ)
+        heap_mb = 512 if self._count == 1 else 320
+        self._java = Java(java, jars, heap_mb=heap_mb, environ=self._environ)
+        self._folder = DataFolder(self._data)
+        cluster_id = self._folder.cluster_id(self._count)
+        self._nodes = _lay_out(self._folder.path, self._count, self._port)
+        nodes = list(self._nodes.values())
+        for node in nodes:
+            write_settings(node, nodes, self._settings)
+        self._java.format([node for node in nodes if not node.is_formatted], cluster_id)
+
+    def _wait(self, node_ids: Sequence[int], *, together: int) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        for node_id in node_ids:
+            node = self._nodes[node_id]
+            while not _serves(node, together):
+                self._still_starting(node, deadline)
+                time.sleep(PAUSE_S)
+
+    def _still_starting(self, node: Node, deadline: float) -> None:
+        code = self._processes[node.node_id].poll()
+        if code is None and time.monotonic() < deadline:
+            return
+        words = last_words(node)
+        if code is not None and "Address already in use" in words:
+            raise PortTakenError(
+                f"port {node.port} or {node.controller_port} on {HOST} was taken while node "
+                f"{node.node_id} started; start again, or choose another port"
+            )
+        what = f"does not serve after {START_TIMEOUT_S:.0f} s"
+        if code is not None:
+            what = f"ended while it started (exit code {code})"
+        raise LocalKafkaError(f"node {node.node_id} of the local Kafka {what}\n{words}")
+
+
+def _lay_out(folder: Path, count: int, port: int) -> dict[int, Node]:
+    ports = [*wanted_ports(port, count), *free_ports(count)] if port else free_ports(2 * count)
+    return {
+        node_id: Node(node_id, ports[node_id - 1], ports[count + node_id - 1],
+                      folder / f"node-{node_id}")
+        for node_id in range(1, count + 1)
+    }  # fmt: skip
+
+
+def _serves(node: Node, together: int) -> bool:
+    """Whether this very node answers a client and lists so many brokers, itself included."""
+    try:
+        socket.create_connection((HOST, node.port), ASK_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return nodes_serving(node.address, ASK_TIMEOUT_S) >= together
+
+
+def _reap(process: Process, deadline: float) -> None:
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        end(process, signal.SIGKILL)
+        process.wait()

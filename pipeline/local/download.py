@@ -1,0 +1,76 @@
+"""Fetches jars from Maven repositories through jgo. The only place that uses the network here.
+
+jgo could also resolve the dependencies itself: 15 s of work, and its answer depends on which
+coordinates are asked for together. The list of jars is therefore fixed; jgo only fetches.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from pipeline.errors import LocalKafkaError
+
+WORKERS = 8
+TRIES = 3
+TIMEOUT_S = 30
+
+Fetch = Callable[[str], None]
+
+
+def download(paths: Sequence[str], into: Path, *, label: str) -> None:
+    """Put every path of a Maven repository below the folder `into`. Checks no checksum."""
+    fetch = _jgo(into)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"fetching {label}: {len(paths)} jars, once", highlight=False)
+    with (
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+        ThreadPoolExecutor(WORKERS) as pool,
+    ):
+        pending = {pool.submit(fetch, path): path for path in paths}
+        for done in bar.track(as_completed(pending), len(pending), description=label):
+            if (exc := done.exception()) is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise _unreachable(label, pending[done], exc) from exc
+
+
+def _jgo(into: Path) -> Fetch:
+    try:
+        from jgo.config import GlobalSettings
+        from jgo.maven import MavenContext
+    except ImportError as exc:
+        raise LocalKafkaError(
+            "fetching Apache Kafka needs the package jgo: `pip install 'longtake[local]'`, "
+            "or set KAFKA_HOME to an unpacked Apache Kafka 4, or start Kafka from the compose file "
+            "in deploy/, or use `longtake run`, which needs no broker"
+        ) from exc
+    maven = MavenContext(repo_cache=into, timeout=TIMEOUT_S)
+    mirrors = GlobalSettings.load().repositories  # what a company writes into jgo.conf: asked first
+    maven.remote_repos = {**mirrors, **maven.remote_repos, **mirrors}
+
+    def fetch(path: str) -> None:
+        group, artifact, version, _ = path.rsplit("/", 3)
+        jar = maven.project(group.replace("/", "."), artifact).at_version(version).artifact()
+        for left in reversed(range(TRIES)):
+            try:
+                jar.resolve()
+                return
+            except OSError:  # requests' errors are OSErrors
+                (into / path).unlink(missing_ok=True)  # half a file would count as resolved
+                if not left:
+                    raise
+
+    return fetch
+
+
+def _unreachable(label: str, path: str, cause: BaseException) -> LocalKafkaError:
+    return LocalKafkaError(
+        f"{label} could not be fetched: {path}: {type(cause).__name__}: {cause}. "
+        "It is fetched once, from Maven repositories (Maven Central, or those in jgo.conf). "
+        "Without a network: copy the cache folder of a machine that has it and name it in "
+        "LONGTAKE_CACHE; or set KAFKA_HOME to an unpacked Apache Kafka 4; "
+        "or use `longtake run`, which needs no broker"
+    )

@@ -1,0 +1,118 @@
+"""Where the jars of Apache Kafka lie, and whether they are the ones we mean.
+
+KAFKA_HOME wins: whoever sets it answers for its contents. Otherwise one pinned version is fetched
+once into a cache folder, laid out like a Maven repository, so that
+`sha256sum -c kafka-jars.sha256` in that folder says what every start checks here too.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import LocalKafkaError
+from pipeline.local.download import download
+
+VERSION = "4.3.1"
+OLDEST_MAJOR = 4  # the settings we write need KRaft as Kafka 4 has it
+CHECKSUMS = Path(__file__).with_name("kafka-jars.sha256")
+
+
+def classpath(environ: Mapping[str, str]) -> str:
+    """The Java class path of a whole Kafka. Fetches the jars if need be."""
+    if home := environ.get("KAFKA_HOME"):
+        return _installed(Path(home).expanduser().absolute())
+    return os.pathsep.join(str(jar) for jar in fetched(cache_folder(environ)))
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """LONGTAKE_CACHE, or the place where this platform keeps what can be fetched again."""
+    if own := environ.get("LONGTAKE_CACHE"):
+        return Path(own).expanduser().absolute()
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/longtake").expanduser()
+    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "longtake"
+
+
+def fetched(cache: Path) -> list[Path]:
+    """The checked jars in `cache`, fetched first if it has none. Safe in many processes at once."""
+    wanted = checksums()
+    folder = cache / f"kafka-{VERSION}"
+    try:
+        if not folder.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with _alone(cache / f"kafka-{VERSION}.lock"):
+                if not folder.is_dir():
+                    _fetch(wanted, folder)
+        _check(wanted, folder)
+    except OSError as exc:
+        raise LocalKafkaError(
+            f"the cache folder {cache} cannot be used ({exc}); LONGTAKE_CACHE can name another"
+        ) from exc
+    return [folder / path for path in wanted]
+
+
+def checksums() -> dict[str, str]:
+    """What we mean by Apache Kafka: path in a Maven repository -> sha256."""
+    lines = CHECKSUMS.read_text("ascii").splitlines()
+    return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+
+
+def _fetch(wanted: Mapping[str, str], folder: Path) -> None:
+    """Appears whole or not at all: nobody sees `folder` before its jars were checked."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part-") as part:
+        staging = Path(part) / "jars"
+        download(list(wanted), staging, label=f"Apache Kafka {VERSION}")
+        _check(wanted, staging)
+        staging.rename(folder)
+
+
+def _check(wanted: Mapping[str, str], folder: Path) -> None:
+    way_out = f"delete the folder {folder} and start again, it is then fetched anew"
+    for path, digest in wanted.items():
+        jar = folder / path
+        if not jar.is_file():
+            raise LocalKafkaError(f"{jar} is missing; {way_out}")
+        with jar.open("rb") as stream:
+            came = hashlib.file_digest(stream, "sha256").hexdigest()
+        if came != digest:
+            raise LocalKafkaError(
+                f"{jar} is damaged: its sha256 is {came}, not {digest}; {way_out}"
+            )
+    for jar in folder.rglob("*.jar"):
+        if jar.relative_to(folder).as_posix() not in wanted:
+            raise LocalKafkaError(f"{jar} is no part of Apache Kafka {VERSION}; delete this file")
+
+
+def _installed(home: Path) -> str:
+    libs = home / "libs"
+    found = [re.fullmatch(r"kafka_2\.\d+-(\d+)\.[\d.]+\.jar", jar.name) for jar in _jars(libs)]
+    majors = [int(match[1]) for match in found if match]
+    if not majors:
+        raise LocalKafkaError(
+            f"KAFKA_HOME is {home}, but there is no libs/kafka_2.13-{VERSION}.jar or the like in "
+            f"it; point it at an unpacked Apache Kafka {OLDEST_MAJOR}, or unset it: "
+            "the jars are then fetched"
+        )
+    if max(majors) < OLDEST_MAJOR:
+        raise LocalKafkaError(
+            f"KAFKA_HOME is {home}, which holds Apache Kafka {max(majors)}; "
+            f"{OLDEST_MAJOR} or newer is needed. Unset it to have {VERSION} fetched"
+        )
+    return f"{libs}{os.sep}*"
+
+
+def _jars(libs: Path) -> list[Path]:
+    return sorted(libs.glob("*.jar"))
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,64 @@
+"""Ports on 127.0.0.1: is one free, and which may be taken."""
+
+import random
+import socket
+from pathlib import Path
+
+from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
+
+HOST = "127.0.0.1"
+RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST = 15_000
+HIGHEST = 65_535
+
+
+def wanted_ports(first: int, count: int) -> list[int]:
+    """`count` ports from `first` on, all of them free, or the error that names the taken one."""
+    if not 0 < first <= HIGHEST + 1 - count:
+        raise ConfigError(f"port {first}: {count} ports from there on are not all in 1-{HIGHEST}")
+    ports = list(range(first, first + count))
+    for port in ports:
+        if not is_free(port):
+            raise PortTakenError(
+                f"port {port} on {HOST} is taken by another program; "
+                "stop that, or choose another port (0 takes any free one)"
+            )
+    return ports
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` free ports that the system never gives to outgoing connections.
+
+    The usual bind to port 0 takes one from the range of outgoing connections. While a broker is
+    down, a client that keeps calling its port could then be given that very port and connect
+    to itself, and the broker could not come back.
+    """
+    below = _first_outgoing()
+    candidates = random.sample(range(LOWEST, below), min(400, below - LOWEST))
+    free = []
+    for port in candidates:
+        if is_free(port):
+            free.append(port)
+        if len(free) == count:
+            return free
+    raise LocalKafkaError(f"no {count} free ports between {LOWEST} and {below} on {HOST}")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka does
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def _first_outgoing() -> int:
+    try:
+        first = int(RANGE.read_text("ascii").split()[0])
+    except (OSError, ValueError):
+        return 32_768  # not Linux: macOS starts at 49,152
+    return first if first >= LOWEST + 1_000 else 32_768

@@ -1,0 +1,112 @@
+"""What is remembered of each stream while its partition is ours, and which engine row holds it."""
+
+from engines.base import Engine
+from pipeline.admission import Admission, Rules, Verdict
+from pipeline.records import Frame, Reset
+from pipeline.wire import NEW_CHAIN, MemoryFacts, Snapshot
+
+
+class Stream:
+    """One stream's memory, but for the tensors, which are in the engine's row. One owner thread.
+
+    Admission runs ahead of the engine: `head` is what the next record to arrive is judged by,
+    `admission` the same after the newest record that is finished. Only the latter is durable.
+    """
+
+    __slots__ = (
+        "admission",
+        "age_us",
+        "chain",
+        "frames",
+        "head",
+        "name",
+        "offset",
+        "pending_reset",
+        "row",
+        "stepped_us",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.row: int | None = None
+        self.head: Admission | None = None
+        self.admission: Admission | None = None
+        self.offset = -1  # of the newest finished record
+        self.stepped_us: int | None = None  # capture time of the last predicted frame
+        self.age_us = 0
+        self.frames = 0
+        self.chain = NEW_CHAIN
+        self.pending_reset: Reset | None = None
+
+    @classmethod
+    def restore(cls, snapshot: Snapshot) -> "Stream":
+        """Take up a stream where its snapshot left it; the row is the caller's to fill."""
+        stream = cls(snapshot.stream)
+        stream.head = stream.admission = snapshot.admission
+        stream.offset = snapshot.offset
+        stream.stepped_us = snapshot.stepped_us
+        stream.age_us = snapshot.age_us
+        stream.frames = snapshot.frames
+        stream.chain = snapshot.chain
+        stream.pending_reset = snapshot.pending_reset
+        return stream
+
+    @property
+    def idle(self) -> bool:
+        """Whether every record of the stream that has arrived is finished."""
+        return self.head is self.admission
+
+    def settle(self, verdict: Verdict, offset: int) -> None:
+        """Take note that the record at `offset` is finished, whatever became of it."""
+        self.admission = verdict.admission
+        self.offset = offset
+
+    def owe(self, reset: Reset) -> None:
+        """Let memory start afresh before the next frame. That the stream is new stays said."""
+        pending = self.pending_reset
+        if pending is None or reset.forgets_stream or not pending.forgets_stream:
+            self.pending_reset = reset
+
+    def begin(self, frame: Frame, verdict: Verdict, rules: Rules) -> MemoryFacts:
+        """Tell what is remembered before `frame`, having forgotten what is to be forgotten."""
+        if verdict.reset is not None:
+            self.owe(verdict.reset)
+        reset = self.pending_reset
+        if reset is not None and reset.forgets_stream:
+            self.chain, self.stepped_us = NEW_CHAIN, None
+        step_us = None if self.stepped_us is None else frame.captured_us - self.stepped_us
+        if reset is None and step_us is not None and step_us > rules.gap_reset_us:
+            reset = self.pending_reset = Reset.GAP
+        if reset is not None:
+            self.frames = self.age_us = 0
+        gap_us = step_us if step_us is not None and step_us > rules.long_step_us else None
+        return MemoryFacts(self.frames, self.age_us, gap_us, reset, verdict.note)
+
+    def advance(self, frame: Frame, chain: str) -> None:
+        """Take note that the model has stepped over `frame` and its prediction is written."""
+        if self.frames and self.stepped_us is not None:
+            self.age_us += max(0, frame.captured_us - self.stepped_us)
+        self.frames += 1
+        self.stepped_us = frame.captured_us
+        self.chain = chain
+        self.pending_reset = None
+
+
+class Rows:
+    """Which rows of the engine's table are free; the table grows by doubling."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._free = list(range(engine.rows - 1, -1, -1))
+
+    def take(self) -> int:
+        """Hand out a row. Its contents are whatever its last user left: zero or write it."""
+        if not self._free:
+            before = self._engine.rows
+            self._engine.reserve(max(16, 2 * before))
+            self._free.extend(range(self._engine.rows - 1, before - 1, -1))
+        return self._free.pop()
+
+    def give(self, row: int) -> None:
+        """Take a row back."""
+        self._free.append(row)

@@ -1,0 +1,164 @@
+"""One partition while it is ours: its records in offset order, its ledger, its streams."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from engines.base import Pixels
+from pipeline import admission
+from pipeline.admission import Rules, Verdict
+from pipeline.memory import Rows, Stream
+from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Input, Outgoing
+from pipeline.wire import Manifest
+
+
+@dataclass(slots=True)
+class Item:
+    """A record on its way: what admission said, its pixels to come, and in the end its fate."""
+
+    record: Input
+    absent: int  # offsets before it that hold no record
+    stream: Stream | None = None
+    verdict: Verdict | None = None
+    pixels: Future[Pixels] | None = None
+    fate: Fate | None = None
+    outgoing: Outgoing | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the record holds in memory while it waits."""
+        if isinstance(self.record, Frame):
+            return len(self.record.content)
+        return len(self.record.record.value or b"") if isinstance(self.record, BadRecord) else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is left to wait for before its turn."""
+        return self.pixels is None or self.pixels.done()
+
+
+class Partition:
+    """The records, the ledger and the streams of one partition. One owner thread.
+
+    A partition that is dropped and restored is a new object with a new `era`: what belonged to the
+    old one can never be mistaken for it. `first_offset + sum of the ledger = next_offset`.
+    """
+
+    def __init__(self, number: int, *, era: int, manifest: Manifest) -> None:
+        self.number = number
+        self.era = era
+        self.streams: dict[str, Stream] = {}
+        self.items: deque[Item] = deque()
+        self.first_offset = manifest.first_offset
+        self.next_offset = manifest.next_offset
+        self.fates = Counter(dict(manifest.fates))
+        self.absent = manifest.absent
+        self.expired = manifest.expired
+        self.stream_time_ms = manifest.stream_time_ms
+        self.checkpoint = manifest.checkpoint  # number of the newest frozen one
+        self.committed = manifest.checkpoint  # number of the newest that is in the log
+        self.life = manifest.life
+        # the open checkpoint
+        self.start = manifest.next_offset
+        self.outgoing: list[Outgoing] = []
+        self.changed: dict[str, Stream] = {}
+        self.captured_us: list[int] = []  # of its predictions
+        self.frozen_fates = self.fates.copy()  # when it was opened
+        # what has arrived, ahead of what is finished
+        self._arrived_offset = manifest.next_offset
+        self._arrived_ms = manifest.stream_time_ms
+        self._swept_ms = manifest.stream_time_ms
+        self._pending_bytes = 0
+
+    def admit(self, record: Input, rules: Rules) -> Item | None:
+        """Judge the partition's next record. None when its offset is behind us (a re-read)."""
+        absent = record.offset - self._arrived_offset
+        if absent < 0:
+            return None
+        self._arrived_offset = record.offset + 1
+        item = Item(record, absent)
+        if isinstance(record, BadRecord):
+            item.fate = Fate.DEAD_LETTERED  # and its timestamp is not believed either
+        else:
+            self._arrived_ms = max(self._arrived_ms, record.record_ms)
+            self._judge(item, record, rules)
+        self.items.append(item)
+        self._pending_bytes += item.size
+        return item
+
+    def _judge(self, item: Item, record: Frame | EndOfStream, rules: Rules) -> None:
+        stream = self.streams.get(record.stream)
+        if stream is None:
+            stream = self.streams[record.stream] = Stream(record.stream)
+        last = stream.head
+        if last is not None and admission.expired(last, self._arrived_ms, rules):
+            last = None
+        if isinstance(record, EndOfStream):
+            item.verdict = admission.end(record)
+        else:
+            item.verdict = admission.admit(last, record, rules)
+        item.stream = stream
+        item.fate = item.verdict.fate
+        stream.head = item.verdict.admission
+
+    @property
+    def pending_bytes(self) -> int:
+        """Size of the frames that have arrived and are not finished."""
+        return self._pending_bytes
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to commit: progress, or that the partition is begun at all."""
+        return self.next_offset != self.start or self.checkpoint < 0
+
+    def finish(self, items: Sequence[Item]) -> None:
+        """Enter finished records, in offset order, into the ledger and the open checkpoint."""
+        for item in items:
+            if item.fate is None:
+                raise AssertionError(f"offset {item.record.offset} has no fate")
+            self._pending_bytes -= item.size
+            self.absent += item.absent
+            self.fates[item.fate] += 1
+            self.next_offset = item.record.offset + 1
+            if not isinstance(item.record, BadRecord):
+                self.stream_time_ms = max(self.stream_time_ms, item.record.record_ms)
+            if item.outgoing is not None:
+                self.outgoing.append(item.outgoing)
+            if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
+                self.captured_us.append(item.record.captured_us)
+            if item.stream is not None:
+                self.changed[item.stream.name] = item.stream
+
+    def expire(self, log_start: int) -> None:
+        """Go on at `log_start`: what retention deleted before we read it is counted."""
+        if log_start > self.next_offset:
+            self.expired += log_start - self.next_offset
+            self.next_offset = self._arrived_offset = log_start
+
+    def sweep(self, rules: Rules, rows: Rows) -> list[str]:
+        """Forget the streams that were silent for too long; looks only now and then."""
+        if self.stream_time_ms - self._swept_ms < rules.ttl_ms // 10:
+            return []
+        self._swept_ms = self.stream_time_ms
+        gone = [
+            stream
+            for stream in self.streams.values()
+            if stream.idle
+            and stream.admission is not None
+            and admission.expired(stream.admission, self.stream_time_ms, rules)
+        ]
+        for stream in gone:
+            del self.streams[stream.name]
+            self.changed.pop(stream.name, None)
+            if stream.row is not None:
+                rows.give(stream.row)
+        return [stream.name for stream in gone]
+
+    def release(self, rows: Rows) -> None:
+        """Give the engine rows of all streams back: the partition is no longer ours."""
+        for stream in self.streams.values():
+            if stream.row is not None:
+                rows.give(stream.row)
+        self.streams.clear()
+        self.items.clear()

@@ -1,0 +1,137 @@
+"""Videos in, predictions out, without a broker: the same frame path, fed from files."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines.base import Engine, Pixels
+from engines.bundle import Bundle
+from pipeline.admission import Rules
+from pipeline.batch import Batcher
+from pipeline.decode import Fit, fit_frame
+from pipeline.partition import Partition
+from pipeline.predict import Predictor
+from pipeline.records import Destination, Frame
+from pipeline.sources import SourceFrame, open_source
+from pipeline.wire import Manifest, PredictionWriter
+
+NO_PARTITION = -1
+BATCH = 16
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What came of one source."""
+
+    stream: str
+    frames: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePrediction:
+    """One prediction of a source's frame, as the predictions topic would have it."""
+
+    source: int  # index among the sources
+    frame: int
+    value: bytes
+
+    @property
+    def label(self) -> str:
+        """The label that was predicted."""
+        return str(json.loads(self.value)["label"])
+
+
+def predict_sources(
+    sources: Sequence[str],
+    *,
+    bundle: Bundle,
+    engine: Engine,
+    reports: Sequence[SourceReport],
+    gap_reset_s: float = 2.0,
+) -> Iterator[FilePrediction]:
+    """Predict every frame of some sources, each a stream of its own, side by side.
+
+    Offsets are frame numbers, capture times count from 1970. `reports`, one per source, are
+    filled on the way. Raises `SourceError` when a source cannot be opened or breaks.
+    """
+    rules = Rules.of(
+        rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=86_400.0 * 365
+    )
+    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
+    predictor = Predictor(engine, writer, rules, topic="")
+    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+    opened = {n: open_source(source) for n, source in enumerate(sources)}
+    lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
+    batcher = Batcher(BATCH)
+    share = max(1, BATCH // len(sources))
+    while opened:
+        for n in list(opened):
+            for _ in range(share):
+                frame = next(opened[n], None)
+                if frame is None:
+                    opened.pop(n).close()
+                    break
+                _admit(lanes[n], reports[n], frame, rules, fit)
+        batch = batcher.take(lanes)
+        predictor.run([item for items in batch.values() for item in items])
+        for lane, items in batch.items():
+            report = reports[lane.era]
+            lane.finish(items)
+            for item in items:
+                if item.fate is not None:
+                    report.fates[item.fate] += 1
+                out = item.outgoing
+                if out is not None and out.destination is Destination.PREDICTIONS and out.value:
+                    yield FilePrediction(lane.era, item.record.offset, out.value)
+            lane.outgoing.clear()
+
+
+def stream_names(sources: Sequence[str]) -> list[str]:
+    """Name a stream after each source: its last part, made unique."""
+    names: list[str] = []
+    for source in sources:
+        stem = re.sub(r"[^A-Za-z0-9._:-]+", "-", Path(source).stem or "source")[:190]
+        name, n = stem, 2
+        while name in names:
+            name, n = f"{stem}-{n}", n + 1
+        names.append(name)
+    return names
+
+
+def _from_the_start() -> Manifest:
+    return Manifest(
+        first_offset=0,
+        next_offset=0,
+        checkpoint=0,
+        worker="",
+        generation=0,
+        bundle="",
+        partitions=1,
+        stream_time_ms=0,
+    )
+
+
+def _admit(
+    lane: Partition, report: SourceReport, frame: SourceFrame, rules: Rules, fit: Fit
+) -> None:
+    report.frames += 1
+    item = lane.admit(
+        Frame(
+            stream=report.stream,
+            partition=NO_PARTITION,
+            offset=frame.index,
+            record_ms=frame.pts_us // 1000,
+            captured_us=frame.pts_us,
+            captured_given=True,
+            content=b"",
+        ),
+        rules,
+    )
+    if item is not None and item.fate is None:
+        item.pixels = Future[Pixels]()
+        item.pixels.set_result(fit_frame(frame.picture, fit))

@@ -1,0 +1,319 @@
+"""The worker's whole life: frames in, predictions and memory out, through one owner thread.
+
+The owner has the consumer, the memory of streams and the open checkpoint. Three executors do what
+would keep it waiting: decoding, writing transactions, reading changelogs.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from engines.base import Engine, Pixels
+from engines.bundle import Bundle
+from pipeline.admission import Rules
+from pipeline.batch import Batcher
+from pipeline.broker.base import Assigned, Broker, Dropped, Event, Poll
+from pipeline.checkpoint import Freezer, Member
+from pipeline.clock import Clock
+from pipeline.committer import Committer, Settled
+from pipeline.config import WorkerConfig
+from pipeline.errors import BrokerUnavailableError
+from pipeline.metrics import WorkerMetrics
+from pipeline.partition import Partition
+from pipeline.predict import Predictor
+from pipeline.records import Frame, Record
+from pipeline.restore import Restorer, Restoring
+from pipeline.wire import PredictionWriter, read_frame
+
+log = logging.getLogger(__name__)
+
+IDLE_POLL_S = 0.02
+DECODE_WAIT_S = 0.005
+POLL_RECORDS = 256
+
+
+class Decoder(Protocol):
+    """Turns one encoded picture into pixels. Called from a thread pool."""
+
+    def __call__(self, content: bytes, /) -> Pixels:
+        """Decode to (H, W, 3) uint8 as the bundle wants it; raises `UndecodableFrameError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executors:
+    """Who does the blocking work. `writes` and `reads` run one task at a time."""
+
+    decodes: Executor
+    writes: Executor
+    reads: Executor
+
+
+class Worker:
+    """One member of the group. `turn` it until it is time to `stop`.
+
+    Raises what asks for a person (`StopError`, `EngineError`); all else is survived.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        name: str,
+        broker: Broker,
+        bundle: Bundle,
+        engine: Engine,
+        decoder: Decoder,
+        executors: Executors,
+        clock: Clock,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._decoder = decoder
+        self._executors = executors
+        self._clock = clock
+        self._metrics = metrics
+        count = broker.partition_count()
+        self._rules = Rules.of(
+            rate_hz=bundle.input.rate_hz,
+            gap_reset_s=config.gap_reset_s,
+            stream_ttl_s=config.stream_ttl_s,
+        )
+        writer = PredictionWriter(
+            labels=bundle.labels, activation=bundle.activation, model=bundle.id
+        )
+        self._predictor = Predictor(engine, writer, self._rules, topic=broker.topics.frames)
+        self._freezer = Freezer(engine, bundle=bundle.digest, worker=name, partitions=count)
+        how = Restoring(
+            bundle=bundle,
+            partitions=count,
+            group=config.group,
+            start=config.start,
+            foreign=config.foreign_state,
+        )
+        self._reader = broker.changelog()
+        self._writer = broker.writer()
+        self._consumer = broker.consumer()
+        self._restorer = Restorer(
+            self._reader,
+            how,
+            reads=executors.reads,
+            engine=engine,
+            rows=self._predictor.rows,
+            clock=clock,
+        )
+        self._committer = Committer(
+            self._writer,
+            self._reader,
+            writes=executors.writes,
+            reads=executors.reads,
+            clock=clock,
+        )
+        self._batcher = Batcher(config.max_batch)
+        self._partitions: dict[int, Partition] = {}
+        self._member: Member | None = None
+        self._member_id: str | None = None
+        self._frozen_s = clock.monotonic()
+        self._paused = False
+        self.turns = 0
+        self.restores = 0
+
+    def turn(self) -> None:
+        """Go once around: poll, admit, restore, commit, predict one batch."""
+        self.turns += 1
+        polled = self._poll()
+        for event in polled.events:
+            self._handle(event)
+        self._follow(self._consumer.member())
+        self._admit(polled.records)
+        for partition in self._restorer.advance(self._committer.holds):
+            self._take_over(partition)
+        self._commit(due_s=self._config.checkpoint_s)
+        self._predict()
+        self._throttle()
+        self._metrics.turned(self._partitions.values(), ready=self.ready)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Commit what is finished and leave the group. What was only polled is read again."""
+        deadline_s = self._clock.monotonic() + timeout_s
+        while self._clock.monotonic() < deadline_s and self._unsettled:
+            self._commit(due_s=0.0)
+            wait([self._executors.writes.submit(_nothing)], timeout=0.1)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything at once, committing nothing."""
+        self._consumer.close()
+        self._writer.close()
+        self._reader.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether we are in the group and every partition of ours is restored and running."""
+        return (
+            self._member is not None
+            and not self._restorer.busy
+            and all(partition.committed >= 0 for partition in self._partitions.values())
+        )
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that are ours and restored."""
+        return frozenset(self._partitions)
+
+    @property
+    def commit_in_flight(self) -> int | None:
+        """A number for the commit that is being written, None when there is none."""
+        return self._committer.commit_in_flight
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was polled is finished and committed."""
+        return self.ready and not self._unsettled and not self._pending
+
+    @property
+    def _unsettled(self) -> bool:
+        return self._committer.busy or any(p.dirty for p in self._partitions.values())
+
+    @property
+    def _pending(self) -> bool:
+        return any(partition.items for partition in self._partitions.values())
+
+    # ------------------------------------------------------------------------------- the group
+
+    def _poll(self) -> Poll:
+        try:
+            return self._consumer.poll(0.0 if self._pending else IDLE_POLL_S, POLL_RECORDS)
+        except BrokerUnavailableError as exc:
+            self._metrics.broker_unavailable()
+            log.warning("polling: %s; trying again", exc)
+            return Poll((), ())
+
+    def _handle(self, event: Event) -> None:
+        numbers = sorted(event.partitions)
+        self._drop(numbers)
+        if isinstance(event, Dropped):
+            log.info("partitions %s are no longer ours: memory dropped", numbers)
+            self._restorer.forget(numbers)
+            return
+        if isinstance(event, Assigned):
+            log.info("partitions %s are ours now", numbers)
+        else:
+            log.warning("partitions %s: retention has overtaken us; restoring", numbers)
+        self._restorer.want(numbers)
+
+    def _follow(self, member: Member | None) -> None:
+        """Take note of who we are. Another member id says that we were away: trust no memory."""
+        self._member = member
+        if member is None or member.member_id == self._member_id:
+            return
+        if self._member_id is not None and self._partitions:
+            numbers = sorted(self._partitions)
+            log.warning("the group knows us by another id now: restoring partitions %s", numbers)
+            self._drop(numbers)
+            self._restorer.want(numbers)
+        self._member_id = member.member_id
+
+    def _drop(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                partition.release(self._predictor.rows)
+
+    def _take_over(self, partition: Partition) -> None:
+        """Begin to work on a restored partition; a new one only once its manifest is in the log."""
+        self.restores += 1
+        self._partitions[partition.number] = partition
+        if partition.committed >= 0:
+            self._consumer.start(partition.number, partition.next_offset)
+        self._metrics.restored(partition)
+
+    # --------------------------------------------------------------------------- the frame path
+
+    def _admit(self, records: Sequence[Record]) -> None:
+        for record in records:
+            partition = self._partitions.get(record.partition)
+            if partition is None or partition.committed < 0:
+                continue  # polled before the partition was dropped; read again after the restore
+            frame = read_frame(record, max_bytes=self._config.max_frame_bytes)
+            item = partition.admit(frame, self._rules)
+            if item is not None and item.fate is None and isinstance(frame, Frame):
+                item.pixels = self._executors.decodes.submit(self._decoder, frame.content)
+
+    def _predict(self) -> None:
+        partitions = list(self._partitions.values())
+        if sum(len(p.outgoing) for p in partitions) >= self._config.max_open_records:
+            return  # the log is behind; polling goes on so that the group keeps us
+        batch = self._batcher.take(partitions)
+        if not batch:
+            self._await_decoder(partitions)
+            return
+        items = [item for taken in batch.values() for item in taken]
+        began_s = self._clock.monotonic()
+        resets = self._predictor.run(items)
+        for partition, taken in batch.items():
+            partition.finish(taken)
+        self._metrics.batch(items, seconds=self._clock.monotonic() - began_s, resets=resets)
+
+    def _await_decoder(self, partitions: Sequence[Partition]) -> None:
+        heads = [p.items[0].pixels for p in partitions if p.items]
+        futures = [future for future in heads if future is not None]
+        if futures:
+            wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)
+
+    def _throttle(self) -> None:
+        """Stop reading while too much waits for the engine; go on below half of that."""
+        waiting = sum(p.pending_bytes for p in self._partitions.values())
+        running = [n for n, p in self._partitions.items() if p.committed >= 0]
+        if not self._paused and waiting > self._config.max_pending_bytes:
+            self._paused = True
+            self._consumer.pause(running)
+        elif self._paused and waiting < self._config.max_pending_bytes // 2:
+            self._paused = False
+            self._consumer.resume(running)
+
+    # ------------------------------------------------------------------------------ checkpoints
+
+    def _commit(self, *, due_s: float) -> None:
+        eras = {number: partition.era for number, partition in self._partitions.items()}
+        for settled in self._committer.advance(self._member, eras):
+            self._settle(settled)
+        self._metrics.aborted(self._committer.take_aborts())
+        now_s = self._clock.monotonic()
+        if self._committer.busy or self._member is None or now_s - self._frozen_s < due_s:
+            return
+        dirty = [partition for partition in self._partitions.values() if partition.dirty]
+        if not dirty:
+            return
+        self._frozen_s = now_s
+        checkpoint = self._freezer.freeze(
+            dirty,
+            generation=self._member.generation,
+            evicted={p.number: p.sweep(self._rules, self._predictor.rows) for p in dirty},
+            now_s=self._clock.time(),
+        )
+        self._committer.submit(checkpoint, self._member)
+
+    def _settle(self, settled: Settled) -> None:
+        part = settled.part
+        partition = self._partitions.get(part.partition)
+        if partition is None or partition.era != part.era:
+            return
+        if not settled.committed:
+            log.warning(
+                "partition %d: checkpoint %d is lost; restoring", part.partition, part.number
+            )
+            self._drop([part.partition])
+            self._restorer.want([part.partition])
+            return
+        founded = partition.committed < 0
+        partition.committed = part.number
+        if founded:
+            self._consumer.start(part.partition, part.next_offset)
+        self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
+
+
+def _nothing() -> None:
+    """Do nothing, after whatever the executor has to do before."""
