@@ -1,0 +1,68 @@
+"""What is measured on: real JPEG frames, byte for byte the same for the loop and the worker."""
+
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import av
+import numpy as np
+
+import pipeline
+from pipeline.decode import SCALING
+from pipeline.sources import encode_jpeg, open_source
+
+BATCH = 16  # the worker's max_batch
+PARTITIONS = 4
+# Kafka's partitioner puts two of these into each of four partitions
+STREAMS = ("cam-1", "cam-2", "cam-3", "cam-4", "cam-5", "cam-7", "cam-8", "cam-15")
+RATE_HZ = 15.0  # of capture, for bundles that name none
+DISTINCT = 48  # pictures of a stream before they begin again
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A bundle and what it is fed. `size` is (width, height); None leaves the clip's own."""
+
+    bundle: str
+    frames: int  # in each run, a multiple of BATCH
+    size: tuple[int, int] | None = None
+    quality: int = 90
+    noise: float = 0.0  # of the camera's sensor, standard deviation
+    floor: float = 0.0  # the CPU efficiency that was promised
+
+
+SEED = Workload("seed", frames=480, size=(640, 480), quality=95, noise=6.0, floor=0.80)
+ACTIONS = Workload("actions", frames=2400)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """The `seq`-th frame of a stream."""
+
+    stream: str
+    seq: int
+    jpeg: bytes
+
+
+def take_shots(workload: Workload, count: int) -> list[Shot]:
+    """Take `count` frames of the sample clips, the streams in turn."""
+    films = [_film(number, workload) for number in range(len(STREAMS))]
+    places = (divmod(i, len(STREAMS)) for i in range(count))
+    return [Shot(STREAMS[n], seq, films[n][seq % DISTINCT]) for seq, n in places]
+
+
+def _film(number: int, workload: Workload) -> list[bytes]:
+    """The pictures of one stream. Streams that share a clip are not in step."""
+    clips = sorted((Path(pipeline.__file__).parent / "samples").glob("*.mp4"))
+    start = number // len(clips) * DISTINCT
+    frames = cycle(frame.picture for frame in open_source(clips[number % len(clips)]))
+    rng = np.random.default_rng(number)
+    jpegs = []
+    for frame in islice(frames, start, start + DISTINCT):
+        width, height = workload.size or (frame.width, frame.height)
+        scaled = frame.reformat(width, height, "rgb24", interpolation=SCALING, threads=1)
+        pixels = scaled.to_ndarray()
+        pixels = (pixels + rng.normal(0, workload.noise, pixels.shape)).clip(0, 255)
+        noisy = av.VideoFrame.from_ndarray(pixels.astype(np.uint8), format="rgb24")
+        jpegs.append(encode_jpeg(noisy, quality=workload.quality))
+    return jpegs

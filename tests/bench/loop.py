@@ -1,0 +1,97 @@
+"""The yardstick: what anyone would write around libav and ONNX Runtime, and nothing else.
+
+JPEGs from a list, one decoder thread a batch ahead, the encoder on batches, the head on all streams
+at once: no broker, no memory that survives, no checks of what comes in.
+"""
+
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from engines.bundle import load_bundle
+from pipeline.decode import SCALING
+from tests.bench.frames import BATCH, STREAMS
+
+WARM_BATCHES = 3
+UNMEASURED = (WARM_BATCHES + 1) * BATCH  # the last batch was decoded while the clock still ran
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a number of frames took."""
+
+    frames: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.frames / self.wall_s
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU milliseconds of a frame."""
+        return 1000 * self.cpu_s / self.frames
+
+
+def run_loop(jpegs: Sequence[bytes], bundle: Path) -> tuple[Usage, NDArray[np.float64]]:
+    """Predict all pictures, those of the streams in turn, and return also their scores (N, K).
+
+    All but UNMEASURED frames are measured, and all of the process: it should do nothing else.
+    """
+    model = load_bundle(bundle)
+    encoder, head = _session(model.encoder), _session(model.head)
+    state = {s.input: np.zeros((len(STREAMS), *s.shape), s.numpy_dtype) for s in model.state}
+    outputs = ["logits", *(s.output for s in model.state)]
+    decoder = av.VideoCodecContext.create("mjpeg", "r")
+    decoder.thread_count = 1
+    batches = [jpegs[at : at + BATCH] for at in range(0, len(jpegs), BATCH)]
+    scores, clocks = [], []
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_decode, decoder, batches[0], model.frame_shape)
+        for following in [*batches[1:], None]:
+            pixels = ahead.result()  # (N, H, W, 3)
+            clocks.append((time.monotonic(), _cpu_s()))
+            if following is not None:
+                ahead = pool.submit(_decode, decoder, following, model.frame_shape)
+            (features,) = encoder.run(["features"], {"frames": pixels})  # (N, F)
+            for first in range(0, len(features), len(STREAMS)):
+                lines = features[first : first + len(STREAMS)]
+                logits, *after = head.run(outputs, {"features": lines, **state})  # (S, K)
+                state = dict(zip(state, after, strict=True))
+                powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+                scores.append(powers / powers.sum(axis=1, keepdims=True))
+    wall_s, cpu_s = (np.array(clocks[-1]) - clocks[WARM_BATCHES]).tolist()
+    return Usage(len(jpegs) - UNMEASURED, wall_s, cpu_s), np.concatenate(scores)
+
+
+def _decode(
+    decoder: av.VideoCodecContext, jpegs: Sequence[bytes], shape: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    height, width, _ = shape
+    pixels = np.empty((len(jpegs), *shape), np.uint8)
+    for line, jpeg in enumerate(jpegs):
+        (frame,) = decoder.decode(av.Packet(jpeg))
+        rgb = frame.reformat(width, height, "rgb24", interpolation=SCALING, threads=1)
+        pixels[line] = rgb.to_ndarray()
+    return pixels
+
+
+def _session(graph: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,144 @@
+"""The other side: a real worker process on a real one-node Kafka, exactly once."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.broker.kafka.publisher import KafkaPublisher
+from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.config import WorkerConfig, load_config
+from pipeline.local.cluster import LocalKafka
+from pipeline.local.ports import free_ports
+from pipeline.records import Record
+from tests.bench.frames import PARTITIONS, Shot
+from tests.bench.loop import Usage
+
+PATIENCE_S = 60.0
+
+
+class BenchError(Exception):
+    """The worker did not do its work, or not all of it."""
+
+
+class Served:
+    """A bundle's frames in a Kafka. Every run has a group, and so memory and outputs, of its own.
+
+    `folder` takes the workers' logs.
+    """
+
+    def __init__(self, kafka: LocalKafka, bundle: Path, name: str, folder: Path) -> None:
+        self._kafka = kafka
+        self._bundle = bundle.resolve()
+        self._frames = f"{name}.frames"
+        self._name = name
+        self._folder = folder
+        self._count = 0
+
+    def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
+        """Put all frames into the log, captured at `rate_hz` from now on."""
+        self._config(0)
+        publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._frames)
+        now_ms = time.time() * 1000
+        for shot in shots:
+            captured_ms = now_ms + 1000 * shot.seq / rate_hz
+            headers = (("captured-at", b"%.3f" % captured_ms), ("seq", b"%d" % shot.seq))
+            publisher.publish(shot.stream, shot.jpeg, headers)
+        publisher.close()
+        if publisher.lost:
+            raise BenchError(f"{publisher.lost} of {len(shots)} frames did not reach the log")
+        self._count = len(shots)
+
+    def run(self, number: int) -> tuple[Usage, Usage, list[dict[str, Any]]]:
+        """Let a worker predict all frames; what it took, what the broker took, the predictions.
+
+        Measured from when the worker is ready (the engine verified, its partitions founded, no
+        frame fetched yet) until its last prediction can be read.
+        """
+        config = self._config(number)
+        reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
+        records: list[Record] = []
+        (broker,) = self._kafka.pids.values()
+        with self._worker(config) as process:
+            pids = (process.pid, broker)
+            _await_ready(process, config.metrics_port)
+            began_s, before = time.monotonic(), [_cpu_s(pid) for pid in pids]
+            heard_s = began_s
+            while len(records) < self._count:
+                new = reader.read(0.1)
+                records += new
+                heard_s = time.monotonic() if new else heard_s
+                if process.poll() is not None or time.monotonic() - heard_s > PATIENCE_S:
+                    raise BenchError(f"silence after {len(records)} of {self._count} predictions")
+            wall_s = time.monotonic() - began_s
+            worker, kafka = (
+                Usage(self._count, wall_s, _cpu_s(pid) - earlier_s)
+                for pid, earlier_s in zip(pids, before, strict=True)
+            )
+            records += reader.read(0.5)  # whatever was predicted twice
+        reader.close()
+        return worker, kafka, [json.loads(record.value or b"") for record in records]
+
+    def _config(self, number: int) -> WorkerConfig:
+        """The settings of a run, whose topics are there then. All else is the worker's default."""
+        settings = {
+            "bootstrap": self._kafka.bootstrap,
+            "group": f"{self._name}-{number}",
+            "bundle": str(self._bundle),
+            "frames_topic": self._frames,
+            "predictions_topic": f"{self._name}-{number}.predictions",
+            "start": "earliest",
+            "metrics_port": free_ports(1)[0],
+        }
+        config = load_config(None, settings)
+        admin = TopicAdmin(config.bootstrap, config.topics)
+        admin.create(PARTITIONS)
+        admin.close()
+        return config
+
+    @contextmanager
+    def _worker(self, config: WorkerConfig) -> Iterator[subprocess.Popen[bytes]]:
+        told = config.model_dump(mode="json", exclude_none=True)
+        environ = {f"LONGTAKE_{name.upper()}": str(value) for name, value in told.items()}
+        log = self._folder / f"{config.group}.log"
+        with (
+            log.open("wb") as out,
+            subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "worker"],
+                env=os.environ | environ,
+                stdout=out,
+                stderr=out,
+            ) as process,
+        ):
+            try:
+                yield process
+            except BenchError as exc:
+                words = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
+                raise BenchError(f"{exc}; the worker's last words:\n{words}") from exc
+            finally:
+                process.kill()  # nobody needs its group any more
+
+
+def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.01)
+    raise BenchError(f"the worker was not ready in {PATIENCE_S:.0f} s")
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of a process with all its threads (Linux)."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,88 @@
+"""Fixtures for tests of the command line."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.local.cluster import LocalKafka
+from tests.cli.commands import (
+    PATIENCE_S,
+    SCRIPT,
+    Ended,
+    Group,
+    Longtake,
+    Running,
+    Start,
+    environment,
+)
+from tests.clusters import KafkaCluster
+from tests.engines.bundles import write_tiny
+from tests.pipeline.pictures import write_video
+
+
+@pytest.fixture
+def longtake(tmp_path: Path) -> Longtake:
+    """Run a command to its end."""
+
+    def run(*arguments: str | Path, stdout: int | Any = subprocess.PIPE, **extra: str) -> Ended:
+        ended = subprocess.run(
+            [SCRIPT, *arguments],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment(**extra),
+            timeout=PATIENCE_S,
+            encoding="utf-8",
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout or "", ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a command; what still runs when the test is over is killed."""
+    started: list[Running] = []
+
+    def run(*arguments: str | Path) -> Running:
+        started.append(Running(tmp_path / f"{len(started)}.log", *arguments))
+        return started[-1]
+
+    yield run
+    for running in started:
+        with suppress(ProcessLookupError):
+            running.process.kill()
+        running.process.wait()
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """A port that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield str(server.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that costs nothing."""
+    return write_tiny(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of one second."""
+    times_ms = [50 * n for n in range(20)]
+    return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", times_ms)
+
+
+@pytest.fixture
+def group(kafka: LocalKafka, tmp_path: Path, tiny: Path) -> Iterator[Group]:
+    cluster = KafkaCluster(kafka.bootstrap, 2)
+    yield Group(cluster, tmp_path, tiny)
+    cluster.close()

@@ -1,0 +1,103 @@
+"""`longtake run`: files in, predictions out, no broker."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Longtake
+from tests.engines.bundles import LABELS
+
+KEYS = ["schema", "stream", "seq", "captured_at", "label", "confidence", "scores", "memory"]
+KEYS += ["model", "source", "prev", "chain"]
+
+
+def labels(path: Path, rows: int) -> Path:
+    path.write_text("frame,label\n" + "".join(f"{n},stand\n" for n in range(rows)), "utf-8")
+    return path
+
+
+def test_every_frame_becomes_one_prediction_in_the_form_of_the_topic(
+    longtake: Longtake, tiny: Path, clip: Path
+) -> None:
+    lines = longtake("run", clip, "--bundle", tiny).lines
+    assert [list(line) for line in lines] == [KEYS] * 20
+    assert [line["source"] for line in lines] == [{"partition": -1, "offset": n} for n in range(20)]
+    assert {(line["stream"], line["seq"]) for line in lines} == {("clip", None)}
+    assert all(list(line["scores"]) == list(LABELS) for line in lines)
+    assert [line["memory"]["frames"] for line in lines] == list(range(20))
+
+
+def test_frames_are_captured_at_1970_and_their_time_in_the_video(
+    longtake: Longtake, tiny: Path, clip: Path
+) -> None:
+    times = [line["captured_at"] for line in longtake("run", clip, "--bundle", tiny).lines]
+    assert times == [f"1970-01-01T00:00:00.{50 * n:03d}Z" for n in range(20)]
+
+
+def test_the_chain_is_unbroken(longtake: Longtake, tiny: Path, clip: Path) -> None:
+    prev = "00000000"
+    for line in longtake("run", clip, "--bundle", tiny).out.splitlines():
+        body = line[: line.rindex(',"prev":')]
+        chain = f"{zlib.crc32(body.encode(), zlib.crc32(prev.encode())):08x}"
+        assert line == f'{body},"prev":"{prev}","chain":"{chain}"}}'
+        prev = chain
+
+
+def test_two_sources_answer_each_as_if_it_were_alone(
+    longtake: Longtake, tiny: Path, clip: Path
+) -> None:
+    both = longtake("run", clip, clip, "--bundle", tiny).lines
+    streams = {name: [x for x in both if x["stream"] == name] for name in ("clip", "clip-2")}
+    assert [len(lines) for lines in streams.values()] == [20, 20]
+    facts = [[(x["label"], x["scores"]) for x in lines] for lines in streams.values()]
+    assert facts[0] == facts[1]
+
+
+def test_json_is_one_summary_and_the_predictions_go_to_the_output(
+    longtake: Longtake, tiny: Path, clip: Path, tmp_path: Path
+) -> None:
+    output, truth = tmp_path / "out.jsonl", labels(tmp_path / "clip.csv", 20)
+    options = ("--bundle", tiny, "--labels", truth, "--output", output, "--json")
+    stream = longtake("run", clip, *options).json["streams"]["clip"]
+    predicted = [json.loads(line)["label"] for line in output.read_text("utf-8").splitlines()]
+    assert (stream["frames"], stream["predictions"], len(predicted)) == (20, 20, 20)
+    assert stream["fates"] == {"predicted": 20}
+    assert stream["label"] == predicted[-1]
+    assert stream["accuracy"] == predicted.count("stand") / 20
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(
+    longtake: Longtake, tiny: Path, clip: Path
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        ended = longtake("run", clip, "--bundle", tiny, stdout=pipe)
+    assert (ended.code, ended.err) == (1, "")
+
+
+@pytest.mark.parametrize("rows", [19, 21])
+def test_labels_of_another_video_are_refused(
+    longtake: Longtake, tiny: Path, clip: Path, tmp_path: Path, rows: int
+) -> None:
+    ended = longtake("run", clip, "--bundle", tiny, "--labels", labels(tmp_path / "l.csv", rows))
+    assert ended.code == 18
+    assert f"{clip} has 20 frames, its label file {rows} rows" in ended.complaint
+
+
+def test_a_label_row_out_of_order_is_named_by_its_line(
+    longtake: Longtake, tiny: Path, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "l.csv").write_text("frame,label\n0,stand\n2,stand\n", "utf-8")
+    ended = longtake("run", clip, "--bundle", tiny, "--labels", "l.csv")
+    assert ended.code == 18
+    assert "l.csv line 3: expected 1,<label>, not '2,stand'" in ended.complaint
+
+
+def test_each_source_wants_labels_or_none_does(longtake: Longtake, tiny: Path, clip: Path) -> None:
+    ended = longtake("run", clip, clip, "--bundle", tiny, "--labels", "l.csv")
+    assert ended.code == 2
+    assert "2 sources but 1 label files" in ended.err

@@ -1,0 +1,121 @@
+"""A log for contract tests: the same few words for the one in memory and for a real Kafka."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewPartitions
+
+from pipeline.broker.base import Broker, Topics
+from pipeline.broker.kafka.broker import KafkaBroker
+from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.broker.memory import MemoryBroker, MemoryLog
+from pipeline.clock import SystemClock
+from pipeline.config import WorkerConfig
+from pipeline.records import Headers, Record
+
+_names = itertools.count()
+
+
+class Cluster(Protocol):
+    """One group's topics on some log."""
+
+    topics: Topics
+
+    def broker(self, slot: str) -> Broker: ...
+
+    def publish(
+        self, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None: ...
+
+    def committed(self, topic: str) -> Sequence[Record]: ...
+
+    def expire(self, partition: int, offset: int) -> None:
+        """Let retention delete the frames below `offset`."""
+
+    def grow(self, topic: str, partitions: int) -> None: ...
+
+
+class MemoryCluster:
+    """See `Cluster`."""
+
+    def __init__(self, partitions: int) -> None:
+        self.topics = Topics("frames", "predictions", "frames.dlq", "group.state")
+        self.log = MemoryLog(self.topics, partitions=partitions, clock=SystemClock())
+
+    def broker(self, slot: str) -> Broker:
+        return MemoryBroker(self.log, slot=slot)
+
+    def publish(
+        self, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        self.log.publish(partition, key, value, headers)
+
+    def committed(self, topic: str) -> Sequence[Record]:
+        return self.log.read_committed(topic)
+
+    def expire(self, partition: int, offset: int) -> None:
+        self.log.expire(partition, offset)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        self.log.grow(topic, partitions)
+
+
+class KafkaCluster:
+    """See `Cluster`. Topics of its own for every instance."""
+
+    def __init__(self, bootstrap: str, partitions: int) -> None:
+        unique = f"t{os.getpid()}-{next(_names)}"
+        self.config = WorkerConfig(
+            bootstrap=bootstrap,
+            group=unique,
+            frames_topic=f"{unique}.frames",
+            predictions_topic=f"{unique}.predictions",
+            dead_letters_topic=f"{unique}.dlq",
+            start="earliest",
+            metrics_port=0,
+        )
+        self.topics = self.config.topics
+        admin = TopicAdmin(bootstrap, self.topics)
+        admin.create(partitions)
+        admin.close()
+        self._producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=0)
+
+    def broker(self, slot: str) -> Broker:
+        broker = KafkaBroker(self.config)
+        broker.slot = slot  # a dynamic member with a name that the test knows
+        return broker
+
+    def publish(
+        self, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        self._producer.send(
+            self.topics.frames, key=key, value=value, headers=list(headers), partition=partition
+        ).get(10)
+
+    def committed(self, topic: str) -> Sequence[Record]:
+        reader = KafkaReader(self.config.bootstrap, topic=topic, from_start=True)
+        records: list[Record] = []
+        quiet = 0
+        while quiet < 3:
+            batch = reader.read(0.15)
+            records += batch
+            quiet = 0 if batch else quiet + 1
+        reader.close()
+        return sorted(records, key=lambda record: (record.partition, record.offset))
+
+    def expire(self, partition: int, offset: int) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
+        admin.delete_records({TopicPartition(self.topics.frames, partition): offset})
+        admin.close()
+
+    def grow(self, topic: str, partitions: int) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
+        admin.create_partitions({topic: NewPartitions(partitions)})
+        admin.close()
+
+    def close(self) -> None:
+        self._producer.close(timeout=2)

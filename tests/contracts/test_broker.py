@@ -1,0 +1,266 @@
+"""What every broker owes the worker; the same suite for the one in memory and for a real Kafka."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from pipeline.broker.base import Assigned, Dropped, Event, FrameConsumer, OutOfRange
+from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.errors import CommitRefusedError, LongtakeError, PartitionCountError, TopicError
+from pipeline.records import Destination, Outgoing, Record
+from pipeline.wire import Manifest
+from tests.clusters import Cluster, KafkaCluster, MemoryCluster
+
+PARTITIONS = 4
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    if request.param == "memory":
+        yield MemoryCluster(PARTITIONS)
+        return
+    made = KafkaCluster(request.getfixturevalue("kafka").bootstrap, PARTITIONS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_parts() -> Iterator[Callable[[Any], Any]]:
+    """Remember what is opened, and close it in the end."""
+    opened: list[Any] = []
+
+    def remember(part: Any) -> Any:
+        opened.append(part)
+        return part
+
+    yield remember
+    for part in opened:
+        with suppress(LongtakeError):
+            part.close()
+
+
+class Owner:
+    """A consumer with what a worker keeps of it: its partitions, its events, its records."""
+
+    def __init__(self, consumer: FrameConsumer) -> None:
+        self.consumer = consumer
+        self.partitions: set[int] = set()
+        self.events: list[Event] = []
+        self.records: list[Record] = []
+        self.member: Member | None = None
+
+    def poll(self, *, start: bool = True) -> None:
+        polled = self.consumer.poll(0.05, 100)
+        for event in polled.events:
+            self.events.append(event)
+            if isinstance(event, Assigned):
+                self.partitions |= event.partitions
+                for number in event.partitions if start else ():
+                    self.consumer.start(number, 0)
+            elif isinstance(event, Dropped):
+                self.partitions -= event.partitions
+        self.member = self.consumer.member()
+        self.records += polled.records
+
+
+def until(condition: Callable[[], bool], owners: Sequence[Owner]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen"
+        for owner in owners:
+            owner.poll()
+
+
+def settled(cluster: Cluster, open_parts: Callable[[Any], Any]) -> Owner:
+    """A single member that has all partitions in a stable group."""
+    owner = Owner(open_parts(cluster.broker("one").consumer()))
+    until(lambda: len(owner.partitions) == PARTITIONS and owner.member is not None, [owner])
+    return owner
+
+
+def shared(one: Owner, two: Owner) -> bool:
+    """Whether two members have come to rest, each with half of the partitions."""
+    return (
+        len(one.partitions) == len(two.partitions) == PARTITIONS // 2
+        and one.member is not None
+        and two.member is not None
+        and one.member.generation == two.member.generation
+    )
+
+
+def checkpoint(number: int = 0, *, offset: int = 1, value: bytes = b"{}") -> Checkpoint:
+    manifest = Manifest(0, offset, number, "one", 1, "digest", PARTITIONS, 0)
+    outgoing = (
+        Outgoing(Destination.PREDICTIONS, 0, b"cam", value, (("worker", b"one"),)),
+        Outgoing(Destination.STATE, 0, b"s:cam", value),
+        manifest.write(0),
+    )
+    part = PartitionCheckpoint(0, 1, number, 0, offset, outgoing, manifest, (), {})
+    return Checkpoint((part,), time.time())
+
+
+def test_frames_arrive_once_in_order_with_all_that_was_said_of_them(cluster, open_parts) -> None:
+    for n in range(20):
+        cluster.publish(1, b"cam", b"picture %d" % n, (("seq", b"%d" % n),))
+    owner = settled(cluster, open_parts)
+    until(lambda: len(owner.records) >= 20, [owner])
+    assert [r.value for r in owner.records] == [b"picture %d" % n for n in range(20)]
+    assert [r.offset for r in owner.records] == list(range(20))
+    assert {(r.partition, r.key) for r in owner.records} == {(1, b"cam")}
+    assert dict(owner.records[3].headers)["seq"] == b"3"
+    assert abs(owner.records[3].timestamp_ms / 1000 - time.time()) < 60
+
+
+def test_a_null_value_arrives_as_such(cluster, open_parts) -> None:
+    cluster.publish(0, b"cam", None)
+    owner = settled(cluster, open_parts)
+    until(lambda: len(owner.records) == 1, [owner])
+    assert owner.records[0].value is None
+
+
+def test_an_assigned_partition_is_silent_until_it_is_started(cluster, open_parts) -> None:
+    cluster.publish(0, b"cam", b"picture")
+    owner = Owner(open_parts(cluster.broker("one").consumer()))
+    for _ in range(40):
+        owner.poll(start=False)
+    assert owner.partitions == set(range(PARTITIONS))
+    assert owner.records == []
+
+
+def test_reading_starts_where_it_is_told_to(cluster, open_parts) -> None:
+    for n in range(10):
+        cluster.publish(0, b"cam", b"%d" % n)
+    owner = settled(cluster, open_parts)
+    until(lambda: len(owner.records) == 10, [owner])
+    owner.consumer.start(0, 7)
+    until(lambda: len(owner.records) == 13, [owner])
+    assert [r.offset for r in owner.records[10:]] == [7, 8, 9]
+
+
+def test_a_paused_partition_is_silent_and_goes_on_where_it_was(cluster, open_parts) -> None:
+    owner = settled(cluster, open_parts)
+    owner.consumer.pause([0])
+    cluster.publish(0, b"cam", b"picture")
+    for _ in range(10):
+        owner.poll()
+    assert owner.records == []
+    owner.consumer.resume([0])
+    until(lambda: len(owner.records) == 1, [owner])
+
+
+def test_a_commit_shows_everything_at_once(cluster, open_parts) -> None:
+    owner = settled(cluster, open_parts)
+    writer = open_parts(cluster.broker("one").writer())
+    writer.commit(checkpoint(value=b"answer"), owner.member)
+    (prediction,) = cluster.committed(cluster.topics.predictions)
+    assert (prediction.partition, prediction.key, prediction.value) == (0, b"cam", b"answer")
+    assert dict(prediction.headers) == {"worker": b"one"}
+    assert len(cluster.committed(cluster.topics.state)) == 2
+
+
+def test_a_member_of_the_past_commits_nothing(cluster, open_parts) -> None:
+    owner = settled(cluster, open_parts)
+    past = owner.member
+    other = Owner(open_parts(cluster.broker("two").consumer()))
+    until(lambda: shared(owner, other), [owner, other])
+    writer = open_parts(cluster.broker("one").writer())
+    with pytest.raises(CommitRefusedError):
+        writer.commit(checkpoint(), past)
+    writer.renew()
+    assert cluster.committed(cluster.topics.predictions) == []
+    assert cluster.committed(cluster.topics.state) == []
+
+
+def test_after_a_refusal_and_a_renewal_the_same_checkpoint_can_be_committed(
+    cluster, open_parts
+) -> None:
+    owner = settled(cluster, open_parts)
+    past = owner.member
+    other = Owner(open_parts(cluster.broker("two").consumer()))
+    until(lambda: shared(owner, other), [owner, other])
+    writer = open_parts(cluster.broker("one").writer())
+    with pytest.raises(CommitRefusedError):
+        writer.commit(checkpoint(), past)
+    writer.renew()
+    writer.commit(checkpoint(), owner.member)
+    assert len(cluster.committed(cluster.topics.predictions)) == 1
+
+
+def test_of_two_producers_of_one_name_only_the_newer_can_commit(cluster, open_parts) -> None:
+    owner = settled(cluster, open_parts)
+    older = open_parts(cluster.broker("one").writer())
+    newer = open_parts(cluster.broker("one").writer())
+    with pytest.raises(LongtakeError):
+        older.commit(checkpoint(value=b"older"), owner.member)
+    newer.commit(checkpoint(value=b"newer"), owner.member)
+    values = [r.value for r in cluster.committed(cluster.topics.predictions)]
+    assert values == [b"newer"]
+
+
+def test_a_changelog_gives_the_newest_of_every_key_and_nothing_that_is_buried(
+    cluster, open_parts
+) -> None:
+    owner = settled(cluster, open_parts)
+    writer = open_parts(cluster.broker("one").writer())
+    writer.commit(checkpoint(0, value=b"old"), owner.member)
+    writer.commit(checkpoint(1, value=b"new"), owner.member)
+    reader = open_parts(cluster.broker("one").changelog())
+    assert reader.read([0])[0].records[b"s:cam"].value == b"new"
+    buried = Outgoing(Destination.STATE, 0, b"s:cam", None)
+    last = checkpoint(2).parts[0]
+    part = PartitionCheckpoint(0, 1, 2, 0, 1, (buried, last.outgoing[-1]), last.manifest, (), {})
+    writer.commit(Checkpoint((part,), 0.0), owner.member)
+    found = reader.read([0, 1])
+    assert set(found[0].records) == {b"m"}
+    assert Manifest.read(found[0].records[b"m"]).checkpoint == 2
+    assert found[1].records == {}
+
+
+def test_a_changelog_says_where_the_frames_begin_and_end(cluster, open_parts) -> None:
+    for n in range(10):
+        cluster.publish(2, b"cam", b"%d" % n)
+    cluster.expire(2, 4)
+    found = open_parts(cluster.broker("one").changelog()).read([2, 3])
+    assert (found[2].log_start, found[2].log_end) == (4, 10)
+    assert (found[3].log_start, found[3].log_end) == (0, 0)
+
+
+def test_an_offset_that_retention_has_deleted_is_told(cluster, open_parts) -> None:
+    for n in range(10):
+        cluster.publish(0, b"cam", b"%d" % n)
+    cluster.expire(0, 4)
+    owner = settled(cluster, open_parts)
+    until(lambda: OutOfRange(frozenset([0])) in owner.events, [owner])
+    owner.consumer.start(0, 4)
+    until(lambda: len(owner.records) == 6, [owner])
+
+
+def test_two_members_share_the_partitions_and_one_that_leaves_gives_all_back(
+    cluster, open_parts
+) -> None:
+    one = settled(cluster, open_parts)
+    two = Owner(cluster.broker("two").consumer())
+    until(lambda: len(one.partitions) == len(two.partitions) == 2, [one, two])
+    assert one.partitions | two.partitions == set(range(PARTITIONS))
+    two.consumer.close()
+    until(lambda: len(one.partitions) == PARTITIONS, [one])
+
+
+def test_kept_partitions_hear_nothing_of_a_rebalance(cluster, open_parts) -> None:
+    one = settled(cluster, open_parts)
+    before = len(one.events)
+    two = Owner(open_parts(cluster.broker("two").consumer()))
+    until(lambda: len(one.partitions) == len(two.partitions) == 2, [one, two])
+    heard = {number for event in one.events[before:] for number in event.partitions}
+    assert heard.isdisjoint(one.partitions)
+
+
+def test_topics_that_disagree_are_refused(cluster) -> None:
+    assert cluster.broker("one").partition_count() == PARTITIONS
+    cluster.grow(cluster.topics.frames, PARTITIONS + 1)
+    with pytest.raises((PartitionCountError, TopicError)):
+        cluster.broker("one").partition_count()

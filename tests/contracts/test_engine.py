@@ -1,0 +1,259 @@
+"""What `engines.base.Engine` promises, for every engine and for bundles with one and two states."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.base import Engine
+from engines.bundle import Bundle
+from engines.onnxrt import OnnxRuntimeEngine
+from engines.reference import ReferenceEngine
+
+from ..engines.bundles import UNITS, frames, tiny, white
+
+ENGINES: dict[str, Callable[[Bundle], Engine]] = {
+    "reference": ReferenceEngine,
+    "onnxruntime": lambda bundle: OnnxRuntimeEngine(bundle, threads=1),
+    "onnxruntime on two threads": lambda bundle: OnnxRuntimeEngine(bundle, threads=2),
+}
+BUNDLES = {
+    "lstm": {"cell": "lstm"},
+    "gru": {"cell": "gru"},
+    "sigmoid": {"activation": "sigmoid"},
+}
+PIXELS = frames(8)
+
+
+@pytest.fixture(params=BUNDLES, scope="module")
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return tiny(tmp_path_factory.mktemp("bundle"), **BUNDLES[request.param])
+
+
+@pytest.fixture(params=ENGINES)
+def make(request: pytest.FixtureRequest) -> Callable[[Bundle], Engine]:
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+def engine(make: Callable[[Bundle], Engine], bundle: Bundle) -> Iterator[Engine]:
+    engine = make(bundle)
+    engine.reserve(8)
+    yield engine
+    engine.close()
+
+
+def run(engine: Engine, row: int, picks: list[int]) -> np.ndarray:
+    """Step one row over frames, alone; answer the last logits (K,)."""
+    features = engine.encode(PIXELS)
+    return [engine.step(features, [pick], [row])[0][0] for pick in picks][-1]
+
+
+def test_a_new_table_is_empty_and_grows_with_zeros(
+    make: Callable[[Bundle], Engine], bundle: Bundle
+) -> None:
+    engine = make(bundle)
+    assert engine.rows == 0
+    engine.reserve(3)
+    assert engine.rows >= 3
+    assert not any(tensor.any() for tensor in engine.read([0, 1, 2]).values())
+
+
+def test_reserving_keeps_what_rows_hold(engine: Engine) -> None:
+    run(engine, 3, [0, 1])
+    before = engine.read([3])
+    engine.reserve(50)
+    engine.reserve(2)
+    assert engine.rows >= 50
+    for name, tensor in engine.read([3]).items():
+        np.testing.assert_array_equal(tensor, before[name])
+
+
+def test_state_has_the_names_shapes_and_dtypes_of_the_bundle(
+    engine: Engine, bundle: Bundle
+) -> None:
+    shapes = {name: (t.shape, t.dtype.name) for name, t in engine.read([4, 1, 0]).items()}
+    assert shapes == {spec.name: ((3, *spec.shape), spec.dtype) for spec in bundle.state}
+
+
+def test_answers_have_the_shapes_of_the_contract(engine: Engine, bundle: Bundle) -> None:
+    features = engine.encode(PIXELS)
+    logits, finite = engine.step(features, [0, 0, 3], [5, 2, 1])
+    assert len(features) == 8
+    assert (logits.shape, logits.dtype) == ((3, len(bundle.labels)), np.float32)
+    assert finite.tolist() == [True, True, True]
+
+
+def test_frames_and_memory_change_the_answer(engine: Engine) -> None:
+    fresh = run(engine, 0, [0])
+    assert np.abs(run(engine, 1, [1]) - fresh).max() > 0.01
+    assert np.abs(run(engine, 0, [0]) - fresh).max() > 0.01
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+def test_a_frame_is_encoded_alike_in_every_batch(engine: Engine, size: int) -> None:
+    for place in range(size):
+        together, _ = engine.step(engine.encode(PIXELS[:size]), [place], [0])
+        alone, _ = engine.step(engine.encode(PIXELS[place : place + 1]), [0], [1])
+        assert together.tobytes() == alone.tobytes()
+        engine.zero([0, 1])
+
+
+@pytest.mark.parametrize("size", range(2, 9))
+def test_a_row_steps_alike_in_every_batch(engine: Engine, size: int) -> None:
+    features = engine.encode(PIXELS)
+    rows = list(range(size))[::-1]
+    first, _ = engine.step(features, rows, rows)
+    together, _ = engine.step(features, rows[::-1], rows)
+    engine.zero(rows)
+    for place, row in enumerate(rows):
+        assert engine.step(features, [row], [row])[0][0].tobytes() == first[place].tobytes()
+        again, _ = engine.step(features, [size - 1 - row], [row])
+        assert again[0].tobytes() == together[place].tobytes()
+
+
+def test_waves_over_one_batch_equal_one_frame_at_a_time(engine: Engine) -> None:
+    orders = {2: [0, 3, 5], 6: [1, 4], 0: [2, 6, 7]}  # row -> frames of its stream
+    alone = {row: run(engine, row, picks) for row, picks in orders.items()}
+    engine.zero(list(orders))
+    features = engine.encode(PIXELS)
+    for wave in range(3):
+        rows = [row for row, picks in orders.items() if wave < len(picks)]
+        logits, _ = engine.step(features, [orders[row][wave] for row in rows], rows)
+        for line, row in enumerate(rows):
+            if wave == len(orders[row]) - 1:
+                assert logits[line].tobytes() == alone[row].tobytes()
+
+
+def test_rows_that_are_not_stepped_stay_as_they_are(engine: Engine) -> None:
+    others = [0, 1, 2, 4, 5, 6, 7]
+    for row in others:
+        run(engine, row, [row])
+    before = engine.read(others)
+    run(engine, 3, [0, 1, 2])
+    for name, tensor in engine.read(others).items():
+        np.testing.assert_array_equal(tensor, before[name])
+
+
+def test_a_row_read_and_written_elsewhere_goes_on_like_the_original(engine: Engine) -> None:
+    run(engine, 0, [0, 1])
+    run(engine, 1, [2, 3])
+    engine.write([6, 5], engine.read([0, 1]))
+    assert run(engine, 6, [4, 5]).tobytes() == run(engine, 0, [4, 5]).tobytes()
+    assert run(engine, 5, [4, 5]).tobytes() == run(engine, 1, [4, 5]).tobytes()
+
+
+def test_what_was_read_is_a_copy_and_what_was_written_too(engine: Engine) -> None:
+    run(engine, 0, [0])
+    taken = {name: tensor.copy() for name, tensor in engine.read([0]).items()}
+    engine.write([1], taken)
+    read = engine.read([0])
+    for tensor in (*taken.values(), *read.values()):
+        tensor[:] = 7
+    assert run(engine, 0, [1]).tobytes() == run(engine, 1, [1]).tobytes()
+
+
+def test_answers_stay_when_the_engine_runs_on(engine: Engine) -> None:
+    features = engine.encode(PIXELS)
+    logits, _ = engine.step(features, [0, 1], [0, 1])
+    before = logits.tobytes()
+    engine.step(features, [5, 6], [0, 1])
+    assert logits.tobytes() == before
+
+
+def test_a_zeroed_row_starts_afresh_and_its_neighbours_go_on(engine: Engine) -> None:
+    fresh = run(engine, 2, [0])
+    run(engine, 3, [1])
+    neighbour = engine.read([3])
+    engine.zero([2])
+    assert run(engine, 2, [0]).tobytes() == fresh.tobytes()
+    for name, tensor in engine.read([3]).items():
+        np.testing.assert_array_equal(tensor, neighbour[name])
+
+
+@pytest.mark.parametrize("rows", [[1, 1], [8], [-1], [0, 1, 2]])
+def test_wrong_rows_are_refused_and_nothing_changes(engine: Engine, rows: list[int]) -> None:
+    features = engine.encode(PIXELS)
+    engine.step(features, [0, 1], [0, 1])
+    before = engine.read(range(8))
+    with pytest.raises(ValueError, match="rows"):
+        engine.step(features, [2] * min(2, len(rows)), rows)
+    for name, tensor in engine.read(range(8)).items():
+        np.testing.assert_array_equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("picks", [[8], [-1]])
+def test_picks_beyond_the_features_are_refused(engine: Engine, picks: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"picks must be in 0\.\.7"):
+        engine.step(engine.encode(PIXELS), picks, [0])
+
+
+def test_a_step_of_no_rows_is_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="M >= 1"):
+        engine.step(engine.encode(PIXELS), [], [])
+
+
+@pytest.mark.parametrize(
+    "pixels", [PIXELS[:0], PIXELS[:, :8], PIXELS[0], PIXELS.astype(np.float32), PIXELS[..., :1]]
+)
+def test_pixels_of_another_shape_or_dtype_are_refused(engine: Engine, pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="wants uint8 pixels"):
+        engine.encode(pixels)
+
+
+def test_pixels_need_not_be_contiguous(engine: Engine) -> None:
+    mirrored, _ = engine.step(engine.encode(PIXELS[::-1, :, ::-1]), [0], [0])
+    plain, _ = engine.step(engine.encode(PIXELS[::-1, :, ::-1].copy()), [0], [1])
+    assert mirrored.tobytes() == plain.tobytes()
+
+
+def test_state_that_is_incomplete_or_misshaped_is_refused(engine: Engine) -> None:
+    whole = dict(engine.read([0, 1]))
+    h = whole.pop("h")
+    for wrong in (
+        whole,
+        {**whole, "h": h, "z": h},
+        {**whole, "h": h[:1]},
+        {**whole, "h": h.astype(np.float64)},
+    ):
+        with pytest.raises(ValueError, match="state"):
+            engine.write([0, 1], wrong)
+
+
+def test_only_the_line_that_is_not_finite_is_reported(
+    make: Callable[[Bundle], Engine], tmp_path: Path
+) -> None:
+    engine = make(tiny(tmp_path, explodes=True))
+    engine.reserve(3)
+    features = engine.encode(np.stack([PIXELS[0], white(), PIXELS[1]]))
+    logits, finite = engine.step(features, [0, 1, 2], [0, 1, 2])
+    assert finite.tolist() == [True, False, True]
+    assert np.isfinite(logits).all(axis=1).tolist() == [True, False, True]
+    assert np.isfinite(engine.read([0, 2])["c"]).all()
+
+
+def test_a_broken_row_stays_broken_until_it_is_zeroed(
+    make: Callable[[Bundle], Engine], tmp_path: Path
+) -> None:
+    engine = make(tiny(tmp_path, explodes=True))
+    engine.reserve(2)
+    features = engine.encode(np.stack([PIXELS[0], white()]))
+    fresh, _ = engine.step(features, [0], [1])
+    engine.step(features, [1], [0])
+    assert not engine.step(features, [0], [0])[1].any()
+    engine.zero([0])
+    assert engine.step(features, [0], [0])[0].tobytes() == fresh.tobytes()
+
+
+def test_engines_agree_over_500_steps(bundle: Bundle) -> None:
+    engines = [make(bundle) for make in ENGINES.values()]
+    picks = np.random.default_rng(0).integers(0, 8, (500, 2))
+    for engine in engines:
+        engine.reserve(2)
+    encoded = [engine.encode(PIXELS) for engine in engines]
+    for wave in picks:
+        answers = [e.step(f, wave, [0, 1])[0] for e, f in zip(engines, encoded, strict=True)]
+        np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=1e-5)
+        assert answers[1].tobytes() == answers[2].tobytes()
+    assert engines[0].read([0])["h"].shape == (1, UNITS)

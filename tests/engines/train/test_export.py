@@ -1,0 +1,97 @@
+"""What is exported is a bundle that answers like PyTorch; anything else is refused aloud."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("torch", reason="exporting needs the extra longtake[train]")
+pytest.importorskip("onnxscript", reason="exporting needs the extra longtake[train]")
+pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
+
+import torch
+
+from engines.bundle import Bundle
+from engines.errors import VerificationError
+from engines.onnxrt import OnnxRuntimeEngine
+from engines.train.export import Models, prove, to_bundle
+from engines.train.networks import Encoder, Head
+from engines.train.rolling import NEVER, roll, score
+from engines.train.streams import ACTIONS
+
+from .rendered import actors, take
+
+SIDE = 32
+
+
+@cache
+def models() -> Models:
+    torch.manual_seed(0)
+    return Models(Encoder(SIDE, SIDE).eval(), Head(len(ACTIONS)).eval(), SIDE, SIDE)
+
+
+@cache
+def exported() -> Bundle:
+    return to_bundle(models())
+
+
+def frames(length: int) -> np.ndarray:
+    return take(0, length=length).pixels(actors(), size=SIDE)
+
+
+def test_the_bundle_answers_like_pytorch() -> None:
+    assert prove(exported(), models(), frames(60)) < 1e-4
+
+
+def test_a_bundle_of_other_weights_is_refused() -> None:
+    torch.manual_seed(1)
+    other = replace(models(), head=Head(len(ACTIONS)).eval())
+    with pytest.raises(VerificationError, match=r"deviate from PyTorch by .* no bundle is written"):
+        prove(exported(), other, frames(10))
+
+
+def test_only_the_batch_is_dynamic() -> None:
+    for graph in (exported().encoder, exported().head):
+        model = onnx.load_from_string(graph).graph
+        for value in [*model.input, *model.output]:
+            first, *others = value.type.tensor_type.shape.dim
+            assert first.dim_param == "N"
+            assert all(dimension.dim_value > 0 for dimension in others)
+
+
+def test_graphs_do_not_tell_whose_machine_made_them() -> None:
+    for graph in (exported().encoder, exported().head):
+        assert b".py" not in graph
+        assert b"stack_trace" not in graph
+
+
+def test_a_row_has_the_same_bits_in_a_batch_of_one_and_of_seven() -> None:
+    engine = OnnxRuntimeEngine(exported(), threads=2)
+    seven = frames(7)[:, None]  # seven streams of one frame
+    together = roll(engine, seven)[NEVER][0]
+    alone = [roll(engine, one[None])[NEVER][0, 0] for one in seven]
+    assert together.tobytes() == np.stack(alone).tobytes()
+
+
+def test_a_reset_forgets_everything_before_it() -> None:
+    engine = OnnxRuntimeEngine(exported(), threads=2)
+    film = frames(12)[None]
+    answers = roll(engine, film, resets=(NEVER, 5))
+    np.testing.assert_array_equal(answers[5][5:10], roll(engine, film[:, 5:10])[NEVER])
+    np.testing.assert_array_equal(answers[5][:5], answers[NEVER][:5])
+    assert (answers[5][5:] != answers[NEVER][5:]).any()
+
+
+def test_scores_of_a_perfect_and_certain_model() -> None:
+    labels = np.repeat([[0], [3]], 30, 0)  # (T, N): 2 s of one action, 2 s of another
+    onsets = np.tile(np.arange(30), 2)[:, None]
+    logits = np.where(np.arange(10) == labels[..., None], 50.0, 0.0).astype(np.float32)
+    result = score(logits, labels, onsets)
+    assert result == {
+        "accuracy": 1.0,
+        "accuracy_from_1s": 1.0,
+        "ece": 0.0,
+        "changes_per_minute": pytest.approx(900 / 59, abs=0.1),
+    }

@@ -1,0 +1,62 @@
+"""Networks are pure functions: a sequence equals its steps, and a row does not know its batch."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="networks need the extra longtake[train]")
+pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
+
+import torch
+
+from engines.train.head import Skeletons, true_skeletons
+from engines.train.networks import FEATURES, Encoder, Head, normalise, to_features
+from engines.train.streams import ACTIONS
+
+from .rendered import take
+
+
+def test_step_by_step_equals_the_sequence_run() -> None:
+    torch.manual_seed(0)
+    head = Head(len(ACTIONS)).eval()
+    features = torch.randn(1000, 3, FEATURES)
+    with torch.inference_mode():
+        sequence, h, c = head(features, *Head.start(3))
+        state = Head.start(3)
+        for t, frame in enumerate(features):
+            logits, *state = head.step(frame, *state)
+            torch.testing.assert_close(logits, sequence[t], atol=1e-5, rtol=0)
+    torch.testing.assert_close(state, [h, c], atol=1e-5, rtol=0)
+
+
+def test_a_step_leaves_its_state_alone() -> None:
+    head = Head(len(ACTIONS)).eval()
+    h, c = torch.randn(2, 2, 128)
+    before = h.clone(), c.clone()
+    head.step(torch.randn(2, FEATURES), h, c)
+    torch.testing.assert_close((h, c), before, atol=0, rtol=0)
+
+
+def test_joints_are_in_the_picture_and_spreads_are_positive() -> None:
+    torch.manual_seed(0)
+    frames = torch.randint(0, 256, (4, 96, 96, 3), dtype=torch.uint8)
+    joints, spreads = Encoder().eval()(normalise(frames))
+    assert joints.shape == (4, 16, 3)
+    assert joints[..., :2].abs().max() < 1
+    assert spreads.min() > 0
+    assert to_features(joints, spreads).shape == (4, FEATURES)
+
+
+def test_features_do_not_tell_where_in_the_picture_a_person_is() -> None:
+    joints, spreads = torch.randn(5, 16, 3), torch.rand(5, 16)
+    aside = joints + torch.tensor([0.3, 0.0, 0.0])
+    torch.testing.assert_close(to_features(aside, spreads), to_features(joints, spreads))
+
+
+def test_mirrored_twice_is_as_before() -> None:
+    streams = true_skeletons([take(seed, length=40) for seed in range(4)])
+    lanes = torch.tensor([True, False, True, True])
+    twice = streams.mirror(lanes).mirror(lanes)
+    for name in Skeletons.__slots__:
+        np.testing.assert_array_equal(getattr(twice, name), getattr(streams, name))
+    assert not torch.equal(streams.mirror(lanes).joints[0], streams.joints[0])
+    assert torch.equal(streams.mirror(lanes).joints[1], streams.joints[1])

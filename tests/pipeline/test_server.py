@@ -1,0 +1,74 @@
+"""The worker's web server: what it answers, and to whom the port belongs."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from pipeline.errors import PortTakenError
+from pipeline.server import Server
+
+
+@dataclass
+class Served:
+    """A server, and the word of its worker on whether it is ready."""
+
+    port: int = 0
+    ready: bool = False
+
+    def get(self, path: str) -> tuple[int, str, str]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers["content-type"], answer.read().decode()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    state, registry = Served(), CollectorRegistry()
+    Counter("frames", "Frames.", registry=registry).inc(3)
+    server = Server(registry, lambda: state.ready, host="127.0.0.1", port=0)
+    server.start()
+    state.port = server.port
+    yield state
+    server.stop()
+
+
+def test_it_is_alive_before_it_is_ready(served: Served) -> None:
+    assert served.get("/healthz")[::2] == (200, "alive\n")
+    assert served.get("/readyz")[::2] == (503, "restoring, or not in the group yet\n")
+
+
+def test_it_is_ready_when_the_worker_is(served: Served) -> None:
+    served.ready = True
+    assert served.get("/readyz")[::2] == (200, "ready\n")
+
+
+def test_metrics_are_what_prometheus_reads(served: Served) -> None:
+    status, kind, text = served.get("/metrics")
+    assert (status, kind.split(";")[0]) == (200, "text/plain")
+    assert "frames_total 3.0\n" in text
+
+
+def test_nothing_else_is_served(served: Served) -> None:
+    assert served.get("/")[0] == 404
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"127.0.0.1:{port}: Address already in use; cho"):
+            Server(CollectorRegistry(), bool, host="127.0.0.1", port=port)
+
+
+def test_the_port_is_free_again_after_a_stop() -> None:
+    first = Server(CollectorRegistry(), bool, host="127.0.0.1", port=0)
+    first.start()
+    first.stop()
+    second = Server(CollectorRegistry(), bool, host="127.0.0.1", port=first.port)
+    second.start()
+    second.stop()

@@ -1,0 +1,335 @@
+"""The state protocol, hole by hole: what must happen at each step where something can go wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.bundle import Bundle
+from engines.onnxrt import OnnxRuntimeEngine
+from pipeline.config import WorkerConfig
+from pipeline.errors import (
+    BrokerUnavailableError,
+    CorruptStateError,
+    FencedError,
+    ForeignStateError,
+    PartitionCountError,
+)
+from pipeline.records import Destination, Fate, Outgoing
+from pipeline.wire import Snapshot
+from tests.engines.bundles import tiny
+from tests.world import TOPICS, WHITE, CrashError, World, alone
+
+START_MS = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return tiny(tmp_path_factory.mktemp("bundles") / "tiny", explodes=True)
+
+
+@pytest.fixture
+def world(bundle: Bundle) -> World:
+    return make_world(bundle)
+
+
+def make_world(bundle: Bundle, **settings: object) -> World:
+    engines: dict[str, OnnxRuntimeEngine] = {}
+
+    def engine(slot: str) -> OnnxRuntimeEngine:
+        return engines.setdefault(slot, OnnxRuntimeEngine(bundle, 1))
+
+    world = World(bundle, engine, partitions=1, max_batch=4)
+    world.config = WorkerConfig(**world.config.model_dump() | settings)
+    return world
+
+
+def film(world: World, count: int, *, stream: str = "a", first: int = 0) -> None:
+    for n in range(first, first + count):
+        headers = (("seq", b"%d" % n), ("captured-at", b"%d" % (START_MS + n * 100)))
+        world.log.publish(0, stream.encode(), b"%d" % n, headers)
+
+
+def go(world: World, slot: str, rounds: int = 12) -> None:
+    for _ in range(rounds):
+        world.turn(slot)
+        for kind in ("decodes", "reads", "writes"):
+            world.work_off(slot, kind)
+
+
+def assert_as_if_alone(world: World, bundle: Bundle) -> None:
+    world.settle()
+    records = world.log.read_committed(TOPICS.frames)
+    values, _, _ = alone(records, bundle, OnnxRuntimeEngine(bundle, 1), world.config)
+    assert world.predictions().get("a", []) == values
+
+
+@pytest.mark.parametrize("step", ["begin", "send", "offsets", "commit", "committed", "restore"])
+@pytest.mark.parametrize("passages", [0, 1, 2])
+def test_a_crash_at_any_step_is_invisible(
+    world: World, bundle: Bundle, step: str, passages: int
+) -> None:
+    film(world, 10)
+    world.launch("left")
+    world.processes["left"].faults.arm(step, passages, CrashError)
+    go(world, "left")
+    film(world, 10, first=10)
+    world.launch("right")
+    assert_as_if_alone(world, bundle)
+
+
+@pytest.mark.parametrize("step", ["begin", "send", "offsets", "commit", "committed"])
+def test_a_commit_of_unknown_outcome_is_settled_by_the_manifest(
+    world: World, bundle: Bundle, step: str
+) -> None:
+    film(world, 10)
+    world.launch("left")
+    go(world, "left", 3)
+    process = world.processes["left"]
+    process.faults.arm(step, 0, BrokerUnavailableError)
+    go(world, "left", 20)
+    restored = process.worker.restores
+    film(world, 5, first=10)
+    assert_as_if_alone(world, bundle)
+    assert process.worker.restores == restored == 1  # memory was kept, the same bytes went out
+
+
+def test_a_renewal_that_fails_is_tried_again(world: World, bundle: Bundle) -> None:
+    film(world, 10)
+    world.launch("left")
+    go(world, "left", 3)
+    world.processes["left"].faults.arm("commit", 0, BrokerUnavailableError)
+    world.turn("left")
+    world.turn("left")
+    world.work_off("left", "writes")
+    world.processes["left"].faults.arm("renew", 0, BrokerUnavailableError)
+    go(world, "left")
+    assert_as_if_alone(world, bundle)
+
+
+def test_a_zombie_publishes_nothing_of_the_past(world: World, bundle: Bundle) -> None:
+    film(world, 10)
+    world.launch("left")
+    go(world, "left", 3)  # stops here, with frames stepped and not committed
+    world.launch("right")
+    world.log.leave(world.processes["left"].member_id)
+    go(world, "right")
+    film(world, 10, first=10)
+    go(world, "left", 3)
+    assert_as_if_alone(world, bundle)
+
+
+def test_a_silent_rejoin_restores_everything(world: World, bundle: Bundle) -> None:
+    """K12: another worker went on with our partition, and nobody told us."""
+    film(world, 10)
+    world.launch("left")
+    go(world, "left")
+    film(world, 10, first=10)
+    world.processes["left"].broker.made.quiet = True
+    world.log.leave(world.processes["left"].member_id)
+    world.launch("right")
+    go(world, "right")
+    go(world, "left")
+    assert_as_if_alone(world, bundle)
+
+
+def test_a_partition_that_comes_back_during_its_restore_is_restored_anew(
+    world: World, bundle: Bundle
+) -> None:
+    film(world, 10)
+    world.launch("left")
+    go(world, "left")
+    left = world.processes["left"]
+    world.log.leave(left.member_id)
+    world.turn("left")  # hears of it, joins again
+    world.turn("left")  # is assigned, asks for the changelog
+    left.reads.run_all()  # which is read now
+    world.log.leave(left.member_id)
+    world.launch("right")
+    go(world, "right")
+    film(world, 10, first=10)
+    go(world, "right")
+    world.crash("right")
+    world.bury()
+    assert_as_if_alone(world, bundle)
+
+
+def test_two_processes_in_one_slot_end_with_a_word_about_it(world: World) -> None:
+    world.launch("left")
+    go(world, "left")
+
+    def share_the_slot() -> None:
+        for n in range(40):
+            film(world, 1, first=n)
+            world.log.init_producer("left")
+            go(world, "left", 3)
+
+    with pytest.raises(FencedError, match="--slot"):
+        share_the_slot()
+
+
+def test_a_new_partition_begins_where_it_was_first_seen_even_after_a_crash(
+    bundle: Bundle,
+) -> None:
+    world = make_world(bundle, start="latest")
+    film(world, 5)
+    world.launch("left")
+    go(world, "left", 4)  # its manifest number 0 is in the log, nothing was read
+    world.crash("left")
+    film(world, 5, first=5)
+    world.launch("right")
+    world.settle()
+    (manifest,) = world.manifests()
+    assert (manifest.first_offset, manifest.next_offset) == (5, 10)
+    assert len(world.predictions()["a"]) == 5
+
+
+def test_what_retention_deleted_is_counted_as_expired(world: World) -> None:
+    film(world, 10)
+    world.launch("left")
+    go(world, "left")
+    world.crash("left")
+    film(world, 10, first=10)
+    world.log.expire(0, 14)
+    world.launch("right")
+    world.settle()
+    (manifest,) = world.manifests()
+    assert manifest.expired == 4
+    accounted = sum(manifest.fates.values()) + manifest.absent + manifest.expired
+    assert manifest.next_offset - manifest.first_offset == accounted == 20
+
+
+def test_a_topic_that_has_grown_is_refused_with_a_way_out(bundle: Bundle) -> None:
+    world = make_world(bundle)
+    film(world, 3)
+    world.launch("left")
+    go(world, "left")
+    world.crash("left")
+    world.bury()
+    for name in (TOPICS.frames, TOPICS.predictions, TOPICS.state):
+        world.log.grow(name, 2)
+    world.launch("right")
+    with pytest.raises(PartitionCountError, match="--group"):
+        go(world, "right")
+
+
+def other_bundle(tmp_path: Path, cell: str = "lstm") -> Bundle:
+    return tiny(tmp_path / "other", cell=cell, name="other", seed=1)
+
+
+def after_a_change_of_bundle(bundle: Bundle, other: Bundle, policy: str) -> World:
+    world = make_world(bundle)
+    film(world, 10)
+    world.launch("left")
+    world.settle()
+    world.crash("left")
+    world.bury()
+    changed = make_world(other, foreign_state=policy)
+    changed.log, changed.clock = world.log, world.clock
+    film(changed, 5, first=10)
+    changed.launch("right")
+    return changed
+
+
+def test_another_bundles_memory_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    world = after_a_change_of_bundle(bundle, other_bundle(tmp_path), "refuse")
+    with pytest.raises(ForeignStateError, match="foreign_state"):
+        go(world, "right")
+
+
+def test_another_bundles_memory_can_be_reset_and_the_chain_goes_on(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    world = after_a_change_of_bundle(bundle, other_bundle(tmp_path), "reset")
+    world.settle()
+    first_of_new = world.predictions()["a"][10]
+    assert b'"reset":"bundle"' in first_of_new
+    assert b'"prev":"00000000"' not in first_of_new
+
+
+def test_another_bundles_memory_is_carried_where_it_fits(bundle: Bundle, tmp_path: Path) -> None:
+    world = after_a_change_of_bundle(bundle, other_bundle(tmp_path), "carry")
+    world.settle()
+    assert b'"frames":10,' in world.predictions()["a"][10]
+
+
+def test_another_bundles_memory_is_not_carried_where_it_does_not_fit(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    world = after_a_change_of_bundle(bundle, other_bundle(tmp_path, "gru"), "carry")
+    with pytest.raises(ForeignStateError):
+        go(world, "right")
+
+
+def test_a_changelog_that_cannot_be_read_is_told_apart_from_an_empty_one(world: World) -> None:
+    epoch = world.log.init_producer("stranger")
+    world.log.begin("stranger", epoch)
+    world.log.write("stranger", epoch, Outgoing(Destination.STATE, 0, b"m", b"not a manifest"))
+    world.log.finish("stranger", epoch, commit=True)
+    world.launch("left")
+    with pytest.raises(CorruptStateError, match="partition 0"):
+        go(world, "left")
+
+
+def test_a_nonfinite_answer_is_dead_lettered_and_memory_starts_afresh(world: World) -> None:
+    film(world, 3)
+    world.log.publish(0, b"a", WHITE, (("captured-at", b"%d" % (START_MS + 300)),))
+    film(world, 3, first=4)
+    world.launch("left")
+    world.settle()
+    values = world.predictions()["a"]
+    assert len(values) == 6
+    assert b'"memory":{"frames":0,"age_s":0.000,"gap_s":null,"reset":"nonfinite"' in values[3]
+    (manifest,) = world.manifests()
+    assert manifest.fates[Fate.DEAD_LETTERED] == 1
+
+
+def test_a_stream_that_is_silent_for_too_long_is_buried(bundle: Bundle) -> None:
+    world = make_world(bundle, stream_ttl_s=10.0)
+    film(world, 3)
+    world.launch("left")
+    world.settle()
+    assert set(world.snapshots()) == {"a"}
+    world.clock.advance(60)
+    film(world, 3, stream="b")
+    world.settle()
+    world.clock.advance(5)
+    film(world, 3, stream="b", first=3)
+    world.settle()
+    assert set(world.snapshots()) == {"b"}
+
+
+def test_a_snapshot_of_a_stream_that_begins_afresh_holds_no_tensors(world: World) -> None:
+    film(world, 3)
+    world.log.publish(0, b"a", None)
+    world.launch("left")
+    world.settle()
+    snapshot: Snapshot = world.snapshots()["a"]
+    assert (dict(snapshot.tensors), snapshot.pending_reset) == ({}, "ended")
+
+
+def test_a_snapshot_holds_the_row_that_the_engine_had(world: World, bundle: Bundle) -> None:
+    film(world, 7)
+    world.launch("left")
+    world.settle()
+    records = world.log.read_committed(TOPICS.frames)
+    _, _, state = alone(records, bundle, OnnxRuntimeEngine(bundle, 1), world.config)
+    for name, tensor in world.snapshots()["a"].tensors.items():
+        assert np.array_equal(tensor, state["a"][name][0])
+
+
+def test_reading_pauses_while_too_much_waits_and_goes_on_afterwards(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(bundle)
+    world.config = world.config.model_copy(update={"max_pending_bytes": 40})
+    film(world, 100)
+    world.launch("left")
+    paused: list[int] = []
+    consumer = world.processes["left"].broker.made
+    pause: Callable[..., None] = consumer.pause
+    monkeypatch.setattr(consumer, "pause", lambda numbers: (paused.extend(numbers), pause(numbers)))
+    world.settle()
+    assert paused
+    assert len(world.predictions()["a"]) == 100

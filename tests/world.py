@@ -1,0 +1,296 @@
+"""A world in which everything happens when the test says so: log, workers, tasks, crashes."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import numpy as np
+
+from engines.base import Engine, Pixels
+from engines.bundle import Bundle
+from pipeline.admission import Rules
+from pipeline.batch import Batcher
+from pipeline.broker.base import Poll, Topics
+from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
+from pipeline.clock import ManualClock
+from pipeline.config import WorkerConfig
+from pipeline.errors import UndecodableFrameError
+from pipeline.metrics import WorkerMetrics
+from pipeline.partition import Partition
+from pipeline.predict import Predictor
+from pipeline.records import Destination, Frame, Record
+from pipeline.wire import Manifest, PredictionWriter, Snapshot, read_frame
+from pipeline.worker import Executors, Worker
+
+TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
+POISON = b"poison"
+WHITE = b"white"
+
+
+class CrashError(BaseException):
+    """The process is gone, here and now."""
+
+
+class Steps(Executor):
+    """Runs its tasks one by one, when told to."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def run_next(self) -> None:
+        if self.waiting:
+            future, task = self.waiting.popleft()
+            try:
+                future.set_result(task())
+            except Exception as exc:  # noqa: BLE001 - it belongs to whoever waits for the result
+                future.set_exception(exc)
+
+    def run_all(self) -> None:
+        while self.waiting:
+            self.run_next()
+
+
+class Faults:
+    """Fails a worker's broker at the n-th passage of a step from now on."""
+
+    def __init__(self) -> None:
+        self._step, self._passages, self._failure = "", 0, CrashError
+
+    def arm(self, step: str, passages: int, failure: type[BaseException]) -> None:
+        self._step, self._passages, self._failure = step, passages, failure
+
+    def __call__(self, step: str) -> None:
+        if step == self._step:
+            self._passages -= 1
+            if self._passages < 0:
+                self._step = ""
+                raise self._failure(f"fault at {step}")
+
+
+def decode(content: bytes) -> Pixels:
+    """Make 16 x 16 pixels out of two bytes; what is poisoned does not decode."""
+    if content.startswith(POISON):
+        raise UndecodableFrameError(f"{len(content)} bytes of poison")
+    if content == WHITE:
+        return np.full((16, 16, 3), 255, np.uint8)
+    rng = np.random.default_rng(list(content))
+    return rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+class Consumer(MemoryConsumer):
+    """Never waits. While `quiet` it comes back under another id and hears of no loss (K12)."""
+
+    quiet = False
+
+    def poll(self, timeout_s: float, max_records: int) -> Poll:
+        del timeout_s  # nothing happens here while somebody waits
+        return super().poll(0.0, max_records)
+
+    def _rejoin(self) -> Poll:
+        if not self.quiet:
+            return super()._rejoin()
+        self.quiet = False
+        self.member_id = self._log.join()
+        self._log.hand_over(self.member_id, self._assigned)
+        return super().poll(0.0, 0)
+
+
+class Broker(MemoryBroker):
+    """Remembers the consumer that it made, to know by which id the group has it."""
+
+    made: Consumer
+
+    def consumer(self) -> Consumer:
+        self.made = Consumer(self._log)
+        return self.made
+
+
+class Process:
+    """A worker with its executors, as a process would be: it can crash at any time."""
+
+    def __init__(self, world: "World", slot: str) -> None:
+        self.slot = slot
+        self.faults = Faults()
+        self.decodes, self.writes, self.reads = Steps(), Steps(), Steps()
+        self.broker = Broker(world.log, slot=slot, fault=self.faults, stall_s=0.0)
+        self.worker = Worker(
+            world.config,
+            name=slot,
+            broker=self.broker,
+            bundle=world.bundle,
+            engine=world.engine(slot),
+            decoder=decode,
+            executors=Executors(self.decodes, self.writes, self.reads),
+            clock=world.clock,
+            metrics=WorkerMetrics(worker=slot, bundle=world.bundle.id, engine="test"),
+        )
+
+    @property
+    def member_id(self) -> str:
+        return self.broker.made.member_id
+
+
+class World:
+    """One log and group, and workers by their slots. Nothing here runs by itself."""
+
+    def __init__(
+        self, bundle: Bundle, engine: Callable[[str], Engine], *, partitions: int, max_batch: int
+    ) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self.clock = ManualClock()
+        self.config = WorkerConfig(
+            start="earliest", max_batch=max_batch, stream_ttl_s=1e6, checkpoint_s=0.1
+        )
+        self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
+        self.processes: dict[str, Process] = {}
+        self.dead: list[str] = []  # members of crashed processes that the group still believes in
+
+    def launch(self, slot: str) -> None:
+        if slot not in self.processes:
+            self.processes[slot] = Process(self, slot)
+
+    def crash(self, slot: str) -> None:
+        process = self.processes.pop(slot, None)
+        if process is not None:
+            self.dead.append(process.member_id)
+
+    def bury(self) -> None:
+        """The session timeout is over for those who crashed, the transaction timeout too."""
+        self.log.abort_open()
+        while self.dead:
+            self.log.leave(self.dead.pop())
+
+    def _guarded(self, slot: str, action: Callable[[Process], None]) -> None:
+        process = self.processes.get(slot)
+        if process is None:
+            return
+        try:
+            action(process)
+        except CrashError:
+            self.crash(slot)
+
+    def turn(self, slot: str) -> None:
+        self.clock.advance(0.06)
+        self._guarded(slot, lambda process: process.worker.turn())
+
+    def work(self, slot: str, kind: str) -> None:
+        """Run the next waiting task of one kind: decodes, writes or reads."""
+        if kind == "reads":
+            self.log.abort_open()  # a restore waits for the transaction timeout of the dead
+        self._guarded(slot, lambda process: getattr(process, kind).run_next())
+
+    def work_off(self, slot: str, kind: str) -> None:
+        """Run all tasks of one kind that are waiting."""
+        process = self.processes.get(slot)
+        while process is not None and getattr(process, kind).waiting:
+            self.work(slot, kind)
+            process = self.processes.get(slot)
+
+    def settle(self, turns: int = 400) -> None:
+        """Let everything that is alive go on until nothing is left to do."""
+        for process in self.processes.values():
+            process.faults.arm("", 0, CrashError)
+        self.bury()
+        for _ in range(turns):
+            for slot in list(self.processes):
+                self.turn(slot)
+                for kind in ("decodes", "reads", "writes"):
+                    self.work_off(slot, kind)
+            idle = self.processes and all(p.worker.idle for p in self.processes.values())
+            if idle and self._everything_is_committed():
+                return
+        raise AssertionError(f"the workers do not come to rest: {self._state()}")
+
+    def _state(self) -> dict[str, object]:
+        return {
+            slot: {
+                "member": self.log.generation_of(process.member_id),
+                "ready": process.worker.ready,
+                "idle": process.worker.idle,
+                "partitions": sorted(process.worker.partitions),
+                "waiting": [
+                    len(getattr(process, k).waiting) for k in ("decodes", "writes", "reads")
+                ],
+            }
+            for slot, process in self.processes.items()
+        }
+
+    def _everything_is_committed(self) -> bool:
+        changelogs = [self.log.changelog(number) for number in self._numbers()]
+        return all(
+            c is not None
+            and b"m" in c.records
+            and Manifest.read(c.records[b"m"]).next_offset == c.log_end
+            for c in changelogs
+        )
+
+    def predictions(self) -> dict[str, list[bytes]]:
+        """The values that a reader of committed records sees, by stream, in log order."""
+        found: dict[str, list[bytes]] = {}
+        for record in self.log.read_committed(TOPICS.predictions):
+            found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
+        return found
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """The newest snapshot of each stream."""
+        return {s.stream: s for n in self._numbers() for s in _snapshots(self.log, n)}
+
+    def manifests(self) -> list[Manifest]:
+        """The newest manifest of each partition."""
+        changelogs = [self.log.changelog(number) for number in self._numbers()]
+        return [Manifest.read(c.records[b"m"]) for c in changelogs if c and b"m" in c.records]
+
+    def _numbers(self) -> range:
+        return range(self.log.partition_count(TOPICS.frames))
+
+
+def _snapshots(log: MemoryLog, number: int) -> list[Snapshot]:
+    changelog = log.changelog(number)
+    records = {} if changelog is None else changelog.records
+    return [Snapshot.read(record) for key, record in records.items() if key.startswith(b"s:")]
+
+
+def alone(
+    records: Sequence[Record], bundle: Bundle, engine: Engine, config: WorkerConfig
+) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
+    """One stream's records one at a time: its predictions, fates, and the state it ends in."""
+    rules = Rules.of(
+        rate_hz=bundle.input.rate_hz,
+        gap_reset_s=config.gap_reset_s,
+        stream_ttl_s=config.stream_ttl_s,
+    )
+    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
+    predictor = Predictor(engine, writer, rules, topic=TOPICS.frames)
+    beginning = Manifest(0, 0, 0, "", 0, "", 1, 0)
+    partition = Partition(0, era=0, manifest=beginning)
+    batcher = Batcher(1)
+    values: list[bytes] = []
+    for record in records:
+        frame = read_frame(record, max_bytes=config.max_frame_bytes)
+        item = partition.admit(frame, rules)
+        if item is not None and item.fate is None and isinstance(frame, Frame):
+            item.pixels = Future()
+            try:
+                item.pixels.set_result(decode(frame.content))
+            except UndecodableFrameError as exc:
+                item.pixels.set_exception(exc)
+        (items,) = batcher.take([partition]).values()
+        predictor.run(items)
+        partition.finish(items)
+        values += [
+            out.value
+            for out in (i.outgoing for i in items)
+            if out is not None and out.value and out.destination is Destination.PREDICTIONS
+        ]
+    rows = {name: stream for name, stream in partition.streams.items() if stream.row is not None}
+    state = {
+        name: engine.read([stream.row]) for name, stream in rows.items() if stream.row is not None
+    }
+    return values, Counter(partition.fates), state
