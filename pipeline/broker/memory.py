@@ -184,16 +184,19 @@ class MemoryLog:
     def hand_over(self, member_id: str, partitions: Iterable[int]) -> None:
         """Give partitions to a member that takes them for its own anyway, and hears nothing (K12).
 
-        Whoever had them in the meantime hears of the loss.
+        Whoever else had them in the meantime hears of the loss.
         """
         with self.changed:
             wanted = set(partitions)
+            taker = self._members.pop(member_id)
             for other in self._members.values():
                 lost = other.partitions & wanted
                 other.partitions -= lost
                 if lost:
                     other.news.append(Dropped(frozenset(lost)))
-            self._members[member_id].partitions |= wanted
+            self._members[member_id] = taker
+            taker.news = deque(event for event in taker.news if not event.partitions <= wanted)
+            taker.partitions |= wanted
 
     def _rebalance(self) -> None:
         """Cooperative and sticky: what can stay stays; what must move is dropped first."""

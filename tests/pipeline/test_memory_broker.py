@@ -269,6 +269,15 @@ def test_what_can_stay_stays(log: MemoryLog) -> None:
     assert owned(consumer, before) < before
 
 
+def test_a_member_hears_nothing_of_what_it_takes_for_its_own_and_has_it(log: MemoryLog) -> None:
+    member_id = log.join()
+    log.hand_over(member_id, range(4))
+    assert log.news(member_id) == ()
+    broker(log, "b").consumer()
+    (moved,) = log.news(member_id)
+    assert moved == Dropped(frozenset({2, 3}))
+
+
 def test_a_member_that_left_is_inherited_at_once(log: MemoryLog) -> None:
     first, second = broker(log, "a").consumer(), broker(log, "b").consumer()
     owned(first)
