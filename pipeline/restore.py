@@ -71,9 +71,9 @@ class Restorer:
         self._began_s = 0.0
 
     @property
-    def busy(self) -> bool:
-        """Whether any partition is still to be restored."""
-        return bool(self._wanted)
+    def wanted(self) -> frozenset[int]:
+        """The partitions that are still to be restored."""
+        return frozenset(self._wanted)
 
     def want(self, partitions: Iterable[int]) -> None:
         """Restore these, from now on."""

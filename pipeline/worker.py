@@ -154,7 +154,7 @@ class Worker:
         """Whether we are in the group and every partition of ours is restored and running."""
         return (
             self._member is not None
-            and not self._restorer.busy
+            and not self._restorer.wanted
             and all(partition.committed >= 0 for partition in self._partitions.values())
         )
 
@@ -209,8 +209,8 @@ class Worker:
         self._member = member
         if member is None or member.member_id == self._member_id:
             return
-        if self._member_id is not None and self._partitions:
-            numbers = sorted(self._partitions)
+        numbers = sorted(self._partitions.keys() | self._restorer.wanted)
+        if self._member_id is not None and numbers:
             log.warning("the group knows us by another id now: restoring partitions %s", numbers)
             self._drop(numbers)
             self._restorer.want(numbers)

@@ -134,6 +134,27 @@ def test_a_silent_rejoin_restores_everything(world: World, bundle: Bundle) -> No
     assert_as_if_alone(world, bundle)
 
 
+def test_a_silent_rejoin_in_the_middle_of_a_restore_restores_anew(
+    world: World, bundle: Bundle
+) -> None:
+    """K12: what the changelog said is of the past before it is taken up."""
+    film(world, 10)
+    world.launch("left")
+    go(world, "left")
+    world.crash("left")
+    world.bury()
+    world.launch("left")
+    world.turn("left")
+    world.work_off("left", "reads")  # read to its end, not yet taken up
+    film(world, 10, first=10)
+    world.processes["left"].broker.made.quiet = True
+    world.log.leave(world.processes["left"].member_id)
+    world.launch("right")
+    go(world, "right")
+    go(world, "left")
+    assert_as_if_alone(world, bundle)
+
+
 def test_a_partition_that_comes_back_during_its_restore_is_restored_anew(
     world: World, bundle: Bundle
 ) -> None:
@@ -234,7 +255,7 @@ def after_a_change_of_bundle(bundle: Bundle, other: Bundle, policy: str) -> Worl
 
 def test_another_bundles_memory_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     world = after_a_change_of_bundle(bundle, other_bundle(tmp_path), "refuse")
-    with pytest.raises(ForeignStateError, match="foreign_state"):
+    with pytest.raises(ForeignStateError, match="--foreign-state reset"):
         go(world, "right")
 
 
