@@ -176,7 +176,7 @@ class Committer:
 
     def _begin_resolving(self, member: Member) -> None:
         refused = self._refused
-        if refused is not None and refused.generation == member.generation:
+        if refused is not None and refused == member:
             return  # the same claim would be refused again
         self._manifests = self._reads.submit(
             self._reader.read, [part.partition for part in self._parts()]

@@ -57,7 +57,7 @@ def test_memory_of_another_bundle_is_refused_until_it_is_given_up(
     refused = longtake("worker", *other)
     assert refused.code == 13
     assert "holds memory of bundle" in refused.complaint
-    assert 'foreign_state = "reset"' in refused.complaint
+    assert "--foreign-state reset" in refused.complaint
     start("worker", *other, "--foreign-state", "reset").ready()
     group.cluster.publish(0, b"cam-1", jpeg(16, 16, seed=2))
     before, after = [json.loads(record.value or b"") for record in group.predictions(2)]

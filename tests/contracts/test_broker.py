@@ -53,8 +53,8 @@ class Owner:
         self.records: list[Record] = []
         self.member: Member | None = None
 
-    def poll(self, *, start: bool = True) -> None:
-        polled = self.consumer.poll(0.05, 100)
+    def poll(self, *, start: bool = True, timeout_s: float = 0.05) -> None:
+        polled = self.consumer.poll(timeout_s, 100)
         for event in polled.events:
             self.events.append(event)
             if isinstance(event, Assigned):
@@ -173,6 +173,21 @@ def test_a_member_of_the_past_commits_nothing(cluster, open_parts) -> None:
     writer.renew()
     assert cluster.committed(cluster.topics.predictions) == []
     assert cluster.committed(cluster.topics.state) == []
+
+
+def test_a_member_that_is_busy_between_short_polls_joins_all_the_same(cluster, open_parts) -> None:
+    """K14: what comes of a join while nobody polls must not be thrown away."""
+    busy = Owner(open_parts(cluster.broker("one").consumer()))
+    for _ in range(40):
+        busy.poll(timeout_s=0.0)
+        time.sleep(0.1)
+    assert busy.partitions == set(range(PARTITIONS))
+    joined = busy.member
+    for _ in range(10):
+        busy.poll(timeout_s=0.0)
+        time.sleep(0.1)
+    assert busy.member == joined
+    open_parts(cluster.broker("one").writer()).commit(checkpoint(), busy.member)
 
 
 def test_after_a_refusal_and_a_renewal_the_same_checkpoint_can_be_committed(

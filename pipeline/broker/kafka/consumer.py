@@ -21,6 +21,7 @@ from pipeline.broker.kafka.client import (
     RETRY_MS,
     translated,
 )
+from pipeline.broker.kafka.coordinator import PatientCoordinator
 from pipeline.checkpoint import Member
 from pipeline.records import Record
 
@@ -66,6 +67,7 @@ class KafkaFrames(ConsumerRebalanceListener):
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
                 retry_backoff_ms=RETRY_MS,
             )
+            PatientCoordinator.install(self._consumer)
             # A leader that does not know the topic yet assigns nothing, and nobody joins again
             # until its metadata is refreshed: learn the topic first, and refresh often.
             self._consumer.partitions_for_topic(topic)
