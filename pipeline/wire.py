@@ -37,6 +37,8 @@ SCHEMA = 1
 NEW_CHAIN = "00000000"
 MANIFEST_KEY = b"m"
 SNAPSHOT_PREFIX = b"s:"
+SKIPS_PREFIX = b"k:"
+LIFE_PREFIX = b"l:"
 
 _STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
 _COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -263,7 +265,7 @@ class Snapshot:
         # a view would be saved with the bytes that lie beside it: the library ignores strides
         tensors = {name: np.array(t, order="C") for name, t in self.tensors.items()}
         value = safetensors.numpy.save(tensors)
-        header = ("meta", json.dumps(meta, separators=(",", ":")).encode())
+        header = ("meta", _dumps(meta))
         return Outgoing(Destination.STATE, partition, snapshot_key(self.stream), value, (header,))
 
     @classmethod
@@ -307,6 +309,73 @@ def tombstone(partition: int, stream: str) -> Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Skips:
+    """Frames of one stream that were left out for newer ones: overload `latest`.
+
+    Each range (first, last) of offsets, both included, takes in all that admission let through
+    there; ranges are in order. Which frames were waiting was a fact of the moment, so a replay has
+    to be told. A record is written again as ranges are added to it, and keeps its name, the first
+    offset of all.
+    """
+
+    stream: str
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def key(self) -> bytes:
+        """Name the record in the changelog."""
+        return SKIPS_PREFIX + f"{self.stream}:{self.ranges[0][0]}".encode()
+
+    def write(self, partition: int) -> Outgoing:
+        """Write the ranges for the changelog."""
+        value = _dumps({"schema": SCHEMA, "ranges": self.ranges})
+        return Outgoing(Destination.STATE, partition, self.key, value)
+
+    @classmethod
+    def read(cls, record: Record) -> "Skips":
+        """Read the ranges from the changelog. Raises ValueError when they are none."""
+        try:
+            content: dict[str, Any] = json.loads(record.value or b"")
+            _check_schema(content)
+            stream, _ = (record.key or b"").removeprefix(SKIPS_PREFIX).decode().rsplit(":", 1)
+            ranges = tuple((int(first), int(last)) for first, last in content["ranges"])
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise ValueError(f"the record at offset {record.offset} tells no skips") from exc
+        return cls(stream, ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Where a life of a partition began: `longtake reset` moved it, and the ledger began anew.
+
+    Lives count from 1; the first has no record. `predictions_end` and `dead_letters_end` (by
+    partition of the dead-letter topic) are the ends of those logs when the life began.
+    """
+
+    number: int
+    first_offset: int
+    predictions_end: int
+    dead_letters_end: Mapping[int, int]
+
+    def write(self, partition: int) -> Outgoing:
+        """Write the beginning for the changelog."""
+        key = LIFE_PREFIX + str(self.number).encode()
+        content = asdict(self) | {"schema": SCHEMA}
+        return Outgoing(Destination.STATE, partition, key, _dumps(content))
+
+    @classmethod
+    def read(cls, record: Record) -> "Life":
+        """Read a beginning from the changelog. Raises ValueError when it is none."""
+        try:
+            content: dict[str, Any] = json.loads(record.value or b"")
+            _check_schema(content)
+            ends = {int(number): end for number, end in content["dead_letters_end"].items()}
+            return cls(content["number"], content["first_offset"], content["predictions_end"], ends)
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise ValueError(f"the record at offset {record.offset} begins no life") from exc
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Where a partition stands: the authority on where to resume, and its ledger of fates.
 
@@ -336,8 +405,7 @@ class Manifest:
     def write(self, partition: int) -> Outgoing:
         """Write the manifest for the changelog."""
         content = asdict(self) | {"fates": {fate: self.fates.get(fate, 0) for fate in Fate}}
-        value = json.dumps(content, separators=(",", ":")).encode()
-        return Outgoing(Destination.STATE, partition, MANIFEST_KEY, value)
+        return Outgoing(Destination.STATE, partition, MANIFEST_KEY, _dumps(content))
 
     @classmethod
     def read(cls, record: Record) -> "Manifest":
@@ -350,6 +418,10 @@ class Manifest:
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError(f"the record at offset {record.offset} is no manifest") from exc
         return cls(**known)
+
+
+def _dumps(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _check_schema(content: Mapping[str, Any]) -> None:

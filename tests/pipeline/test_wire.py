@@ -17,9 +17,11 @@ from pipeline.admission import Admission
 from pipeline.records import BadRecord, Destination, EndOfStream, Fate, Frame, Record, Reset
 from pipeline.wire import (
     MANIFEST_KEY,
+    Life,
     Manifest,
     MemoryFacts,
     PredictionWriter,
+    Skips,
     Snapshot,
     dead_letter,
     read_frame,
@@ -554,3 +556,24 @@ def test_a_manifest_names_every_fate() -> None:
 def test_what_is_no_manifest_is_a_value_error(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Manifest.read(Record(0, 0, 0, b"m", value))
+
+
+def test_skips_come_back_as_they_were_even_from_a_stream_with_colons_in_its_name() -> None:
+    skips = Skips("hall:cam-1", ((10441, 10443), (10450, 10450)))
+    written = logged(skips)
+    assert written.key == b"k:hall:cam-1:10441"
+    assert Skips.read(written) == skips
+
+
+def test_the_beginning_of_a_life_comes_back_as_it_was() -> None:
+    life = Life(number=2, first_offset=500, predictions_end=431, dead_letters_end={0: 3, 1: 0})
+    written = logged(life)
+    assert written.key == b"l:2"
+    assert Life.read(written) == life
+
+
+@pytest.mark.parametrize("kind", [Skips, Life])
+@pytest.mark.parametrize("value", [None, b"", b"not json", b"{}", b'{"schema":1}', b'{"schema":2}'])
+def test_what_is_neither_is_a_value_error(kind: type[Skips | Life], value: bytes | None) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        kind.read(Record(0, 0, 0, b"k:cam-1:7", value))
