@@ -86,7 +86,10 @@ class Freezer:
         self, partition: Partition, generation: int, headers: Headers, evicted: list[str]
     ) -> PartitionCheckpoint:
         number = partition.number
-        partition.checkpoint += 1
+        announcing = not partition.announced
+        partition.announced = True
+        if not announcing or partition.checkpoint < 0:
+            partition.checkpoint += 1
         manifest = Manifest(
             first_offset=partition.first_offset,
             next_offset=partition.next_offset,
@@ -99,6 +102,7 @@ class Freezer:
             fates=dict(partition.fates),
             absent=partition.absent,
             expired=partition.expired,
+            attempts=partition.attempts if announcing else 0,
             life=partition.life,
         )
         outgoing = (

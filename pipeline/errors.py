@@ -4,6 +4,7 @@ LongtakeError
 ├── RecordError                skip: this one record is dead-lettered, its stream goes on
 │   ├── MalformedRecordError       key, header or size breaks the wire contract
 │   └── UndecodableFrameError      the bytes are not a picture we can decode
+│       └── CrashingFrameError         they crash the process that tries
 ├── RetryError                 retry: the outside world is away, nothing was decided
 │   ├── BrokerUnavailableError     no answer from the broker
 │   └── CommitRefusedError         the group has moved on; wait for the next generation
@@ -46,6 +47,12 @@ class UndecodableFrameError(RecordError):
     """The bytes are not a picture that we can decode, or not a whole one."""
 
     reason = "undecodable"
+
+
+class CrashingFrameError(UndecodableFrameError):
+    """The bytes crash or hang the process that decodes them; seen in a child process."""
+
+    reason = "crash"
 
 
 class RetryError(LongtakeError):

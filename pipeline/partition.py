@@ -12,6 +12,8 @@ from pipeline.memory import Rows, Stream
 from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Input, Outgoing
 from pipeline.wire import Manifest
 
+CAREFUL_ATTEMPT = 3
+
 
 @dataclass(slots=True)
 class Item:
@@ -57,8 +59,13 @@ class Partition:
         self.expired = manifest.expired
         self.stream_time_ms = manifest.stream_time_ms
         self.checkpoint = manifest.checkpoint  # number of the newest frozen one
-        self.committed = manifest.checkpoint  # number of the newest that is in the log
         self.life = manifest.life
+        # Before the first record is read, a manifest says that we are about to try: where workers
+        # die of a record, the count of those who tried goes up until somebody commits.
+        self.attempts = manifest.attempts + 1
+        self.announced = False  # that manifest is frozen
+        self.opened = False  # and in the log
+        self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child
         # the open checkpoint
         self.start = manifest.next_offset
         self.outgoing: list[Outgoing] = []
@@ -70,6 +77,15 @@ class Partition:
         self._arrived_ms = manifest.stream_time_ms
         self._swept_ms = manifest.stream_time_ms
         self._pending_bytes = 0
+
+    def suspect(self, log_end: int) -> bool:
+        """Take all records below `log_end` for suspects if too many have died here; tell whether.
+
+        Whatever a dead worker had read was in the log by then.
+        """
+        if self.attempts >= CAREFUL_ATTEMPT:
+            self.suspects_end = log_end
+        return self.suspects_end > self.next_offset
 
     def admit(self, record: Input, rules: Rules) -> Item | None:
         """Judge the partition's next record. None when its offset is behind us (a re-read)."""
@@ -109,8 +125,8 @@ class Partition:
 
     @property
     def dirty(self) -> bool:
-        """Whether there is anything to commit: progress, or that the partition is begun at all."""
-        return self.next_offset != self.start or self.checkpoint < 0
+        """Whether there is anything to commit: progress, or that we are about to try."""
+        return self.next_offset != self.start or not self.announced
 
     def finish(self, items: Sequence[Item]) -> None:
         """Enter finished records, in offset order, into the ledger and the open checkpoint."""

@@ -173,6 +173,16 @@ def restore(
             partition.next_offset,
             changelog.log_end,
         )
+    if partition.suspect(changelog.log_end):
+        log.warning(
+            "partition %d: attempt %d at offset %d; %d workers ended before they got beyond it."
+            " The frames below offset %d are decoded in a child process",
+            number,
+            partition.attempts,
+            partition.next_offset,
+            partition.attempts - 1,
+            partition.suspects_end,
+        )
     streams = _streams(snapshots, how)
     _fill_rows(streams, snapshots, engine, rows)
     partition.streams = {stream.name: stream for stream in streams}

@@ -17,6 +17,7 @@ from pipeline.config import WorkerConfig
 from pipeline.decode import Fit, decode_picture
 from pipeline.metrics import WorkerMetrics
 from pipeline.server import Server
+from pipeline.suspects import ChildDecoder
 from pipeline.watchdog import Progress, Watchdog, end_process
 from pipeline.worker import Executors, Worker
 
@@ -43,6 +44,8 @@ class Service:
             reads=ThreadPoolExecutor(1, "restore"),
         )
         self._stopping = threading.Event()
+        self._fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+        self._careful = ChildDecoder(self._fit)
         self._worker = self._make_worker(bundle, self._engine, broker, name)
         self._server = Server(
             self._metrics.registry,
@@ -61,14 +64,14 @@ class Service:
         )
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
-        fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
         return Worker(
             self._config,
             name=name,
             broker=broker,
             bundle=bundle,
             engine=engine,
-            decoder=partial(decode_picture, fit=fit),
+            decoder=partial(decode_picture, fit=self._fit),
+            careful=self._careful,
             executors=self._pools,
             clock=SystemClock(),
             metrics=self._metrics,
@@ -105,6 +108,7 @@ class Service:
             self._server.stop()
             for pool in (self._pools.decodes, self._pools.writes, self._pools.reads):
                 pool.shutdown(wait=False, cancel_futures=True)
+            self._careful.close()
             self._engine.close()
 
 

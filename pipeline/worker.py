@@ -53,6 +53,7 @@ class Executors:
 class Worker:
     """One member of the group. `turn` it until it is time to `stop`.
 
+    `careful` decodes what may have killed a worker before; it survives that.
     Raises what asks for a person (`StopError`, `EngineError`); all else is survived.
     """
 
@@ -65,6 +66,7 @@ class Worker:
         bundle: Bundle,
         engine: Engine,
         decoder: Decoder,
+        careful: Decoder,
         executors: Executors,
         clock: Clock,
         metrics: WorkerMetrics,
@@ -72,6 +74,7 @@ class Worker:
         self._config = config
         self._engine = engine
         self._decoder = decoder
+        self._careful = careful
         self._executors = executors
         self._clock = clock
         self._metrics = metrics
@@ -155,7 +158,7 @@ class Worker:
         return (
             self._member is not None
             and not self._restorer.wanted
-            and all(partition.committed >= 0 for partition in self._partitions.values())
+            and all(partition.opened for partition in self._partitions.values())
         )
 
     @property
@@ -223,11 +226,9 @@ class Worker:
                 partition.release(self._predictor.rows)
 
     def _take_over(self, partition: Partition) -> None:
-        """Begin to work on a restored partition; a new one only once its manifest is in the log."""
+        """Take a restored partition; it is read once the log says that we are about to try."""
         self.restores += 1
         self._partitions[partition.number] = partition
-        if partition.committed >= 0:
-            self._consumer.start(partition.number, partition.next_offset)
         self._metrics.restored(partition)
 
     # --------------------------------------------------------------------------- the frame path
@@ -235,12 +236,14 @@ class Worker:
     def _admit(self, records: Sequence[Record]) -> None:
         for record in records:
             partition = self._partitions.get(record.partition)
-            if partition is None or partition.committed < 0:
+            if partition is None or not partition.opened:
                 continue  # polled before the partition was dropped; read again after the restore
             frame = read_frame(record, max_bytes=self._config.max_frame_bytes)
             item = partition.admit(frame, self._rules)
             if item is not None and item.fate is None and isinstance(frame, Frame):
-                item.pixels = self._executors.decodes.submit(self._decoder, frame.content)
+                suspected = record.offset < partition.suspects_end
+                decoder = self._careful if suspected else self._decoder
+                item.pixels = self._executors.decodes.submit(decoder, frame.content)
 
     def _predict(self) -> None:
         partitions = list(self._partitions.values())
@@ -266,7 +269,7 @@ class Worker:
     def _throttle(self) -> None:
         """Stop reading while too much waits for the engine; go on below half of that."""
         waiting = sum(p.pending_bytes for p in self._partitions.values())
-        running = [n for n, p in self._partitions.items() if p.committed >= 0]
+        running = [n for n, p in self._partitions.items() if p.opened]
         if not self._paused and waiting > self._config.max_pending_bytes:
             self._paused = True
             self._consumer.pause(running)
@@ -308,9 +311,8 @@ class Worker:
             self._drop([part.partition])
             self._restorer.want([part.partition])
             return
-        founded = partition.committed < 0
-        partition.committed = part.number
-        if founded:
+        if not partition.opened:
+            partition.opened = True
             self._consumer.start(part.partition, part.next_offset)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
 

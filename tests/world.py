@@ -21,7 +21,7 @@ from pipeline.partition import Partition
 from pipeline.predict import Predictor
 from pipeline.records import Destination, Frame, Record
 from pipeline.wire import Manifest, PredictionWriter, Snapshot, read_frame
-from pipeline.worker import Executors, Worker
+from pipeline.worker import Decoder, Executors, Worker
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"
@@ -125,7 +125,8 @@ class Process:
             broker=self.broker,
             bundle=world.bundle,
             engine=world.engine(slot),
-            decoder=decode,
+            decoder=world.decoder,
+            careful=world.careful,
             executors=Executors(self.decodes, self.writes, self.reads),
             clock=world.clock,
             metrics=WorkerMetrics(worker=slot, bundle=world.bundle.id, engine="test"),
@@ -149,6 +150,8 @@ class World:
             start="earliest", max_batch=max_batch, stream_ttl_s=1e6, checkpoint_s=0.1
         )
         self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
+        self.decoder: Decoder = decode
+        self.careful: Decoder = decode
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group still believes in
 

@@ -35,6 +35,7 @@ class Crew:
         self._folder = folder
         self._bundle = write_tiny(folder / "tiny")
         self._seq = 0
+        self.environment = dict(os.environ)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._settings = folder / "longtake.toml"
         config: WorkerConfig = cluster.config
@@ -53,7 +54,9 @@ class Crew:
             *("--bundle", str(self._bundle), "--config", str(self._settings), *options),
         ]
         with (self._folder / f"{slot}.log").open("ab") as log:
-            self.processes[slot] = subprocess.Popen(command, stdout=log, stderr=log)
+            self.processes[slot] = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self.environment
+            )
 
     def film(self, rounds: int, *, pause_s: float = 0.02) -> None:
         """Publish one frame of every stream per round."""

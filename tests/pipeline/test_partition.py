@@ -121,7 +121,7 @@ def test_retention_behind_us_is_none_of_our_business() -> None:
     part = partition(10)
     part.expire(9)
     part.expire(10)
-    assert (part.expired, part.next_offset, part.dirty) == (0, 10, False)
+    assert (part.expired, part.next_offset) == (0, 10)
 
 
 def test_a_record_that_is_read_again_is_ignored() -> None:
@@ -165,12 +165,25 @@ def test_a_partition_goes_on_where_its_manifest_stands() -> None:
     manifest = Manifest(10, 18, 7, "w", 1, "b", 4, 5_000, fates, absent=2, expired=1, life=2)
     part = Partition(3, era=9, manifest=manifest)
     assert balance(part) == part.next_offset == part.start == 18
-    assert (part.stream_time_ms, part.checkpoint, part.committed, part.life) == (5_000, 7, 7, 2)
+    assert (part.stream_time_ms, part.checkpoint, part.attempts, part.life) == (5_000, 7, 1, 2)
+
+
+@pytest.mark.parametrize("number", [-1, 7])
+def test_a_restored_partition_says_first_that_it_is_about_to_try(number: int) -> None:
+    part = Partition(3, era=1, manifest=Manifest(10, 10, number, "", -1, "b", 4, 0))
+    assert part.dirty
+    part.announced = True
     assert not part.dirty
 
 
-def test_a_partition_without_a_committed_manifest_has_one_to_write() -> None:
-    assert Partition(3, era=1, manifest=Manifest(10, 10, -1, "", -1, "b", 4, 0)).dirty
+@pytest.mark.parametrize(("attempts", "suspected"), [(0, 0), (1, 0), (2, 15), (9, 15)])
+def test_from_the_third_attempt_on_what_is_in_the_log_is_suspected(
+    attempts: int, suspected: int
+) -> None:
+    manifest = Manifest(0, 10, 7, "w", 1, "b", 4, 0, absent=10, attempts=attempts)
+    part = Partition(3, era=1, manifest=manifest)
+    assert part.suspect(log_end=15) == (suspected > 0)
+    assert part.suspects_end == (suspected or 10)
 
 
 def test_stream_time_is_the_largest_record_timestamp() -> None:

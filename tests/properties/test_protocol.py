@@ -1,17 +1,20 @@
 """The state protocol, hole by hole: what must happen at each step where something can go wrong."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engines.base import Pixels
 from engines.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.config import WorkerConfig
 from pipeline.errors import (
     BrokerUnavailableError,
     CorruptStateError,
+    CrashingFrameError,
     FencedError,
     ForeignStateError,
     PartitionCountError,
@@ -19,7 +22,7 @@ from pipeline.errors import (
 from pipeline.records import Destination, Fate, Outgoing
 from pipeline.wire import Snapshot
 from tests.engines.bundles import tiny
-from tests.world import TOPICS, WHITE, CrashError, World, alone
+from tests.world import TOPICS, WHITE, CrashError, World, alone, decode
 
 START_MS = 1_700_000_000_000
 
@@ -304,6 +307,54 @@ def test_a_nonfinite_answer_is_dead_lettered_and_memory_starts_afresh(world: Wor
     assert b'"memory":{"frames":0,"age_s":0.000,"gap_s":null,"reset":"nonfinite"' in values[3]
     (manifest,) = world.manifests()
     assert manifest.fates[Fate.DEAD_LETTERED] == 1
+
+
+def deadly(content: bytes) -> Pixels:
+    if content == b"3":
+        raise CrashError("a native crash")
+    return decode(content)
+
+
+def survived(content: bytes) -> Pixels:
+    if content == b"3":
+        raise CrashingFrameError("crashed in a child")
+    return decode(content)
+
+
+def test_a_frame_that_kills_its_worker_is_found_at_the_third_attempt(world: World) -> None:
+    world.decoder, world.careful = deadly, survived
+    film(world, 10)
+    deaths = 0
+    while deaths < 9:
+        world.launch("left")
+        go(world, "left")
+        if "left" in world.processes:
+            break
+        deaths += 1
+        world.bury()
+    assert deaths == 2
+    world.settle()
+    seen = [json.loads(value)["seq"] for value in world.predictions()["a"]]
+    assert seen == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    (letter,) = world.log.read_committed(TOPICS.dead_letters)
+    assert dict(letter.headers)["reason"] == b"crash"
+    assert world.manifests()[0].attempts == 0
+
+
+def test_a_machine_that_is_killed_again_and_again_convicts_no_frame(
+    world: World, bundle: Bundle
+) -> None:
+    film(world, 10)
+    for _ in range(5):
+        world.launch("left")
+        go(world, "left", 3)
+        world.crash("left")
+        world.bury()
+    assert world.manifests()[0].attempts == 5
+    world.launch("left")
+    assert_as_if_alone(world, bundle)
+    assert world.log.read_committed(TOPICS.dead_letters) == []
+    assert world.manifests()[0].attempts == 0
 
 
 def test_a_stream_that_is_silent_for_too_long_is_buried(bundle: Bundle) -> None:
