@@ -7,7 +7,7 @@ from engines.base import Engine
 from pipeline.memory import Stream
 from pipeline.partition import Partition
 from pipeline.records import Fate, Headers, Outgoing
-from pipeline.wire import Manifest, Snapshot, tombstone
+from pipeline.wire import Manifest, Snapshot, snapshot_key, tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PartitionCheckpoint:
     number: int
     start: int
     next_offset: int
-    outgoing: tuple[Outgoing, ...]  # outputs in offset order, snapshots, the manifest last
+    outgoing: tuple[Outgoing, ...]  # outputs in offset order, snapshots, skips, the manifest last
     manifest: Manifest
     captured_us: tuple[int, ...]  # capture times of its predictions
     fates: Mapping[Fate, int]  # of the records it covers
@@ -108,7 +108,8 @@ class Freezer:
         outgoing = (
             *(replace(out, headers=out.headers + headers) for out in partition.outgoing),
             *(shot.write(number) for shot in self._snapshots(list(partition.changed.values()))),
-            *(tombstone(number, name) for name in evicted),
+            *(tombstone(number, snapshot_key(name)) for name in evicted),
+            *(skips.write(number) for skips in partition.skipped.values()),
             manifest.write(number),
         )
         part = PartitionCheckpoint(
@@ -125,6 +126,7 @@ class Freezer:
         partition.frozen_fates = partition.fates.copy()
         partition.start = partition.next_offset
         partition.outgoing, partition.changed, partition.captured_us = [], {}, []
+        partition.skipped = {}
         return part
 
     def _snapshots(self, streams: list[Stream]) -> Iterable[Snapshot]:

@@ -49,6 +49,13 @@ class ForeignState(StrEnum):
     CARRY = "carry"
 
 
+class Overload(StrEnum):
+    """What becomes of frames that wait for the engine when it is behind."""
+
+    PROCESS_ALL = "process_all"
+    LATEST = "latest"
+
+
 EngineName = Literal["onnxruntime", "reference"]
 
 
@@ -75,6 +82,8 @@ class WorkerConfig(BaseSettings):
     gap_reset_s: Seconds = 2.0
     stream_ttl_s: Seconds = 3600.0
 
+    overload: Overload = Overload.PROCESS_ALL
+    """`latest`: of a stream's waiting frames only the newest goes to the engine."""
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
     max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
     max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20

@@ -10,9 +10,10 @@ from pipeline import admission
 from pipeline.admission import Rules, Verdict
 from pipeline.memory import Rows, Stream
 from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Input, Outgoing
-from pipeline.wire import Manifest
+from pipeline.wire import Manifest, Skips
 
 CAREFUL_ATTEMPT = 3
+SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
 
 
 @dataclass(slots=True)
@@ -72,6 +73,9 @@ class Partition:
         self.changed: dict[str, Stream] = {}
         self.captured_us: list[int] = []  # of its predictions
         self.frozen_fates = self.fates.copy()  # when it was opened
+        self.skipped: dict[str, Skips] = {}  # by stream
+        self._skips: dict[str, Skips] = {}  # the newest of each stream, still to be added to
+        self._skipping: set[str] = set()  # streams whose last frame was skipped
         # what has arrived, ahead of what is finished
         self._arrived_offset = manifest.next_offset
         self._arrived_ms = manifest.stream_time_ms
@@ -128,6 +132,17 @@ class Partition:
         """Whether there is anything to commit: progress, or that we are about to try."""
         return self.next_offset != self.start or not self.announced
 
+    def keep_newest(self) -> None:
+        """Overload `latest`: of each stream's waiting frames only the newest goes to the engine."""
+        kept: set[Stream | None] = set()
+        for item in reversed(self.items):
+            if item.pixels is None:
+                continue
+            if item.stream in kept:
+                item.pixels.cancel()
+                item.pixels, item.fate = None, Fate.SKIPPED
+            kept.add(item.stream)
+
     def finish(self, items: Sequence[Item]) -> None:
         """Enter finished records, in offset order, into the ledger and the open checkpoint."""
         for item in items:
@@ -145,6 +160,24 @@ class Partition:
                 self.captured_us.append(item.record.captured_us)
             if item.stream is not None:
                 self.changed[item.stream.name] = item.stream
+                self._tell_skips(item.stream.name, item)
+
+    def _tell_skips(self, stream: str, item: Item) -> None:
+        """Keep the ranges of skipped frames; a frame that went to the engine ends a range."""
+        if item.fate is Fate.SKIPPED:
+            told = self._skips.get(stream)
+            ranges = () if told is None else told.ranges
+            if stream in self._skipping:
+                first = ranges[-1][0]
+                ranges = ranges[:-1]
+            else:
+                first = item.record.offset
+                ranges = ranges if len(ranges) < SKIPS_OF_A_RECORD else ()
+            told = Skips(stream, (*ranges, (first, item.record.offset)))
+            self._skips[stream] = self.skipped[stream] = told
+            self._skipping.add(stream)
+        elif item.verdict is not None and item.verdict.fate is None:
+            self._skipping.discard(stream)
 
     def expire(self, log_start: int) -> None:
         """Go on at `log_start`: what retention deleted before we read it is counted."""
@@ -167,6 +200,8 @@ class Partition:
         for stream in gone:
             del self.streams[stream.name]
             self.changed.pop(stream.name, None)
+            self._skips.pop(stream.name, None)
+            self._skipping.discard(stream.name)
             if stream.row is not None:
                 rows.give(stream.row)
         return [stream.name for stream in gone]

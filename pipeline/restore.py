@@ -21,7 +21,15 @@ from pipeline.errors import (
 from pipeline.memory import Rows, Stream
 from pipeline.partition import Partition
 from pipeline.records import Reset
-from pipeline.wire import MANIFEST_KEY, SNAPSHOT_PREFIX, Manifest, Snapshot
+from pipeline.wire import (
+    MANIFEST_KEY,
+    SKIPS_PREFIX,
+    SNAPSHOT_PREFIX,
+    Manifest,
+    Skips,
+    Snapshot,
+    tombstone,
+)
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +159,11 @@ def restore(
             for key, record in changelog.records.items()
             if key.startswith(SNAPSHOT_PREFIX)
         ]
+        skips = [
+            Skips.read(record)
+            for key, record in changelog.records.items()
+            if key.startswith(SKIPS_PREFIX)
+        ]
     except ValueError as exc:
         raise CorruptStateError(
             f"the changelog of partition {number} of group {how.group} cannot be read: {exc}."
@@ -183,6 +196,9 @@ def restore(
             partition.attempts - 1,
             partition.suspects_end,
         )
+    # the skips of frames that retention has deleted: no replay will ask for them
+    expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
+    partition.outgoing += [tombstone(number, told.key) for told in expired]
     streams = _streams(snapshots, how)
     _fill_rows(streams, snapshots, engine, rows)
     partition.streams = {stream.name: stream for stream in streams}

@@ -303,9 +303,9 @@ def snapshot_key(stream: str) -> bytes:
     return SNAPSHOT_PREFIX + stream.encode()
 
 
-def tombstone(partition: int, stream: str) -> Outgoing:
-    """Write that a stream is forgotten for good."""
-    return Outgoing(Destination.STATE, partition, snapshot_key(stream), None)
+def tombstone(partition: int, key: bytes) -> Outgoing:
+    """Write that a record of the changelog is forgotten for good."""
+    return Outgoing(Destination.STATE, partition, key, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pipeline.broker.base import Assigned, Broker, Dropped, Event, Poll
 from pipeline.checkpoint import Freezer, Member
 from pipeline.clock import Clock
 from pipeline.committer import Committer, Settled
-from pipeline.config import WorkerConfig
+from pipeline.config import Overload, WorkerConfig
 from pipeline.errors import BrokerUnavailableError
 from pipeline.metrics import WorkerMetrics
 from pipeline.partition import Partition
@@ -247,6 +247,9 @@ class Worker:
 
     def _predict(self) -> None:
         partitions = list(self._partitions.values())
+        if self._config.overload is Overload.LATEST:
+            for partition in partitions:
+                partition.keep_newest()
         if sum(len(p.outgoing) for p in partitions) >= self._config.max_open_records:
             return  # the log is behind; polling goes on so that the group keeps us
         batch = self._batcher.take(partitions)

@@ -1,7 +1,7 @@
 """A world in which everything happens when the test says so: log, workers, tasks, crashes."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -14,13 +14,13 @@ from pipeline.batch import Batcher
 from pipeline.broker.base import Poll, Topics
 from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
 from pipeline.clock import ManualClock
-from pipeline.config import WorkerConfig
+from pipeline.config import Overload, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.metrics import WorkerMetrics
 from pipeline.partition import Partition
 from pipeline.predict import Predictor
-from pipeline.records import Destination, Frame, Record
-from pipeline.wire import Manifest, PredictionWriter, Snapshot, read_frame
+from pipeline.records import Destination, Fate, Frame, Record
+from pipeline.wire import Manifest, PredictionWriter, Skips, Snapshot, read_frame
 from pipeline.worker import Decoder, Executors, Worker
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
@@ -46,6 +46,8 @@ class Steps(Executor):
     def run_next(self) -> None:
         if self.waiting:
             future, task = self.waiting.popleft()
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(task())
             except Exception as exc:  # noqa: BLE001 - it belongs to whoever waits for the result
@@ -141,13 +143,23 @@ class World:
     """One log and group, and workers by their slots. Nothing here runs by itself."""
 
     def __init__(
-        self, bundle: Bundle, engine: Callable[[str], Engine], *, partitions: int, max_batch: int
+        self,
+        bundle: Bundle,
+        engine: Callable[[str], Engine],
+        *,
+        partitions: int,
+        max_batch: int,
+        overload: Overload = Overload.PROCESS_ALL,
     ) -> None:
         self.bundle = bundle
         self.engine = engine
         self.clock = ManualClock()
         self.config = WorkerConfig(
-            start="earliest", max_batch=max_batch, stream_ttl_s=1e6, checkpoint_s=0.1
+            start="earliest",
+            max_batch=max_batch,
+            stream_ttl_s=1e6,
+            checkpoint_s=0.1,
+            overload=overload,
         )
         self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
@@ -245,6 +257,17 @@ class World:
         """The newest snapshot of each stream."""
         return {s.stream: s for n in self._numbers() for s in _snapshots(self.log, n)}
 
+    def skipped(self, stream: str) -> list[range]:
+        """The offsets at which frames of a stream were left out for newer ones."""
+        records = [
+            record
+            for number in self._numbers()
+            for key, record in _changelog(self.log, number).items()
+            if key.startswith(b"k:")
+        ]
+        told = [skips for skips in map(Skips.read, records) if skips.stream == stream]
+        return [range(first, last + 1) for skips in told for first, last in skips.ranges]
+
     def manifests(self) -> list[Manifest]:
         """The newest manifest of each partition."""
         changelogs = [self.log.changelog(number) for number in self._numbers()]
@@ -254,14 +277,22 @@ class World:
         return range(self.log.partition_count(TOPICS.frames))
 
 
-def _snapshots(log: MemoryLog, number: int) -> list[Snapshot]:
+def _changelog(log: MemoryLog, number: int) -> Mapping[bytes, Record]:
     changelog = log.changelog(number)
-    records = {} if changelog is None else changelog.records
+    return {} if changelog is None else changelog.records
+
+
+def _snapshots(log: MemoryLog, number: int) -> list[Snapshot]:
+    records = _changelog(log, number)
     return [Snapshot.read(record) for key, record in records.items() if key.startswith(b"s:")]
 
 
 def alone(
-    records: Sequence[Record], bundle: Bundle, engine: Engine, config: WorkerConfig
+    records: Sequence[Record],
+    bundle: Bundle,
+    engine: Engine,
+    config: WorkerConfig,
+    skipped: Sequence[range] = (),
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """One stream's records one at a time: its predictions, fates, and the state it ends in."""
     rules = Rules.of(
@@ -278,6 +309,8 @@ def alone(
     for record in records:
         frame = read_frame(record, max_bytes=config.max_frame_bytes)
         item = partition.admit(frame, rules)
+        if item is not None and item.fate is None and any(frame.offset in r for r in skipped):
+            item.fate = Fate.SKIPPED
         if item is not None and item.fate is None and isinstance(frame, Frame):
             item.pixels = Future()
             try:

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.camera import Camera
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
-from pipeline.config import ForeignState, Start, load_config
+from pipeline.config import ForeignState, Overload, Start, load_config
 from pipeline.errors import OutputError
 from pipeline.wire import is_stream_id
 
@@ -54,6 +54,10 @@ def worker(
     foreign_state: Annotated[
         ForeignState | None, typer.Option(help="What to do with another bundle's memory. [refuse]")
     ] = None,
+    overload: Annotated[
+        Overload | None,
+        typer.Option(help="When behind: every frame, or the latest only. [process_all]"),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Engine threads. [1]")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
@@ -78,6 +82,7 @@ def worker(
             "slot": slot,
             "start": start,
             "foreign_state": foreign_state,
+            "overload": overload,
             "engine_threads": threads,
             "metrics_port": metrics_port,
         },

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from engines.table import StateTable
 from pipeline.admission import Rules
 from pipeline.memory import Rows
-from pipeline.partition import Item, Partition
+from pipeline.partition import SKIPS_OF_A_RECORD, Item, Partition
 from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Input, Record, Reset
 from pipeline.wire import Manifest
 
@@ -306,3 +307,60 @@ def test_a_released_partition_gives_all_rows_back() -> None:
     part.release(rows)
     assert len({rows.take() for _ in range(16)}) == table.rows == 16
     assert not part.streams
+
+
+# --------------------------------------------------------------------------------------- overload
+
+
+def waiting(part: Partition, *records: Input) -> list[Item]:
+    """Records that have arrived, their frames in the decoder."""
+    items = [item for record in records if (item := part.admit(record, RULES)) is not None]
+    for item in items:
+        item.pixels = None if item.fate is not None else Future()
+    return items
+
+
+def test_of_each_streams_waiting_frames_only_the_newest_is_kept() -> None:
+    part = partition()
+    records = [frame(n, n * 100, f"cam-{n % 2}") for n in range(5)]
+    items = waiting(part, *records)
+    part.keep_newest()
+    assert [item.fate for item in items] == [Fate.SKIPPED] * 3 + [None] * 2
+    assert [item.pixels is None for item in items] == [True] * 3 + [False] * 2
+
+
+def test_an_end_of_stream_is_never_skipped() -> None:
+    part = partition()
+    items = waiting(part, frame(0, 100), EndOfStream("cam-1", 3, 1, 200), frame(2, 300))
+    part.keep_newest()
+    assert [item.fate for item in items] == [Fate.SKIPPED, Fate.ENDED, None]
+
+
+def test_skipped_frames_are_told_in_ranges_from_prediction_to_prediction() -> None:
+    part = partition()
+    items = waiting(part, *(frame(n, n * 100) for n in range(6)))
+    for item, skipped in zip(items, (True, True, False, True, False, False), strict=True):
+        item.fate = Fate.SKIPPED if skipped else None
+    finish(part, items)
+    assert part.skipped["cam-1"].ranges == ((0, 1), (3, 3))
+
+
+def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
+    part = partition()
+    for numbers in ((0, 1), (2, 3)):
+        part.skipped = {}
+        items = waiting(part, *(frame(n, n * 100) for n in numbers))
+        for item in items:
+            item.fate = Fate.SKIPPED
+        finish(part, items)
+    assert part.skipped["cam-1"].ranges == ((0, 3),)
+
+
+def test_a_record_of_skips_does_not_grow_without_end() -> None:
+    part, keys = partition(), set()
+    for n in range(0, 400, 2):
+        skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
+        skipped.fate = Fate.SKIPPED
+        finish(part, [skipped, kept])
+        keys.add(part.skipped["cam-1"].key)
+    assert keys == {b"k:cam-1:%d" % n for n in range(0, 400, 2 * SKIPS_OF_A_RECORD)}

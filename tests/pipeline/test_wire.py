@@ -512,7 +512,7 @@ def test_what_is_no_snapshot_is_a_value_error(broken: Record) -> None:
 
 
 def test_a_forgotten_stream_leaves_a_tombstone() -> None:
-    out = tombstone(3, "cam-1")
+    out = tombstone(3, b"s:cam-1")
     assert (out.destination, out.partition, out.key, out.value) == (
         Destination.STATE,
         3,

@@ -16,6 +16,7 @@ from engines.base import Engine
 from engines.bundle import Bundle, load_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
+from pipeline.config import Overload
 from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Fate
 from tests.engines.bundles import write_tiny
@@ -145,9 +146,15 @@ def act(world: World, action: Do) -> None:
         getattr(world, action.what)(action.slot)
 
 
-def play(kind: str, schedule: list[Any], *, partitions: int, max_batch: int) -> World:
+def play(
+    kind: str, schedule: list[Any], *, partitions: int, max_batch: int, overload: Overload
+) -> World:
     world = World(
-        bundle(), lambda slot: engine(kind, slot), partitions=partitions, max_batch=max_batch
+        bundle(),
+        lambda slot: engine(kind, slot),
+        partitions=partitions,
+        max_batch=max_batch,
+        overload=overload,
     )
     cameras = Cameras(world, partitions)
     world.launch("left")
@@ -168,7 +175,9 @@ def check(world: World, kind: str) -> None:
     records = world.log.read_committed(TOPICS.frames)
     for name in STREAMS:
         mine = [record for record in records if record.key == name.encode()]
-        values, ended, state = alone(mine, bundle(), engine(kind, "alone"), world.config)
+        values, ended, state = alone(
+            mine, bundle(), engine(kind, "alone"), world.config, world.skipped(name)
+        )
         assert published.get(name, []) == values
         fates += ended
         remembered = snapshots.get(name)
@@ -181,7 +190,9 @@ def check(world: World, kind: str) -> None:
     assert len(dead) == fates[Fate.DEAD_LETTERED]
 
 
-def answers_as_if_alone(kind: str, examples: int) -> Callable[[], None]:
+def answers_as_if_alone(
+    kind: str, examples: int, overload: Overload = Overload.PROCESS_ALL
+) -> Callable[[], None]:
     @settings(
         deadline=None,
         max_examples=examples,
@@ -189,7 +200,7 @@ def answers_as_if_alone(kind: str, examples: int) -> Callable[[], None]:
     )
     @given(schedules, st.integers(1, 3), st.sampled_from([1, 2, 7, 16]))
     def hold(schedule: list[Any], partitions: int, max_batch: int) -> None:
-        world = play(kind, schedule, partitions=partitions, max_batch=max_batch)
+        world = play(kind, schedule, partitions=partitions, max_batch=max_batch, overload=overload)
         check(world, kind)
 
     return hold
@@ -201,3 +212,7 @@ def test_a_stream_answers_as_if_it_were_alone_bit_for_bit_on_onnxruntime() -> No
 
 def test_a_stream_answers_as_if_it_were_alone_on_the_reference_engine() -> None:
     answers_as_if_alone("reference", examples=60)()
+
+
+def test_with_the_latest_frames_only_it_answers_as_if_the_skipped_were_never_seen() -> None:
+    answers_as_if_alone("onnxruntime", examples=150, overload=Overload.LATEST)()

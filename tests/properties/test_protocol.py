@@ -357,6 +357,20 @@ def test_a_machine_that_is_killed_again_and_again_convicts_no_frame(
     assert world.manifests()[0].attempts == 0
 
 
+def test_the_skips_of_frames_that_retention_deleted_are_buried(bundle: Bundle) -> None:
+    world = make_world(bundle, overload="latest")
+    film(world, 10)
+    world.launch("left")
+    world.settle()
+    assert world.skipped("a") == [range(9)]
+    world.log.expire(0, 9)
+    world.launch("right")
+    world.crash("left")
+    film(world, 1, first=10)
+    world.settle()
+    assert world.skipped("a") == []
+
+
 def test_a_stream_that_is_silent_for_too_long_is_buried(bundle: Bundle) -> None:
     world = make_world(bundle, stream_ttl_s=10.0)
     film(world, 3)
