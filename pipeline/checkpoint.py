@@ -71,16 +71,20 @@ class Freezer:
 
         `evicted` names the streams to be forgotten for good, by partition.
         """
-        headers = (
-            ("processed-at", f"{now_s * 1000:.3f}".encode()),
-            ("worker", self._worker.encode()),
-            ("generation", str(generation).encode()),
-        )
+        headers = self.headers(generation, now_s)
         parts = [
             self._part(partition, generation, headers, evicted.get(partition.number, []))
             for partition in partitions
         ]
         return Checkpoint(tuple(parts), now_s)
+
+    def headers(self, generation: int, now_s: float) -> Headers:
+        """Tell by whom and when something is published, as headers."""
+        return (
+            ("processed-at", f"{now_s * 1000:.3f}".encode()),
+            ("worker", self._worker.encode()),
+            ("generation", str(generation).encode()),
+        )
 
     def _part(
         self, partition: Partition, generation: int, headers: Headers, evicted: list[str]
@@ -123,6 +127,8 @@ class Freezer:
             tuple(partition.captured_us),
             dict(partition.fates - partition.frozen_fates),
         )
+        if partition.captured_us or partition.skipped:
+            partition.bound = partition.checkpoint
         partition.frozen_fates = partition.fates.copy()
         partition.start = partition.next_offset
         partition.outgoing, partition.changed, partition.captured_us = [], {}, []

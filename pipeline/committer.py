@@ -16,7 +16,7 @@ A commit that fails leaves its outcome open, so:
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -43,6 +43,7 @@ class Settled:
 
 class _Stage(Enum):
     IDLE = auto()
+    HOLDING = auto()
     COMMITTING = auto()
     RENEWING = auto()
     WAITING = auto()
@@ -72,6 +73,7 @@ class Committer:
         self._stage = _Stage.IDLE
         self._checkpoint: Checkpoint | None = None
         self._member: Member | None = None
+        self._when: Callable[[], bool] = bool
         self._refused: Member | None = None
         self._task: Future[None] | None = None
         self._manifests: Future[Mapping[int, Changelog]] | None = None
@@ -101,11 +103,17 @@ class Committer:
             part.partition == partition for part in self._checkpoint.parts
         )
 
-    def submit(self, checkpoint: Checkpoint, member: Member) -> None:
-        """Start to commit a checkpoint. Only when not busy."""
-        self._checkpoint, self._member = checkpoint, member
+    def submit(self, checkpoint: Checkpoint, member: Member, *, when: Callable[[], bool]) -> None:
+        """Commit a checkpoint as soon as `when` says so. Only when not busy."""
+        self._checkpoint, self._member, self._when = checkpoint, member, when
+        self._stage = _Stage.HOLDING
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._checkpoint is None or self._member is None or not self._when():
+            return
         self._commits += 1
-        self._task = self._writes.submit(self._writer.commit, checkpoint, member)
+        self._task = self._writes.submit(self._writer.commit, self._checkpoint, self._member)
         self._stage = _Stage.COMMITTING
 
     def advance(self, member: Member | None, eras: Mapping[int, int]) -> list[Settled]:
@@ -114,6 +122,8 @@ class Committer:
         `member` is who we are now (None: in flux), `eras` the current era of our partitions.
         Returns the parts whose outcome has become known.
         """
+        if self._stage is _Stage.HOLDING:
+            self._begin()
         if self._stage is _Stage.COMMITTING:
             return self._after_commit()
         if self._stage is _Stage.RENEWING:
@@ -203,10 +213,10 @@ class Committer:
                 again.append(part)
             else:
                 settled.append(self._settled(part, committed=False))
-        checkpoint = replace(self._checkpoint, parts=tuple(again))
+        checkpoint, when = replace(self._checkpoint, parts=tuple(again)), self._when
         self._finish()
         if again:
-            self.submit(checkpoint, member)
+            self.submit(checkpoint, member, when=when)
         return settled
 
     def _settled(self, part: PartitionCheckpoint, *, committed: bool) -> Settled:

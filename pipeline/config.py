@@ -49,6 +49,13 @@ class ForeignState(StrEnum):
     CARRY = "carry"
 
 
+class Delivery(StrEnum):
+    """When predictions are published: with the memory they belong to, or at once."""
+
+    EXACTLY_ONCE = "exactly_once"
+    LOW_LATENCY = "low_latency"
+
+
 class Overload(StrEnum):
     """What becomes of frames that wait for the engine when it is behind."""
 
@@ -82,6 +89,8 @@ class WorkerConfig(BaseSettings):
     gap_reset_s: Seconds = 2.0
     stream_ttl_s: Seconds = 3600.0
 
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    """`low_latency`: predictions leave at once; after a crash some are repeated."""
     overload: Overload = Overload.PROCESS_ALL
     """`latest`: of a stream's waiting frames only the newest goes to the engine."""
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1

@@ -126,7 +126,11 @@ class WorkerMetrics:
         for fate, count in part.fates.items():
             self._fates.labels(fate).inc(count)
         for captured_us in part.captured_us:
-            self._age.observe(max(0.0, now_s - captured_us / 1e6))
+            self.published(captured_us, now_s=now_s)
+
+    def published(self, captured_us: int, *, now_s: float) -> None:
+        """A prediction of a frame is in the log."""
+        self._age.observe(max(0.0, now_s - captured_us / 1e6))
 
     def aborted(self, errors: Mapping[str, int]) -> None:
         """These commits failed since the last time."""

@@ -3,17 +3,34 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines.base import Pixels
 from pipeline import admission
 from pipeline.admission import Rules, Verdict
 from pipeline.memory import Rows, Stream
-from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Input, Outgoing
+from pipeline.records import (
+    BadRecord,
+    Destination,
+    EndOfStream,
+    Fate,
+    Frame,
+    Headers,
+    Input,
+    Outgoing,
+)
 from pipeline.wire import Manifest, Skips
 
 CAREFUL_ATTEMPT = 3
 SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A prediction that leaves ahead of its checkpoint, and when its frame was captured."""
+
+    outgoing: Outgoing
+    captured_us: int
 
 
 @dataclass(slots=True)
@@ -67,6 +84,7 @@ class Partition:
         self.announced = False  # that manifest is frozen
         self.opened = False  # and in the log
         self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child
+        self.unskippable_end = manifest.next_offset  # those below it may have been published
         # the open checkpoint
         self.start = manifest.next_offset
         self.outgoing: list[Outgoing] = []
@@ -74,6 +92,8 @@ class Partition:
         self.captured_us: list[int] = []  # of its predictions
         self.frozen_fates = self.fates.copy()  # when it was opened
         self.skipped: dict[str, Skips] = {}  # by stream
+        self.settled = manifest.checkpoint  # number of the newest that is in the log
+        self.bound = manifest.checkpoint  # number of the newest with predictions or skips in it
         self._skips: dict[str, Skips] = {}  # the newest of each stream, still to be added to
         self._skipping: set[str] = set()  # streams whose last frame was skipped
         # what has arrived, ahead of what is finished
@@ -133,15 +153,34 @@ class Partition:
         return self.next_offset != self.start or not self.announced
 
     def keep_newest(self) -> None:
-        """Overload `latest`: of each stream's waiting frames only the newest goes to the engine."""
+        """Overload `latest`: of each stream's waiting frames only the newest goes to the engine.
+
+        And those whose predictions a worker before us may have published (`low_latency`).
+        """
         kept: set[Stream | None] = set()
         for item in reversed(self.items):
-            if item.pixels is None:
+            if item.pixels is None or item.record.offset < self.unskippable_end:
                 continue
             if item.stream in kept:
                 item.pixels.cancel()
                 item.pixels, item.fate = None, Fate.SKIPPED
             kept.add(item.stream)
+
+    def departures(self, headers: Headers) -> list[Departure]:
+        """Take out the predictions that may leave ahead of their checkpoint (`low_latency`).
+
+        None does while a prediction waits that was made by skipping frames: until the log says
+        what was skipped, a worker after us would not skip it. Nor does any overtake such a one.
+        """
+        if self.skipped or self.bound > self.settled:
+            return []
+        leaving = [o for o in self.outgoing if o.destination is Destination.PREDICTIONS]
+        self.outgoing = [o for o in self.outgoing if o.destination is not Destination.PREDICTIONS]
+        captured_us, self.captured_us = self.captured_us, []
+        return [
+            Departure(replace(o, headers=o.headers + headers), us)
+            for o, us in zip(leaving, captured_us, strict=True)
+        ]
 
     def finish(self, items: Sequence[Item]) -> None:
         """Enter finished records, in offset order, into the ledger and the open checkpoint."""

@@ -11,7 +11,7 @@ from engines.base import Engine, Tensors
 from engines.bundle import Bundle
 from pipeline.broker.base import Changelog, ChangelogReader
 from pipeline.clock import Clock
-from pipeline.config import ForeignState, Start
+from pipeline.config import Delivery, ForeignState, Start
 from pipeline.errors import (
     BrokerUnavailableError,
     CorruptStateError,
@@ -47,6 +47,7 @@ class Restoring:
     group: str
     start: Start
     foreign: ForeignState
+    delivery: Delivery
 
 
 class Restorer:
@@ -196,6 +197,8 @@ def restore(
             partition.attempts - 1,
             partition.suspects_end,
         )
+    if how.delivery is Delivery.LOW_LATENCY:
+        partition.unskippable_end = changelog.log_end
     # the skips of frames that retention has deleted: no replay will ask for them
     expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
     partition.outgoing += [tombstone(number, told.key) for told in expired]

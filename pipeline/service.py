@@ -42,6 +42,7 @@ class Service:
             decodes=ThreadPoolExecutor(config.decode_threads, "decode"),
             writes=ThreadPoolExecutor(1, "commit"),
             reads=ThreadPoolExecutor(1, "restore"),
+            sends=ThreadPoolExecutor(1, "publish"),
         )
         self._stopping = threading.Event()
         self._fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
@@ -106,7 +107,8 @@ class Service:
         finally:
             watchdog.stop()
             self._server.stop()
-            for pool in (self._pools.decodes, self._pools.writes, self._pools.reads):
+            pools = self._pools
+            for pool in (pools.decodes, pools.writes, pools.reads, pools.sends):
                 pool.shutdown(wait=False, cancel_futures=True)
             self._careful.close()
             self._engine.close()

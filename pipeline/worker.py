@@ -18,9 +18,10 @@ from pipeline.broker.base import Assigned, Broker, Dropped, Event, Poll
 from pipeline.checkpoint import Freezer, Member
 from pipeline.clock import Clock
 from pipeline.committer import Committer, Settled
-from pipeline.config import Overload, WorkerConfig
+from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.errors import BrokerUnavailableError
 from pipeline.metrics import WorkerMetrics
+from pipeline.outbox import Outbox
 from pipeline.partition import Partition
 from pipeline.predict import Predictor
 from pipeline.records import Frame, Record
@@ -43,11 +44,12 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Executors:
-    """Who does the blocking work. `writes` and `reads` run one task at a time."""
+    """Who does the blocking work. All but `decodes` run one task at a time."""
 
     decodes: Executor
     writes: Executor
     reads: Executor
+    sends: Executor
 
 
 class Worker:
@@ -95,6 +97,7 @@ class Worker:
             group=config.group,
             start=config.start,
             foreign=config.foreign_state,
+            delivery=config.delivery,
         )
         self._reader = broker.changelog()
         self._writer = broker.writer()
@@ -114,9 +117,12 @@ class Worker:
             reads=executors.reads,
             clock=clock,
         )
+        self._outlet = broker.outlet()
+        self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._batcher = Batcher(config.max_batch)
         self._partitions: dict[int, Partition] = {}
         self._member: Member | None = None
+        self._generation = -1
         self._member_id: str | None = None
         self._frozen_s = clock.monotonic()
         self._paused = False
@@ -133,6 +139,7 @@ class Worker:
         self._admit(polled.records)
         for partition in self._restorer.advance(self._committer.holds):
             self._take_over(partition)
+        self._depart()
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._throttle()
@@ -142,14 +149,17 @@ class Worker:
         """Commit what is finished and leave the group. What was only polled is read again."""
         deadline_s = self._clock.monotonic() + timeout_s
         while self._clock.monotonic() < deadline_s and self._unsettled:
+            self._depart()
             self._commit(due_s=0.0)
-            wait([self._executors.writes.submit(_nothing)], timeout=0.1)
+            for executor in (self._executors.sends, self._executors.writes):
+                wait([executor.submit(_nothing)], timeout=0.1)
         self.close()
 
     def close(self) -> None:
         """Let go of everything at once, committing nothing."""
         self._consumer.close()
         self._writer.close()
+        self._outlet.close()
         self._reader.close()
 
     @property
@@ -178,7 +188,11 @@ class Worker:
 
     @property
     def _unsettled(self) -> bool:
-        return self._committer.busy or any(p.dirty for p in self._partitions.values())
+        return (
+            self._committer.busy
+            or self._outbox.size > 0
+            or any(p.dirty for p in self._partitions.values())
+        )
 
     @property
     def _pending(self) -> bool:
@@ -210,6 +224,7 @@ class Worker:
     def _follow(self, member: Member | None) -> None:
         """Take note of who we are. Another member id says that we were away: trust no memory."""
         self._member = member
+        self._generation = self._generation if member is None else member.generation
         if member is None or member.member_id == self._member_id:
             return
         numbers = sorted(self._partitions.keys() | self._restorer.wanted)
@@ -250,7 +265,8 @@ class Worker:
         if self._config.overload is Overload.LATEST:
             for partition in partitions:
                 partition.keep_newest()
-        if sum(len(p.outgoing) for p in partitions) >= self._config.max_open_records:
+        waiting = self._outbox.size + sum(len(p.outgoing) for p in partitions)
+        if waiting >= self._config.max_open_records:
             return  # the log is behind; polling goes on so that the group keeps us
         batch = self._batcher.take(partitions)
         if not batch:
@@ -262,6 +278,7 @@ class Worker:
         for partition, taken in batch.items():
             partition.finish(taken)
         self._metrics.batch(items, seconds=self._clock.monotonic() - began_s, resets=resets)
+        self._depart()
 
     def _await_decoder(self, partitions: Sequence[Partition]) -> None:
         heads = [p.items[0].pixels for p in partitions if p.items]
@@ -279,6 +296,16 @@ class Worker:
         elif self._paused and waiting < self._config.max_pending_bytes // 2:
             self._paused = False
             self._consumer.resume(running)
+
+    def _depart(self) -> None:
+        """Low latency: let predictions leave ahead of their checkpoint, and see who has left."""
+        if self._config.delivery is not Delivery.LOW_LATENCY:
+            return
+        headers = self._freezer.headers(self._generation, self._clock.time())
+        for partition in self._partitions.values():
+            self._outbox.put(partition.departures(headers))
+        for departure in self._outbox.advance():
+            self._metrics.published(departure.captured_us, now_s=self._clock.time())
 
     # ------------------------------------------------------------------------------ checkpoints
 
@@ -300,7 +327,10 @@ class Worker:
             evicted={p.number: p.sweep(self._rules, self._predictor.rows) for p in dirty},
             now_s=self._clock.time(),
         )
-        self._committer.submit(checkpoint, self._member)
+        before = self._outbox.taken
+        self._committer.submit(
+            checkpoint, self._member, when=lambda: self._outbox.departed >= before
+        )
 
     def _settle(self, settled: Settled) -> None:
         part = settled.part
@@ -314,6 +344,7 @@ class Worker:
             self._drop([part.partition])
             self._restorer.want([part.partition])
             return
+        partition.settled = part.number
         if not partition.opened:
             partition.opened = True
             self._consumer.start(part.partition, part.next_offset)

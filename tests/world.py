@@ -1,5 +1,6 @@
 """A world in which everything happens when the test says so: log, workers, tasks, crashes."""
 
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -14,7 +15,7 @@ from pipeline.batch import Batcher
 from pipeline.broker.base import Poll, Topics
 from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
 from pipeline.clock import ManualClock
-from pipeline.config import Overload, WorkerConfig
+from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.metrics import WorkerMetrics
 from pipeline.partition import Partition
@@ -26,6 +27,7 @@ from pipeline.worker import Decoder, Executors, Worker
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"
 WHITE = b"white"
+KINDS = ("decodes", "reads", "sends", "writes")  # of a worker's tasks
 
 
 class CrashError(BaseException):
@@ -119,7 +121,7 @@ class Process:
     def __init__(self, world: "World", slot: str) -> None:
         self.slot = slot
         self.faults = Faults()
-        self.decodes, self.writes, self.reads = Steps(), Steps(), Steps()
+        self.decodes, self.writes, self.reads, self.sends = Steps(), Steps(), Steps(), Steps()
         self.broker = Broker(world.log, slot=slot, fault=self.faults, stall_s=0.0)
         self.worker = Worker(
             world.config,
@@ -129,7 +131,7 @@ class Process:
             engine=world.engine(slot),
             decoder=world.decoder,
             careful=world.careful,
-            executors=Executors(self.decodes, self.writes, self.reads),
+            executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
             metrics=WorkerMetrics(worker=slot, bundle=world.bundle.id, engine="test"),
         )
@@ -150,6 +152,7 @@ class World:
         partitions: int,
         max_batch: int,
         overload: Overload = Overload.PROCESS_ALL,
+        delivery: Delivery = Delivery.EXACTLY_ONCE,
     ) -> None:
         self.bundle = bundle
         self.engine = engine
@@ -160,6 +163,7 @@ class World:
             stream_ttl_s=1e6,
             checkpoint_s=0.1,
             overload=overload,
+            delivery=delivery,
         )
         self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
@@ -216,7 +220,7 @@ class World:
         for _ in range(turns):
             for slot in list(self.processes):
                 self.turn(slot)
-                for kind in ("decodes", "reads", "writes"):
+                for kind in KINDS:
                     self.work_off(slot, kind)
             idle = self.processes and all(p.worker.idle for p in self.processes.values())
             if idle and self._everything_is_committed():
@@ -231,7 +235,8 @@ class World:
                 "idle": process.worker.idle,
                 "partitions": sorted(process.worker.partitions),
                 "waiting": [
-                    len(getattr(process, k).waiting) for k in ("decodes", "writes", "reads")
+                    len(getattr(process, k).waiting)
+                    for k in ("decodes", "writes", "reads", "sends")
                 ],
             }
             for slot, process in self.processes.items()
@@ -247,10 +252,15 @@ class World:
         )
 
     def predictions(self) -> dict[str, list[bytes]]:
-        """The values that a reader of committed records sees, by stream, in log order."""
+        """The values that a reader of committed records sees, by stream, in log order.
+
+        With low latency he drops what he has seen; a repeat is the same to the byte.
+        """
         found: dict[str, list[bytes]] = {}
         for record in self.log.read_committed(TOPICS.predictions):
-            found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
+            values, value = found.setdefault((record.key or b"").decode(), []), record.value or b""
+            if self.config.delivery is Delivery.EXACTLY_ONCE or _is_news(value, values):
+                values.append(value)
         return found
 
     def snapshots(self) -> dict[str, Snapshot]:
@@ -275,6 +285,20 @@ class World:
 
     def _numbers(self) -> range:
         return range(self.log.partition_count(TOPICS.frames))
+
+
+def _is_news(value: bytes, before: Sequence[bytes]) -> bool:
+    """Whether a prediction is beyond those before it. Raises when it contradicts one of them."""
+    newest = _offset(before[-1]) if before else -1
+    if _offset(value) > newest:
+        return True
+    if value not in before:
+        raise AssertionError(f"published twice, and not the same: {value!r}")
+    return False
+
+
+def _offset(value: bytes) -> int:
+    return int(json.loads(value)["source"]["offset"])
 
 
 def _changelog(log: MemoryLog, number: int) -> Mapping[bytes, Record]:

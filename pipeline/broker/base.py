@@ -1,4 +1,4 @@
-"""The contract between the worker and the log. Three parts, each used by one thread at a time.
+"""The contract between the worker and the log. Four parts, each used by one thread at a time.
 
 Every method may raise `BrokerUnavailableError` (retry) and `FencedError` (stop) besides what its
 docstring names.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.checkpoint import Checkpoint, Member
-from pipeline.records import Record
+from pipeline.records import Destination, Outgoing, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,20 @@ class CheckpointWriter(Protocol):
         """Give it up without finishing anything."""
 
 
+class Outlet(Protocol):
+    """Our idempotent producer, for what leaves outside of any transaction. One thread at a time."""
+
+    def publish(self, burst: Sequence[Outgoing]) -> None:
+        """Write records in their order, and wait until the log has all of them.
+
+        Raises `BrokerUnavailableError` when some may be missing: publish the same burst again,
+        before any other. Records may repeat then; within a partition none overtakes another.
+        """
+
+    def close(self) -> None:
+        """Give it up; what is on its way may still arrive."""
+
+
 class ChangelogReader(Protocol):
     """Reads the memory of partitions back. One thread at a time."""
 
@@ -124,6 +138,14 @@ class Topics:
     dead_letters: str
     state: str
 
+    def of(self, destination: Destination) -> str:
+        """Name the topic where records of a kind belong."""
+        return {
+            Destination.PREDICTIONS: self.predictions,
+            Destination.DEAD_LETTERS: self.dead_letters,
+            Destination.STATE: self.state,
+        }[destination]
+
 
 class Broker(Protocol):
     """One log and group, from the point of view of one worker."""
@@ -144,6 +166,9 @@ class Broker(Protocol):
 
     def writer(self) -> CheckpointWriter:
         """Make the transactional producer of our slot; it ends what our predecessor left open."""
+
+    def outlet(self) -> Outlet:
+        """Make the producer of what leaves at once."""
 
     def changelog(self) -> ChangelogReader:
         """Open a reader of the changelog."""

@@ -20,7 +20,7 @@ from pipeline.errors import (
     RestoreStalledError,
     TopicError,
 )
-from pipeline.records import Destination, Headers, Outgoing, Record
+from pipeline.records import Headers, Outgoing, Record
 
 Fault = Callable[[str], None]
 
@@ -277,18 +277,23 @@ class MemoryLog:
 
     def write(self, name: str, epoch: int, outgoing: Outgoing) -> None:
         """Write one record within the producer's transaction."""
-        topic = {
-            Destination.PREDICTIONS: self.topics.predictions,
-            Destination.DEAD_LETTERS: self.topics.dead_letters,
-            Destination.STATE: self.topics.state,
-        }[outgoing.destination]
         with self.changed:
             producer = self._live(name, epoch)
-            number = outgoing.partition or 0
-            now_ms = int(self._clock.time() * 1000)
-            record = Record(number, 0, now_ms, outgoing.key, outgoing.value, outgoing.headers)
-            self._log(topic)[number].append(record, producer.open)
-            producer.touched.add((topic, number))
+            producer.touched.add(self._append(outgoing, producer.open))
+
+    def write_through(self, outgoing: Outgoing) -> None:
+        """Write one record outside of any transaction."""
+        with self.changed:
+            self._append(outgoing, None)
+            self.changed.notify_all()
+
+    def _append(self, outgoing: Outgoing, transaction: _Transaction | None) -> tuple[str, int]:
+        topic = self.topics.of(outgoing.destination)
+        number = outgoing.partition or 0
+        now_ms = int(self._clock.time() * 1000)
+        record = Record(number, 0, now_ms, outgoing.key, outgoing.value, outgoing.headers)
+        self._log(topic)[number].append(record, transaction)
+        return topic, number
 
     def send_offsets(self, name: str, epoch: int, member: Member) -> None:
         """Let the group check that `member` is of the present."""
@@ -379,6 +384,10 @@ class MemoryBroker:
     def writer(self) -> "MemoryWriter":
         """See `Broker`."""
         return MemoryWriter(self._log, self._slot, self._fault)
+
+    def outlet(self) -> "MemoryOutlet":
+        """See `Broker`."""
+        return MemoryOutlet(self._log, self._fault)
 
     def changelog(self) -> "MemoryChangelog":
         """See `Broker`."""
@@ -496,6 +505,24 @@ class MemoryWriter:
 
     def close(self) -> None:
         """See `CheckpointWriter`."""
+
+
+class MemoryOutlet:
+    """See `Outlet`."""
+
+    def __init__(self, log: MemoryLog, fault: Fault) -> None:
+        self._log = log
+        self._fault = fault
+
+    def publish(self, burst: Sequence[Outgoing]) -> None:
+        """See `Outlet`."""
+        for outgoing in burst:
+            self._fault("publish")
+            self._log.write_through(outgoing)
+        self._fault("published")
+
+    def close(self) -> None:
+        """See `Outlet`."""
 
 
 class MemoryChangelog:

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.camera import Camera
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
-from pipeline.config import ForeignState, Overload, Start, load_config
+from pipeline.config import Delivery, ForeignState, Overload, Start, load_config
 from pipeline.errors import OutputError
 from pipeline.wire import is_stream_id
 
@@ -54,6 +54,10 @@ def worker(
     foreign_state: Annotated[
         ForeignState | None, typer.Option(help="What to do with another bundle's memory. [refuse]")
     ] = None,
+    delivery: Annotated[
+        Delivery | None,
+        typer.Option(help="Publish with the memory, or at once and repeatedly. [exactly_once]"),
+    ] = None,
     overload: Annotated[
         Overload | None,
         typer.Option(help="When behind: every frame, or the latest only. [process_all]"),
@@ -82,6 +86,7 @@ def worker(
             "slot": slot,
             "start": start,
             "foreign_state": foreign_state,
+            "delivery": delivery,
             "overload": overload,
             "engine_threads": threads,
             "metrics_port": metrics_port,

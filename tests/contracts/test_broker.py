@@ -162,6 +162,21 @@ def test_a_commit_shows_everything_at_once(cluster, open_parts) -> None:
     assert len(cluster.committed(cluster.topics.state)) == 2
 
 
+def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(cluster, open_parts) -> None:
+    outlet = open_parts(cluster.broker("one").outlet())
+    for burst in (range(3), range(3, 50)):
+        predictions = [b"answer %d" % n for n in burst]
+        outlet.publish(
+            [
+                Outgoing(Destination.PREDICTIONS, 1, b"cam", value, (("worker", b"one"),))
+                for value in predictions
+            ]
+        )
+    seen = cluster.committed(cluster.topics.predictions)
+    assert [r.value for r in seen] == [b"answer %d" % n for n in range(50)]
+    assert {(r.partition, r.key, r.headers) for r in seen} == {(1, b"cam", (("worker", b"one"),))}
+
+
 def test_a_member_of_the_past_commits_nothing(cluster, open_parts) -> None:
     owner = settled(cluster, open_parts)
     past = owner.member

@@ -16,17 +16,26 @@ from engines.base import Engine
 from engines.bundle import Bundle, load_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
-from pipeline.config import Overload
+from pipeline.config import Delivery, Overload
 from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Fate
 from tests.engines.bundles import write_tiny
-from tests.world import POISON, TOPICS, WHITE, CrashError, World, alone
+from tests.world import KINDS, POISON, TOPICS, WHITE, CrashError, World, alone
 
 STREAMS = ("a", "b", "c")
 TROUBLES = ("launch", "crash", "expire", "quiet", "rebalance", "bury")
 SLOTS = ("left", "right")
-KINDS = ("decodes", "writes", "reads")
-STEPS = ("begin", "send", "offsets", "commit", "committed", "renew", "restore")
+STEPS = (
+    "begin",
+    "send",
+    "offsets",
+    "commit",
+    "committed",
+    "renew",
+    "restore",
+    "publish",
+    "published",
+)
 
 
 @cache
@@ -147,14 +156,14 @@ def act(world: World, action: Do) -> None:
 
 
 def play(
-    kind: str, schedule: list[Any], *, partitions: int, max_batch: int, overload: Overload
+    kind: str, schedule: list[Any], *, partitions: int, max_batch: int, **policy: Any
 ) -> World:
     world = World(
         bundle(),
         lambda slot: engine(kind, slot),
         partitions=partitions,
         max_batch=max_batch,
-        overload=overload,
+        **policy,
     )
     cameras = Cameras(world, partitions)
     world.launch("left")
@@ -190,9 +199,7 @@ def check(world: World, kind: str) -> None:
     assert len(dead) == fates[Fate.DEAD_LETTERED]
 
 
-def answers_as_if_alone(
-    kind: str, examples: int, overload: Overload = Overload.PROCESS_ALL
-) -> Callable[[], None]:
+def answers_as_if_alone(kind: str, examples: int, **policy: Any) -> Callable[[], None]:
     @settings(
         deadline=None,
         max_examples=examples,
@@ -200,7 +207,7 @@ def answers_as_if_alone(
     )
     @given(schedules, st.integers(1, 3), st.sampled_from([1, 2, 7, 16]))
     def hold(schedule: list[Any], partitions: int, max_batch: int) -> None:
-        world = play(kind, schedule, partitions=partitions, max_batch=max_batch, overload=overload)
+        world = play(kind, schedule, partitions=partitions, max_batch=max_batch, **policy)
         check(world, kind)
 
     return hold
@@ -216,3 +223,12 @@ def test_a_stream_answers_as_if_it_were_alone_on_the_reference_engine() -> None:
 
 def test_with_the_latest_frames_only_it_answers_as_if_the_skipped_were_never_seen() -> None:
     answers_as_if_alone("onnxruntime", examples=150, overload=Overload.LATEST)()
+
+
+def test_with_low_latency_it_answers_as_if_alone_but_for_exact_repeats() -> None:
+    answers_as_if_alone("onnxruntime", examples=150, delivery=Delivery.LOW_LATENCY)()
+
+
+def test_with_low_latency_no_frame_is_skipped_after_what_followed_it_was_published() -> None:
+    policy = {"delivery": Delivery.LOW_LATENCY, "overload": Overload.LATEST}
+    answers_as_if_alone("onnxruntime", examples=200, **policy)()

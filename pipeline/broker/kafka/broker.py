@@ -6,6 +6,7 @@ from pipeline.broker.base import Topics
 from pipeline.broker.kafka.changelog import KafkaChangelog
 from pipeline.broker.kafka.client import require_crc32c
 from pipeline.broker.kafka.consumer import KafkaFrames
+from pipeline.broker.kafka.outlet import KafkaOutlet
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.config import WorkerConfig
@@ -53,6 +54,10 @@ class KafkaBroker:
             name=f"{self._config.group}.{self.slot}",
             transaction_timeout_s=self._config.transaction_timeout_s,
         )
+
+    def outlet(self) -> KafkaOutlet:
+        """See `Broker`."""
+        return KafkaOutlet(self._config.bootstrap, topics=self.topics)
 
     def changelog(self) -> KafkaChangelog:
         """See `Broker`."""

@@ -1,8 +1,6 @@
 """Our transactional producer: one short transaction per checkpoint."""
 
 import logging
-import threading
-from contextlib import suppress
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
@@ -16,12 +14,11 @@ from pipeline.broker.kafka.client import (
     REQUEST_MS,
     translated,
 )
+from pipeline.broker.kafka.sending import abandon, arrive, send
 from pipeline.checkpoint import Checkpoint, Member
-from pipeline.records import Destination
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 5.0
 INIT_BLOCK_MS = 10_000
 
 
@@ -34,12 +31,7 @@ class KafkaWriter:
         self._bootstrap = bootstrap
         self._name = name
         self._timeout_ms = int(transaction_timeout_s * 1000)
-        self._frames = topics.frames
-        self._destinations = {
-            Destination.PREDICTIONS: topics.predictions,
-            Destination.DEAD_LETTERS: topics.dead_letters,
-            Destination.STATE: topics.state,
-        }
+        self._topics = topics
         self._producer: KafkaProducer | None = None
         self.renew()
 
@@ -54,24 +46,11 @@ class KafkaWriter:
             raise AssertionError("commit before renew, or with another broker's member")
         with translated("committing"):
             producer.begin_transaction()
-            writes = [
-                producer.send(
-                    self._destinations[out.destination],
-                    key=out.key,
-                    value=out.value,
-                    partition=out.partition,
-                    headers=list(out.headers),
-                )
-                for part in checkpoint.parts
-                for out in part.outgoing
-            ]
-            producer.flush(timeout=FLUSH_S)
-            for write in writes:  # flush returns normally after a failure too
-                if not write.succeeded():
-                    write.get(timeout=0)  # type: ignore[no-untyped-call]
+            outgoing = [out for part in checkpoint.parts for out in part.outgoing]
+            arrive(producer, send(producer, self._topics, outgoing))
             producer.send_offsets_to_transaction(
                 {
-                    TopicPartition(self._frames, number): OffsetAndMetadata(offset, "", -1)
+                    TopicPartition(self._topics.frames, number): OffsetAndMetadata(offset, "", -1)
                     for number, offset in checkpoint.offsets.items()
                 },
                 claim,
@@ -101,7 +80,7 @@ class KafkaWriter:
             try:
                 producer.init_transactions()
             except KafkaError:
-                _abandon(producer)
+                abandon(producer)
                 raise
         self._producer = producer
 
@@ -109,14 +88,4 @@ class KafkaWriter:
         """See `CheckpointWriter`."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            _abandon(producer)
-
-
-def _abandon(producer: KafkaProducer) -> None:
-    """Close a producer without waiting for it: one that failed may hang."""
-
-    def close() -> None:
-        with suppress(KafkaError):
-            producer.close(timeout=0)
-
-    threading.Thread(target=close, daemon=True, name="abandoned-producer").start()
+            abandon(producer)

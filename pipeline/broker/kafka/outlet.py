@@ -1,0 +1,66 @@
+"""Our idempotent producer: predictions that leave at once, outside of any transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.client import (
+    METADATA_MS,
+    RECONNECT_MS,
+    REQUEST_BYTES,
+    REQUEST_MS,
+    translated,
+)
+from pipeline.broker.kafka.sending import abandon, arrive, send
+from pipeline.errors import LongtakeError
+from pipeline.records import Outgoing
+
+# A batch that expired would let the next one overtake it. None does: the producer goes on trying,
+# and the sequence numbers of an idempotent producer keep the order.
+NEVER_MS = 7 * 86_400_000
+
+
+class KafkaOutlet:
+    """See `Outlet`."""
+
+    def __init__(self, bootstrap: str, *, topics: Topics) -> None:
+        self._bootstrap = bootstrap
+        self._topics = topics
+        self._producer: KafkaProducer | None = None
+        self._writes: list[Any] = []  # of the burst that has not arrived
+
+    def publish(self, burst: Sequence[Outgoing]) -> None:
+        """See `Outlet`. A burst that is still being tried is waited for and not sent again."""
+        try:
+            with translated("publishing predictions"):
+                producer = self._producer = self._producer or self._open()
+                self._writes = self._writes or send(producer, self._topics, burst)
+                arrive(producer, self._writes)
+                self._writes = []
+        except LongtakeError:
+            if any(write.failed() for write in self._writes):
+                self.close()
+            raise
+
+    def _open(self) -> KafkaProducer:
+        return KafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            delivery_timeout_ms=NEVER_MS,
+            batch_size=1 << 20,
+            linger_ms=0,
+            max_request_size=REQUEST_BYTES,
+            metadata_max_age_ms=METADATA_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
+            request_timeout_ms=REQUEST_MS,
+            retry_backoff_ms=10,
+        )
+
+    def close(self) -> None:
+        """See `Outlet`."""
+        producer, self._producer, self._writes = self._producer, None, []
+        if producer is not None:
+            abandon(producer)
