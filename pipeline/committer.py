@@ -24,12 +24,19 @@ from enum import Enum, auto
 from pipeline.broker.base import Changelog, ChangelogReader, CheckpointWriter
 from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.clock import Clock
-from pipeline.errors import BrokerUnavailableError, CommitRefusedError, FencedError, RetryError
+from pipeline.errors import (
+    BrokerUnavailableError,
+    CommitRefusedError,
+    FencedError,
+    RetryError,
+    StalledError,
+)
 from pipeline.wire import MANIFEST_KEY, Manifest
 
 FENCED_LIMIT = 3
 FENCED_WINDOW_S = 60.0
 RENEW_PAUSE_S = 0.2
+PATIENCE_S = 60.0  # after a refusal, for another generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Committer:
         self._task: Future[None] | None = None
         self._manifests: Future[Mapping[int, Changelog]] | None = None
         self._retry_s = 0.0
+        self._waiting_s = 0.0
         self._fenced_s: deque[float] = deque(maxlen=FENCED_LIMIT)
         self._aborts: Counter[str] = Counter()
         self._commits = 0
@@ -182,16 +190,25 @@ class Committer:
         except BrokerUnavailableError:
             self._task, self._retry_s = None, self._clock.monotonic() + RENEW_PAUSE_S
         else:
-            self._stage = _Stage.WAITING
+            self._stage, self._waiting_s = _Stage.WAITING, self._clock.monotonic()
 
     def _begin_resolving(self, member: Member) -> None:
         refused = self._refused
         if refused is not None and refused == member:
+            self._give_up_waiting(member)
             return  # the same claim would be refused again
         self._manifests = self._reads.submit(
             self._reader.read, [part.partition for part in self._parts()]
         )
         self._stage = _Stage.RESOLVING
+
+    def _give_up_waiting(self, member: Member) -> None:
+        if self._clock.monotonic() - self._waiting_s > PATIENCE_S:
+            raise StalledError(
+                f"the group refuses what {member.member_id} commits in generation"
+                f" {member.generation}, and for {PATIENCE_S:.0f} s no new generation has come;"
+                " ending so that a supervisor starts us afresh"
+            )
 
     def _resolve(self, member: Member, eras: Mapping[int, int]) -> list[Settled]:
         if self._checkpoint is None or self._manifests is None or not self._manifests.done():

@@ -8,7 +8,7 @@ LongtakeError
 ├── RetryError                 retry: the outside world is away, nothing was decided
 │   ├── BrokerUnavailableError     no answer from the broker
 │   └── CommitRefusedError         the group has moved on; wait for the next generation
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-21)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-22)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or shaped wrongly
@@ -21,7 +21,8 @@ LongtakeError
     ├── SourceError                a video, camera or label file cannot be read
     ├── OutputError                the output file cannot be written (disk full, say)
     ├── DependencyError            a package that is needed is not installed
-    └── CorruptStateError          the changelog holds what we cannot read
+    ├── CorruptStateError          the changelog holds what we cannot read
+    └── StalledError               reading or committing stands still, and nothing helped
 """
 
 from typing import ClassVar
@@ -149,3 +150,9 @@ class CorruptStateError(StopError):
     """The changelog holds something that this version cannot read."""
 
     exit_code = 21
+
+
+class StalledError(StopError):
+    """Reading or committing stands still though the broker answers."""
+
+    exit_code = 22

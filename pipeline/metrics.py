@@ -91,6 +91,11 @@ class WorkerMetrics:
         self._unavailable = Counter(
             "longtake_broker_unavailable", "Polls that found no broker.", registry=self.registry
         )
+        self._stalls = Counter(
+            "longtake_stalled_partitions",
+            "Times that reading stood still and was sought anew.",
+            registry=self.registry,
+        )
         self._partitions = Gauge(
             "longtake_partitions", "Partitions that are ours.", registry=self.registry
         )
@@ -141,6 +146,10 @@ class WorkerMetrics:
         """A partition's memory is back."""
         del partition
         self._restores.inc()
+
+    def stalled(self) -> None:
+        """A partition stood still."""
+        self._stalls.inc()
 
     def broker_unavailable(self) -> None:
         """A poll found no broker."""

@@ -26,6 +26,7 @@ from pipeline.partition import Partition
 from pipeline.predict import Predictor
 from pipeline.records import Frame, Record
 from pipeline.restore import Restorer, Restoring
+from pipeline.stall import StallDetector
 from pipeline.wire import PredictionWriter, read_frame
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Worker:
         )
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
+        self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
         self._batcher = Batcher(config.max_batch)
         self._partitions: dict[int, Partition] = {}
         self._member: Member | None = None
@@ -143,6 +145,7 @@ class Worker:
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._throttle()
+        self._look_for_stalls()
         self._metrics.turned(self._partitions.values(), ready=self.ready)
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -306,6 +309,21 @@ class Worker:
             self._outbox.put(partition.departures(headers))
         for departure in self._outbox.advance():
             self._metrics.published(departure.captured_us, now_s=self._clock.time())
+
+    def _look_for_stalls(self) -> None:
+        """Seek anew where reading stands still though the log has more."""
+        if not self._stalls.due:
+            return
+        opened = [] if self._paused else [n for n, p in self._partitions.items() if p.opened]
+        positions = {n: at for n in opened if (at := self._consumer.position(n)) is not None}
+        for number in self._stalls.look(positions):
+            log.warning(
+                "partition %d stands still at offset %d, the log has more: seeking there anew",
+                number,
+                positions[number],
+            )
+            self._metrics.stalled()
+            self._consumer.start(number, positions[number])
 
     # ------------------------------------------------------------------------------ checkpoints
 

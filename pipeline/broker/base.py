@@ -69,6 +69,9 @@ class FrameConsumer(Protocol):
     def start(self, partition: int, offset: int) -> None:
         """Read an assigned partition from `offset` on."""
 
+    def position(self, partition: int) -> int | None:
+        """Tell which offset is read next; None for a partition that is not read."""
+
     def pause(self, partitions: Sequence[int]) -> None:
         """Stop reading these for now; polling goes on."""
 
@@ -124,6 +127,9 @@ class ChangelogReader(Protocol):
         The end is that of the whole log, open transactions included: what a dying worker had in
         flight is waited for. Raises `RestoreStalledError` when that takes too long.
         """
+
+    def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Ask where the frames of partitions end, as far as they can be read (committed ones)."""
 
     def close(self) -> None:
         """Close the connection."""

@@ -260,6 +260,11 @@ class MemoryLog:
             records = list(log.committed(offset, log.stable_end))
             return records[:limit], True
 
+    def stable_end(self, partition: int) -> int:
+        """Where the frames of a partition end, as far as they can be read."""
+        with self.changed:
+            return self._logs[self.topics.frames][partition].stable_end
+
     # -------------------------------------------------------------------------- transactions
 
     def init_producer(self, name: str) -> int:
@@ -462,6 +467,10 @@ class MemoryConsumer:
         if partition in self._assigned:
             self._positions[partition] = offset
 
+    def position(self, partition: int) -> int | None:
+        """See `FrameConsumer`."""
+        return self._positions.get(partition)
+
     def pause(self, partitions: Sequence[int]) -> None:
         """See `FrameConsumer`."""
         self._paused.update(partitions)
@@ -547,6 +556,10 @@ class MemoryChangelog:
                     f"a transaction stays open in partitions {sorted(found.keys() - ready.keys())}"
                 )
             time.sleep(0.005)
+
+    def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `ChangelogReader`."""
+        return {number: self._log.stable_end(number) for number in partitions}
 
     def close(self) -> None:
         """See `ChangelogReader`."""

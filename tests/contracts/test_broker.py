@@ -131,6 +131,24 @@ def test_an_assigned_partition_is_silent_until_it_is_started(cluster, open_parts
     assert owner.records == []
 
 
+def test_a_position_is_where_reading_goes_on(cluster, open_parts) -> None:
+    for n in range(10):
+        cluster.publish(0, b"cam", b"%d" % n)
+    owner = settled(cluster, open_parts)
+    until(lambda: len(owner.records) == 10, [owner])
+    assert owner.consumer.position(0) == 10
+    owner.consumer.start(0, 7)
+    assert owner.consumer.position(0) == 7
+    assert owner.consumer.position(PARTITIONS) is None
+
+
+def test_the_ends_of_the_frames_are_those_that_can_be_read(cluster, open_parts) -> None:
+    for n in range(10):
+        cluster.publish(0, b"cam", b"%d" % n)
+    reader = open_parts(cluster.broker("one").changelog())
+    assert reader.ends([0, 1]) == {0: 10, 1: 0}
+
+
 def test_reading_starts_where_it_is_told_to(cluster, open_parts) -> None:
     for n in range(10):
         cluster.publish(0, b"cam", b"%d" % n)

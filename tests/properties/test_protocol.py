@@ -10,6 +10,7 @@ import pytest
 from engines.base import Pixels
 from engines.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
+from pipeline.broker.base import Poll
 from pipeline.config import WorkerConfig
 from pipeline.errors import (
     BrokerUnavailableError,
@@ -18,6 +19,7 @@ from pipeline.errors import (
     FencedError,
     ForeignStateError,
     PartitionCountError,
+    StalledError,
 )
 from pipeline.records import Destination, Fate, Outgoing
 from pipeline.wire import Snapshot
@@ -96,6 +98,24 @@ def test_a_commit_of_unknown_outcome_is_settled_by_the_manifest(
     film(world, 5, first=10)
     assert_as_if_alone(world, bundle)
     assert process.worker.restores == restored == 1  # memory was kept, the same bytes went out
+
+
+def test_a_worker_whose_commits_are_refused_for_good_ends_for_its_supervisor(
+    world: World,
+) -> None:
+    """As after K14: the group has expelled us, and our client does not know."""
+    film(world, 10)
+    world.launch("left")
+    while not world.processes["left"].decodes.waiting:
+        world.turn("left")
+        world.work_off("left", "reads")
+        world.work_off("left", "writes")
+    member = world.processes["left"].broker.made.member()
+    world.log.leave(world.processes["left"].member_id)
+    world.processes["left"].broker.made.poll = lambda timeout_s, limit: Poll((), ())  # type: ignore[method-assign]
+    assert member is not None
+    with pytest.raises(StalledError, match="refuses"):
+        go(world, "left", 2000)
 
 
 def test_a_renewal_that_fails_is_tried_again(world: World, bundle: Bundle) -> None:

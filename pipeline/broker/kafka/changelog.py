@@ -88,6 +88,13 @@ class KafkaChangelog:
         self._records.assign([])
         return newest
 
+    def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `ChangelogReader`."""
+        places = [TopicPartition(self._topics.frames, number) for number in partitions]
+        with translated(f"asking for the ends of partitions {list(partitions)}"):
+            ends = self._records.end_offsets(places)
+        return {place.partition: end for place, end in ends.items()}
+
     def close(self) -> None:
         """See `ChangelogReader`."""
         with translated("closing the changelog"):

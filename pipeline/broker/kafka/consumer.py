@@ -8,7 +8,12 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import IllegalStateError, LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import (
+    IllegalStateError,
+    KafkaTimeoutError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+)
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from pipeline.broker.base import Assigned, Dropped, Event, OutOfRange, Poll
@@ -142,6 +147,13 @@ class KafkaFrames(ConsumerRebalanceListener):
             self._consumer.resume(place)
         except (IllegalStateError, KeyError, ValueError, AssertionError):
             log.debug("partition %d was taken from us before it could start", partition)
+
+    def position(self, partition: int) -> int | None:
+        """See `FrameConsumer`."""
+        with suppress(IllegalStateError, KeyError, ValueError, AssertionError, KafkaTimeoutError):
+            place = TopicPartition(self._topic, partition)
+            return self._consumer.position(place, timeout_ms=0)
+        return None
 
     def pause(self, partitions: Sequence[int]) -> None:
         """See `FrameConsumer`."""
