@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Served:
 
     def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
         """Put all frames into the log, captured at `rate_hz` from now on."""
-        self._config(0)
+        self._config("topics")
         publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._frames)
         now_ms = time.time() * 1000
         for shot in shots:
@@ -63,7 +63,7 @@ class Served:
         Measured from when the worker is ready (the engine verified, its partitions founded, no
         frame fetched yet) until its last prediction can be read.
         """
-        config = self._config(number)
+        config = self._config(str(number))
         reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
         records: list[Record] = []
         (broker,) = self._kafka.pids.values()
@@ -87,32 +87,89 @@ class Served:
         reader.close()
         return worker, kafka, [json.loads(record.value or b"") for record in records]
 
-    def _config(self, number: int) -> WorkerConfig:
+    def throughput(self, run: str, module: str, settings: Mapping[str, Any]) -> float:
+        """Frames a second that a worker settles while the log is full, by its own count.
+
+        `module` is what runs as the worker. The first tenth and the last are not measured.
+        """
+        config = self._config(run, **settings)
+        counts: list[tuple[float, float]] = []
+        with self._worker(config, module) as process:
+            _await_ready(process, config.metrics_port)
+            heard_s = time.monotonic()
+            while not counts or counts[-1][1] < self._count:
+                now_s, settled = time.monotonic(), _settled(config.metrics_port)
+                if not counts or settled > counts[-1][1]:
+                    counts.append((now_s, settled))
+                    heard_s = now_s
+                if process.poll() is not None or now_s - heard_s > PATIENCE_S:
+                    raise BenchError(f"silence after {counts} of {self._count} frames")
+                time.sleep(0.02)
+        within = [(s, n) for s, n in counts if 0.1 * self._count <= n <= 0.9 * self._count]
+        (first_s, first), (last_s, last) = within[0], within[-1]
+        return (last - first) / (last_s - first_s)
+
+    @contextmanager
+    def live(self, module: str, settings: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+        """A ready worker, a way to publish (shot, captured_ms), and its predictions as they come.
+
+        Predictions are told by (captured_ms, read_ms).
+        """
+        config = self._config("0", **settings)
+        publisher = KafkaPublisher(config.bootstrap, topic=self._frames)
+        reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
+        captured: dict[tuple[str, int], float] = {}
+
+        def publish(shot: Shot, captured_ms: float) -> None:
+            captured[shot.stream, shot.seq] = captured_ms
+            headers = (("captured-at", b"%.3f" % captured_ms), ("seq", b"%d" % shot.seq))
+            publisher.publish(shot.stream, shot.jpeg, headers)
+
+        def predictions(count: int) -> Iterator[tuple[float, float]]:
+            heard_s, seen = time.monotonic(), 0
+            while seen < count:
+                for record in reader.read(0.1):
+                    read_ms = time.time() * 1000
+                    told = json.loads(record.value or b"")
+                    yield captured[told["stream"], told["seq"]], read_ms
+                    heard_s, seen = time.monotonic(), seen + 1
+                if time.monotonic() - heard_s > PATIENCE_S:
+                    raise BenchError(f"silence after {seen} of {count} predictions")
+
+        with self._worker(config, module) as process:
+            _await_ready(process, config.metrics_port)
+            yield publish, predictions
+        publisher.close()
+        reader.close()
+
+    def _config(self, run: str, **wanted: Any) -> WorkerConfig:
         """The settings of a run, whose topics are there then. All else is the worker's default."""
         settings = {
             "bootstrap": self._kafka.bootstrap,
-            "group": f"{self._name}-{number}",
+            "group": f"{self._name}-{run}",
             "bundle": str(self._bundle),
             "frames_topic": self._frames,
-            "predictions_topic": f"{self._name}-{number}.predictions",
+            "predictions_topic": f"{self._name}-{run}.predictions",
             "start": "earliest",
             "metrics_port": free_ports(1)[0],
         }
-        config = load_config(None, settings)
+        config = load_config(None, settings | wanted)
         admin = TopicAdmin(config.bootstrap, config.topics)
         admin.create(PARTITIONS)
         admin.close()
         return config
 
     @contextmanager
-    def _worker(self, config: WorkerConfig) -> Iterator[subprocess.Popen[bytes]]:
+    def _worker(
+        self, config: WorkerConfig, module: str = "pipeline"
+    ) -> Iterator[subprocess.Popen[bytes]]:
         told = config.model_dump(mode="json", exclude_none=True)
         environ = {f"LONGTAKE_{name.upper()}": str(value) for name, value in told.items()}
         log = self._folder / f"{config.group}.log"
         with (
             log.open("wb") as out,
             subprocess.Popen(
-                [sys.executable, "-m", "pipeline", "worker"],
+                [sys.executable, "-m", module, "worker"],
                 env=os.environ | environ,
                 stdout=out,
                 stderr=out,
@@ -136,6 +193,13 @@ def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.01)
     raise BenchError(f"the worker was not ready in {PATIENCE_S:.0f} s")
+
+
+def _settled(port: int) -> float:
+    """How many frames a worker has predicted and committed."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return float(text.split('longtake_records_total{fate="predicted"} ')[1].split()[0])
 
 
 def _cpu_s(pid: int) -> float:
