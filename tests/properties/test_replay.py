@@ -1,0 +1,95 @@
+"""A replay of the log gives what was published, whatever befell the workers: promise 2."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.config import WorkerConfig
+from pipeline.history import History
+from pipeline.records import Record
+from pipeline.replay import Replay
+from tests.properties.test_alone import Cameras, act, bundle, engine, schedules
+from tests.world import TOPICS, World, decode
+
+POOL = ThreadPoolExecutor(2, "decode")
+KIND = "onnxruntime"
+
+
+def play(schedule: Sequence[Any], *, partitions: int, max_batch: int, ttl_s: float) -> World:
+    world = World(
+        bundle(), lambda slot: engine(KIND, slot), partitions=partitions, max_batch=max_batch
+    )
+    world.config = WorkerConfig(**world.config.model_dump() | {"stream_ttl_s": ttl_s})
+    cameras = Cameras(world, partitions)
+    world.launch("left")
+    for burst, actions, misfortune in schedule:
+        for publication in burst:
+            cameras.publish(publication)
+        for action in (*actions, misfortune):
+            act(world, action)
+    world.launch("left")
+    world.settle()
+    return world
+
+
+def histories(world: World) -> dict[int, History]:
+    found = {}
+    for number in range(world.log.partition_count(TOPICS.frames)):
+        changelog = world.log.changelog(number)
+        history = None if changelog is None else History.read(number, changelog)
+        assert history is not None
+        found[number] = history
+    return found
+
+
+def by_partition(pairs: Sequence[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+    found: dict[int, list[bytes]] = {}
+    for number, value in pairs:
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def in_turns(records: Sequence[Record]) -> list[Record]:
+    """Mix the partitions, as a reader of all of them at once gets them."""
+    return sorted(records, key=lambda record: (record.offset, record.partition))
+
+
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    schedules,
+    st.integers(1, 3),
+    st.sampled_from([1, 7, 16]),
+    st.sampled_from([1, 3, 16]),
+    st.sampled_from([0.05, 0.3, 1.0, 1e6]),
+)
+def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
+    schedule: list[Any], partitions: int, max_batch: int, other_batch: int, ttl_s: float
+) -> None:
+    """Worker and replay sweep at other moments and cut other batches; nobody can tell."""
+    world = play(schedule, partitions=partitions, max_batch=max_batch, ttl_s=ttl_s)
+    past = histories(world)
+    replay = Replay(
+        WorkerConfig(**world.config.model_dump() | {"max_batch": other_batch}),
+        bundle=bundle(),
+        engine=engine(KIND, "replay"),
+        decoder=decode,
+        decodes=POOL,
+        starts={number: history.manifest.first_offset for number, history in past.items()},
+        skips={number: history.skips for number, history in past.items()},
+    )
+    frames = world.log.read_committed(TOPICS.frames)
+    replayed = by_partition([(p.partition, p.value) for p in replay.run(in_turns(frames))])
+    published = world.log.read_committed(TOPICS.predictions)
+    assert replayed == by_partition([(r.partition, r.value or b"") for r in published])
+    for number, history in past.items():
+        partition = replay.partitions[number]
+        assert Counter(partition.fates) == Counter(dict(history.manifest.fates))
+        assert partition.next_offset == history.manifest.next_offset
