@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 
 from engines.base import Engine, Pixels
 from engines.bundle import Bundle
@@ -17,21 +16,12 @@ from pipeline.batch import Batcher
 from pipeline.config import WorkerConfig
 from pipeline.partition import Item, Partition
 from pipeline.predict import Predictor
+from pipeline.prediction import Prediction
 from pipeline.records import Fate, Frame, Record
 from pipeline.wire import Manifest, PredictionWriter, Skips, read_frame
 from pipeline.worker import Decoder
 
 OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One prediction and the record that it is of."""
-
-    stream: str
-    partition: int
-    offset: int
-    value: bytes
 
 
 class SkippedFrames:

@@ -12,8 +12,9 @@ import pytest
 from engines.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.config import WorkerConfig
+from pipeline.prediction import Prediction
 from pipeline.records import Fate, Record
-from pipeline.replay import Prediction, Replay, SkippedFrames
+from pipeline.replay import Replay, SkippedFrames
 from pipeline.wire import Skips
 from tests.engines.bundles import tiny
 from tests.world import POISON, alone, decode

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.compare import Comparison
 from pipeline.config import WorkerConfig
-from pipeline.history import History
+from pipeline.history import History, stretch
 from pipeline.records import Record
 from pipeline.replay import Replay
 from tests.properties.test_alone import Cameras, act, bundle, engine, schedules
@@ -46,6 +47,20 @@ def histories(world: World) -> dict[int, History]:
     return found
 
 
+def make(
+    world: World, past: dict[int, History], starts: dict[int, int], *, max_batch: int
+) -> Replay:
+    return Replay(
+        WorkerConfig(**world.config.model_dump() | {"max_batch": max_batch}),
+        bundle=bundle(),
+        engine=engine(KIND, "replay"),
+        decoder=decode,
+        decodes=POOL,
+        starts=starts,
+        skips={number: history.skips for number, history in past.items()},
+    )
+
+
 def by_partition(pairs: Sequence[tuple[int, bytes]]) -> dict[int, list[bytes]]:
     found: dict[int, list[bytes]] = {}
     for number, value in pairs:
@@ -76,15 +91,8 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
     """Worker and replay sweep at other moments and cut other batches; nobody can tell."""
     world = play(schedule, partitions=partitions, max_batch=max_batch, ttl_s=ttl_s)
     past = histories(world)
-    replay = Replay(
-        WorkerConfig(**world.config.model_dump() | {"max_batch": other_batch}),
-        bundle=bundle(),
-        engine=engine(KIND, "replay"),
-        decoder=decode,
-        decodes=POOL,
-        starts={number: history.manifest.first_offset for number, history in past.items()},
-        skips={number: history.skips for number, history in past.items()},
-    )
+    starts = {number: history.manifest.first_offset for number, history in past.items()}
+    replay = make(world, past, starts, max_batch=other_batch)
     frames = world.log.read_committed(TOPICS.frames)
     replayed = by_partition([(p.partition, p.value) for p in replay.run(in_turns(frames))])
     published = world.log.read_committed(TOPICS.predictions)
@@ -93,3 +101,31 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
         partition = replay.partitions[number]
         assert Counter(partition.fates) == Counter(dict(history.manifest.fates))
         assert partition.next_offset == history.manifest.next_offset
+
+
+@settings(
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(schedules, st.integers(0, 40), st.sampled_from([0.3, 1e6]))
+def test_a_replay_from_the_middle_finds_no_difference_after_a_common_reset(
+    schedule: list[Any], first: int, ttl_s: float
+) -> None:
+    world = play(schedule, partitions=1, max_batch=4, ttl_s=ttl_s)
+    past = histories(world)
+    chosen = stretch(past[0], first=first, last=None)
+    frames = world.log.read_committed(TOPICS.frames)
+    comparison = Comparison(same_bundle=True, repeats=False)
+    passed = comparison.follow(
+        make(world, past, {0: chosen.start}, max_batch=4).run(frames),
+        world.log.read_committed(TOPICS.predictions),
+        start=chosen.start,
+        end=chosen.end,
+        exact=chosen.exact,
+        whole=True,
+    )
+    for _ in passed:
+        pass
+    assert (comparison.agrees, comparison.differences) == (True, [])
+    assert chosen.exact == (first == 0)
