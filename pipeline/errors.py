@@ -15,7 +15,7 @@ LongtakeError
     ├── PartitionCountError        frames and state topics disagree about partitions
     ├── ForeignStateError          the memory in the changelog belongs to another bundle
     ├── FencedError                another worker took over our slot
-    ├── RestoreStalledError        the changelog cannot be read to its end
+    ├── RestoreStalledError        the changelog, or what is replayed, cannot be read to its end
     ├── LocalKafkaError            the local broker cannot be started
     ├── PortTakenError             somebody else listens there
     ├── SourceError                a video, camera or label file cannot be read
@@ -111,7 +111,7 @@ class FencedError(StopError):
 
 
 class RestoreStalledError(StopError):
-    """The changelog could not be read to its end in time."""
+    """The changelog, or a stretch to replay, could not be read to its end in time."""
 
     exit_code = 15
 

@@ -37,9 +37,9 @@ class Prediction:
 def first_difference(
     published: Mapping[str, object], replayed: Mapping[str, object], aside: frozenset[str]
 ) -> tuple[str, object, object] | None:
-    """Name the first field that differs, in the order of the published one, and both values."""
+    """Name the first field that differs, and both values: of the memory first, it is the cause."""
     left, right = dict(_fields(published)), dict(_fields(replayed))
-    for name in {**left, **right}:
+    for name in sorted({**left, **right}, key=lambda name: not name.startswith("memory.")):
         if name not in aside and (name in left) + (name in right) == 1:
             return name, left.get(name), right.get(name)
         if name not in aside and left[name] != right[name]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from engines.errors import BundleError, DeviceError, EngineError, VerificationError
-from pipeline.cli import admin, predict, serve
+from pipeline.cli import admin, predict, replay, serve
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -31,11 +31,9 @@ def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
     code = 1
     try:
-        app(standalone_mode=False)
+        ended = app(standalone_mode=False)  # a `typer.Exit` comes back as its code
         sys.stdout.flush()
-        code = 0
-    except typer.Exit as exc:
-        code = exc.exit_code
+        code = ended if isinstance(ended, int) else 0
     except typer.Abort:
         code = 130
     except KeyboardInterrupt:
@@ -98,5 +96,6 @@ app.command()(predict.run)
 app.command()(serve.worker)
 app.command()(serve.camera)
 app.command()(serve.broker)
+app.command()(replay.replay)
 app.add_typer(admin.topics_app, name="topics")
 app.add_typer(admin.bundle_app, name="bundle")

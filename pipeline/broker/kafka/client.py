@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from kafka.errors import (
     AuthorizationError,
@@ -23,6 +24,7 @@ from pipeline.errors import (
     FencedError,
     TopicError,
 )
+from pipeline.records import Record
 
 FETCH_BYTES = 16 << 20
 PARTITION_FETCH_BYTES = 8 << 20
@@ -53,6 +55,12 @@ def translated(doing: str) -> Iterator[None]:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
     except KafkaError as exc:
         raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
+
+
+def as_record(raw: Any) -> Record:
+    """Take a record of a topic that others write over from the client."""
+    headers = tuple((name, value or b"") for name, value in raw.headers)
+    return Record(raw.partition, raw.offset, max(0, raw.timestamp), raw.key, raw.value, headers)
 
 
 def require_crc32c() -> None:

@@ -24,11 +24,11 @@ from pipeline.broker.kafka.client import (
     RECONNECT_MS,
     REQUEST_MS,
     RETRY_MS,
+    as_record,
     translated,
 )
 from pipeline.broker.kafka.coordinator import PatientCoordinator
 from pipeline.checkpoint import Member
-from pipeline.records import Record
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         while self._events:
             events.append(self._events.popleft())
         events = [event for event in events if event.partitions]
-        records = (_record(raw) for batch in batches.values() for raw in batch)
+        records = (as_record(raw) for batch in batches.values() for raw in batch)
         return Poll(tuple(events), tuple(records))
 
     def _out_of_range(self, offsets: Iterable[TopicPartition]) -> OutOfRange:
@@ -171,8 +171,3 @@ class KafkaFrames(ConsumerRebalanceListener):
         """See `FrameConsumer`."""
         with translated("leaving the group"):
             self._consumer.close(autocommit=False, timeout_ms=2000)
-
-
-def _record(raw: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in raw.headers)
-    return Record(raw.partition, raw.offset, max(0, raw.timestamp), raw.key, raw.value, headers)

@@ -11,6 +11,7 @@ from pipeline.broker.kafka.client import RECONNECT_MS, REQUEST_MS, RETRY_MS, tra
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
 
 FRAME_BYTES = 9 << 20
+STATE_SUFFIX = ".state"  # as in `WorkerConfig.topics`
 BOOTSTRAP_MS = 10_000  # longer than a broker takes to start again, shorter than patience
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -130,6 +131,12 @@ class TopicAdmin:
             wanted = [name for name in names(self._topics).values() if name in have]
             found = self._admin.describe_topics(wanted) if wanted else []
         return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+    def groups(self) -> list[str]:
+        """The names of all groups that have a changelog."""
+        with translated("looking groups up"):
+            found = self._admin.list_topics()
+        return sorted(n.removesuffix(STATE_SUFFIX) for n in found if n.endswith(STATE_SUFFIX))
 
     def _setting(self, topic: str, name: str) -> str | None:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)

@@ -1,0 +1,58 @@
+"""How far a long job is: a bar on a terminal, plain lines elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINES = 10  # where there is no terminal
+
+
+class RecordsRead:
+    """Counts records of a total. `quiet` where the terminal shows something else."""
+
+    def __init__(self, total: int, console: Console, *, quiet: bool) -> None:
+        self._total = total
+        self._done = 0
+        self._console = console
+        self._lines = not quiet and not console.is_terminal
+        self._bar = Progress(
+            TextColumn("records"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._task = self._bar.add_task("records", total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def reach(self, done: int) -> None:
+        """Take note that so many of the total are read."""
+        step = max(1, self._total // LINES)
+        if self._lines and done // step > self._done // step:
+            self._console.print(f"{done} of {self._total} records", highlight=False)
+        self._done = done
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=done)
