@@ -14,7 +14,7 @@ from engines.bundle import Bundle, find_bundle, load_bundle
 from pipeline.cli import differences
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.compare import Comparison
-from pipeline.config import load_config
+from pipeline.config import Delivery, load_config
 from pipeline.errors import OutputError
 from pipeline.history import History, Stretch, stretch
 
@@ -62,7 +62,8 @@ def replay(
         same, notes = _same_bundle(histories, loaded), _notes(plan, loaded)
         for note in notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
-        again = Again(settings, loaded, past, Comparison(same, repeats=False) if diff else None)
+        repeats = settings.delivery is Delivery.LOW_LATENCY
+        again = Again(settings, loaded, past, Comparison(same, repeats=repeats) if diff else None)
         with closing(again), _opened(output, stdout=not diff and not as_json) as out:
             again.run(plan, out, console)
     facts = {"bundle": loaded.id, "notes": notes} | again.facts

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.compare import Comparison
-from pipeline.config import WorkerConfig
+from pipeline.config import Overload, WorkerConfig
 from pipeline.history import History, stretch
 from pipeline.records import Record
 from pipeline.replay import Replay
@@ -20,9 +20,15 @@ POOL = ThreadPoolExecutor(2, "decode")
 KIND = "onnxruntime"
 
 
-def play(schedule: Sequence[Any], *, partitions: int, max_batch: int, ttl_s: float) -> World:
+def play(
+    schedule: Sequence[Any], *, partitions: int, max_batch: int, ttl_s: float, **policy: Any
+) -> World:
     world = World(
-        bundle(), lambda slot: engine(KIND, slot), partitions=partitions, max_batch=max_batch
+        bundle(),
+        lambda slot: engine(KIND, slot),
+        partitions=partitions,
+        max_batch=max_batch,
+        **policy,
     )
     world.config = WorkerConfig(**world.config.model_dump() | {"stream_ttl_s": ttl_s})
     cameras = Cameras(world, partitions)
@@ -84,12 +90,20 @@ def in_turns(records: Sequence[Record]) -> list[Record]:
     st.sampled_from([1, 7, 16]),
     st.sampled_from([1, 3, 16]),
     st.sampled_from([0.05, 0.3, 1.0, 1e6]),
+    st.sampled_from(Overload),
 )
 def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
-    schedule: list[Any], partitions: int, max_batch: int, other_batch: int, ttl_s: float
+    schedule: list[Any],
+    partitions: int,
+    max_batch: int,
+    other_batch: int,
+    ttl_s: float,
+    overload: Overload,
 ) -> None:
     """Worker and replay sweep at other moments and cut other batches; nobody can tell."""
-    world = play(schedule, partitions=partitions, max_batch=max_batch, ttl_s=ttl_s)
+    world = play(
+        schedule, partitions=partitions, max_batch=max_batch, ttl_s=ttl_s, overload=overload
+    )
     past = histories(world)
     starts = {number: history.manifest.first_offset for number, history in past.items()}
     replay = make(world, past, starts, max_batch=other_batch)
