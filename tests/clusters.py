@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kafka import KafkaProducer, TopicPartition
@@ -15,7 +15,7 @@ from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
-from pipeline.records import Headers, Record
+from pipeline.records import Destination, Headers, Outgoing, Record
 
 _names = itertools.count()
 
@@ -32,6 +32,9 @@ class Cluster(Protocol):
     ) -> None: ...
 
     def committed(self, topic: str) -> Sequence[Record]: ...
+
+    def write_slowly(self, key: bytes, value: bytes) -> Callable[[], None]:
+        """Write to partition 0 of the changelog in a transaction; call it to commit."""
 
     def expire(self, partition: int, offset: int) -> None:
         """Let retention delete the frames below `offset`."""
@@ -56,6 +59,12 @@ class MemoryCluster:
 
     def committed(self, topic: str) -> Sequence[Record]:
         return self.log.read_committed(topic)
+
+    def write_slowly(self, key: bytes, value: bytes) -> Callable[[], None]:
+        epoch = self.log.init_producer("slow")
+        self.log.begin("slow", epoch)
+        self.log.write("slow", epoch, Outgoing(Destination.STATE, 0, key, value))
+        return lambda: self.log.finish("slow", epoch, commit=True)
 
     def expire(self, partition: int, offset: int) -> None:
         self.log.expire(partition, offset)
@@ -106,6 +115,22 @@ class KafkaCluster:
             quiet = 0 if batch else quiet + 1
         reader.close()
         return sorted(records, key=lambda record: (record.partition, record.offset))
+
+    def write_slowly(self, key: bytes, value: bytes) -> Callable[[], None]:
+        producer = KafkaProducer(
+            bootstrap_servers=self.config.bootstrap,
+            transactional_id=f"{self.config.group}.slow",
+            transaction_timeout_ms=60_000,
+        )
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(self.topics.state, key=key, value=value, partition=0).get(10)
+
+        def commit() -> None:
+            producer.commit_transaction()
+            producer.close(timeout=2)
+
+        return commit
 
     def expire(self, partition: int, offset: int) -> None:
         admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)

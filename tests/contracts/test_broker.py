@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -266,6 +267,19 @@ def test_a_changelog_gives_the_newest_of_every_key_and_nothing_that_is_buried(
     assert set(found[0].records) == {b"m"}
     assert Manifest.read(found[0].records[b"m"]).checkpoint == 2
     assert found[1].records == {}
+
+
+def test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing(cluster, open_parts) -> None:
+    """What a dying worker had in flight may yet be committed: it is waited for."""
+    commit = cluster.write_slowly(b"s:cam", b"in flight")
+    reader = open_parts(cluster.broker("one").changelog())
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(reader.read, [0])
+        time.sleep(1.0)
+        assert not reading.done()
+        commit()
+        found = reading.result(PATIENCE_S)
+    assert found[0].records[b"s:cam"].value == b"in flight"
 
 
 def test_a_changelog_says_where_the_frames_begin_and_end(cluster, open_parts) -> None:

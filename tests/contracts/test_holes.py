@@ -1,0 +1,106 @@
+"""The holes of kafka-python 3 that a real broker shows, each with what stands before it.
+
+K14 is in `test_broker.py`: both brokers are held to it. K15 is in `tests/faults`.
+"""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
+from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.errors import CommitRefusedError
+from pipeline.local.cluster import LocalKafka
+from pipeline.wire import Manifest
+from tests.clusters import KafkaCluster
+from tests.contracts.test_broker import PARTITIONS, Owner, settled
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
+    made = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    yield made
+    made.close()
+
+
+def checkpoint(partition: int, offset: int) -> Checkpoint:
+    manifest = Manifest(0, offset, 0, "one", 1, "digest", PARTITIONS, 0)
+    outgoing = (manifest.write(partition),)
+    part = PartitionCheckpoint(partition, 1, 0, 0, offset, outgoing, manifest, (), {})
+    return Checkpoint((part,), 0.0)
+
+
+def committed_offsets(cluster: KafkaCluster) -> list[int | None]:
+    looking = KafkaConsumer(
+        bootstrap_servers=cluster.config.bootstrap, group_id=cluster.config.group
+    )
+    places = [TopicPartition(cluster.topics.frames, number) for number in range(PARTITIONS)]
+    found = [looking.committed(place) for place in places]
+    looking.close(autocommit=False)
+    return found
+
+
+def test_k1_offsets_of_a_refused_commit_never_reach_the_group(cluster: KafkaCluster) -> None:
+    """The client keeps them and sends them along with the next transaction."""
+    owner = settled(cluster, lambda part: part)
+    writer = cluster.broker("one").writer()
+    member = owner.member
+    assert member is not None
+    past = Member(member.member_id, 0, member.vendor._replace(generation_id=0))  # type: ignore[attr-defined]
+    with pytest.raises(CommitRefusedError):
+        writer.commit(checkpoint(0, 100), past)
+    writer.renew()
+    writer.commit(checkpoint(1, 7), member)
+    assert committed_offsets(cluster) == [None, 7, None, None]
+    owner.consumer.close()
+
+
+def test_k7_whoever_has_not_joined_has_no_name_to_commit_under(cluster: KafkaCluster) -> None:
+    """The group takes a commit without generation or member id from anybody, unfenced."""
+    consumer = cluster.broker("one").consumer()
+    assert consumer.member() is None
+    consumer.close()
+
+
+def test_k13_a_new_generation_is_believed_once_its_assignment_is_told(
+    cluster: KafkaCluster,
+) -> None:
+    owner = Owner(cluster.broker("one").consumer())
+    told = 0
+    for _ in range(200):
+        polled = owner.consumer.poll(0.01, 1)
+        told += len(polled.events)
+        if owner.consumer.member() is not None:
+            break
+    assert told > 0
+    owner.consumer.close()
+
+
+class TwoPartitions:
+    """What an assignor asks of the cluster."""
+
+    def topics(self) -> set[str]:
+        return {"frames"}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {"frames": {0, 1}}[topic]
+
+
+def claim(name: str, generation: int) -> SimpleNamespace:
+    owned = [SimpleNamespace(topic="frames", partitions=[0, 1])]
+    metadata = SimpleNamespace(
+        topics=["frames"], user_data=b"", generation_id=generation, owned_partitions=owned
+    )
+    return SimpleNamespace(member_id=name, metadata=metadata)
+
+
+def test_k11_a_claim_of_the_past_takes_no_partition_from_who_has_it_now() -> None:
+    """A member that was away claims what it had; the client's own assignor believes the last."""
+    members = [claim("present", generation=5), claim("past", generation=3)]
+    assigned = GenerationAwareCooperativeSticky().assign(TwoPartitions(), members)
+    assert assigned["past"].partitions() == []
+    assert len(assigned["present"].partitions()) == 1  # it hears of the move before it happens
