@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all check static bench format clean
+.PHONY: setup demo test test-all check static bench mutants format clean
 
 setup: .venv/installed
 
@@ -36,6 +36,9 @@ static: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -4,9 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import Phase, settings
 
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
+
+# what `make mutants` runs: that a test fails is enough, the smallest example is not wanted
+settings.register_profile("first-failure", phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture(scope="session")

@@ -341,6 +341,22 @@ def survived(content: bytes) -> Pixels:
     return decode(content)
 
 
+def test_with_low_latency_nothing_is_committed_before_its_prediction_has_left(
+    bundle: Bundle,
+) -> None:
+    world = make_world(bundle, delivery="low_latency")
+    film(world, 10)
+    world.launch("left")
+    for _ in range(12):
+        world.turn("left")
+        for kind in ("decodes", "reads", "writes"):
+            world.work_off("left", kind)
+    assert world.manifests()[0].next_offset == 0
+    world.crash("left")  # with predictions that nobody has seen
+    world.launch("right")
+    assert_as_if_alone(world, bundle)
+
+
 def test_a_frame_that_kills_its_worker_is_found_at_the_third_attempt(world: World) -> None:
     world.decoder, world.careful = deadly, survived
     film(world, 10)

@@ -1,0 +1,1 @@
+"""`make mutants`: faults put into the code on purpose, and the tests that must see them."""
