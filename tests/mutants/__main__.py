@@ -1,5 +1,6 @@
 """`python -m tests.mutants`: which test kills each fault? A survivor ends it with exit code 1."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -74,14 +75,21 @@ def _killer(mutant: Mutant, copy: Path) -> str | None:
 
 
 def _first_failure(mutant: Mutant, copy: Path) -> str | None:
-    """Run its tests one by one. The copy is the working directory, so its code is imported."""
+    """Run its tests one by one, with the copy's code, in processes that they start too."""
+    environment = os.environ | {"PYTHONPATH": str(copy)}
     for tests in mutant.tests:
         if not (copy / tests.partition("::")[0]).exists():
             raise MutantError(f"there is no {tests}")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider"]
         how = ["--hypothesis-profile=first-failure", "--show-capture=no", "--tb=no", tests]
         ran = subprocess.run(
-            [*command, *how], cwd=copy, capture_output=True, text=True, timeout=LIMIT_S, check=False
+            [*command, *how],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
         )
         if ran.returncode == KILLED:
             found = re.search(r"^FAILED (\S+)", ran.stdout, re.MULTILINE)
