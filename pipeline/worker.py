@@ -129,6 +129,9 @@ class Worker:
         self._frozen_s = clock.monotonic()
         self._paused = False
         self.turns = 0
+        # In the group, and every partition of ours restored and running. As of the end of a turn:
+        # in the middle of one another thread would see partitions between two hands.
+        self.ready = False
         self.restores = 0
 
     def turn(self) -> None:
@@ -146,6 +149,7 @@ class Worker:
         self._predict()
         self._throttle()
         self._look_for_stalls()
+        self.ready = self._is_ready()
         self._metrics.turned(self._partitions.values(), ready=self.ready)
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -165,9 +169,7 @@ class Worker:
         self._outlet.close()
         self._reader.close()
 
-    @property
-    def ready(self) -> bool:
-        """Whether we are in the group and every partition of ours is restored and running."""
+    def _is_ready(self) -> bool:
         return (
             self._member is not None
             and not self._restorer.wanted

@@ -45,7 +45,7 @@ class Served:
 
     def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
         """Put all frames into the log, captured at `rate_hz` from now on."""
-        self._config("topics")
+        self.config("topics")
         publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._frames)
         now_ms = time.time() * 1000
         for shot in shots:
@@ -63,13 +63,13 @@ class Served:
         Measured from when the worker is ready (the engine verified, its partitions founded, no
         frame fetched yet) until its last prediction can be read.
         """
-        config = self._config(str(number))
+        config = self.config(str(number))
         reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
         records: list[Record] = []
         (broker,) = self._kafka.pids.values()
-        with self._worker(config) as process:
+        with self.worker(config) as process:
             pids = (process.pid, broker)
-            _await_ready(process, config.metrics_port)
+            await_ready(process, config.metrics_port)
             began_s, before = time.monotonic(), [_cpu_s(pid) for pid in pids]
             heard_s = began_s
             while len(records) < self._count:
@@ -92,15 +92,15 @@ class Served:
 
         `module` is what runs as the worker. The first tenth and the last are not measured.
         """
-        config = self._config(run, **settings)
+        config = self.config(run, **settings)
         counts: list[tuple[float, float]] = []
-        with self._worker(config, module) as process:
-            _await_ready(process, config.metrics_port)
+        with self.worker(config, module) as process:
+            await_ready(process, config.metrics_port)
             heard_s = time.monotonic()
             while not counts or counts[-1][1] < self._count:
-                now_s, settled = time.monotonic(), _settled(config.metrics_port)
-                if not counts or settled > counts[-1][1]:
-                    counts.append((now_s, settled))
+                now_s, done = time.monotonic(), settled(config.metrics_port)
+                if not counts or done > counts[-1][1]:
+                    counts.append((now_s, done))
                     heard_s = now_s
                 if process.poll() is not None or now_s - heard_s > PATIENCE_S:
                     raise BenchError(f"silence after {counts} of {self._count} frames")
@@ -115,7 +115,7 @@ class Served:
 
         Predictions are told by (captured_ms, read_ms).
         """
-        config = self._config("0", **settings)
+        config = self.config("0", **settings)
         publisher = KafkaPublisher(config.bootstrap, topic=self._frames)
         reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
         captured: dict[tuple[str, int], float] = {}
@@ -136,13 +136,13 @@ class Served:
                 if time.monotonic() - heard_s > PATIENCE_S:
                     raise BenchError(f"silence after {seen} of {count} predictions")
 
-        with self._worker(config, module) as process:
-            _await_ready(process, config.metrics_port)
+        with self.worker(config, module) as process:
+            await_ready(process, config.metrics_port)
             yield publish, predictions
         publisher.close()
         reader.close()
 
-    def _config(self, run: str, **wanted: Any) -> WorkerConfig:
+    def config(self, run: str, **wanted: Any) -> WorkerConfig:
         """The settings of a run, whose topics are there then. All else is the worker's default."""
         settings = {
             "bootstrap": self._kafka.bootstrap,
@@ -160,7 +160,7 @@ class Served:
         return config
 
     @contextmanager
-    def _worker(
+    def worker(
         self, config: WorkerConfig, module: str = "pipeline"
     ) -> Iterator[subprocess.Popen[bytes]]:
         told = config.model_dump(mode="json", exclude_none=True)
@@ -184,7 +184,7 @@ class Served:
                 process.kill()  # nobody needs its group any more
 
 
-def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def await_ready(process: subprocess.Popen[bytes], port: int) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline_s:
         try:
@@ -195,7 +195,7 @@ def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
     raise BenchError(f"the worker was not ready in {PATIENCE_S:.0f} s")
 
 
-def _settled(port: int) -> float:
+def settled(port: int) -> float:
     """How many frames a worker has predicted and committed."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()

@@ -1,0 +1,189 @@
+"""`python -m tests.bench.memory`: what remembering many streams costs, and how soon it is back."""
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engines.bundle import find_bundle, load_bundle
+from pipeline.admission import Admission
+from pipeline.broker.kafka.broker import KafkaBroker
+from pipeline.broker.kafka.publisher import KafkaPublisher
+from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.config import WorkerConfig
+from pipeline.local.cluster import LocalKafka
+from pipeline.wire import Manifest, Snapshot
+from tests.bench.frames import ACTIONS, PARTITIONS, take_shots
+from tests.bench.served import Served, await_ready, settled
+
+CHECKPOINT_S = 0.1
+SAMPLE_S = 10.0
+MOST_RESTORE_S, MOST_STREAM_BYTES = 2.0, 16 * 1024  # what was promised of 10,000 streams
+
+
+def main(
+    streams: Annotated[int, typer.Option(min=1, help="Streams that are remembered.")] = 10_000,
+    minutes: Annotated[float, typer.Option(min=0.5, help="How long the changelog grows.")] = 5.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
+) -> None:
+    """Measure a restore of many streams, their memory, and how far a changelog grows.
+
+    Exit code 1 says that a restore took above 2 s, or a stream above 16 KB.
+
+    Example: `python -m tests.bench.memory --minutes 10`
+    """
+    console = Console()
+    with (
+        console.status("starting Kafka") as status,
+        TemporaryDirectory(prefix="longtake-bench-") as name,
+    ):
+        folder = Path(name)
+        with LocalKafka(data=folder / "kafka") as kafka:
+            status.update(f"letting a worker see {streams} streams")
+            restored = _restore(kafka, folder, streams)
+            status.update(f"100 streams, 10 checkpoints a second, {minutes:g} minutes")
+            sizes = list(_grow(kafka, folder, minutes))
+    console.print(_table(restored, sizes))
+    if json_file is not None:
+        told = {"restore": restored, "changelog_bytes": sizes}
+        json_file.write_text(json.dumps(told, indent=1) + "\n")
+    slow = restored["restore_s"] > MOST_RESTORE_S
+    raise typer.Exit(1 if slow or restored["stream_bytes"] > MOST_STREAM_BYTES else 0)
+
+
+def _restore(kafka: LocalKafka, folder: Path, streams: int) -> dict[str, float]:
+    """Let one worker meet every stream once, and the next one remember them all."""
+    served = Served(kafka, find_bundle("actions"), "many", folder)
+    nobody, group = served.config("nobody", start="latest"), served.config("group")
+    shot = take_shots(ACTIONS, 1)[0]
+    publisher = KafkaPublisher(kafka.bootstrap, topic=group.frames_topic)
+    for number in range(streams):
+        publisher.publish(f"cam-{number:05}", shot.jpeg, ())
+    publisher.close()
+    with _ready(served, group):
+        while settled(group.metrics_port) < streams:
+            time.sleep(0.2)
+    with _ready(served, nobody):
+        empty_bytes = _metric(nobody, "process_resident_memory_bytes")
+    began_s = time.monotonic()
+    with _ready(served, group):
+        ready_s = time.monotonic() - began_s
+        remembered = _metric(group, "longtake_streams")
+        full_bytes = _metric(group, "process_resident_memory_bytes")
+    log = (folder / f"{group.group}.log").read_text()
+    return {
+        "streams": remembered,
+        "restore_s": float(log.rpartition(" streams in ")[2].split()[0]),
+        "start_to_ready_s": ready_s,
+        "stream_bytes": (full_bytes - empty_bytes) / remembered,
+    }
+
+
+@contextmanager
+def _ready(served: Served, config: WorkerConfig) -> Iterator[None]:
+    """A worker that has restored everything, and is told to stop in the end."""
+    with served.worker(config) as process:
+        await_ready(process, config.metrics_port)
+        yield
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _metric(config: WorkerConfig, name: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{config.metrics_port}/metrics") as answer:
+        text = answer.read().decode()
+    return float(text.split(f"\n{name} ")[1].split()[0])
+
+
+def _grow(kafka: LocalKafka, folder: Path, minutes: float) -> Iterator[tuple[float, int]]:
+    """Commit 100 snapshots ten times a second; (seconds, bytes on disk) now and then."""
+    config = Served(kafka, find_bundle("actions"), "growing", folder).config("group")
+    broker = KafkaBroker(config)
+    consumer, writer = broker.consumer(), broker.writer()
+    began_s, sampled_s, number = time.monotonic(), 0.0, 0
+    while time.monotonic() - began_s < minutes * 60:
+        due_s = time.monotonic() + CHECKPOINT_S
+        consumer.poll(0.01, 1)
+        member = consumer.member()
+        if member is not None:
+            writer.commit(_checkpoint(number, member), member)
+            number += 1
+        if time.monotonic() - began_s - sampled_s >= SAMPLE_S:
+            sampled_s = time.monotonic() - began_s
+            yield sampled_s, _size(folder / "kafka", f"{config.group}.state-")
+        time.sleep(max(0.0, due_s - time.monotonic()))
+    consumer.close()
+    writer.close()
+
+
+def _checkpoint(number: int, member: Member) -> Checkpoint:
+    """100 streams of the bundle `actions`, a quarter of them in each partition."""
+    bundle = load_bundle(find_bundle("actions"))
+    rng = np.random.default_rng(number)
+    parts = []
+    for partition in range(PARTITIONS):
+        snapshots = [
+            Snapshot(
+                stream=f"cam-{stream}",
+                bundle=bundle.digest,
+                offset=number,
+                admission=Admission(record_ms=number, seen_us=number),
+                stepped_us=number,
+                age_us=number,
+                frames=number,
+                chain="00000000",
+                pending_reset=None,
+                tensors={
+                    s.name: rng.random(s.shape).astype(np.dtype(s.dtype)) for s in bundle.state
+                },
+            ).write(partition)
+            for stream in range(partition, 100, PARTITIONS)
+        ]
+        manifest = Manifest(
+            0, number, number, "bench", member.generation, bundle.digest, PARTITIONS, 0
+        )
+        outgoing = (*snapshots, manifest.write(partition))
+        parts.append(
+            PartitionCheckpoint(partition, 1, number, 0, number, outgoing, manifest, (), {})
+        )
+    return Checkpoint(tuple(parts), time.time())
+
+
+def _size(folder: Path, topic: str) -> int:
+    """Bytes of a topic's segments on disk, indexes aside."""
+    return sum(
+        file.stat().st_size
+        for place in folder.rglob(f"{topic}*")
+        if place.is_dir()
+        for file in place.glob("*.log")
+        if file.exists()
+    )
+
+
+def _table(restored: dict[str, float], sizes: list[tuple[float, int]]) -> Table:
+    table = Table("", "measured", show_header=False)
+    table.add_row("streams restored", f"{restored['streams']:.0f}")
+    table.add_row("read back and filled in", f"{restored['restore_s']:.2f} s")
+    table.add_row("from start of the process to ready", f"{restored['start_to_ready_s']:.1f} s")
+    table.add_row("memory of an idle stream", f"{restored['stream_bytes'] / 1024:.1f} KB")
+    half = sizes[len(sizes) // 2 :]
+    for label, part in (("first half", sizes[: len(sizes) // 2]), ("second half", half)):
+        most = max((size for _, size in part), default=0)
+        table.add_row(f"changelog on disk, most in the {label}", f"{most / 2**20:.0f} MB")
+    written = sizes[-1][0] / CHECKPOINT_S if sizes else 0
+    table.add_row("checkpoints of 100 streams meanwhile", f"about {written:.0f}")
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)
