@@ -1,0 +1,65 @@
+"""Predictions as a worker publishes them, for tests of those who read them."""
+
+import json
+
+import numpy as np
+
+from pipeline.records import Frame, Record, Reset
+from pipeline.wire import NEW_CHAIN, MemoryFacts, PredictionWriter, link
+
+
+class Tape:
+    """The predictions of one partition, each linked to the one before of its stream."""
+
+    def __init__(self, partition: int = 0) -> None:
+        self.partition = partition
+        self.records: list[Record] = []
+        self._writer = PredictionWriter(
+            labels=("walk", "run"), activation="softmax", model="tiny@12345678"
+        )
+        self._chains: dict[str, tuple[str, int]] = {}  # stream -> chain, frames
+
+    def predict(self, offset: int, stream: str = "cam-1", reset: Reset | None = None) -> Record:
+        """Publish the prediction of a frame; the first of a stream says that it is new."""
+        chain, frames = self._chains.get(stream, (NEW_CHAIN, 0))
+        if stream not in self._chains:
+            reset = Reset.NEW
+        if reset is not None:
+            frames = 0
+            chain = NEW_CHAIN if reset.forgets_stream else chain
+        frame = Frame(
+            stream,
+            self.partition,
+            offset,
+            1_000,
+            1_000_000,
+            captured_given=True,
+            content=b"jpeg",
+            seq=offset,
+        )
+        logits = np.array([1.0, offset / 100], np.float32)
+        memory = MemoryFacts(frames, 0, None, reset, None)
+        value, chain = self._writer.write(frame, logits, memory, chain)
+        self._chains[stream] = chain, frames + 1
+        record = Record(self.partition, len(self.records), 1_000, stream.encode(), value)
+        self.records.append(record)
+        return record
+
+    def forget(self) -> None:
+        """Begin as a new life does: no stream is known any more."""
+        self._chains.clear()
+
+
+def tape(offsets: range, partition: int = 0) -> Tape:
+    """One stream's predictions of these frames."""
+    made = Tape(partition)
+    for offset in offsets:
+        made.predict(offset)
+    return made
+
+
+def resealed(value: bytes) -> bytes:
+    """Give bytes that were changed the chain that belongs to them."""
+    prev = json.loads(value)["prev"]
+    body = value.rpartition(b',"prev":')[0]
+    return body + f',"prev":"{prev}","chain":"{link(prev, body)}"}}'.encode()
