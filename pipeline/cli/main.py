@@ -38,8 +38,8 @@ def main() -> None:
         code = 130
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        code = 1  # whoever read us has enough (`| head`); typer says the same
+    except (BrokenPipeError, SystemExit):
+        code = 141  # whoever read us has enough (`| head`); click makes a SystemExit of it
     except StopError as exc:
         code = _complain(exc, exc.exit_code)
     except EngineError as exc:
