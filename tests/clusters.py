@@ -101,8 +101,19 @@ class KafkaCluster:
     def publish(
         self, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
     ) -> None:
+        self.write(self.topics.frames, partition, key, value, headers)
+
+    def write(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+    ) -> None:
+        """Write any record to any topic, as a forger would."""
         self._producer.send(
-            self.topics.frames, key=key, value=value, headers=list(headers), partition=partition
+            topic, key=key, value=value, headers=list(headers), partition=partition
         ).get(10)
 
     def committed(self, topic: str) -> Sequence[Record]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from engines.errors import BundleError, DeviceError, EngineError, VerificationError
-from pipeline.cli import admin, predict, replay, serve
+from pipeline.cli import admin, predict, replay, serve, watch
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -97,5 +97,6 @@ app.command()(serve.worker)
 app.command()(serve.camera)
 app.command()(serve.broker)
 app.command()(replay.replay)
+app.command()(watch.tail)
 app.add_typer(admin.topics_app, name="topics")
 app.add_typer(admin.bundle_app, name="bundle")

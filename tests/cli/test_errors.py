@@ -17,6 +17,7 @@ def test_a_broker_that_cannot_be_reached(start: Start, tiny: Path, clip: Path) -
         start("worker", "--bundle", tiny, "--metrics-port", "0", "--bootstrap", NOBODY),
         start("camera", clip, "--stream", "cam-1", "--bootstrap", NOBODY),
         start("topics", "check", "--bootstrap", NOBODY),
+        start("tail", "--bootstrap", NOBODY),
     )
     for ended in [command.ended() for command in commands]:
         assert ended.code == 10

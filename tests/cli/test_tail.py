@@ -1,0 +1,113 @@
+"""`longtake tail`: what a person and a pipe see of the predictions."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.commands import PATIENCE_S, SCRIPT, Group, Longtake, Start, environment, until
+from tests.pipeline.predictions import Tape, tape
+
+pytestmark = pytest.mark.kafka
+
+
+def publish(group: Group, made: Tape) -> None:
+    for record in made.records:
+        group.cluster.write(group.topics.predictions, record.partition, record.key, record.value)
+
+
+def test_what_is_in_the_log_is_shown_one_line_each(group: Group, start: Start) -> None:
+    publish(group, tape(range(2)))
+    running = start("tail", "--config", group.file, "--from-start")
+    running.says("after 1 frames")
+    assert running.log.splitlines() == [
+        "1970-01-01T00:00:01.000Z  cam-1         walk          0.73  after 0 frames  reset new",
+        "1970-01-01T00:00:01.000Z  cam-1         walk          0.73  after 1 frames",
+    ]
+
+
+def test_without_from_start_only_what_comes_is_shown(group: Group, start: Start) -> None:
+    made = tape(range(30))
+    publish(group, made)
+    running = start("tail", "--config", group.file)
+
+    def shown() -> bool:
+        publish(group, tape(range(90, 91)))
+        return "after 0 frames" in running.log
+
+    until(shown, "a prediction that came while we looked")
+    assert "after 29 frames" not in running.log
+
+
+def test_json_is_the_value_as_it_is(group: Group, start: Start) -> None:
+    made = tape(range(3))
+    publish(group, made)
+    running = start("tail", "--config", group.file, "--from-start", "--json")
+    until(lambda: len(running.log.splitlines()) == 3, "three lines")
+    assert running.log.encode() == b"".join((r.value or b"") + b"\n" for r in made.records)
+
+
+def test_a_broken_link_is_marked(group: Group, start: Start) -> None:
+    made = tape(range(4))
+    del made.records[2]
+    publish(group, made)
+    running = start("tail", "--config", group.file, "--from-start")
+    running.says(r"after 3 frames  BROKEN: prev is [0-9a-f]{8}, wanted [0-9a-f]{8}")
+    assert running.log.count("BROKEN") == 1
+
+
+def test_dedup_leaves_repeats_out(group: Group, start: Start) -> None:
+    made = tape(range(3))
+    made.records += made.records[1:]
+    made.predict(3)
+    publish(group, made)
+    running = start("tail", "--config", group.file, "--from-start", "--dedup", "--json")
+    running.says('"offset":3')
+    offsets = [json.loads(line)["source"]["offset"] for line in running.log.splitlines()]
+    assert offsets == [0, 1, 2, 3]
+
+
+def test_only_the_wanted_streams_are_shown(group: Group, start: Start) -> None:
+    made = Tape()
+    for offset, stream in enumerate(["gate", "yard", "hall", "gate"]):
+        made.predict(offset, stream)
+    publish(group, made)
+    wanted = ("--stream", "gate", "--stream", "hall")
+    running = start("tail", "--config", group.file, "--from-start", "--json", *wanted)
+    running.says('"offset":3')
+    assert [json.loads(line)["stream"] for line in running.log.splitlines()] == [
+        "gate",
+        "hall",
+        "gate",
+    ]
+
+
+def test_ctrl_c_ends_it_without_a_word(group: Group, start: Start) -> None:
+    publish(group, tape(range(1)))
+    running = start("tail", "--config", group.file, "--from-start")
+    running.says("cam-1")
+    assert running.end(signal.SIGINT)[0] == 130
+    assert len(running.log.splitlines()) == 1
+
+
+def test_a_closed_pipe_ends_it_without_a_word(group: Group) -> None:
+    publish(group, tape(range(3)))
+    command = [SCRIPT, "tail", "--config", str(group.file), "--from-start"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        tail.stdout.readline()
+        tail.stdout.close()
+        publish(group, tape(range(3)))
+        assert tail.wait(PATIENCE_S) == 141
+        assert tail.stderr.read() == b""
+
+
+def test_a_topic_that_is_missing_is_named(group: Group, longtake: Longtake) -> None:
+    nowhere = {"LONGTAKE_PREDICTIONS_TOPIC": "nobody.made.this"}
+    ended = longtake("tail", "--bootstrap", group.cluster.config.bootstrap, **nowhere)
+    assert ended.code == 11
+    assert "topic nobody.made.this is missing; `longtake topics create`" in ended.complaint
