@@ -8,7 +8,7 @@ LongtakeError
 ├── RetryError                 retry: the outside world is away, nothing was decided
 │   ├── BrokerUnavailableError     no answer from the broker
 │   └── CommitRefusedError         the group has moved on; wait for the next generation
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-22)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-24)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or shaped wrongly
@@ -22,7 +22,9 @@ LongtakeError
     ├── OutputError                the output file cannot be written (disk full, say)
     ├── DependencyError            a package that is needed is not installed
     ├── CorruptStateError          the changelog holds what we cannot read
-    └── StalledError               reading or committing stands still, and nothing helped
+    ├── StalledError               reading or committing stands still, and nothing helped
+    ├── NothingToAuditError        no worker of the group has ever committed
+    └── CannotMoveError            the partition cannot be moved there, or not now
 """
 
 from typing import ClassVar
@@ -156,3 +158,15 @@ class StalledError(StopError):
     """Reading or committing stands still though the broker answers."""
 
     exit_code = 22
+
+
+class NothingToAuditError(StopError):
+    """No partition of the group has a manifest."""
+
+    exit_code = 23
+
+
+class CannotMoveError(StopError):
+    """The partition cannot be moved: the group is at work, or the target is not in the log."""
+
+    exit_code = 24

@@ -104,21 +104,25 @@ class ChainReader:
 
     def read(self, records: Iterable[Record]) -> Iterator[Link]:
         """Check records one by one. A link that is broken is told, and the next follows it."""
-        for record in records:
-            try:
-                prediction = Prediction.read(record.value)
-            except ValueError:
-                yield Link(record, None, Fault.UNREADABLE)
-                continue
-            place = prediction.partition, prediction.stream
-            newest = self._newest.get(place)
-            repeated = newest is not None and prediction.offset <= newest[0]
-            if not prediction.intact:
-                yield Link(record, prediction, Fault.ALTERED)
-            elif not (repeated and self._drop_repeats):
-                yield self._judge(record, prediction, None if newest is None else newest[1])
-            if not (repeated and self._drop_repeats):
-                self._newest[place] = prediction.offset, prediction.chain
+        links = (self.follow(record) for record in records)
+        return (link for link in links if link is not None)
+
+    def follow(self, record: Record) -> Link | None:
+        """Check the next record; None says that it is a repeat and dropped."""
+        try:
+            prediction = Prediction.read(record.value)
+        except ValueError:
+            return Link(record, None, Fault.UNREADABLE)
+        place = prediction.partition, prediction.stream
+        newest = self._newest.get(place)
+        dropped = self._drop_repeats and newest is not None and prediction.offset <= newest[0]
+        if not dropped:
+            self._newest[place] = prediction.offset, prediction.chain
+        if not prediction.intact:
+            return Link(record, prediction, Fault.ALTERED)
+        if dropped:
+            return None
+        return self._judge(record, prediction, None if newest is None else newest[1])
 
     def _judge(self, record: Record, prediction: Prediction, newest: str | None) -> Link:
         new = prediction.reset is not None and prediction.reset.forgets_stream

@@ -18,6 +18,7 @@ def test_a_broker_that_cannot_be_reached(start: Start, tiny: Path, clip: Path) -
         start("camera", clip, "--stream", "cam-1", "--bootstrap", NOBODY),
         start("topics", "check", "--bootstrap", NOBODY),
         start("tail", "--bootstrap", NOBODY),
+        start("audit", "--bootstrap", NOBODY),
     )
     for ended in [command.ended() for command in commands]:
         assert ended.code == 10
