@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.partitioner import murmur2
 
 from pipeline.broker.kafka.client import (
     METADATA_MS,
@@ -16,6 +17,7 @@ from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
 
+END_S = 10.0
 TOPIC_MS = 3000  # how long a topic is looked for
 
 
@@ -69,6 +71,21 @@ class KafkaPublisher:
         self._sent += 1
         sending.add_callback(self._count_taken)
         sending.add_errback(self._count_loss)
+
+    def partition_of(self, stream: str) -> int:
+        """Where a stream's frames go when we publish them."""
+        with translated(f"looking topic {self._topic} up"):
+            numbers = sorted(self._producer.partitions_for(self._topic))
+        return numbers[(murmur2(stream.encode()) & 0x7FFFFFFF) % len(numbers)]
+
+    def end(self, stream: str, partition: int) -> int:
+        """End a stream in a partition, and wait until the log has it. Returns the offset."""
+        with translated(f"ending stream {stream}"):
+            sending = self._producer.send(
+                self._topic, key=stream.encode(), value=None, partition=partition
+            )
+            place = sending.get(timeout=END_S)  # type: ignore[no-untyped-call]
+        return int(place.offset)
 
     def _count_taken(self, place: object) -> None:
         del place

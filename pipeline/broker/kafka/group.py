@@ -1,0 +1,62 @@
+"""A group seen from outside: who is in it, and a commit in its name while nobody is."""
+
+from kafka.admin import KafkaAdminClient
+from kafka.structs import ConsumerGroupMetadata
+
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.client import RECONNECT_MS, REQUEST_MS, RETRY_MS, translated
+from pipeline.broker.kafka.writer import KafkaWriter
+from pipeline.checkpoint import Checkpoint, Member
+from pipeline.errors import CannotMoveError
+
+
+class KafkaGroup:
+    """Whoever has to change what is a worker's otherwise. One thread."""
+
+    def __init__(
+        self, bootstrap: str, *, group: str, topics: Topics, transaction_timeout_s: float
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._group = group
+        self._topics = topics
+        self._transaction_timeout_s = transaction_timeout_s
+
+    def require_empty(self) -> None:
+        """Raises `CannotMoveError`, with their names, while workers are in the group."""
+        with translated(f"looking group {self._group} up"):
+            admin = KafkaAdminClient(
+                bootstrap_servers=self._bootstrap,
+                reconnect_backoff_max_ms=RECONNECT_MS,
+                request_timeout_ms=REQUEST_MS,
+                retry_backoff_ms=RETRY_MS,
+            )
+            found = admin.describe_groups([self._group])[self._group]
+            admin.close()
+        names = [
+            f"{m['group_instance_id'] or m['member_id']} {m['client_host']}"
+            for m in found["members"]
+        ]
+        if names:
+            raise CannotMoveError(
+                f"group {self._group} is at work: {', '.join(names)}. Stop these workers; one with"
+                " a --slot, or one that was killed, is a member until its session_timeout_s is over"
+            )
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint as a worker would, as nobody's member.
+
+        K7: the broker accepts that without any fencing, even beside members. So the group is looked
+        at once more, as late as can be.
+        """
+        writer = KafkaWriter(
+            self._bootstrap,
+            topics=self._topics,
+            name=f"{self._group}.reset",
+            transaction_timeout_s=self._transaction_timeout_s,
+        )
+        try:
+            self.require_empty()
+            nobody = ConsumerGroupMetadata(self._group, -1, "", None)
+            writer.commit(checkpoint, Member("", -1, nobody))
+        finally:
+            writer.close()
