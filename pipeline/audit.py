@@ -117,11 +117,14 @@ class Audit:
         self._trails[record.partition, life].enter_prediction(record)
 
     def enter_dead_letter(self, record: Record) -> None:
-        """Enter the next record of the dead-letter topic. What is of other topics is left out."""
+        """Enter the next record of the dead-letter topic. What is not of our frames is left out."""
         said = dict(record.headers)
-        if said.get("source-topic") != self._frames_topic:
+        places = said.get("source-partition", b""), said.get("source-offset", b"")
+        if said.get("source-topic") != self._frames_topic or not all(p.isdigit() for p in places):
             return
-        number, offset = int(said["source-partition"]), int(said["source-offset"])
+        number, offset = int(places[0]), int(places[1])
+        if number not in self._books:
+            return
         life = self._books[number].life_of_dead_letter(record.partition, record.offset)
         self._trails[number, life].enter_dead_letter(offset, record.key)
 

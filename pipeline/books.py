@@ -7,7 +7,17 @@ from pipeline.broker.base import Changelog
 from pipeline.errors import CorruptStateError
 from pipeline.records import Fate, Record
 from pipeline.trail import Trail, Wrong
-from pipeline.wire import LIFE_PREFIX, MANIFEST_KEY, SKIPS_PREFIX, Life, Manifest, Skips
+from pipeline.wire import (
+    LIFE_PREFIX,
+    MANIFEST_KEY,
+    NEW_CHAIN,
+    SKIPS_PREFIX,
+    SNAPSHOT_PREFIX,
+    Life,
+    Manifest,
+    Skips,
+    Snapshot,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,7 @@ class Books:
     manifest: Manifest | None
     lives: tuple[Life, ...]
     skips: tuple[Skips, ...]
+    memories: Mapping[str, tuple[int, str]]  # of each stream: newest frame's offset, chain
     frames_start: int  # what lies below, retention has deleted
 
     @classmethod
@@ -27,13 +38,15 @@ class Books:
             manifest = None if found is None else Manifest.read(found)
             lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
             skips = [Skips.read(record) for record in _named(changelog, SKIPS_PREFIX)]
+            shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
+            memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
         except ValueError as exc:
             raise CorruptStateError(
                 f"the changelog of partition {number} cannot be read: {exc}. Was it written by"
                 " another version, or by another program?"
             ) from exc
         ordered = tuple(sorted(lives, key=lambda life: life.number))
-        return cls(manifest, ordered, tuple(skips), changelog.log_start)
+        return cls(manifest, ordered, tuple(skips), memories, changelog.log_start)
 
     @property
     def newest_life(self) -> int:
@@ -72,6 +85,7 @@ class Books:
         self._check_sums(trail, manifest)
         self._check_life(trail, manifest)
         self._check_skips(trail, manifest)
+        self._check_memories(trail, manifest)
 
     def _check_sums(self, trail: Trail, manifest: Manifest) -> None:
         first, end = manifest.first_offset, manifest.next_offset
@@ -113,6 +127,20 @@ class Books:
         if skipped > told and self.frames_start <= manifest.first_offset:
             message = f"{skipped} frames are skipped, the changelog tells of {told}"
             trail.find(Wrong.SKIPPED, message)
+
+    def _check_memories(self, trail: Trail, manifest: Manifest) -> None:
+        """The chain that a stream's memory goes on from is that of its last prediction.
+
+        It is that of a new stream where one has begun whose frames were all dead-lettered. A
+        snapshot from beyond the manifest was committed while we read.
+        """
+        for stream, (offset, chain) in self.memories.items():
+            published = trail.streams.get(stream)
+            if published is None or chain == NEW_CHAIN or offset >= manifest.next_offset:
+                continue
+            if published.chain != chain:
+                message = f"its memory goes on from {chain}, its last prediction is"
+                trail.find(Wrong.MEMORY, f"{message} {published.chain}", stream)
 
 
 def _named(changelog: Changelog, prefix: bytes) -> list[Record]:

@@ -6,8 +6,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.reading import ChainReader, Prediction
+from pipeline.reading import ChainReader, Fault, Prediction
 from pipeline.records import Record, Reset
+from pipeline.wire import NEW_CHAIN
 
 TOLD = 100  # findings of a life that are kept in words; all are counted
 
@@ -24,6 +25,7 @@ class Wrong(StrEnum):
     DEAD_LETTERED = "dead_lettered"  # the same of dead letters
     ENDED = "ended"  # more streams began after an end than have ended
     SKIPPED = "skipped"  # more frames are left out than the changelog tells of
+    MEMORY = "memory"  # a stream's memory goes on from another prediction than the last
     LIFE = "life"  # the manifest is of another life than the newest
 
 
@@ -48,6 +50,7 @@ class Published:
     def __init__(self) -> None:
         self._offsets = array("q")
         self._crcs = array("I")
+        self.chain = NEW_CHAIN  # of the last one
 
     def crc(self, offset: int) -> int | None:
         """The CRC of the prediction of a frame; None if there is none."""
@@ -55,12 +58,15 @@ class Published:
         found = place < len(self._offsets) and self._offsets[place] == offset
         return self._crcs[place] if found else None
 
-    def enter(self, offset: int, crc: int) -> bool:
+    def enter(self, offset: int, chain: str, crc: int) -> bool:
         """Take note of a prediction. Tells whether it came in order: above all before it."""
         place = bisect_left(self._offsets, offset)
         self._offsets.insert(place, offset)
         self._crcs.insert(place, crc)
-        return place == len(self._offsets) - 1
+        last = place == len(self._offsets) - 1
+        if last:
+            self.chain = chain
+        return last
 
     def between(self, first: int, last: int) -> int | None:
         """The first predicted frame in a range of offsets, both included; None if there is none."""
@@ -73,8 +79,8 @@ class Trail:
     """The predictions and dead letters of one life of one partition, in the log's order.
 
     `judged` are the offsets of frames that the ledger covers; None where there is no ledger to
-    compare with. What is above them is only counted as `ahead`: a worker may be at work. `whole`
-    says that the log still holds the life's beginning.
+    compare with. What is above them is counted as `ahead`, and only its bytes are looked at: a
+    worker may be at work. `whole` says that the log still holds the life's beginning.
     """
 
     def __init__(
@@ -115,18 +121,20 @@ class Trail:
         said = Prediction.read(record.value) if link is None else link.prediction
         if said is None:
             message = f"the record at offset {record.offset} of predictions is no prediction"
-            self.find("unreadable", message)
+            self.find(Fault.UNREADABLE, message)
             return
         if said.partition != record.partition or record.key != said.stream.encode():
             place = f"offset {record.offset} of partition {record.partition}, key {record.key!r}"
             self.find(Wrong.MISPLACED, f"published at {place}", said.stream, said.offset)
             if said.partition != record.partition:
                 return
-        if self._judged is not None and said.offset >= self._judged.stop:
+        ahead = self._judged is not None and said.offset >= self._judged.stop
+        fault = None if link is None else link.fault
+        if link is not None and fault is not None and (not ahead or fault is Fault.ALTERED):
+            self.find(fault, link.complaint, said.stream, said.offset)
+        if ahead:
             self.ahead += 1
             return
-        if link is not None and link.fault is not None:
-            self.find(link.fault, link.complaint, said.stream, said.offset)
         self._enter(said, zlib.crc32(record.value or b""))
 
     def _enter(self, said: Prediction, crc: int) -> None:
@@ -140,7 +148,7 @@ class Trail:
             elif not self._repeats_allowed:
                 self.find(Wrong.REPEATED, "published again", said.stream, said.offset)
             return
-        if not published.enter(said.offset, crc):
+        if not published.enter(said.offset, said.chain, crc):
             message = "published after a later frame of its stream"
             self.find(Wrong.BACKWARDS, message, said.stream, said.offset)
         self.predictions += 1

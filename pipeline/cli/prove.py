@@ -1,7 +1,6 @@
 """`longtake audit`: the log proves itself, or tells where it does not."""
 
 import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,16 +12,9 @@ from rich.text import Text
 
 from pipeline.audit import Audit, Report, Tally
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
-from pipeline.config import WorkerConfig, load_config
+from pipeline.config import Delivery, WorkerConfig, load_config
 
 BREAK = 1
-
-
-class Delivery(StrEnum):
-    """How the group's workers publish."""
-
-    EXACTLY_ONCE = "exactly_once"
-    LOW_LATENCY = "low_latency"
 
 
 def audit(
@@ -41,9 +33,9 @@ def audit(
 
     Example: `longtake audit --group actions`
     """
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    how = delivery or Delivery(getattr(settings, "delivery", Delivery.EXACTLY_ONCE))
-    report = _read(settings, repeats_allowed=how is Delivery.LOW_LATENCY)
+    flags = {"bootstrap": bootstrap, "group": group, "delivery": delivery}
+    settings = load_config(config, flags)
+    report = _read(settings)
     if as_json:
         typer.echo(json.dumps(report.json()))
     else:
@@ -52,7 +44,7 @@ def audit(
         raise typer.Exit(BREAK)
 
 
-def _read(settings: WorkerConfig, *, repeats_allowed: bool) -> Report:
+def _read(settings: WorkerConfig) -> Report:
     """Read the whole log: manifests first, so that everything they count is there afterwards."""
     from pipeline.broker.kafka.broker import STALL_S, KafkaBroker
     from pipeline.broker.kafka.whole import KafkaWhole
@@ -71,7 +63,7 @@ def _read(settings: WorkerConfig, *, repeats_allowed: bool) -> Report:
         frames_topic=topics.frames,
         predictions_start=predictions.starts,
         dead_letters_start=letters.starts,
-        repeats_allowed=repeats_allowed,
+        repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
     )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -114,9 +106,9 @@ def _show(report: Report, console: Console) -> None:
 
 def _tally(tally: Tally | None, *, found: int | None) -> str:
     if tally is None:
-        return "" if found is None else f"{found}, no ledger to compare with"
+        return "" if found is None else f"{found}, no ledger"
     if tally.log_begins is not None:
-        return f"{tally.found} of {tally.ledger}, not provable: log begins at {tally.log_begins}"
+        return f"{tally.found} of {tally.ledger}, log begins at {tally.log_begins}"
     return str(tally.found) if not tally.broken else f"{tally.found} of {tally.ledger}"
 
 
@@ -127,7 +119,10 @@ def _total(report: Report) -> str:
     ahead = sum(life.ahead for life in report.lives)
     words = [f"{predictions} predictions of {len(streams)} streams"]
     words += [f"{repeats} repeats"] if repeats else []
-    words += [f"{ahead} not judged (committed meanwhile)"] if ahead else []
+    words += [f"{ahead} beyond the manifests"] if ahead else []
+    tallies = (tally for life in report.lives for tally in (life.predicted, life.dead_lettered))
+    if any(tally is not None and tally.log_begins is not None for tally in tallies):
+        words.append("not provable where the log's beginning is deleted")
     many = "" if report.breaks == 1 else "s"
     broken = f"[bold red]{report.breaks} break{many}[/]"
     verdict = broken if report.breaks else "[green]no break[/]"

@@ -14,6 +14,7 @@ from pipeline.reading import ChainReader, Link
 
 WAIT_S = 0.5
 BAR_CELLS = 12
+CLOCK = slice(11, 23)  # of captured_at: a terminal's line is short
 
 
 def tail(
@@ -61,11 +62,11 @@ def tail(
 def _show(link: Link, out: Console, hints: Console) -> None:
     """One line for a person: coloured and with a bar on a terminal, plain text elsewhere."""
     del hints
-    line = Text(_words(link, bar=out.is_terminal))
+    line = Text(_words(link, terminal=out.is_terminal))
     if link.fault is not None:
         line.append(f"  BROKEN: {link.complaint}")
         line.stylize("bold red")
-    out.print(line, soft_wrap=not out.is_terminal, no_wrap=True, overflow="ellipsis")
+    out.print(line, soft_wrap=True)
 
 
 def _show_json(link: Link, out: Console, hints: Console) -> None:
@@ -73,20 +74,22 @@ def _show_json(link: Link, out: Console, hints: Console) -> None:
     del out
     sys.stdout.buffer.write((link.record.value or b"null") + b"\n")
     if link.fault is not None:
-        hints.print(Text(f"{_words(link, bar=False)}  BROKEN: {link.complaint}"), soft_wrap=True)
+        hints.print(
+            Text(f"{_words(link, terminal=False)}  BROKEN: {link.complaint}"), soft_wrap=True
+        )
 
 
-def _words(link: Link, *, bar: bool) -> str:
+def _words(link: Link, *, terminal: bool) -> str:
     said = link.prediction
     if said is None:
         return f"partition {link.record.partition} offset {link.record.offset}"
     shown = "█" * round(said.confidence * BAR_CELLS)
     words = [
-        said.captured_at,
+        said.captured_at[CLOCK] if terminal else said.captured_at,
         f"{said.stream:<12}",
         f"{said.label:<12}",
         f"{said.confidence:.2f}",
-        *([f"{shown:<{BAR_CELLS}}"] if bar else []),
+        *([f"{shown:<{BAR_CELLS}}"] if terminal else []),
         f"after {said.frames} frames",
         *([] if said.reset is None else [f"reset {said.reset}"]),
     ]

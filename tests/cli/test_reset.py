@@ -123,7 +123,7 @@ def test_while_a_worker_is_in_the_group_no_partition_is_moved(
     group.predictions(1)
     command = ("reset", "partition", "0", "--to", "0", "--config", group.file, "--yes")
     refused = longtake(*command)
-    assert refused.code == 23
+    assert refused.code == 24
     assert "is at work: left /127.0.0.1. Stop these workers" in refused.complaint
 
 

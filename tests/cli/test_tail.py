@@ -91,15 +91,15 @@ def test_ctrl_c_ends_it_without_a_word(group: Group, start: Start) -> None:
     assert len(running.log.splitlines()) == 1
 
 
-def test_a_closed_pipe_ends_it_without_a_word(group: Group) -> None:
+def test_a_pipe_gets_whole_lines_and_ends_it_without_a_word_when_it_closes(group: Group) -> None:
     publish(group, tape(range(3)))
     command = [SCRIPT, "tail", "--config", str(group.file), "--from-start"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(COLUMNS="20")
     ) as tail:
         assert tail.stdout is not None
         assert tail.stderr is not None
-        tail.stdout.readline()
+        assert tail.stdout.readline().endswith(b"reset new\n")  # whole, however narrow we are
         tail.stdout.close()
         publish(group, tape(range(3)))
         assert tail.wait(PATIENCE_S) == 141

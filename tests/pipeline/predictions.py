@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 
+from pipeline.admission import Admission
 from pipeline.records import Frame, Record, Reset
-from pipeline.wire import NEW_CHAIN, MemoryFacts, PredictionWriter, link
+from pipeline.wire import NEW_CHAIN, MemoryFacts, PredictionWriter, Snapshot, link
 
 
 class Tape:
@@ -63,3 +64,19 @@ def resealed(value: bytes) -> bytes:
     prev = json.loads(value)["prev"]
     body = value.rpartition(b',"prev":')[0]
     return body + f',"prev":"{prev}","chain":"{link(prev, body)}"}}'.encode()
+
+
+def remembered(stream: str, chain: str = NEW_CHAIN, offset: int = 0) -> Snapshot:
+    """A stream's memory, as the changelog holds it."""
+    return Snapshot(
+        stream=stream,
+        bundle="b" * 64,
+        offset=offset,
+        admission=Admission(0),
+        stepped_us=None,
+        age_us=0,
+        frames=0,
+        chain=chain,
+        pending_reset=None,
+        tensors={},
+    )

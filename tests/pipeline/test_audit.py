@@ -1,5 +1,6 @@
 """An audit: every fault that is planted in a sound log is seen, and a sound log has none."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from pipeline.broker.base import Changelog
 from pipeline.errors import CorruptStateError, NothingToAuditError
 from pipeline.records import BadRecord, Fate, Outgoing, Record, Reset
 from pipeline.wire import Life, Manifest, Skips, dead_letter
-from tests.pipeline.predictions import Tape, resealed, tape
+from tests.pipeline.predictions import Tape, remembered, resealed, tape
 
 FATES = {Fate.PREDICTED: 6, Fate.DEAD_LETTERED: 2, Fate.ENDED: 1}
 MANIFEST = Manifest(
@@ -55,6 +56,10 @@ class Log:
         self.changelog: list[Outgoing] = []
         self.starts = {"frames": 0, "predictions": 0, "dead_letters": 0}
         self.repeats_allowed = False
+
+    def remember(self, stream: str, chain: str, offset: int) -> None:
+        """Let the changelog hold a stream's memory."""
+        self.changelog.append(remembered(stream, chain, offset).write(0))
 
     def audit(self) -> Report:
         written = self.changelog + ([] if self.manifest is None else [self.manifest.write(0)])
@@ -145,6 +150,10 @@ def write_a_letter_among_predictions(log: Log) -> None:
     log.predictions.append(Record(0, 6, 0, b"a", b"Dear reader,"))
 
 
+def remember_another_prediction(log: Log) -> None:
+    log.remember("b", "12345678", offset=9)
+
+
 def miscount_a_fate(log: Log) -> None:
     log.manifest = replace(MANIFEST, fates=FATES | {Fate.LATE: 1})
 
@@ -195,6 +204,7 @@ def be_of_another_life(log: Log) -> None:
         (misname, ["misplaced"]),
         (restart, ["restarted"]),
         (write_a_letter_among_predictions, ["unreadable"]),
+        (remember_another_prediction, ["memory"]),
         (miscount_a_fate, ["ledger"]),
         (miscount_two_fates, ["predicted"]),
         (lose_a_dead_letter, ["dead_lettered"]),
@@ -245,9 +255,28 @@ def test_what_a_worker_committed_meanwhile_is_not_judged() -> None:
     assert (report.breaks, report.lives[0].ahead, report.lives[0].predictions) == (0, 2, 6)
 
 
+def test_of_what_was_committed_meanwhile_altered_bytes_are_told_all_the_same() -> None:
+    log = Log()
+    log.predictions[-1] = altered(log.tape.predict(10, "a"), b"walk", b"wolk")
+    assert log.kinds() == ["altered"]
+
+
+@pytest.mark.parametrize(
+    ("chain", "offset"), [("last", 9), ("00000000", 9), ("12345678", 10)], ids=str
+)
+def test_a_memory_that_goes_on_from_the_last_prediction_or_is_new_or_newer_is_sound(
+    chain: str, offset: int
+) -> None:
+    log = Log()
+    last = json.loads(log.predictions[-1].value or b"")["chain"]
+    log.remember("b", last if chain == "last" else chain, offset)
+    assert log.audit().breaks == 0
+
+
 def test_dead_letters_of_other_topics_are_not_counted() -> None:
     log = Log()
-    log.letters += [letter(4, topic="yard.frames"), Record(0, 9, 0, b"x", b"x")]
+    nowhere = (("source-topic", b"frames"), ("source-partition", b"first"))
+    log.letters += [letter(4, topic="yard.frames"), Record(0, 9, 0, b"x", b"x", nowhere)]
     assert log.audit().breaks == 0
 
 
@@ -383,7 +412,7 @@ def test_without_any_manifest_there_is_nothing_to_audit() -> None:
         log.audit()
 
 
-@pytest.mark.parametrize("key", [b"m", b"l:2", b"k:cam-1:7"])
+@pytest.mark.parametrize("key", [b"m", b"l:2", b"k:cam-1:7", b"s:cam-1"])
 def test_a_changelog_that_cannot_be_read_stops_the_audit(key: bytes) -> None:
     records: dict[bytes, Any] = {key: Record(0, 0, 0, key, b"Dear reader,")}
     with pytest.raises(CorruptStateError, match="changelog of partition 0 cannot be read"):

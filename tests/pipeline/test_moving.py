@@ -9,6 +9,7 @@ from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.moving import Move, find_target, move
 from pipeline.records import Destination, Fate, Outgoing, Record
 from pipeline.wire import Life, Manifest, Skips
+from tests.pipeline.predictions import remembered
 
 MANIFEST = Manifest(
     first_offset=10,
@@ -27,9 +28,9 @@ MANIFEST = Manifest(
 
 
 def changelog(*written: Outgoing, manifest: Manifest = MANIFEST) -> Changelog:
-    outgoing = (*written, manifest.write(0))
+    outgoing = (*written, remembered("a").write(0), manifest.write(0))
     records = {o.key or b"": Record(0, 0, 0, o.key, o.value, o.headers) for o in outgoing}
-    return Changelog(records | {b"s:a": Record(0, 0, 0, b"s:a", b"x")}, log_start=5, log_end=100)
+    return Changelog(records, log_start=5, log_end=100)
 
 
 def moved(before: Changelog, target: int = 20) -> dict[bytes, Outgoing]:
