@@ -2,11 +2,12 @@
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.commands import Group, Longtake, Start
+from tests.cli.commands import Group, Longtake, Start, until, write_settings
 from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
@@ -147,3 +148,21 @@ def test_a_partition_or_a_place_that_does_not_exist_is_named(
     film(group, 0, "gate", 1)
     worked(group, start, 1)
     assert "from offset 0 to 1" in longtake(*command, "0", "--to", "2").complaint
+
+
+def test_a_worker_that_was_frozen_while_its_partition_was_moved_goes_on_in_the_new_life(
+    group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
+) -> None:
+    times = {"session_timeout_s": 2, "heartbeat_s": 0.2, "transaction_timeout_s": 1}
+    hasty = write_settings(tmp_path / "h.toml", group.cluster, bundle=str(tiny), **times)
+    worker = start("worker", "--config", hasty).ready()
+    film(group, 0, "gate", 4)
+    group.predictions(4)
+    worker.process.send_signal(signal.SIGSTOP)
+    film(group, 0, "gate", 2, first=4)
+    command = ("reset", "partition", "0", "--to", "2", "--config", hasty, "--yes")
+    until(lambda: longtake(*command).code == 0, "a group that has given its worker up")
+    worker.process.send_signal(signal.SIGCONT)
+    begun = [(0, "new"), (1, None), (2, None), (3, None)]
+    assert resets(group, 8) == [*begun, (2, "new"), (3, None), (4, None), (5, None)]
+    assert longtake("audit", "--config", group.file).code == 0
