@@ -10,8 +10,8 @@ from pipeline.books import Books
 from pipeline.broker.base import Changelog
 from pipeline.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.errors import CannotMoveError, ConfigError
-from pipeline.records import Destination, Outgoing
-from pipeline.wire import SNAPSHOT_PREFIX, Life, Manifest, Skips
+from pipeline.records import Outgoing
+from pipeline.wire import SNAPSHOT_PREFIX, Life, Manifest, Skips, tombstone
 
 WORKER = "reset"  # who the manifest says has written it
 
@@ -74,7 +74,7 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)
     outgoing = (
-        *(_forget(to.partition, key) for key in changelog.records if _is_snapshot(key)),
+        *(tombstone(to.partition, key) for key in changelog.records if _is_snapshot(key)),
         *_cut(to, books.skips),
         life.write(to.partition),
         manifest.write(to.partition),
@@ -97,10 +97,6 @@ def _is_snapshot(key: bytes) -> bool:
     return key.startswith(SNAPSHOT_PREFIX)
 
 
-def _forget(partition: int, key: bytes) -> Outgoing:
-    return Outgoing(Destination.STATE, partition, key, None)
-
-
 def _cut(to: Move, told: Iterable[Skips]) -> Iterable[Outgoing]:
     """Forget the skips at and beyond the target: those frames are judged anew."""
     for skips in told:
@@ -108,6 +104,6 @@ def _cut(to: Move, told: Iterable[Skips]) -> Iterable[Outgoing]:
             (first, min(last, to.target - 1)) for first, last in skips.ranges if first < to.target
         )
         if not kept:
-            yield _forget(to.partition, skips.key)
+            yield tombstone(to.partition, skips.key)
         elif kept != skips.ranges:
             yield Skips(skips.stream, kept).write(to.partition)

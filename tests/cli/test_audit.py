@@ -1,10 +1,11 @@
 """`longtake audit`: a real worker's log proves itself, a forged one does not."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import Group, Longtake, Start
+from tests.cli.commands import Group, Longtake, Start, until, write_settings
 from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
@@ -62,6 +63,43 @@ def test_a_repeat_is_a_break_unless_delivery_allows_it(
     kinds = [f["kind"] for life in refused.json["lives"] for f in life["findings"]]
     assert (refused.code, kinds) == (1, ["repeated"])
     assert (allowed.code, sum(life["repeats"] for life in allowed.json["lives"])) == (0, 1)
+
+
+def test_what_a_killed_worker_of_low_latency_has_repeated_is_counted_and_allowed(
+    group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
+) -> None:
+    hasty = {"session_timeout_s": 2, "heartbeat_s": 0.2, "transaction_timeout_s": 1}
+    rarely = hasty | {"checkpoint_s": 3, "delivery": "low_latency"}  # so that a kill repeats
+    file = write_settings(tmp_path / "l.toml", group.cluster, bundle=str(tiny), **rarely)
+    worker = start("worker", "--config", file).ready()
+    film(group, 20)
+    group.flowing(group.topics.predictions, 20)
+    worker.process.kill()
+    second = start("worker", "--config", file).ready()
+    film(group, 4)
+    topic = group.topics.predictions
+    until(lambda: len({r.value for r in group.cluster.committed(topic)}) == 24, "all predictions")
+    assert second.end(signal.SIGTERM)[0] == 0
+    audit = longtake("audit", "--config", file, "--json")
+    assert (audit.code, audit.json["breaks"]) == (0, 0)
+    repeats = len(group.cluster.committed(topic)) - 24
+    assert sum(life["repeats"] for life in audit.json["lives"]) == repeats
+    assert sum(life["predicted"]["ledger"] for life in audit.json["lives"]) == 24
+
+
+def test_what_a_worker_has_skipped_is_within_what_the_changelog_tells(
+    group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
+) -> None:
+    newest = {"overload": "latest", "bundle": str(tiny)}
+    file = write_settings(tmp_path / "l.toml", group.cluster, **newest)
+    film(group, 60)
+    worker = start("worker", "--config", file).ready()
+    fates = [f'longtake_records_total{{fate="{fate}"}}' for fate in ("predicted", "skipped")]
+    until(lambda: sum(map(worker.metric, fates)) == 60, "the end of the frames")
+    assert worker.metric(fates[1]) > 0
+    assert worker.end(signal.SIGTERM)[0] == 0
+    audit = longtake("audit", "--config", file, "--json")
+    assert (audit.code, audit.json["breaks"]) == (0, 0)
 
 
 def test_a_group_that_has_never_worked_says_so(group: Group, longtake: Longtake) -> None:
