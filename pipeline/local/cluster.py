@@ -18,7 +18,7 @@ from pipeline.local.jars import classpath
 from pipeline.local.java import find_java
 from pipeline.local.ports import HOST, free_ports, wanted_ports
 from pipeline.local.processes import Java, Process, end, last_words
-from pipeline.local.settings import Node, write_settings
+from pipeline.local.settings import Detour, Node, write_settings
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
@@ -26,6 +26,7 @@ ASK_TIMEOUT_S = 5.0
 PAUSE_S = 0.05
 MOST_NODES = 9
 NOTHING_EXTRA: Mapping[str, str] = MappingProxyType({})
+NO_DETOURS: Mapping[int, Detour] = MappingProxyType({})
 
 
 class LocalKafka:
@@ -33,7 +34,8 @@ class LocalKafka:
 
     `port` is the first node's, the next node has the next one; 0 takes any free ones. They stay
     the same over `restart`. `data` keeps the records for the next LocalKafka on it; None
-    is a temporary folder that `stop` removes. `settings` are broker settings that win over ours.
+    is a temporary folder that `stop` removes. `settings` are broker settings that win over ours,
+    `detours` the second doors of some nodes, by node id.
 
     Owner: whoever calls `start`, or enters it as a context. No process outlives that one: `stop`,
     an ordinary exit and, on Linux, even its SIGKILL end the brokers.
@@ -46,12 +48,13 @@ class LocalKafka:
         port: int = 0,
         data: Path | None = None,
         settings: Mapping[str, str] = NOTHING_EXTRA,
+        detours: Mapping[int, Detour] = NO_DETOURS,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         if not 1 <= nodes <= MOST_NODES:
             raise ConfigError(f"nodes = {nodes}: 1 to {MOST_NODES} are possible; 3 survive a loss")
         self._count, self._port, self._data = nodes, port, data
-        self._settings, self._environ = settings, environ
+        self._settings, self._detours, self._environ = settings, detours, environ
         self._folder: DataFolder | None = None
         self._java: Java | None = None
         self._nodes: dict[int, Node] = {}
@@ -168,7 +171,7 @@ class LocalKafka:
         self._java = Java(java, jars, heap_mb=heap_mb, environ=self._environ)
         self._folder = DataFolder(self._data)
         cluster_id = self._folder.cluster_id(self._count)
-        self._nodes = _lay_out(self._folder.path, self._count, self._port)
+        self._nodes = _lay_out(self._folder.path, self._count, self._port, self._detours)
         nodes = list(self._nodes.values())
         for node in nodes:
             write_settings(node, nodes, self._settings)
@@ -198,11 +201,13 @@ class LocalKafka:
         raise LocalKafkaError(f"node {node.node_id} of the local Kafka {what}\n{words}")
 
 
-def _lay_out(folder: Path, count: int, port: int) -> dict[int, Node]:
+def _lay_out(
+    folder: Path, count: int, port: int, detours: Mapping[int, Detour]
+) -> dict[int, Node]:
     ports = [*wanted_ports(port, count), *free_ports(count)] if port else free_ports(2 * count)
     return {
         node_id: Node(node_id, ports[node_id - 1], ports[count + node_id - 1],
-                      folder / f"node-{node_id}")
+                      folder / f"node-{node_id}", detours.get(node_id))
         for node_id in range(1, count + 1)
     }  # fmt: skip
 

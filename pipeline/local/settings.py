@@ -15,6 +15,17 @@ RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with what surrounds it
 
 
 @dataclass(frozen=True, slots=True)
+class Detour:
+    """A broker's second door: who comes in by `port` is told to call at `advertised` ever after.
+
+    For tests that put a proxy of theirs before the brokers.
+    """
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One broker, who is a controller too. `node_id` counts from 1 and is the broker's id."""
 
@@ -22,6 +33,7 @@ class Node:
     port: int
     controller_port: int
     folder: Path
+    detour: Detour | None = None
 
     @property
     def address(self) -> str:
@@ -117,6 +129,14 @@ def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         "background.threads": 2,
         "num.recovery.threads.per.data.dir": 2,
     }
+    if node.detour is not None:
+        settings["listeners"] = f"{settings['listeners']},DETOUR://{HOST}:{node.detour.port}"
+        settings["advertised.listeners"] = (
+            f"{settings['advertised.listeners']},DETOUR://{HOST}:{node.detour.advertised}"
+        )
+        settings["listener.security.protocol.map"] = (
+            f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT"
+        )
     return {key: str(value) for key, value in settings.items()}
 
 

@@ -1,0 +1,45 @@
+"""`python -m tests.chaos`: the proof, as a table, and a bad exit code when it fails."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.chaos.run import Plan, run
+from tests.chaos.verdict import Verdict
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="How long faults happen.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Of cameras and faults.")] = 1,
+    workers: Annotated[int, typer.Option(min=2, help="Every other one has a slot.")] = 3,
+    streams: Annotated[int, typer.Option(min=1)] = 24,
+    fps: Annotated[float, typer.Option(help="Frames a second, of all streams.")] = 70.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep logs in this empty folder.")] = None,
+) -> None:
+    """Let everything go wrong at once on a real Kafka, and count what came out wrong.
+
+    Ends with 1 unless nothing is lost, repeated, different, invented, unchained or unaccounted.
+
+    Example: `python -m tests.chaos --minutes 10 --seed 7 --json chaos.json`
+    """
+    console = Console()
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    plan = Plan(seconds=60 * minutes, seed=seed, workers=workers, streams=streams, fps=fps)
+    with console.status("") as status:
+        report = run(plan, lambda text: status.update(f"seed {seed}: {text}"), folder=keep)
+    console.print(report.table(), highlight=False)
+    for kind in Verdict.KINDS:
+        for example in report.verdict.examples.get(kind, []):
+            console.print(f"[red]{kind}[/]: {example}", highlight=False, soft_wrap=True)
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    raise typer.Exit(0 if report.clean else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,155 @@
+"""The workers of a run, and the supervisor who starts dead ones again."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EXPECTED = {0, -signal.SIGKILL}
+FENCED = 14  # another process has our slot: what a frozen twin must say when it wakes up
+
+
+@dataclass(slots=True)
+class Post:
+    """One worker's place: who stands there now, and whether anybody should."""
+
+    name: str
+    address: str
+    static: bool
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    frozen: bool = False
+    due_s: float = 0.0  # when its next process is to be started
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process lives, frozen or not."""
+        return self.process is not None and self.process.poll() is None
+
+
+class Crew:
+    """Worker processes of one group. Owner: the thread that makes the schedule happen.
+
+    `options` are those of `longtake worker`; `folder` takes logs, arms and hits.
+    """
+
+    def __init__(self, folder: Path, options: list[str], *, rng: random.Random) -> None:
+        self.folder = folder
+        self.posts: dict[str, Post] = {}
+        self.exits: list[tuple[str, int]] = []  # those that nobody asked for
+        self.twins: list[subprocess.Popen[bytes]] = []  # frozen, and their post given to another
+        self._options, self._rng = options, rng
+
+    def hire(self, name: str, *, static: bool) -> Post:
+        """Make a post, and start its first process."""
+        post = Post(name, f"127.0.0.{10 + len(self.posts)}", static)
+        self.posts[name] = post
+        self.launch(post)
+        return post
+
+    def launch(self, post: Post) -> None:
+        """Start a process at a post."""
+        command = [
+            *(sys.executable, "-m", "tests.chaos.worker", str(self.folder), post.name),
+            *(post.address, "worker", *self._options),
+            *(("--slot", post.name) if post.static else ()),
+        ]
+        with (self.folder / f"{post.name}.log").open("ab") as log:
+            post.process = subprocess.Popen(command, stdout=log, stderr=log)
+        post.frozen = False
+
+    def tend(self) -> None:
+        """Start the dead again, each a moment after its death."""
+        for post in self.posts.values():
+            process = post.process
+            if process is not None and (code := process.poll()) is not None:
+                if code not in EXPECTED:
+                    self.exits.append((post.name, code))
+                post.process = None
+                post.due_s = time.monotonic() + self._rng.uniform(0.0, 0.3 if post.static else 2.0)
+            elif process is None and post.wanted and time.monotonic() >= post.due_s:
+                self.launch(post)
+        for twin in [twin for twin in self.twins if twin.poll() is not None]:
+            self.twins.remove(twin)
+            if twin.returncode not in {*EXPECTED, FENCED}:
+                self.exits.append(("twin", int(twin.returncode)))
+
+    def signal(self, post: Post, number: signal.Signals) -> None:
+        """Send a signal to a post's process; SIGTERM sends it home for good."""
+        if post.process is None:
+            return
+        post.process.send_signal(number)
+        post.frozen = number == signal.SIGSTOP
+        if number == signal.SIGTERM:
+            post.wanted = False
+
+    def replace(self, post: Post) -> subprocess.Popen[bytes] | None:
+        """Freeze a post's process and put another one there. Returns the frozen one."""
+        if post.process is None:
+            return None
+        twin = post.process
+        twin.send_signal(signal.SIGSTOP)
+        self.launch(post)
+        return twin
+
+    def arm(self, name: str, order: str) -> None:
+        """Write an arm file: `kill STEP` or `stop STEP` for a post, or for `any`."""
+        draft = self.folder / f"{name}.new"
+        draft.write_text(order)
+        draft.rename(self.folder / f"{name}.arm")
+
+    def armed(self, name: str) -> bool:
+        """Whether an arm file of this name waits to be claimed."""
+        return (self.folder / f"{name}.arm").exists()
+
+    def disarm(self) -> None:
+        """Take back what nobody has claimed."""
+        for arm in self.folder.glob("*.arm"):
+            arm.unlink(missing_ok=True)
+
+    def hits(self) -> list[dict[str, Any]]:
+        """What the workers' traps have written so far."""
+        file = self.folder / "hits.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def wake(self) -> None:
+        """End every freeze."""
+        for process in [post.process for post in self.posts.values()] + self.twins:
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+        for post in self.posts.values():
+            post.frozen = False
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in [post.process for post in self.posts.values()] + self.twins:
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def log_lines(self) -> list[str]:
+        """All that the workers said."""
+        return [
+            line
+            for post in self.posts.values()
+            for line in (self.folder / f"{post.name}.log").read_text(errors="replace").splitlines()
+        ]
+
+
+def frozen_by_itself(pid: int) -> bool:
+    """Whether a process has stopped (state T), as one does that met a `stop` arm."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process."""
+    return os.path.exists(f"/proc/{pid}")  # noqa: PTH110

@@ -1,0 +1,172 @@
+"""Reads topics as anybody would: plain kafka-python consumers, none of the worker's code."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+QUIET_S = 60.0
+
+
+def consumer(bootstrap: str, *, isolation: str = "read_committed") -> KafkaConsumer:
+    """A consumer without a group that survives a broker's death."""
+    return KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=20,
+        fetch_max_bytes=16 << 20,
+        reconnect_backoff_max_ms=500,
+        request_timeout_ms=10_000,
+        metadata_max_age_ms=5000,
+    )
+
+
+class Tail:
+    """Follows all partitions of a topic from their start, committed records only."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._consumer = consumer(bootstrap)
+        numbers = self._consumer.partitions_for_topic(topic) or set()
+        self._places = [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(self._places)
+        self._consumer.seek_to_beginning(*self._places)
+        self._ends = consumer(bootstrap, isolation="read_uncommitted")
+
+    def poll(self, timeout_s: float = 0.05) -> list[Any]:
+        """What has come since."""
+        try:
+            batches = self._consumer.poll(int(timeout_s * 1000), max_records=5000)
+        except KafkaError:
+            return []
+        return [raw for batch in batches.values() for raw in batch]
+
+    def ends(self) -> dict[int, int]:
+        """The ends of the log now, by partition."""
+        return {p.partition: n for p, n in self._ends.end_offsets(self._places).items()}
+
+    def rest(self) -> Iterator[Any]:
+        """All records up to the end of the log as of now."""
+        ends = self.ends()
+        last_s = time.monotonic()
+        while any((self._consumer.position(p) or 0) < ends[p.partition] for p in self._places):
+            records = self.poll()
+            yield from records
+            last_s = time.monotonic() if records else last_s
+            if time.monotonic() - last_s > QUIET_S:
+                raise TimeoutError(f"nothing comes of {self._places[0].topic}, short of {ends}")
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._consumer.close(timeout_ms=1000)
+        self._ends.close(timeout_ms=1000)
+
+
+def read_all(bootstrap: str, topic: str) -> list[Any]:
+    """Every committed record of a topic, read anew from its start."""
+    tail = Tail(bootstrap, topic)
+    records = list(tail.rest())
+    tail.close()
+    return sorted(records, key=lambda raw: (raw.partition, raw.offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A prediction that a reader saw. Times in seconds since 1970."""
+
+    seen_s: float
+    frozen_s: float  # when its checkpoint was, as the worker says
+    worker: str
+    stream: str
+    place: tuple[int, int]
+    value: bytes
+
+
+class Watcher:
+    """Reads predictions as they come, in a thread of its own."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self.arrivals: list[Arrival] = []
+        self._tail = Tail(bootstrap, topic)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End watching."""
+        self._stop.set()
+        self._thread.join()
+        self._tail.close()
+
+    def partitions_of(self, worker: str) -> frozenset[int]:
+        """The partitions whose newest prediction is this worker's."""
+        newest = {arrival.place[0]: arrival.worker for arrival in list(self.arrivals)}
+        return frozenset(number for number, name in newest.items() if name == worker)
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            records = self._tail.poll()
+            now_s = time.time()
+            self.arrivals += [arrived(raw, now_s) for raw in records]
+
+
+def arrived(raw: Any, seen_s: float) -> Arrival:
+    """Read what the harness wants to know of a prediction."""
+    headers = dict(raw.headers)
+    source = json.loads(raw.value)["source"]
+    return Arrival(
+        seen_s,
+        float(headers["processed-at"]) / 1000,
+        headers["worker"].decode(),
+        raw.key.decode(),
+        (source["partition"], source["offset"]),
+        raw.value,
+    )
+
+
+class Ledger:
+    """Follows the changelog for the newest manifest of each partition."""
+
+    def __init__(self, bootstrap: str, *, state: str, frames: str) -> None:
+        self._state = Tail(bootstrap, state)
+        self._frames = Tail(bootstrap, frames)
+        self.manifests: dict[int, dict[str, Any]] = {}
+
+    def refresh(self) -> None:
+        """Read on to the end."""
+        for raw in self._state.rest():
+            if raw.key == b"m":
+                self.manifests[raw.partition] = json.loads(raw.value)
+
+    def behind(self) -> Mapping[int, int]:
+        """How many offsets each partition's manifest is short of the end of the frames."""
+        self.refresh()
+        ends = self._frames.ends()
+        standing = {n: self.manifests.get(n, {"next_offset": 0})["next_offset"] for n in ends}
+        return {n: ends[n] - standing[n] for n in ends if ends[n] != standing[n]}
+
+    def settle(self, patience_s: float, tend: Callable[[], None]) -> None:
+        """Wait until nothing is behind; `tend` is called meanwhile. Raises `TimeoutError`."""
+        deadline_s = time.monotonic() + patience_s
+        while behind := self.behind():
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(
+                    f"after {patience_s:.0f} s without faults still behind: {behind}"
+                )
+            tend()
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._state.close()
+        self._frames.close()

@@ -1,0 +1,198 @@
+"""What a run of chaos comes to: one table, and the same as JSON."""
+
+import re
+import statistics
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+from tests.chaos.logs import Arrival
+from tests.chaos.oracle import Place
+from tests.chaos.steps import IN_TRANSACTION
+from tests.chaos.storm import Fault
+from tests.chaos.verdict import Verdict
+
+FRESH_S = 10.0  # a stream that was predicted within so long before a fault counts as affected
+RESTORED = re.compile(r"restored partitions \[.*\] with \d+ streams in ([\d.]+) s")
+GROUPS = {
+    "static worker dies": lambda f: f.static and f.kind.startswith("kill"),
+    "dynamic worker dies": lambda f: not f.static and f.kind.startswith("kill"),
+    "worker freezes": lambda f: f.kind.startswith(("stop ", "zombie", "twin")),
+    "worker is told to go": lambda f: f.kind in ("term", "leave"),
+    "broker dies or freezes": lambda f: f.kind.startswith("broker"),
+    "leaders move": lambda f: f.kind == "leaders",
+    "network": lambda f: f.kind.startswith(("cut", "stall", "slow")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Some durations, in seconds."""
+
+    count: int
+    p50_s: float
+    p99_s: float
+    max_s: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Spread | None":
+        """None where there are none."""
+        ordered = sorted(values)
+        if not ordered:
+            return None
+        last = len(ordered) - 1
+        return cls(len(ordered), statistics.median(ordered), ordered[round(0.99 * last)],
+                   ordered[-1])  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.p50_s:.2f} / {self.p99_s:.2f} / {self.max_s:.2f} s (n = {self.count})"
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that is said of one run."""
+
+    seed: int
+    seconds: float
+    workers: int
+    acknowledged: int
+    unknown: int
+    verdict: Verdict
+    troubles: Mapping[str, int]
+    faults: Sequence[Fault]
+    recoveries: dict[str, Spread | None] = field(default_factory=dict)
+    restores: Spread | None = None
+    aborts: Mapping[str, int] = field(default_factory=dict)
+    exits: Sequence[tuple[str, int]] = ()
+    replay_differences: int | None = None
+    unsettled: str | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Faults by kind."""
+        return dict(sorted(Counter(fault.kind for fault in self.faults).items()))
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything that must be zero is zero."""
+        return self.verdict.clean and not self.replay_differences and self.unsettled is None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        verdict = self.verdict
+        return {
+            "clean": self.clean,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "workers": self.workers,
+            "acknowledged": self.acknowledged,
+            "unknown": self.unknown,
+            "records": verdict.records,
+            "predictions": verdict.predictions,
+            "fates": dict(verdict.fates),
+            "violations": {kind: verdict.violations[kind] for kind in Verdict.KINDS},
+            "examples": dict(verdict.examples),
+            "replay_differences": self.replay_differences,
+            "unsettled": self.unsettled,
+            "troubles": dict(self.troubles),
+            "faults": self.counts,
+            "kills_in_transaction": self.kills_in_transaction,
+            "recoveries_s": {name: _numbers(s) for name, s in self.recoveries.items()},
+            "restores_s": _numbers(self.restores),
+            "aborts": dict(self.aborts),
+            "exits": [list(pair) for pair in self.exits],
+        }
+
+    @property
+    def kills_in_transaction(self) -> int:
+        """How many workers died with a transaction open."""
+        return sum(f.kind in {f"kill {step}" for step in IN_TRANSACTION} for f in self.faults)
+
+    def table(self) -> Table:
+        """The same for people."""
+        table = Table("what", "count", title=f"chaos, seed {self.seed}, {self.seconds:.0f} s")
+        verdict = self.verdict
+        table.add_row("frames acknowledged", f"{self.acknowledged} (+ {self.unknown} unknown)")
+        table.add_row("predictions", str(verdict.predictions))
+        table.add_row("fates", _words(verdict.fates))
+        table.add_row("misbehaviour of cameras", _words(self.troubles), end_section=True)
+        for kind, count in self.counts.items():
+            table.add_row(kind, str(count))
+        table.add_row("all faults", str(len(self.faults)))
+        table.add_row("  deaths in a transaction", str(self.kills_in_transaction), end_section=True)
+        for name, spread in self.recoveries.items():
+            table.add_row(f"{name}: p50 / p99 / max", str(spread or "-"))
+        table.add_row("restore: p50 / p99 / max", str(self.restores or "-"))
+        table.add_row("commits that failed", _words(self.aborts))
+        table.add_row("exits of their own", _words(Counter(f"{n}: {c}" for n, c in self.exits)),
+                      end_section=True)  # fmt: skip
+        for kind in Verdict.KINDS:
+            count = verdict.violations[kind]
+            table.add_row(kind, f"[bold {'red' if count else 'green'}]{count}[/]")
+        compared = self.replay_differences
+        table.add_row(
+            "differing from replay", "not compared" if compared is None else str(compared)
+        )
+        if self.unsettled is not None:
+            table.add_row("[bold red]did not settle[/]", self.unsettled)
+        return table
+
+
+def recoveries(
+    faults: Sequence[Fault], arrivals: Sequence[Arrival], expected: Mapping[Place, bytes]
+) -> dict[str, Spread | None]:
+    """From each fault to the first correct prediction of each stream that was affected.
+
+    Frozen after the fault: what was on its way already when the fault came does not count.
+    """
+    by_stream: dict[str, list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        by_stream[arrival.stream].append(arrival)
+    return {
+        name: Spread.of(
+            waited
+            for fault in faults
+            if belongs(fault)
+            for mine in by_stream.values()
+            if mine[0].place[0] in fault.partitions
+            and (waited := first_after(mine, fault.at_s, expected)) is not None
+        )
+        for name, belongs in GROUPS.items()
+    }
+
+
+def first_after(
+    mine: Sequence[Arrival], at_s: float, expected: Mapping[Place, bytes]
+) -> float | None:
+    """How long until a stream's first correct prediction after `at_s`; None: it did not film."""
+    begin = bisect_left(mine, at_s, key=lambda arrival: arrival.seen_s)
+    if begin == 0 or at_s - mine[begin - 1].seen_s > FRESH_S:
+        return None
+    for arrival in mine[begin:]:
+        if arrival.frozen_s > at_s and expected.get(arrival.place) == arrival.value:
+            return arrival.seen_s - at_s
+    return None
+
+
+def restore_times(lines: Iterable[str]) -> Spread | None:
+    """From the workers' logs."""
+    return Spread.of(float(found[1]) for line in lines if (found := RESTORED.search(line)))
+
+
+def _numbers(spread: Spread | None) -> dict[str, float] | None:
+    if spread is None:
+        return None
+    return {
+        "n": spread.count,
+        "p50": round(spread.p50_s, 3),
+        "p99": round(spread.p99_s, 3),
+        "max": round(spread.max_s, 3),
+    }
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "-"

@@ -1,0 +1,168 @@
+"""One run of chaos from start to verdict: brokers, workers, cameras, faults, and the settling."""
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.bundle import find_bundle
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.topics import TopicAdmin
+from tests.chaos.brokers import Brokers
+from tests.chaos.cameras import Cameras
+from tests.chaos.crew import Crew
+from tests.chaos.logs import Ledger, Watcher, read_all
+from tests.chaos.replayed import replay_differences
+from tests.chaos.report import Report, recoveries, restore_times
+from tests.chaos.storm import Storm
+from tests.chaos.verdict import judge
+
+GROUP = "chaos"
+TOPICS = Topics("frames", "predictions", "frames.dlq", f"{GROUP}.state")
+GAP_RESET_S, STREAM_TTL_S = 2.0, 25.0
+WARM_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is made of. The same plan gives the same cameras and the same deck of faults;
+
+    when exactly each fault meets whom depends on the machine.
+    """
+
+    seconds: float
+    seed: int = 1
+    workers: int = 3
+    streams: int = 24
+    partitions: int = 8
+    fps: float = 70.0
+    bundle: str = "actions"
+    session_s: float = 5.0
+    patience_s: float = 180.0
+
+
+def run(plan: Plan, say: Callable[[str], None], *, folder: Path | None = None) -> Report:
+    """Do it all. `folder` keeps the logs of workers and the cameras' diary; it must be empty."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="longtake-chaos-"))
+    say("starting three brokers")
+    with Brokers() as brokers:
+        admin = TopicAdmin(brokers.straight, TOPICS)
+        admin.create(plan.partitions)
+        admin.close()
+        return _Run(plan, brokers, folder, say).report()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, brokers: Brokers, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._plan, self._brokers, self._say = plan, brokers, say
+        rng = random.Random(plan.seed)  # noqa: S311 - a schedule, not a secret
+        self._crew = Crew(folder, _options(plan, brokers, folder), rng=rng)
+        self._cameras = Cameras(
+            brokers.straight,
+            TOPICS.frames,
+            partitions=plan.partitions,
+            streams=plan.streams,
+            fps=plan.fps,
+            seed=plan.seed,
+            diary=folder / "acknowledged.jsonl",
+        )
+        self._watcher = Watcher(brokers.straight, TOPICS.predictions)
+        self._ledger = Ledger(brokers.straight, state=TOPICS.state, frames=TOPICS.frames)
+        for number in range(plan.workers):
+            self._crew.hire(f"worker-{number}", static=number % 2 == 0)
+        self._storm = Storm(
+            brokers,
+            self._crew,
+            self._cameras,
+            self._watcher,
+            rng=rng,
+            topics=[TOPICS.frames, TOPICS.predictions, TOPICS.state],
+            session_s=plan.session_s,
+            ttl_s=STREAM_TTL_S,
+        )
+
+    def report(self) -> Report:
+        try:
+            unsettled = self._blow()
+        finally:
+            self._crew.close()
+        self._say("comparing with the oracle")
+        self._watcher.stop()
+        return self._judge(unsettled)
+
+    def _blow(self) -> str | None:
+        """All of the weather; returns what is still behind when patience is at its end."""
+        self._watcher.start()
+        self._cameras.start()
+        self._await_first()
+        self._storm.blow(self._plan.seconds, self._say)
+        self._storm.calm()
+        self._say("no more faults: cameras end, the rest is awaited")
+        self._cameras.stop()
+        try:
+            self._ledger.settle(self._plan.patience_s, self._storm.tend)
+        except TimeoutError as exc:
+            return str(exc)
+        return None
+
+    def _await_first(self) -> None:
+        deadline_s = time.monotonic() + WARM_S
+        while len({a.place[0] for a in list(self._watcher.arrivals)}) < self._plan.partitions:
+            if time.monotonic() > deadline_s:
+                words = self._crew.log_lines()[-20:]
+                raise TimeoutError("no predictions to begin with:\n" + "\n".join(words))
+            self._storm.tend()
+            time.sleep(0.1)
+
+    def _judge(self, unsettled: str | None) -> Report:
+        straight, plan = self._brokers.straight, self._plan
+        verdict = judge(
+            bundle=find_bundle(plan.bundle),
+            taken=self._cameras.taken,
+            frames=read_all(straight, TOPICS.frames),
+            predictions=read_all(straight, TOPICS.predictions),
+            dead_letters=read_all(straight, TOPICS.dead_letters),
+            manifests=self._ledger.manifests,
+            gap_reset_s=GAP_RESET_S,
+            stream_ttl_s=STREAM_TTL_S,
+        )
+        aborts: Counter[str] = Counter()
+        for hit in self._crew.hits():
+            aborts.update(hit.get("aborts", {}))
+        return Report(
+            seed=plan.seed,
+            seconds=plan.seconds,
+            workers=plan.workers,
+            acknowledged=len(self._cameras.taken),
+            unknown=self._cameras.unknown,
+            verdict=verdict,
+            troubles=self._cameras.told,
+            faults=self._storm.faults,
+            recoveries=recoveries(self._storm.faults, self._watcher.arrivals, verdict.expected),
+            restores=restore_times(self._crew.log_lines()),
+            aborts=aborts,
+            exits=self._crew.exits,
+            replay_differences=replay_differences(straight, TOPICS, verdict.expected),
+            unsettled=unsettled,
+        )
+
+
+def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
+    """The command line of every worker; settings that have no flag go into a file."""
+    settings = folder / "longtake.toml"
+    settings.write_text(
+        f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
+        f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
+        f"transaction_timeout_s = {plan.session_s / 2}\n"
+        # three brokers on the same two cores pay 60 ms of CPU for a commit: fewer of them
+        "checkpoint_s = 0.25\n"
+    )
+    return [
+        *("--bootstrap", brokers.proxied, "--group", GROUP, "--bundle", plan.bundle),
+        *("--start", "earliest", "--config", str(settings)),
+    ]

@@ -1,0 +1,169 @@
+"""Compares what came out with what must come out: the only place that decides about zeros."""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.oracle import Model, Oracle, Place, Taken
+
+FATES = ("predicted", "dead_lettered", "duplicate", "late", "sampled", "skipped", "ended")
+EXAMPLES = 5
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The counts that must be zero, examples of what is not, and how much was looked at."""
+
+    records: int = 0  # in the log
+    predictions: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    expected: dict[Place, bytes] = field(default_factory=dict)
+
+    KINDS = ("unlogged", "lost", "repeated", "differing", "invented", "chain breaks",
+             "ledger mismatches")  # fmt: skip
+
+    def blame(self, kind: str, what: str) -> None:
+        """Count a violation."""
+        self.violations[kind] += 1
+        if len(self.examples[kind]) < EXAMPLES:
+            self.examples[kind].append(what)
+
+    @property
+    def clean(self) -> bool:
+        """Whether all counts are zero."""
+        return not self.violations.total()
+
+
+def judge(
+    *,
+    bundle: Path,
+    taken: Sequence[Taken],
+    frames: Iterable[Any],
+    predictions: Sequence[Any],
+    dead_letters: Iterable[Any],
+    manifests: Mapping[int, Mapping[str, Any]],
+    gap_reset_s: float,
+    stream_ttl_s: float,
+) -> Verdict:
+    """Everything that can be said of a run that has settled. Topics in partition, offset order.
+
+    The oracle is given what the cameras wrote down; frames whose acknowledgement was lost on its
+    way are taken from the log, which must hold all that was acknowledged.
+    """
+    verdict = Verdict()
+    records = _in_order(verdict, taken, frames)
+    model = Model(bundle)
+    for number, mine in records.items():
+        oracle = Oracle(model, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s)
+        oracle.feed(mine)
+        verdict.expected |= oracle.predictions
+        fates = Counter(oracle.fates.values())
+        verdict.fates += fates
+        _check_ledger(verdict, number, manifests.get(number), fates, len(mine))
+        letters = Counter(
+            fate_place for fate_place, fate in oracle.fates.items() if fate == "dead_lettered"
+        )
+        _check_letters(verdict, number, letters, dead_letters)
+    verdict.records = sum(map(len, records.values()))
+    verdict.predictions = len(predictions)
+    _compare(verdict, predictions)
+    _check_chains(verdict, predictions)
+    return verdict
+
+
+def _in_order(
+    verdict: Verdict, taken: Sequence[Taken], frames: Iterable[Any]
+) -> dict[int, list[Taken]]:
+    """The records by partition; an acknowledged one that the log lacks, or changed, is a fault."""
+    logged = {
+        (raw.partition, raw.offset): Taken(
+            raw.key.decode(), raw.partition, raw.offset, raw.timestamp, raw.value, dict(raw.headers)
+        )
+        for raw in frames
+    }
+    for noted in taken:
+        place = noted.partition, noted.offset
+        if logged.get(place) != noted:
+            verdict.blame("unlogged", f"{noted.stream} at {place}")
+            logged[place] = noted
+    records: dict[int, list[Taken]] = defaultdict(list)
+    for place in sorted(logged):
+        records[place[0]].append(logged[place])
+    return records
+
+
+def _compare(verdict: Verdict, predictions: Sequence[Any]) -> None:
+    came: Counter[Place] = Counter()
+    for raw in predictions:
+        place = _source(raw)
+        came[place] += 1
+        wanted = verdict.expected.get(place)
+        if wanted is None:
+            verdict.blame("invented", f"{place}: {raw.value!r}")
+        elif came[place] > 1:
+            verdict.blame("repeated", f"{place}: again at {raw.offset} by {_worker(raw)}")
+        elif raw.value != wanted or raw.partition != place[0]:
+            verdict.blame("differing", f"{place} by {_worker(raw)}: {raw.value!r} not {wanted!r}")
+    for place in sorted(verdict.expected.keys() - came.keys()):
+        verdict.blame("lost", f"{place}: {verdict.expected[place]!r}")
+
+
+def _check_chains(verdict: Verdict, predictions: Sequence[Any]) -> None:
+    """Every link from the text alone, as any reader could."""
+    newest: dict[bytes, str] = defaultdict(lambda: "00000000")
+    for raw in predictions:
+        body, _, tail = raw.value.rpartition(b',"prev":"')
+        prev, chain = tail[:8].decode(), tail[-10:-2].decode()
+        fresh = b'"reset":"new"' in body or b'"reset":"ended"' in body
+        wanted = "00000000" if fresh else newest[raw.key]
+        if prev != wanted or chain != f"{zlib.crc32(prev.encode() + body):08x}":
+            verdict.blame("chain breaks", f"{raw.key!r} {_source(raw)} by {_worker(raw)}")
+        newest[raw.key] = chain
+
+
+def _check_ledger(
+    verdict: Verdict,
+    number: int,
+    manifest: Mapping[str, Any] | None,
+    fates: Mapping[str, int],
+    records: int,
+) -> None:
+    if manifest is None:
+        verdict.blame("ledger mismatches", f"partition {number} has no manifest")
+        return
+    stated = {fate: count for fate, count in manifest["fates"].items() if count}
+    covered = manifest["next_offset"] - manifest["first_offset"]
+    if covered != sum(stated.values()) + manifest["absent"] + manifest["expired"]:
+        verdict.blame("ledger mismatches", f"partition {number} does not add up: {manifest}")
+    if stated != dict(fates) or sum(stated.values()) != records:
+        verdict.blame("ledger mismatches", f"partition {number}: {stated} not {dict(fates)}")
+
+
+def _check_letters(
+    verdict: Verdict, number: int, wanted: Counter[Place], dead_letters: Iterable[Any]
+) -> None:
+    places = [_letter_source(raw) for raw in dead_letters]
+    came = Counter(place for place in places if place[0] == number)
+    if came != wanted:
+        off = sorted((came - wanted) + (wanted - came))[:EXAMPLES]
+        verdict.blame("ledger mismatches", f"dead letters of partition {number} differ: {off}")
+
+
+def _source(raw: Any) -> Place:
+    _, _, tail = raw.value.rpartition(b'"source":{"partition":')
+    partition, _, rest = tail.partition(b',"offset":')
+    return int(partition), int(rest.partition(b"}")[0])
+
+
+def _letter_source(raw: Any) -> Place:
+    headers = dict(raw.headers)
+    return int(headers["source-partition"]), int(headers["source-offset"])
+
+
+def _worker(raw: Any) -> str:
+    return dict(raw.headers).get("worker", b"?").decode()

@@ -1,0 +1,127 @@
+"""A worker that dies where it is told: `python -m tests.chaos.worker FOLDER NAME ADDRESS ...`.
+
+Nothing of the worker knows about this: the client's methods are wrapped from outside. A file
+FOLDER/NAME.arm, or FOLDER/any.arm, with `kill STEP` or `stop STEP` in it is claimed, by renaming,
+by the first process that gets to that step; it says so in FOLDER/hits.jsonl and sends itself
+SIGKILL or SIGSTOP exactly there. ADDRESS is what its connections come from, so that the proxy
+knows whose they are.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kafka
+from kafka.net.inet import KafkaNetSocket
+
+from pipeline.broker.kafka import changelog
+from pipeline.broker.kafka.broker import KafkaBroker
+from pipeline.broker.kafka.consumer import KafkaFrames
+from pipeline.cli.main import main as longtake
+from pipeline.metrics import WorkerMetrics
+from tests.chaos.steps import TRANSACTION
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+class Trap:
+    """Waits at every step for an arm file that names it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._arms = [folder / f"{name}.arm", folder / "any.arm"]
+
+    def note(self, **words: Any) -> None:
+        """Append a line to the log of hits: one write, whole or not at all."""
+        line = json.dumps({"t": time.time(), "name": self._name, "pid": os.getpid()} | words)
+        hits = os.open(self._folder / "hits.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(hits, line.encode() + b"\n")
+        os.close(hits)
+
+    def step(self, step: str) -> None:
+        """Pass a step; or die, or freeze, there."""
+        for arm in self._arms:
+            try:
+                action, _, wanted = arm.read_text().partition(" ")
+                if wanted == step:
+                    arm.rename(arm.with_suffix(f".{os.getpid()}"))  # only one can
+                    self.note(action=action, step=step)
+                    os.kill(os.getpid(), SIGNALS[action])
+            except FileNotFoundError:
+                continue
+
+    def around(self, owner: Any, method: str, step: str) -> None:
+        """Make a method pass `before STEP` and `after STEP`."""
+        original: Callable[..., Any] = getattr(owner, method)
+
+        def passing(*args: Any, **kwargs: Any) -> Any:
+            self.step(f"before {step}")
+            result = original(*args, **kwargs)
+            self.step(f"after {step}")
+            return result
+
+        setattr(owner, method, passing)
+
+    def before(self, owner: Any, method: str, step: str) -> None:
+        """Make a method pass STEP first."""
+        original: Callable[..., Any] = getattr(owner, method)
+
+        def passing(*args: Any, **kwargs: Any) -> Any:
+            self.step(step)
+            return original(*args, **kwargs)
+
+        setattr(owner, method, passing)
+
+    def tell(self, owner: Any, method: str, words: Callable[[Any], dict[str, Any]]) -> None:
+        """Make a method leave a note of its object when it has been called."""
+        original: Callable[..., Any] = getattr(owner, method)
+
+        def telling(this: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(this, *args, **kwargs)
+            self.note(**words(this))
+            return result
+
+        setattr(owner, method, telling)
+
+
+def lay(trap: Trap) -> None:
+    """Wrap what the steps are made of."""
+    for method, step in TRANSACTION.items():
+        trap.around(kafka.KafkaProducer, method, step)
+    trap.around(changelog.KafkaChangelog, "read", "restore")
+    trap.around(KafkaFrames, "on_partitions_revoked", "revoke")
+    trap.before(changelog, "_apply", "during restore")
+    trap.tell(KafkaBroker, "__init__", lambda broker: {"worker": broker.slot})
+    aborted = WorkerMetrics.aborted
+
+    def counting(metrics: Any, errors: Any) -> None:
+        if errors:
+            trap.note(aborts=dict(errors))
+        aborted(metrics, errors)
+
+    WorkerMetrics.aborted = counting
+
+
+def call_from(address: str) -> None:
+    """Let every connection of kafka-python come from an address of its own."""
+    connect = KafkaNetSocket.connect_ex
+
+    def connecting(self: Any, sock: Any, where: Any) -> Any:
+        if sock.getsockname()[1] == 0:  # not bound yet: its first try
+            sock.bind((address, 0))
+        return connect(self, sock, where)
+
+    KafkaNetSocket.connect_ex = connecting
+
+
+if __name__ == "__main__":
+    folder, name, address = sys.argv[1:4]
+    lay(Trap(Path(folder), name))
+    call_from(address)
+    sys.argv = ["longtake", *sys.argv[4:]]
+    longtake()
