@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -43,12 +43,15 @@ def cut_pictures(quality: int = 80) -> list[list[bytes]]:
 class Camera:
     """One stream's frames, good and bad, all from one seed.
 
-    Some cameras send no capture times, some no sequence numbers, some no epochs. `told` counts
-    what went wrong on purpose, by kind.
+    Some cameras send no capture times, some no sequence numbers, some no epochs. `troubles` says
+    how often what goes wrong, against 60 good frames; `told` counts it.
     """
 
-    def __init__(self, number: int, pictures: Sequence[bytes], *, seed: int) -> None:
+    def __init__(
+        self, number: int, pictures: Sequence[bytes], *, seed: int, troubles: Mapping[str, float]
+    ) -> None:
         self.stream = f"cam-{number}"
+        self._kinds, self._weights = ["", *troubles], [60.0, *troubles.values()]
         self.told: Counter[str] = Counter()
         self._rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a schedule, not a secret
         self._pictures = pictures
@@ -60,9 +63,7 @@ class Camera:
 
     def shoot(self) -> list[Shot]:
         """The next frames: usually one."""
-        kind = self._rng.choices(
-            ["", *TROUBLES], weights=[60, *TROUBLES.values()], k=1
-        )[0]  # fmt: skip
+        kind = self._rng.choices(self._kinds, self._weights)[0]
         if kind:
             self.told[kind] += 1
         shots = self._troubled(kind)
@@ -119,7 +120,8 @@ class Camera:
         return Shot(self._pictures[self._shown % len(self._pictures)], headers)
 
 
-TROUBLES = {
+NO_TROUBLES: Mapping[str, float] = {}
+TROUBLES: Mapping[str, float] = {
     "repeat": 2, "resend": 1, "half": 1, "garbage": 1, "header": 0.5, "late": 1, "end": 0.5,
     "burst": 0.7, "restart": 1, "gap": 1, "backwards": 1, "clock": 0.7,
 }  # fmt: skip
@@ -135,9 +137,12 @@ class Cameras:
     def __init__(
         self, bootstrap: str, topic: str, *, partitions: int, streams: int, fps: float, seed: int,
         diary: Path,
+        troubles: Mapping[str, float],
     ) -> None:  # fmt: skip
         films = cut_pictures()
-        self.cameras = [Camera(n, films[n % len(films)], seed=seed) for n in range(streams)]
+        self.cameras = [
+            Camera(n, films[n % len(films)], seed=seed, troubles=troubles) for n in range(streams)
+        ]
         self.taken: list[Taken] = []
         self.unknown = 0
         self.silent: set[str] = set()  # these are switched off

@@ -1,7 +1,6 @@
 """The workers of a run, and the supervisor who starts dead ones again."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EXPECTED = {0, -signal.SIGKILL}
+EXPECTED = {0, -signal.SIGKILL, -signal.SIGTERM}  # the last: told to go before it could listen
 FENCED = 14  # another process has our slot: what a frozen twin must say when it wakes up
 
 
@@ -140,16 +139,3 @@ class Crew:
             for post in self.posts.values()
             for line in (self.folder / f"{post.name}.log").read_text(errors="replace").splitlines()
         ]
-
-
-def frozen_by_itself(pid: int) -> bool:
-    """Whether a process has stopped (state T), as one does that met a `stop` arm."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def exists(pid: int) -> bool:
-    """Whether there is such a process."""
-    return os.path.exists(f"/proc/{pid}")  # noqa: PTH110

@@ -94,6 +94,7 @@ class Watcher:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.arrivals: list[Arrival] = []
+        self._owners: dict[int, str] = {}  # partition -> who made its newest prediction
         self._tail = Tail(bootstrap, topic)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -110,14 +111,20 @@ class Watcher:
 
     def partitions_of(self, worker: str) -> frozenset[int]:
         """The partitions whose newest prediction is this worker's."""
-        newest = {arrival.place[0]: arrival.worker for arrival in list(self.arrivals)}
-        return frozenset(number for number, name in newest.items() if name == worker)
+        return frozenset(number for number, name in self._owners.copy().items() if name == worker)
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that predictions have come of."""
+        return frozenset(self._owners.copy())
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             records = self._tail.poll()
             now_s = time.time()
-            self.arrivals += [arrived(raw, now_s) for raw in records]
+            arrivals = [arrived(raw, now_s) for raw in records]
+            self.arrivals += arrivals
+            self._owners |= {arrival.place[0]: arrival.worker for arrival in arrivals}
 
 
 def arrived(raw: Any, seen_s: float) -> Arrival:

@@ -12,12 +12,14 @@ from engines.bundle import find_bundle
 from pipeline.broker.base import Topics
 from pipeline.broker.kafka.topics import TopicAdmin
 from tests.chaos.brokers import Brokers
-from tests.chaos.cameras import Cameras
+from tests.chaos.cameras import TROUBLES, Cameras
 from tests.chaos.crew import Crew
 from tests.chaos.logs import Ledger, Watcher, read_all
 from tests.chaos.replayed import replay_differences
 from tests.chaos.report import Report, recoveries, restore_times
+from tests.chaos.schedule import Later
 from tests.chaos.storm import Storm
+from tests.chaos.troubles import Troubles
 from tests.chaos.verdict import judge
 
 GROUP = "chaos"
@@ -70,20 +72,31 @@ class _Run:
             fps=plan.fps,
             seed=plan.seed,
             diary=folder / "acknowledged.jsonl",
+            troubles=TROUBLES,
         )
         self._watcher = Watcher(brokers.straight, TOPICS.predictions)
         self._ledger = Ledger(brokers.straight, state=TOPICS.state, frames=TOPICS.frames)
         for number in range(plan.workers):
             self._crew.hire(f"worker-{number}", static=number % 2 == 0)
-        self._storm = Storm(
+        later = Later()
+        self._troubles = Troubles(
             brokers,
             self._crew,
             self._cameras,
             self._watcher,
+            later=later,
             rng=rng,
             topics=[TOPICS.frames, TOPICS.predictions, TOPICS.state],
             session_s=plan.session_s,
             ttl_s=STREAM_TTL_S,
+        )
+        self._storm = Storm(
+            self._troubles,
+            self._crew,
+            later=later,
+            rng=rng,
+            session_s=plan.session_s,
+            calm=brokers.proxy.heal,
         )
 
     def report(self) -> Report:
@@ -102,6 +115,7 @@ class _Run:
         self._await_first()
         self._storm.blow(self._plan.seconds, self._say)
         self._storm.calm()
+        self._cameras.silent.clear()
         self._say("no more faults: cameras end, the rest is awaited")
         self._cameras.stop()
         try:
@@ -112,7 +126,7 @@ class _Run:
 
     def _await_first(self) -> None:
         deadline_s = time.monotonic() + WARM_S
-        while len({a.place[0] for a in list(self._watcher.arrivals)}) < self._plan.partitions:
+        while len(self._watcher.partitions) < self._plan.partitions:
             if time.monotonic() > deadline_s:
                 words = self._crew.log_lines()[-20:]
                 raise TimeoutError("no predictions to begin with:\n" + "\n".join(words))
@@ -142,8 +156,8 @@ class _Run:
             unknown=self._cameras.unknown,
             verdict=verdict,
             troubles=self._cameras.told,
-            faults=self._storm.faults,
-            recoveries=recoveries(self._storm.faults, self._watcher.arrivals, verdict.expected),
+            faults=self._troubles.faults,
+            recoveries=recoveries(self._troubles.faults, self._watcher.arrivals, verdict.expected),
             restores=restore_times(self._crew.log_lines()),
             aborts=aborts,
             exits=self._crew.exits,

@@ -1,0 +1,65 @@
+"""The seeded deck of faults, what is kept of each that happened, and what is due later."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.steps import STEPS
+
+Card = tuple[str, str]  # the kind of fault, and for arms the order: `kill STEP` or `stop STEP`
+STOPS = ("before flush", "before offsets", "before commit", "after commit", "before restore")
+RARE = ("init", "restore", "revoke")  # a worker gets there only when something makes it
+PLAIN = ("kill", "kill", "kill", "zombie", "zombie", "twin", "join", "leave", "term", "broker kill",
+         "broker freeze", "leaders", "leaders", "cut worker", "cut broker", "stall worker",
+         "stall broker", "slow", "silence")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that happened, at `at_s` since 1970, to the streams of these partitions."""
+
+    at_s: float
+    kind: str
+    whom: str
+    partitions: frozenset[int]
+    static: bool = False
+
+
+def deck(rng: random.Random) -> list[Card]:
+    """Every fault at least once: a death at each step, a few freezes at steps, all the others."""
+    cards = [("step", f"kill {step}") for step in STEPS]
+    cards += [("step", f"stop {step}") for step in rng.sample(STOPS, 2)]
+    cards += [(kind, "") for kind in PLAIN]
+    rng.shuffle(cards)
+    return cards
+
+
+def kind_of(card: Card) -> str:
+    """What a fault is called that came of this card."""
+    return card[1] or card[0]
+
+
+class Later:
+    """What has to be done when its time has come. One owner thread."""
+
+    def __init__(self) -> None:
+        self._acts: list[tuple[float, Callable[[], object]]] = []
+
+    def add(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do it in so many seconds."""
+        self._acts.append((time.monotonic() + seconds, act))
+
+    def do_due(self) -> None:
+        """Do what is due."""
+        self._do(time.monotonic())
+
+    def do_all(self) -> None:
+        """Do all of it now."""
+        self._do(float("inf"))
+
+    def _do(self, until_s: float) -> None:
+        due = [act for due_s, act in self._acts if due_s <= until_s]
+        self._acts = [entry for entry in self._acts if entry[0] > until_s]
+        for act in due:
+            act()
