@@ -23,6 +23,7 @@ class Proxy:
 
     def __init__(self, doors: Mapping[int, int], brokers: Mapping[int, int]) -> None:
         self._doors, self._brokers = doors, brokers
+        self._servers: list[asyncio.Server] = []
         self._links: dict[asyncio.Task[None], Wire] = {}
         self._stalled: list[Wires] = []
         self._slow: list[tuple[Wires, float]] = []
@@ -38,9 +39,10 @@ class Proxy:
     def stop(self) -> None:
         """Cut everything and stop listening."""
         self.heal()
-        self.cut(lambda wire: True)
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def cut(self, wires: Wires) -> int:
         """Break all connections of these wires; new ones may be made at once. Counts them."""
@@ -72,6 +74,13 @@ class Proxy:
     def _run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
 
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        await self._cut(lambda wire: True)
+        while self._links:
+            await asyncio.sleep(PAUSE_S)
+
     async def _cut(self, wires: Wires) -> int:
         tasks = [task for task, wire in self._links.items() if wires(wire)]
         for task in tasks:
@@ -85,7 +94,7 @@ class Proxy:
             self._links[task] = (client, broker)
             task.add_done_callback(self._links.pop)
 
-        await asyncio.start_server(serve, HOST, port)
+        self._servers.append(await asyncio.start_server(serve, HOST, port))
 
     async def _link(
         self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -104,6 +113,7 @@ class Proxy:
             finally:
                 for pump in pumps:
                     pump.cancel()
+                await asyncio.wait(pumps)
         except (OSError, asyncio.CancelledError):
             pass  # the broker is away, or a fault
         finally:

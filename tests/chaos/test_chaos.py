@@ -1,0 +1,45 @@
+"""The proof in `make test`: everything goes wrong for a while, and nothing comes out wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import LocalKafkaError
+from tests.chaos.report import Report
+from tests.chaos.run import Plan, run
+from tests.chaos.schedule import PLAIN
+from tests.chaos.steps import STEPS
+from tests.chaos.verdict import Verdict
+
+pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+
+def storm(seconds: float, seed: int, folder: Path) -> Report:
+    try:
+        report = run(Plan(seconds=seconds, seed=seed), lambda text: None, folder=folder)
+    except LocalKafkaError as exc:
+        pytest.skip(f"no local Kafka: {exc}")
+    return report
+
+
+def assert_nothing_came_out_wrong(report: Report) -> None:
+    assert report.unsettled is None
+    assert {k: report.verdict.violations[k] for k in Verdict.KINDS} == dict.fromkeys(
+        Verdict.KINDS, 0
+    ), dict(report.verdict.examples)
+    assert report.clean, report.exits
+
+
+@pytest.mark.timeout(900)
+def test_a_minute_and_a_half_of_every_fault_changes_no_prediction(tmp_path: Path) -> None:
+    report = storm(90, 1, tmp_path)
+    assert_nothing_came_out_wrong(report)
+    wanted = {*PLAIN, *(f"kill {step}" for step in STEPS)}
+    assert wanted - report.counts.keys() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_ten_minutes_of_every_fault_change_no_prediction(seed: int, tmp_path: Path) -> None:
+    assert_nothing_came_out_wrong(storm(600, seed, tmp_path))
