@@ -1,0 +1,76 @@
+"""The oracle and the worker's own rules say the same of whatever cameras can come up with."""
+
+import random
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engines.bundle import load_bundle
+from engines.onnxrt import OnnxRuntimeEngine
+from pipeline.config import WorkerConfig
+from pipeline.decode import Fit, decode_picture
+from pipeline.records import Record
+from tests import world
+from tests.chaos.cameras import TROUBLES, Camera
+from tests.chaos.oracle import Model, Oracle, Taken
+from tests.engines.bundles import SIDE, write_tiny
+from tests.pipeline.pictures import jpeg
+
+TTL_S = 20.0
+RECORDS = 300
+
+
+def film(seed: int) -> list[Taken]:
+    """Six cameras in one partition; now and then nobody films for a while."""
+    rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
+    pictures = [jpeg(SIDE, SIDE, seed=number) for number in range(20)]
+    cameras = [Camera(n, pictures, seed=seed, troubles=TROUBLES) for n in range(6)]
+    taken: list[Taken] = []
+    now_ms = 1_700_000_000_000
+    while len(taken) < RECORDS:
+        camera = cameras[rng.randrange(len(cameras) - (len(taken) % 200 > 100))]  # the last rests
+        now_ms += rng.choice([0, 5, 30, 70, 300, 300, 2500, 15_000 if rng.random() < 0.1 else 1])
+        for shot in camera.shoot():
+            taken.append(
+                Taken(camera.stream, 0, len(taken), now_ms, shot.value, dict(shot.headers))
+            )
+    return taken
+
+
+@pytest.mark.parametrize("rate_hz", [15.0, None])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_oracle_predicts_what_the_worker_would(
+    seed: int, rate_hz: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, taken = write_tiny(tmp_path / "tiny", rate_hz=rate_hz), film(seed)
+    oracle = Oracle(Model(path), gap_reset_s=2.0, stream_ttl_s=TTL_S)
+    oracle.feed(taken)
+
+    decode = partial(decode_picture, fit=Fit(SIDE, SIDE, "stretch"))
+    monkeypatch.setattr(world, "decode", decode)
+    records = [
+        Record(0, t.offset, t.timestamp_ms, t.stream.encode(), t.value, tuple(t.headers.items()))
+        for t in taken
+    ]
+    bundle = load_bundle(path)
+    config = WorkerConfig(stream_ttl_s=TTL_S)
+    values, fates, _ = world.alone(records, bundle, OnnxRuntimeEngine(bundle, 1), config)
+    assert list(oracle.predictions.values()) == values
+    assert Counter(oracle.fates.values()) == Counter({str(fate): n for fate, n in fates.items()})
+
+
+def test_those_cameras_lead_to_every_fate_and_reset_of_admission(tmp_path: Path) -> None:
+    fates: Counter[str] = Counter()
+    values = b""
+    for seed in range(4):
+        path = write_tiny(tmp_path / str(seed), rate_hz=15.0)
+        oracle = Oracle(Model(path), gap_reset_s=2.0, stream_ttl_s=TTL_S)
+        oracle.feed(film(seed))
+        fates += Counter(oracle.fates.values())
+        values += b"".join(oracle.predictions.values())
+    assert set(fates) == {"predicted", "dead_lettered", "duplicate", "late", "sampled", "ended"}
+    for reset in ("new", "epoch", "gap", "ended"):
+        assert b'"reset":"%s"' % reset.encode() in values
+    assert b'"note":"clock"' in values
