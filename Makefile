@@ -2,8 +2,12 @@
 # also wants kcat, which it installs where it can.
 PYTHON ?= python3
 BIN := .venv/bin
+MINUTES ?= 3
+SEED ?= 1
+WORKERS ?= 3
+KILLS ?= 10
 
-.PHONY: setup demo test test-all check static bench mutants format clean
+.PHONY: setup demo test test-all check static bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -39,6 +43,12 @@ bench: setup
 
 mutants: setup
 	$(BIN)/python -m tests.mutants
+
+chaos: setup
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) --workers $(WORKERS)
+
+failover: setup
+	$(BIN)/python -m tests.chaos.failover --kills $(KILLS)
 
 format: setup
 	$(BIN)/ruff check --fix .

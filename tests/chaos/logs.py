@@ -95,6 +95,7 @@ class Watcher:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.arrivals: list[Arrival] = []
         self._owners: dict[int, str] = {}  # partition -> who made its newest prediction
+        self._newest_s: dict[int, float] = {}  # partition -> when that was seen
         self._tail = Tail(bootstrap, topic)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -113,6 +114,11 @@ class Watcher:
         """The partitions whose newest prediction is this worker's."""
         return frozenset(number for number, name in self._owners.copy().items() if name == worker)
 
+    def silent_for(self, seconds: float) -> frozenset[int]:
+        """The partitions of which no prediction has come for so long."""
+        limit_s = time.time() - seconds
+        return frozenset(n for n, at_s in self._newest_s.copy().items() if at_s < limit_s)
+
     @property
     def partitions(self) -> frozenset[int]:
         """The partitions that predictions have come of."""
@@ -125,6 +131,7 @@ class Watcher:
             arrivals = [arrived(raw, now_s) for raw in records]
             self.arrivals += arrivals
             self._owners |= {arrival.place[0]: arrival.worker for arrival in arrivals}
+            self._newest_s |= {arrival.place[0]: now_s for arrival in arrivals}
 
 
 def arrived(raw: Any, seen_s: float) -> Arrival:

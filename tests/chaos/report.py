@@ -71,6 +71,7 @@ class Report:
     exits: Sequence[tuple[str, int]] = ()
     replay_differences: int | None = None
     unsettled: str | None = None
+    stalls: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -108,9 +109,10 @@ class Report:
             "troubles": dict(self.troubles),
             "faults": self.counts,
             "kills_in_transaction": self.kills_in_transaction,
-            "recoveries_s": {name: _numbers(s) for name, s in self.recoveries.items()},
-            "restores_s": _numbers(self.restores),
+            "recoveries_s": {name: numbers(s) for name, s in self.recoveries.items()},
+            "restores_s": numbers(self.restores),
             "aborts": dict(self.aborts),
+            "stalls": self.stalls,
             "exits": [list(pair) for pair in self.exits],
         }
 
@@ -135,6 +137,7 @@ class Report:
             table.add_row(f"{name}: p50 / p99 / max", str(spread or "-"))
         table.add_row("restore: p50 / p99 / max", str(self.restores or "-"))
         table.add_row("commits that failed", _words(self.aborts))
+        table.add_row("times that a partition stood still for 20 s", str(self.stalls))
         table.add_row("exits of their own", _words(Counter(f"{n}: {c}" for n, c in self.exits)),
                       end_section=True)  # fmt: skip
         for kind in Verdict.KINDS:
@@ -190,7 +193,8 @@ def restore_times(lines: Iterable[str]) -> Spread | None:
     return Spread.of(float(found[1]) for line in lines if (found := RESTORED.search(line)))
 
 
-def _numbers(spread: Spread | None) -> dict[str, float] | None:
+def numbers(spread: Spread | None) -> dict[str, float] | None:
+    """For JSON, rounded to milliseconds."""
     if spread is None:
         return None
     return {

@@ -1,11 +1,12 @@
 """One run of chaos from start to verdict: brokers, workers, cameras, faults, and the settling."""
 
+import json
 import random
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.bundle import find_bundle
@@ -61,7 +62,7 @@ class _Run:
     def __init__(
         self, plan: Plan, brokers: Brokers, folder: Path, say: Callable[[str], None]
     ) -> None:
-        self._plan, self._brokers, self._say = plan, brokers, say
+        self._plan, self._brokers, self._folder, self._say = plan, brokers, folder, say
         rng = random.Random(plan.seed)  # noqa: S311 - a schedule, not a secret
         self._crew = Crew(folder, _options(plan, brokers, folder), rng=rng)
         self._cameras = Cameras(
@@ -96,7 +97,7 @@ class _Run:
             later=later,
             rng=rng,
             session_s=plan.session_s,
-            calm=brokers.proxy.heal,
+            silent_for=self._watcher.silent_for,
         )
 
     def report(self) -> Report:
@@ -106,6 +107,7 @@ class _Run:
             self._crew.close()
         self._say("comparing with the oracle")
         self._watcher.stop()
+        self._keep_traces()
         return self._judge(unsettled)
 
     def _blow(self) -> str | None:
@@ -115,6 +117,7 @@ class _Run:
         self._await_first()
         self._storm.blow(self._plan.seconds, self._say)
         self._storm.calm()
+        self._brokers.proxy.heal()
         self._cameras.silent.clear()
         self._say("no more faults: cameras end, the rest is awaited")
         self._cameras.stop()
@@ -132,6 +135,15 @@ class _Run:
                 raise TimeoutError("no predictions to begin with:\n" + "\n".join(words))
             self._storm.tend()
             time.sleep(0.1)
+
+    def _keep_traces(self) -> None:
+        """What happened when, for whoever has to explain a violation."""
+        lines = [json.dumps(asdict(f) | {"partitions": sorted(f.partitions)})
+                 for f in self._troubles.faults]  # fmt: skip
+        (self._folder / "faults.jsonl").write_text("\n".join(lines))
+        seen = [f"{a.seen_s:.3f} {a.frozen_s:.3f} {a.worker} {a.stream} {a.place[0]} {a.place[1]}"
+                for a in self._watcher.arrivals]  # fmt: skip
+        (self._folder / "arrivals.txt").write_text("\n".join(seen))
 
     def _judge(self, unsettled: str | None) -> Report:
         straight, plan = self._brokers.straight, self._plan
@@ -163,6 +175,7 @@ class _Run:
             exits=self._crew.exits,
             replay_differences=replay_differences(straight, TOPICS, verdict.expected),
             unsettled=unsettled,
+            stalls=len(self._storm.stalls),
         )
 
 

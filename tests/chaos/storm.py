@@ -12,6 +12,7 @@ from tests.chaos.troubles import Troubles
 
 TICK_S = 0.1
 LONGEST_PAUSE_S = 4.0
+STALL_S = 20.0
 STUBBORN_S = 4.0  # a rare step that nobody has met for so long is provoked again
 GIVE_UP_S = 90.0
 
@@ -27,10 +28,13 @@ class Storm:
         later: Later,
         rng: random.Random,
         session_s: float,
-        calm: Callable[[], None],
+        silent_for: Callable[[float], frozenset[int]],
     ) -> None:
         self._troubles, self._crew = troubles, crew
-        self._later, self._rng, self._session_s, self._calm = later, rng, session_s, calm
+        self._later, self._rng, self._session_s = later, rng, session_s
+        self._silent_for = silent_for
+        self.stalls: list[tuple[float, frozenset[int]]] = []  # when, and which partitions
+        self._explained_s = 0.0
         self._heard = 0  # hits of the crew that have been taken note of
 
     @property
@@ -58,7 +62,6 @@ class Storm:
         self._crew.disarm()
         self._later.do_all()
         self._crew.wake()
-        self._calm()
 
     def tend(self) -> None:
         """Whatever has become due; and the dead are started again."""
@@ -66,6 +69,17 @@ class Storm:
         self._later.do_due()
         self._hear()
         self._troubles.look()
+        self._explain()
+
+    def _explain(self) -> None:
+        """Let all workers say what they are doing when a partition stands still for too long."""
+        still = self._silent_for(STALL_S)
+        if still and time.monotonic() - self._explained_s > STALL_S:
+            self._explained_s = time.monotonic()
+            self.stalls.append((time.time(), still))
+            for post in self._crew.posts.values():
+                if post.alive and not post.frozen:
+                    self._crew.signal(post, signal.SIGUSR1)
 
     def _finish(self, cards: list[Card], say: Callable[[str], None]) -> None:
         """Deal what has not happened yet, and wait until it has."""

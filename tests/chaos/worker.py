@@ -4,9 +4,11 @@ Nothing of the worker knows about this: the client's methods are wrapped from ou
 FOLDER/NAME.arm, or FOLDER/any.arm, with `kill STEP` or `stop STEP` in it is claimed, by renaming,
 by the first process that gets to that step; it says so in FOLDER/hits.jsonl and sends itself
 SIGKILL or SIGSTOP exactly there. ADDRESS is what its connections come from, so that the proxy
-knows whose they are.
+knows whose they are. SIGUSR1 lets it say what it is doing, for a stall to be explained.
 """
 
+import faulthandler
+import gc
 import json
 import os
 import signal
@@ -14,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import kafka
@@ -23,9 +26,12 @@ from pipeline.broker.kafka import changelog
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.cli.main import main as longtake
+from pipeline.committer import Committer
 from pipeline.metrics import WorkerMetrics
+from pipeline.restore import Restorer
 from tests.chaos.steps import TRANSACTION
 
+TELLING = {"_stage", "_member", "_refused", "_task", "_manifests", "_wanted", "_reading"}
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -119,7 +125,18 @@ def call_from(address: str) -> None:
     KafkaNetSocket.connect_ex = connecting
 
 
+def explain(number: int, frame: FrameType | None) -> None:
+    """Say what the worker waits for, and where each of its threads is."""
+    del number, frame
+    for thing in gc.get_objects():
+        if isinstance(thing, Committer | Restorer):
+            words = {name: value for name, value in vars(thing).items() if name in TELLING}
+            print(time.strftime("%H:%M:%S"), type(thing).__name__, words, file=sys.stderr)  # noqa: T201
+    faulthandler.dump_traceback(all_threads=True)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, explain)
     folder, name, address = sys.argv[1:4]
     lay(Trap(Path(folder), name))
     call_from(address)
