@@ -20,6 +20,9 @@ from pipeline.records import Record
 
 POLL_MS = 50
 POLL_RECORDS = 5000
+LEADERS_MS = 1000
+"""K15: a client that asks for ends and meets a leader of the past asks him again, without a pause
+and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
 
 
 class KafkaChangelog:
@@ -47,6 +50,7 @@ class KafkaChangelog:
                 group_id=None,
                 isolation_level="read_uncommitted",
                 enable_auto_commit=False,
+                metadata_max_age_ms=LEADERS_MS,
                 reconnect_backoff_max_ms=RECONNECT_MS,
                 request_timeout_ms=REQUEST_MS,
                 retry_backoff_ms=RETRY_MS,

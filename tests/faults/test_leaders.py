@@ -1,0 +1,51 @@
+"""Leaders move between brokers, as they do after every rolling restart, and nobody hangs up."""
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pipeline.broker.base import Changelog
+from pipeline.broker.kafka.changelog import KafkaChangelog
+from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.errors import BrokerUnavailableError, LocalKafkaError
+from tests.chaos.brokers import Brokers
+from tests.chaos.run import TOPICS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+PARTITIONS = 4
+PATIENCE_S = 60.0  # metadata that nobody refreshes is 300 s old before it is
+
+
+@pytest.fixture
+def brokers() -> Iterator[Brokers]:
+    try:
+        with Brokers() as made:
+            admin = TopicAdmin(made.straight, TOPICS)
+            admin.create(PARTITIONS)
+            admin.close()
+            yield made
+    except LocalKafkaError as exc:
+        pytest.skip(f"no local Kafka: {exc}")
+
+
+def read(reader: KafkaChangelog, patience_s: float) -> Mapping[int, Changelog]:
+    """As the restorer does: again, for as long as the broker is said to be away."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return reader.read(range(PARTITIONS))
+        except BrokerUnavailableError:
+            if time.monotonic() > deadline_s:
+                raise
+
+
+def test_memory_is_read_back_although_its_leaders_have_moved(brokers: Brokers) -> None:
+    reader = KafkaChangelog(brokers.straight, topics=TOPICS, stall_s=20.0)
+    read(reader, PATIENCE_S)
+    moved = brokers.move_leaders([TOPICS.frames, TOPICS.state], PARTITIONS, random.Random(1))  # noqa: S311
+    assert {f"{TOPICS.state}-{number}" for number in range(PARTITIONS)} <= set(moved)
+    assert set(read(reader, PATIENCE_S)) == set(range(PARTITIONS))
+    reader.close()
