@@ -201,9 +201,7 @@ class LocalKafka:
         raise LocalKafkaError(f"node {node.node_id} of the local Kafka {what}\n{words}")
 
 
-def _lay_out(
-    folder: Path, count: int, port: int, detours: Mapping[int, Detour]
-) -> dict[int, Node]:
+def _lay_out(folder: Path, count: int, port: int, detours: Mapping[int, Detour]) -> dict[int, Node]:
     ports = [*wanted_ports(port, count), *free_ports(count)] if port else free_ports(2 * count)
     return {
         node_id: Node(node_id, ports[node_id - 1], ports[count + node_id - 1],

@@ -44,6 +44,9 @@ class Crew:
         self.exits: list[tuple[str, int]] = []  # those that nobody asked for
         self.twins: list[subprocess.Popen[bytes]] = []  # frozen, and their post given to another
         self._options, self._rng = options, rng
+        signal.signal(
+            signal.SIGUSR1, signal.SIG_IGN
+        )  # inherited, until a worker can explain itself
 
     def hire(self, name: str, *, static: bool) -> Post:
         """Make a post, and start its first process."""
