@@ -101,7 +101,7 @@ class Crew:
         return twin
 
     def arm(self, name: str, order: str) -> None:
-        """Write an arm file: `kill STEP` or `stop STEP` for a post, or for `any`."""
+        """Write an arm file: `kill`, `stop` or `lose STEP` for a post, or for `any`."""
         draft = self.folder / f"{name}.new"
         draft.write_text(order)
         draft.rename(self.folder / f"{name}.arm")

@@ -26,7 +26,7 @@ GROUPS = {
     "worker is told to go": lambda f: f.kind in ("term", "leave"),
     "broker dies or freezes": lambda f: f.kind.startswith("broker"),
     "leaders move": lambda f: f.kind == "leaders",
-    "network": lambda f: f.kind.startswith(("cut", "stall", "slow")),
+    "network": lambda f: f.kind.startswith(("cut", "stall", "slow", "lose")),
 }
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tests.chaos.steps import STEPS
 
-Card = tuple[str, str]  # the kind of fault, and for arms the order: `kill STEP` or `stop STEP`
+Card = tuple[str, str]  # the kind of fault, and for arms the order: `kill`, `stop` or `lose STEP`
 STOPS = ("before flush", "before offsets", "before commit", "after commit", "before restore")
+LOST = ("after send", "after flush", "after offsets", "before commit", "after commit")
 RARE = ("init", "restore", "revoke")  # a worker gets there only when something makes it
 PLAIN = ("kill", "kill", "kill", "zombie", "zombie", "twin", "join", "leave", "term", "broker kill",
          "broker freeze", "leaders", "leaders", "cut worker", "cut broker", "stall worker",
@@ -27,9 +28,10 @@ class Fault:
 
 
 def deck(rng: random.Random) -> list[Card]:
-    """Every fault at least once: a death at each step, a few freezes at steps, all the others."""
+    """Every fault at least once: a death at each step, some freezes and lost answers, the rest."""
     cards = [("step", f"kill {step}") for step in STEPS]
     cards += [("step", f"stop {step}") for step in rng.sample(STOPS, 2)]
+    cards += [("step", f"lose {step}") for step in LOST]
     cards += [(kind, "") for kind in PLAIN]
     rng.shuffle(cards)
     return cards

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import LocalKafkaError
 from tests.chaos.report import Report
 from tests.chaos.run import Plan, run
-from tests.chaos.schedule import PLAIN
+from tests.chaos.schedule import LOST, PLAIN
 from tests.chaos.steps import STEPS
 from tests.chaos.verdict import Verdict
 
@@ -34,7 +34,7 @@ def assert_nothing_came_out_wrong(report: Report) -> None:
 def test_a_minute_and_a_half_of_every_fault_changes_no_prediction(tmp_path: Path) -> None:
     report = storm(90, 1, tmp_path)
     assert_nothing_came_out_wrong(report)
-    wanted = {*PLAIN, *(f"kill {step}" for step in STEPS)}
+    wanted = {*PLAIN, *(f"kill {s}" for s in STEPS), *(f"lose {s}" for s in LOST)}
     assert wanted - report.counts.keys() == set()
 
 

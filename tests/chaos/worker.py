@@ -1,10 +1,12 @@
 """A worker that dies where it is told: `python -m tests.chaos.worker FOLDER NAME ADDRESS ...`.
 
 Nothing of the worker knows about this: the client's methods are wrapped from outside. A file
-FOLDER/NAME.arm, or FOLDER/any.arm, with `kill STEP` or `stop STEP` in it is claimed, by renaming,
-by the first process that gets to that step; it says so in FOLDER/hits.jsonl and sends itself
-SIGKILL or SIGSTOP exactly there. ADDRESS is what its connections come from, so that the proxy
-knows whose they are. SIGUSR1 lets it say what it is doing, for a stall to be explained.
+FOLDER/NAME.arm, or FOLDER/any.arm, with `kill STEP`, `stop STEP` or `lose STEP` in it is claimed,
+by renaming, by the first process that gets to that step; it says so in FOLDER/hits.jsonl and
+exactly there sends itself SIGKILL or SIGSTOP, or lets the call time out: `lose after commit` is a
+transaction that was committed, and whose worker has to take the outcome for unknown.
+ADDRESS is what its connections come from, so that the proxy knows whose they are. SIGUSR1 lets it
+say what it is doing, for a stall to be explained.
 """
 
 import faulthandler
@@ -20,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 import kafka
+from kafka.errors import KafkaTimeoutError
 from kafka.net.inet import KafkaNetSocket
 
 from pipeline.broker.kafka import changelog
@@ -57,9 +60,14 @@ class Trap:
                 if wanted == step:
                     arm.rename(arm.with_suffix(f".{os.getpid()}"))  # only one can
                     self.note(action=action, step=step)
-                    os.kill(os.getpid(), SIGNALS[action])
+                    self._act(action)
             except FileNotFoundError:
                 continue
+
+    def _act(self, action: str) -> None:
+        if action == "lose":
+            raise KafkaTimeoutError("chaos: the answer is lost on its way")
+        os.kill(os.getpid(), SIGNALS[action])
 
     def around(self, owner: Any, method: str, step: str) -> None:
         """Make a method pass `before STEP` and `after STEP`."""
