@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]  # where `-m tests.chaos.worker` is found
 EXPECTED = {0, -signal.SIGKILL, -signal.SIGTERM}  # the last: told to go before it could listen
 FENCED = 14  # another process has our slot: what a frozen twin must say when it wakes up
 
@@ -63,7 +64,7 @@ class Crew:
             *(("--slot", post.name) if post.static else ()),
         ]
         with (self.folder / f"{post.name}.log").open("ab") as log:
-            post.process = subprocess.Popen(command, stdout=log, stderr=log)
+            post.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
         post.frozen = False
 
     def tend(self) -> None:
