@@ -69,7 +69,8 @@ class Report:
     restores: Spread | None = None
     aborts: Mapping[str, int] = field(default_factory=dict)
     exits: Sequence[tuple[str, int]] = ()
-    replay_differences: int | None = None
+    replay_differences: int = 0
+    audit_breaks: int = 0
     unsettled: str | None = None
     stalls: int = 0
 
@@ -85,6 +86,7 @@ class Report:
         return (
             self.verdict.clean
             and not self.replay_differences
+            and not self.audit_breaks
             and self.unsettled is None
             and not bugs
         )
@@ -105,6 +107,7 @@ class Report:
             "violations": {kind: verdict.violations[kind] for kind in Verdict.KINDS},
             "examples": dict(verdict.examples),
             "replay_differences": self.replay_differences,
+            "audit_breaks": self.audit_breaks,
             "unsettled": self.unsettled,
             "troubles": dict(self.troubles),
             "faults": self.counts,
@@ -143,10 +146,12 @@ class Report:
         for kind in Verdict.KINDS:
             count = verdict.violations[kind]
             table.add_row(kind, f"[bold {'red' if count else 'green'}]{count}[/]")
-        compared = self.replay_differences
-        table.add_row(
-            "differing from replay", "not compared" if compared is None else str(compared)
-        )
+        for judge, count in (
+            ("longtake replay", self.replay_differences),
+            ("longtake audit", self.audit_breaks),
+        ):
+            color = "red" if count else "green"
+            table.add_row(f"found by {judge}", f"[bold {color}]{count}[/]")
         if self.unsettled is not None:
             table.add_row("[bold red]did not settle[/]", self.unsettled)
         return table

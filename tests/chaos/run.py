@@ -16,7 +16,7 @@ from tests.chaos.brokers import Brokers
 from tests.chaos.cameras import TROUBLES, Cameras
 from tests.chaos.crew import Crew
 from tests.chaos.logs import Ledger, Watcher, read_all
-from tests.chaos.replayed import replay_differences
+from tests.chaos.replayed import audit_breaks, replay_differences
 from tests.chaos.report import Report, recoveries, restore_times
 from tests.chaos.schedule import Later
 from tests.chaos.storm import Storm
@@ -24,6 +24,7 @@ from tests.chaos.troubles import Troubles
 from tests.chaos.verdict import judge
 
 GROUP = "chaos"
+SETTINGS = "longtake.toml"
 TOPICS = Topics("frames", "predictions", "frames.dlq", f"{GROUP}.state")
 GAP_RESET_S, STREAM_TTL_S = 2.0, 25.0
 WARM_S = 60.0
@@ -157,6 +158,8 @@ class _Run:
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
         )
+        settings = str(self._folder / SETTINGS)
+        judged = ["--bootstrap", straight, "--group", GROUP, "--config", settings]
         aborts: Counter[str] = Counter()
         for hit in self._crew.hits():
             aborts.update(hit.get("aborts", {}))
@@ -173,7 +176,8 @@ class _Run:
             restores=restore_times(self._crew.log_lines()),
             aborts=aborts,
             exits=self._crew.exits,
-            replay_differences=replay_differences(straight, TOPICS, verdict.expected),
+            replay_differences=replay_differences([*judged, "--bundle", plan.bundle]),
+            audit_breaks=audit_breaks(judged),
             unsettled=unsettled,
             stalls=len(self._storm.stalls),
         )
@@ -181,7 +185,7 @@ class _Run:
 
 def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
     """The command line of every worker; settings that have no flag go into a file."""
-    settings = folder / "longtake.toml"
+    settings = folder / SETTINGS
     settings.write_text(
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"

@@ -41,6 +41,7 @@ class KafkaChangelog:
                 enable_auto_commit=False,
                 fetch_max_bytes=FETCH_BYTES,
                 max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+                metadata_max_age_ms=LEADERS_MS,
                 reconnect_backoff_max_ms=RECONNECT_MS,
                 request_timeout_ms=REQUEST_MS,
                 retry_backoff_ms=RETRY_MS,
