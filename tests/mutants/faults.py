@@ -62,8 +62,8 @@ MUTANTS = (
     Mutant(
         "a restore ends at the last stable offset",
         "pipeline/broker/kafka/changelog.py",
-        "self._newest(state, self._ends.end_offsets(state))",
-        "self._newest(state, self._records.end_offsets(state))",
+        "self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))",
+        "self._newest(state, self._records.end_offsets(state, timeout_ms=ENDS_MS))",
         (f"{CONTRACT}::test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing",),
     ),
     Mutant(

@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.broker.base import Changelog, Topics
 from pipeline.broker.kafka.client import (
+    ENDS_MS,
     FETCH_BYTES,
     PARTITION_FETCH_BYTES,
     RECONNECT_MS,
@@ -62,9 +63,9 @@ class KafkaChangelog:
         with translated(f"reading the changelog of partitions {list(partitions)}"):
             state = [TopicPartition(self._topics.state, n) for n in partitions]
             frames = [TopicPartition(self._topics.frames, n) for n in partitions]
-            newest = self._newest(state, self._ends.end_offsets(state))
-            starts = self._ends.beginning_offsets(frames)
-            ends = self._ends.end_offsets(frames)
+            newest = self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))
+            starts = self._ends.beginning_offsets(frames, timeout_ms=ENDS_MS)
+            ends = self._ends.end_offsets(frames, timeout_ms=ENDS_MS)
         return {
             place.partition: Changelog(newest[place.partition], starts[place], ends[place])
             for place in frames
@@ -97,7 +98,7 @@ class KafkaChangelog:
         """See `ChangelogReader`."""
         places = [TopicPartition(self._topics.frames, number) for number in partitions]
         with translated(f"asking for the ends of partitions {list(partitions)}"):
-            ends = self._records.end_offsets(places)
+            ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)
         return {place.partition: end for place, end in ends.items()}
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ REQUEST_BYTES = 9 << 20  # one frame of the largest accepted size, and the words
 RECONNECT_MS = 500  # at most; the default of 30 s outlasts any broker's restart
 REQUEST_MS = 5000
 RETRY_MS = 20
+ENDS_MS = 10_000  # for asking where topics end; without a limit the client may ask for ever (K15)
 METADATA_MS = 30_000
 
 

@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from pipeline.broker.kafka.client import (
+    ENDS_MS,
     FETCH_BYTES,
     PARTITION_FETCH_BYTES,
     RECONNECT_MS,
@@ -37,8 +38,8 @@ class KafkaStretches:
         """The first offset that is kept, and the end of the log, open transactions included."""
         place = TopicPartition(self._topic, partition)
         with translated(f"looking up the ends of {self._topic} partition {partition}"):
-            first = self._ends.beginning_offsets([place])[place]
-            return first, self._ends.end_offsets([place])[place]
+            first = self._ends.beginning_offsets([place], timeout_ms=ENDS_MS)[place]
+            return first, self._ends.end_offsets([place], timeout_ms=ENDS_MS)[place]
 
     def read(self, partition: int, start: int, end: int) -> Iterator[Record]:
         """The committed records of [start, end), in order.

@@ -7,6 +7,7 @@ from typing import Literal
 from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.broker.kafka.client import (
+    ENDS_MS,
     FETCH_BYTES,
     PARTITION_FETCH_BYTES,
     RECONNECT_MS,
@@ -38,9 +39,9 @@ class KafkaWhole:
             numbers = self._records.partitions_for_topic(topic) or set()
             self._places = [TopicPartition(topic, number) for number in sorted(numbers)]
             self._records.assign(self._places)
-            starts = self._records.beginning_offsets(self._places)
+            starts = self._records.beginning_offsets(self._places, timeout_ms=ENDS_MS)
             looking = _consumer(bootstrap, "read_uncommitted")
-            ends = looking.end_offsets(self._places)
+            ends = looking.end_offsets(self._places, timeout_ms=ENDS_MS)
             looking.close(timeout_ms=1000)
         self.starts: Mapping[int, int] = {p.partition: starts[p] for p in self._places}
         self.ends: Mapping[int, int] = {p.partition: ends[p] for p in self._places}
