@@ -1,6 +1,8 @@
 """Fixtures of all tests: one real Kafka for the session, and a failure where CI would skip it."""
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +11,23 @@ from hypothesis import Phase, settings
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 
+CLOSING_S = 10.0
+
 # what `make mutants` runs: that a test fails is enough, the smallest example is not wanted
 settings.register_profile("first-failure", phases=[Phase.explicit, Phase.generate])
+
+
+@pytest.fixture(autouse=True)
+def no_kafka_client_outlives_its_test() -> Iterator[None]:
+    """One that does goes on drawing random numbers in a thread, and hypothesis trips over it."""
+    before = set(threading.enumerate())
+    yield
+    deadline_s = time.monotonic() + CLOSING_S
+    while left := [
+        t.name for t in set(threading.enumerate()) - before if t.name.startswith("kafka-")
+    ]:
+        assert time.monotonic() < deadline_s, f"clients that are not closed: {left}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,7 @@ class _Run:
             unsettled = self._blow()
         finally:
             self._crew.close()
+            self._ledger.close()
         self._say("comparing with the oracle")
         self._watcher.stop()
         self._keep_traces()

@@ -65,6 +65,7 @@ def test_a_repeat_is_a_break_unless_delivery_allows_it(
     assert (allowed.code, sum(life["repeats"] for life in allowed.json["lives"])) == (0, 1)
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_of_low_latency_has_repeated_is_counted_and_allowed(
     group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
 ) -> None:

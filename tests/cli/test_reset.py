@@ -150,6 +150,7 @@ def test_a_partition_or_a_place_that_does_not_exist_is_named(
     assert "from offset 0 to 1" in longtake(*command, "0", "--to", "2").complaint
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_frozen_while_its_partition_was_moved_goes_on_in_the_new_life(
     group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
 ) -> None:

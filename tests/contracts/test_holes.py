@@ -55,6 +55,7 @@ def test_k1_offsets_of_a_refused_commit_never_reach_the_group(cluster: KafkaClus
         writer.commit(checkpoint(0, 100), past)
     writer.renew()
     writer.commit(checkpoint(1, 7), member)
+    writer.close()
     assert committed_offsets(cluster) == [None, 7, None, None]
     owner.consumer.close()
 

@@ -152,6 +152,7 @@ def test_the_streams_of_a_killed_worker_go_on_in_the_other_with_their_memory(cre
     assert len({dict(r.headers)["worker"] for r in records}) == 2
 
 
+@pytest.mark.slow
 def test_a_static_worker_killed_again_and_again_loses_nothing(crew: Crew) -> None:
     crew.launch("one", "--slot", "one")
     for _ in range(4):

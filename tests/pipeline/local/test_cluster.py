@@ -101,6 +101,7 @@ def test_three_nodes_listen_on_loopback_only(three: LocalKafka) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_a_killed_node_loses_no_record_and_comes_back(three: LocalKafka) -> None:
     create_topic(three, "survives")
     produce(three, "survives", b"one")
