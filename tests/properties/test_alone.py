@@ -222,13 +222,13 @@ def test_a_stream_answers_as_if_it_were_alone_on_the_reference_engine() -> None:
 
 
 def test_with_the_latest_frames_only_it_answers_as_if_the_skipped_were_never_seen() -> None:
-    answers_as_if_alone("onnxruntime", examples=150, overload=Overload.LATEST)()
+    answers_as_if_alone("onnxruntime", examples=100, overload=Overload.LATEST)()
 
 
 def test_with_low_latency_it_answers_as_if_alone_but_for_exact_repeats() -> None:
-    answers_as_if_alone("onnxruntime", examples=150, delivery=Delivery.LOW_LATENCY)()
+    answers_as_if_alone("onnxruntime", examples=100, delivery=Delivery.LOW_LATENCY)()
 
 
 def test_with_low_latency_no_frame_is_skipped_after_what_followed_it_was_published() -> None:
     policy = {"delivery": Delivery.LOW_LATENCY, "overload": Overload.LATEST}
-    answers_as_if_alone("onnxruntime", examples=200, **policy)()
+    answers_as_if_alone("onnxruntime", examples=120, **policy)()

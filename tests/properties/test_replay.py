@@ -81,7 +81,7 @@ def in_turns(records: Sequence[Record]) -> list[Record]:
 
 @settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
@@ -119,7 +119,7 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
 
 @settings(
     deadline=None,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(schedules, st.integers(0, 40), st.sampled_from([0.3, 1e6]))
