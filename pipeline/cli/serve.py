@@ -56,7 +56,9 @@ def worker(
     ] = None,
     delivery: Annotated[
         Delivery | None,
-        typer.Option(help="Publish with the memory, or at once and repeatedly. [exactly_once]"),
+        typer.Option(
+            help="Publish with the memory, or at once: a crash repeats some. [exactly_once]"
+        ),
     ] = None,
     overload: Annotated[
         Overload | None,
