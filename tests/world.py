@@ -15,7 +15,7 @@ from pipeline.batch import Batcher
 from pipeline.broker.base import Poll, Topics
 from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
 from pipeline.clock import ManualClock
-from pipeline.config import Delivery, Overload, WorkerConfig
+from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.metrics import WorkerMetrics
 from pipeline.partition import Partition
@@ -151,20 +151,13 @@ class World:
         *,
         partitions: int,
         max_batch: int,
-        overload: Overload = Overload.PROCESS_ALL,
-        delivery: Delivery = Delivery.EXACTLY_ONCE,
+        **settings: Any,
     ) -> None:
         self.bundle = bundle
         self.engine = engine
         self.clock = ManualClock()
-        self.config = WorkerConfig(
-            start="earliest",
-            max_batch=max_batch,
-            stream_ttl_s=1e6,
-            checkpoint_s=0.1,
-            overload=overload,
-            delivery=delivery,
-        )
+        wanted = {"start": "earliest", "max_batch": max_batch, "stream_ttl_s": 1e6} | settings
+        self.config = WorkerConfig(**wanted)
         self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.careful: Decoder = decode

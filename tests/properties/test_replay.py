@@ -13,34 +13,11 @@ from pipeline.config import Overload, WorkerConfig
 from pipeline.history import History, stretch
 from pipeline.records import Record
 from pipeline.replay import Replay
-from tests.properties.test_alone import Cameras, act, bundle, engine, schedules
+from tests.properties.test_alone import bundle, engine, play, schedules
 from tests.world import TOPICS, World, decode
 
 POOL = ThreadPoolExecutor(2, "decode")
 KIND = "onnxruntime"
-
-
-def play(
-    schedule: Sequence[Any], *, partitions: int, max_batch: int, ttl_s: float, **policy: Any
-) -> World:
-    world = World(
-        bundle(),
-        lambda slot: engine(KIND, slot),
-        partitions=partitions,
-        max_batch=max_batch,
-        **policy,
-    )
-    world.config = WorkerConfig(**world.config.model_dump() | {"stream_ttl_s": ttl_s})
-    cameras = Cameras(world, partitions)
-    world.launch("left")
-    for burst, actions, misfortune in schedule:
-        for publication in burst:
-            cameras.publish(publication)
-        for action in (*actions, misfortune):
-            act(world, action)
-    world.launch("left")
-    world.settle()
-    return world
 
 
 def histories(world: World) -> dict[int, History]:
@@ -101,9 +78,8 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
     overload: Overload,
 ) -> None:
     """Worker and replay sweep at other moments and cut other batches; nobody can tell."""
-    world = play(
-        schedule, partitions=partitions, max_batch=max_batch, ttl_s=ttl_s, overload=overload
-    )
+    policy = {"stream_ttl_s": ttl_s, "overload": overload}
+    world = play(KIND, schedule, partitions=partitions, max_batch=max_batch, **policy)
     past = histories(world)
     starts = {number: history.manifest.first_offset for number, history in past.items()}
     replay = make(world, past, starts, max_batch=other_batch)
@@ -126,7 +102,7 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
 def test_a_replay_from_the_middle_finds_no_difference_after_a_common_reset(
     schedule: list[Any], first: int, ttl_s: float
 ) -> None:
-    world = play(schedule, partitions=1, max_batch=4, ttl_s=ttl_s)
+    world = play(KIND, schedule, partitions=1, max_batch=4, stream_ttl_s=ttl_s)
     past = histories(world)
     chosen = stretch(past[0], first=first, last=None)
     frames = world.log.read_committed(TOPICS.frames)
