@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from pipeline.broker.kafka.opening import open_admin
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
 from pipeline.local.settings import Detour
@@ -88,12 +88,7 @@ class Brokers:
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
-        admin = KafkaAdminClient(
-            bootstrap_servers=self.straight,
-            bootstrap_timeout_ms=5000,
-            request_timeout_ms=5000,
-            reconnect_backoff_max_ms=500,
-        )
+        admin = open_admin(self.straight, bootstrap_timeout_ms=5000)
         try:
             yield admin
         finally:

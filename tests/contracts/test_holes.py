@@ -3,16 +3,20 @@
 K14 is in `test_broker.py`: both brokers are held to it. K15 is in `tests/faults`.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
+from pipeline.broker.kafka.opening import open_admin, open_consumer, open_producer
 from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
+from pipeline.local.ports import free_ports
 from pipeline.wire import Manifest
 from tests.clusters import KafkaCluster
 from tests.contracts.test_broker import PARTITIONS, Owner, settled
@@ -105,3 +109,12 @@ def test_k11_a_claim_of_the_past_takes_no_partition_from_who_has_it_now() -> Non
     assigned = GenerationAwareCooperativeSticky().assign(TwoPartitions(), members)
     assert assigned["past"].partitions() == []
     assert len(assigned["present"].partitions()) == 1  # it hears of the move before it happens
+
+
+@pytest.mark.parametrize("opened", [open_consumer, open_producer, open_admin])
+def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[..., object]) -> None:
+    before = set(threading.enumerate())
+    (port,) = free_ports(1)
+    with pytest.raises(KafkaError):
+        opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
+    assert set(threading.enumerate()) - before == set()

@@ -4,18 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from pipeline.broker.base import Changelog, Topics
 from pipeline.broker.kafka.client import (
     ENDS_MS,
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    RECONNECT_MS,
-    REQUEST_MS,
-    RETRY_MS,
     translated,
 )
+from pipeline.broker.kafka.opening import open_consumer
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
 
@@ -33,29 +29,11 @@ class KafkaChangelog:
         self._topics = topics
         self._stall_s = stall_s
         with translated("opening the changelog"):
-            self._records = KafkaConsumer(
-                bootstrap_servers=bootstrap,
-                group_id=None,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
-                enable_auto_commit=False,
-                fetch_max_bytes=FETCH_BYTES,
-                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-                metadata_max_age_ms=LEADERS_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
-                retry_backoff_ms=RETRY_MS,
+            self._records = open_consumer(
+                bootstrap, fetch_max_wait_ms=100, metadata_max_age_ms=LEADERS_MS
             )
-            self._ends = KafkaConsumer(  # sees the end of the log, open transactions included
-                bootstrap_servers=bootstrap,
-                group_id=None,
-                isolation_level="read_uncommitted",
-                enable_auto_commit=False,
-                metadata_max_age_ms=LEADERS_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
-                retry_backoff_ms=RETRY_MS,
+            self._ends = open_consumer(  # sees the end of the log, open transactions included
+                bootstrap, isolation_level="read_uncommitted", metadata_max_age_ms=LEADERS_MS
             )
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:

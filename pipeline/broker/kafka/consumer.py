@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import (
     IllegalStateError,
@@ -19,15 +19,12 @@ from kafka.structs import ConsumerGroupMetadata, MemberState
 from pipeline.broker.base import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.client import (
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    RECONNECT_MS,
     REQUEST_MS,
-    RETRY_MS,
     as_record,
     translated,
 )
 from pipeline.broker.kafka.coordinator import PatientCoordinator
+from pipeline.broker.kafka.opening import open_consumer
 from pipeline.checkpoint import Member
 
 log = logging.getLogger(__name__)
@@ -53,24 +50,17 @@ class KafkaFrames(ConsumerRebalanceListener):
         self._member: Member | None = None
         session_ms = int(session_timeout_s * 1000)
         with translated("joining the group"):
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap,
+            self._consumer = open_consumer(
+                bootstrap,
                 group_id=group,
                 group_instance_id=instance,
                 partition_assignment_strategy=[GenerationAwareCooperativeSticky],
-                isolation_level="read_committed",
-                auto_offset_reset="none",  # type: ignore[arg-type]  # missing in the stubs
+                auto_offset_reset="none",
                 session_timeout_ms=session_ms,
                 heartbeat_interval_ms=int(heartbeat_s * 1000),
                 max_poll_interval_ms=max(60_000, session_ms),
-                fetch_max_wait_ms=50,
-                enable_auto_commit=False,
-                fetch_max_bytes=FETCH_BYTES,
-                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
                 metadata_max_age_ms=TOPIC_REFRESH_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
-                retry_backoff_ms=RETRY_MS,
             )
             PatientCoordinator.install(self._consumer)
             # A leader that does not know the topic yet assigns nothing, and nobody joins again

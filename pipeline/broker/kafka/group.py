@@ -1,10 +1,10 @@
 """A group seen from outside: who is in it, and a commit in its name while nobody is."""
 
-from kafka.admin import KafkaAdminClient
 from kafka.structs import ConsumerGroupMetadata
 
 from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import RECONNECT_MS, REQUEST_MS, RETRY_MS, translated
+from pipeline.broker.kafka.client import translated
+from pipeline.broker.kafka.opening import open_admin
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.checkpoint import Checkpoint, Member
 from pipeline.errors import CannotMoveError
@@ -24,12 +24,7 @@ class KafkaGroup:
     def require_empty(self) -> None:
         """Raises `CannotMoveError`, with their names, while workers are in the group."""
         with translated(f"looking group {self._group} up"):
-            admin = KafkaAdminClient(
-                bootstrap_servers=self._bootstrap,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
-                retry_backoff_ms=RETRY_MS,
-            )
+            admin = open_admin(self._bootstrap)
             found = admin.describe_groups([self._group])[self._group]
             admin.close()
         names = [

@@ -7,12 +7,9 @@ from kafka import KafkaProducer
 
 from pipeline.broker.base import Topics
 from pipeline.broker.kafka.client import (
-    METADATA_MS,
-    RECONNECT_MS,
-    REQUEST_BYTES,
-    REQUEST_MS,
     translated,
 )
+from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.sending import abandon, arrive, send
 from pipeline.errors import LongtakeError
 from pipeline.records import Outgoing
@@ -45,17 +42,11 @@ class KafkaOutlet:
             raise
 
     def _open(self) -> KafkaProducer:
-        return KafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            acks="all",
+        return open_producer(
+            self._bootstrap,
             enable_idempotence=True,
             delivery_timeout_ms=NEVER_MS,
-            batch_size=1 << 20,
             linger_ms=0,
-            max_request_size=REQUEST_BYTES,
-            metadata_max_age_ms=METADATA_MS,
-            reconnect_backoff_max_ms=RECONNECT_MS,
-            request_timeout_ms=REQUEST_MS,
             retry_backoff_ms=10,
         )
 

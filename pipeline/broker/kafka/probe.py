@@ -2,8 +2,9 @@
 
 import socket
 
-from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
+
+from pipeline.broker.kafka.opening import open_admin
 
 
 def nodes_serving(bootstrap: str, timeout_s: float) -> int:
@@ -13,12 +14,11 @@ def nodes_serving(bootstrap: str, timeout_s: float) -> int:
     """
     timeout_ms = max(1, round(timeout_s * 1e3))
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","),
+        admin = open_admin(
+            bootstrap,
             client_id="longtake-probe",
             bootstrap_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,
-            reconnect_backoff_max_ms=500,
         )
     except (KafkaError, OSError):
         return 0

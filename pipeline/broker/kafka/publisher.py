@@ -2,17 +2,13 @@
 
 from contextlib import suppress
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import murmur2
 
 from pipeline.broker.kafka.client import (
-    METADATA_MS,
-    RECONNECT_MS,
-    REQUEST_BYTES,
-    REQUEST_MS,
     translated,
 )
+from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
@@ -33,18 +29,12 @@ class KafkaPublisher:
         self._sent = self._taken = 0
         self.lost = 0  # frames that were given up because the broker did not take them in time
         try:
-            self._producer = KafkaProducer(
-                bootstrap_servers=bootstrap,
+            self._producer = open_producer(
+                bootstrap,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
-                acks="all",
                 allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
-                batch_size=1 << 20,  # video: with the default of 16 KiB a batch holds one frame
                 linger_ms=5,
                 max_block_ms=TOPIC_MS,
-                max_request_size=REQUEST_BYTES,
-                metadata_max_age_ms=METADATA_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
             )
         except KafkaError as exc:
             raise BrokerUnreachableError(

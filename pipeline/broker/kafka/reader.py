@@ -2,16 +2,10 @@
 
 from collections.abc import Sequence
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
-from pipeline.broker.kafka.client import (
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    RECONNECT_MS,
-    REQUEST_MS,
-    RETRY_MS,
-    translated,
-)
+from pipeline.broker.kafka.client import translated
+from pipeline.broker.kafka.opening import open_consumer
 from pipeline.records import Record
 
 
@@ -20,19 +14,7 @@ class KafkaReader:
 
     def __init__(self, bootstrap: str, *, topic: str, from_start: bool) -> None:
         with translated(f"opening topic {topic}"):
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap,
-                group_id=None,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                enable_auto_commit=False,
-                fetch_max_bytes=FETCH_BYTES,
-                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-                fetch_max_wait_ms=50,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
-                retry_backoff_ms=RETRY_MS,
-            )
+            self._consumer = open_consumer(bootstrap)
             numbers = self._consumer.partitions_for_topic(topic) or set()
             places = [TopicPartition(topic, number) for number in sorted(numbers)]
             self._consumer.assign(places)

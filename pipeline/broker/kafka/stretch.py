@@ -2,21 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
-from pipeline.broker.kafka.client import (
-    ENDS_MS,
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    RECONNECT_MS,
-    REQUEST_MS,
-    RETRY_MS,
-    as_record,
-    translated,
-)
+from pipeline.broker.kafka.client import ENDS_MS, as_record, translated
+from pipeline.broker.kafka.opening import open_consumer
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
 
@@ -31,8 +23,8 @@ class KafkaStretches:
         self._topic = topic
         self._stall_s = stall_s
         with translated(f"opening topic {topic}"):
-            self._records = _consumer(bootstrap, "read_committed")
-            self._ends = _consumer(bootstrap, "read_uncommitted")
+            self._records = open_consumer(bootstrap, auto_offset_reset="none")
+            self._ends = open_consumer(bootstrap, isolation_level="read_uncommitted")
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset that is kept, and the end of the log, open transactions included."""
@@ -84,21 +76,3 @@ class KafkaStretches:
         with translated(f"closing topic {self._topic}"):
             self._records.close(timeout_ms=1000)
             self._ends.close(timeout_ms=1000)
-
-
-def _consumer(
-    bootstrap: str, isolation_level: Literal["read_committed", "read_uncommitted"]
-) -> KafkaConsumer:
-    return KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        group_id=None,
-        isolation_level=isolation_level,
-        auto_offset_reset="none",  # type: ignore[arg-type]  # missing in the stubs
-        fetch_max_wait_ms=50,
-        enable_auto_commit=False,
-        fetch_max_bytes=FETCH_BYTES,
-        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-        reconnect_backoff_max_ms=RECONNECT_MS,
-        request_timeout_ms=REQUEST_MS,
-        retry_backoff_ms=RETRY_MS,
-    )

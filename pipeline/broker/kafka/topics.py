@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import RECONNECT_MS, REQUEST_MS, RETRY_MS, translated
+from pipeline.broker.kafka.client import translated
+from pipeline.broker.kafka.opening import open_admin
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
 
 FRAME_BYTES = 9 << 20
@@ -63,13 +64,7 @@ class TopicAdmin:
     def __init__(self, bootstrap: str, topics: Topics) -> None:
         self._topics = topics
         try:
-            self._admin = KafkaAdminClient(
-                bootstrap_servers=bootstrap,
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
-                retry_backoff_ms=RETRY_MS,
-            )
+            self._admin = open_admin(bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS)
         except (KafkaError, ValueError, OSError) as exc:
             raise BrokerUnreachableError(
                 f"no Kafka answers at {bootstrap} ({exc}). Is it running? `longtake broker` starts"

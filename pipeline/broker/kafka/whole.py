@@ -2,23 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
-from pipeline.broker.kafka.client import (
-    ENDS_MS,
-    FETCH_BYTES,
-    PARTITION_FETCH_BYTES,
-    RECONNECT_MS,
-    REQUEST_MS,
-    RETRY_MS,
-    translated,
-)
+from pipeline.broker.kafka.client import ENDS_MS, translated
+from pipeline.broker.kafka.opening import open_consumer
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
-
-Isolation = Literal["read_committed", "read_uncommitted"]
 
 POLL_MS = 100
 POLL_RECORDS = 5000
@@ -35,12 +25,12 @@ class KafkaWhole:
         self.topic = topic
         self._stall_s = stall_s
         with translated(f"opening topic {topic}"):
-            self._records = _consumer(bootstrap, "read_committed")
+            self._records = open_consumer(bootstrap)
             numbers = self._records.partitions_for_topic(topic) or set()
             self._places = [TopicPartition(topic, number) for number in sorted(numbers)]
             self._records.assign(self._places)
             starts = self._records.beginning_offsets(self._places, timeout_ms=ENDS_MS)
-            looking = _consumer(bootstrap, "read_uncommitted")
+            looking = open_consumer(bootstrap, isolation_level="read_uncommitted")
             ends = looking.end_offsets(self._places, timeout_ms=ENDS_MS)
             looking.close(timeout_ms=1000)
         self.starts: Mapping[int, int] = {p.partition: starts[p] for p in self._places}
@@ -86,19 +76,3 @@ class KafkaWhole:
         """Close the connection."""
         with translated("closing"):
             self._records.close(timeout_ms=1000)
-
-
-def _consumer(bootstrap: str, isolation: Isolation) -> KafkaConsumer:
-    return KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        group_id=None,
-        isolation_level=isolation,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        fetch_max_bytes=FETCH_BYTES,
-        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-        fetch_max_wait_ms=50,
-        reconnect_backoff_max_ms=RECONNECT_MS,
-        request_timeout_ms=REQUEST_MS,
-        retry_backoff_ms=RETRY_MS,
-    )

@@ -8,12 +8,9 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from pipeline.broker.base import Topics
 from pipeline.broker.kafka.client import (
-    METADATA_MS,
-    RECONNECT_MS,
-    REQUEST_BYTES,
-    REQUEST_MS,
     translated,
 )
+from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.sending import abandon, arrive, send
 from pipeline.checkpoint import Checkpoint, Member
 
@@ -61,20 +58,14 @@ class KafkaWriter:
         """See `CheckpointWriter`. A producer that failed once is never used again (K1, K4, K5)."""
         self.close()
         with translated("making the transactional producer"):
-            producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap,
+            producer = open_producer(
+                self._bootstrap,
                 transactional_id=self._name,
                 transaction_timeout_ms=self._timeout_ms,
                 # above the transaction's, so that the broker gives up first; no `retries` (K2)
                 delivery_timeout_ms=max(8000, self._timeout_ms + 5000),
-                acks="all",
-                batch_size=1 << 20,
                 linger_ms=0,
-                max_request_size=REQUEST_BYTES,
                 max_block_ms=INIT_BLOCK_MS,
-                metadata_max_age_ms=METADATA_MS,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-                request_timeout_ms=REQUEST_MS,
                 retry_backoff_ms=10,  # K8: slept through on every retried request
             )
             try:

@@ -1,0 +1,76 @@
+"""Opens the vendor's clients: the settings they share, and no thread left behind by one that fails.
+
+K16: a client that reaches no broker raises from its constructor, and the thread that it started
+goes on connecting for as long as the process lives.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.net.compat import KafkaNetClient
+
+from pipeline.broker.kafka.client import (
+    FETCH_BYTES,
+    METADATA_MS,
+    PARTITION_FETCH_BYTES,
+    RECONNECT_MS,
+    REQUEST_BYTES,
+    REQUEST_MS,
+    RETRY_MS,
+)
+
+Client = TypeVar("Client")
+
+
+def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
+    """A consumer that never commits by itself; without a group unless `settings` name one.
+
+    Reads what is committed, from the start where it has no position, unless told otherwise.
+    """
+    ours: dict[str, Any] = {
+        "group_id": None,
+        "isolation_level": "read_committed",
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "fetch_max_bytes": FETCH_BYTES,
+        "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+        "fetch_max_wait_ms": 50,
+        "retry_backoff_ms": RETRY_MS,
+    }
+    return _opened(KafkaConsumer, bootstrap, ours | settings)
+
+
+def open_producer(bootstrap: str, **settings: Any) -> KafkaProducer:
+    """A producer for frames, states and predictions, each acknowledged by all replicas."""
+    ours: dict[str, Any] = {
+        "acks": "all",
+        "batch_size": 1 << 20,  # video: with the default of 16 KiB a batch holds one frame
+        "max_request_size": REQUEST_BYTES,
+        "metadata_max_age_ms": METADATA_MS,
+    }
+    return _opened(KafkaProducer, bootstrap, ours | settings)
+
+
+def open_admin(bootstrap: str, **settings: Any) -> KafkaAdminClient:
+    """A client for topics and groups."""
+    return _opened(KafkaAdminClient, bootstrap, {"retry_backoff_ms": RETRY_MS} | settings)
+
+
+def _opened(kind: Callable[..., Client], bootstrap: str, settings: dict[str, Any]) -> Client:
+    connections: list[KafkaNetClient] = []
+
+    def connect(**config: Any) -> KafkaNetClient:
+        connections.append(KafkaNetClient(**config))
+        return connections[0]
+
+    ours = {"reconnect_backoff_max_ms": RECONNECT_MS, "request_timeout_ms": REQUEST_MS}
+    try:
+        return kind(
+            bootstrap_servers=bootstrap.split(","), kafka_client=connect, **(ours | settings)
+        )
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
