@@ -13,7 +13,7 @@ from rich.table import Table
 from tests.chaos.logs import Arrival
 from tests.chaos.oracle import Place
 from tests.chaos.schedule import Fault
-from tests.chaos.steps import IN_TRANSACTION
+from tests.chaos.steps import IN_TRANSACTION, STEPS
 from tests.chaos.verdict import Verdict
 
 A_BUG = 1  # the exit code of an error that longtake does not know
@@ -111,7 +111,9 @@ class Report:
             "unsettled": self.unsettled,
             "troubles": dict(self.troubles),
             "faults": self.counts,
+            "deaths_and_freezes": self.deaths_and_freezes,
             "kills_in_transaction": self.kills_in_transaction,
+            "fewest_kills_at_a_step": self.fewest_kills_at_a_step,
             "recoveries_s": {name: numbers(s) for name, s in self.recoveries.items()},
             "restores_s": numbers(self.restores),
             "aborts": dict(self.aborts),
@@ -124,6 +126,16 @@ class Report:
         """How many workers died with a transaction open."""
         return sum(f.kind in {f"kill {step}" for step in IN_TRANSACTION} for f in self.faults)
 
+    @property
+    def deaths_and_freezes(self) -> int:
+        """How many workers were killed or frozen, at a step or anywhere."""
+        return sum(f.kind.startswith(("kill", "stop ", "zombie", "twin")) for f in self.faults)
+
+    @property
+    def fewest_kills_at_a_step(self) -> int:
+        """How many workers died at the step that was met least."""
+        return min(self.counts.get(f"kill {step}", 0) for step in STEPS)
+
     def table(self) -> Table:
         """The same for people."""
         table = Table("what", "count", title=f"chaos, seed {self.seed}, {self.seconds:.0f} s")
@@ -135,7 +147,11 @@ class Report:
         for kind, count in self.counts.items():
             table.add_row(kind, str(count))
         table.add_row("all faults", str(len(self.faults)))
-        table.add_row("  deaths in a transaction", str(self.kills_in_transaction), end_section=True)
+        table.add_row("  workers killed or frozen", str(self.deaths_and_freezes))
+        table.add_row("  killed in a transaction", str(self.kills_in_transaction))
+        table.add_row(
+            "  killed at the step met least", str(self.fewest_kills_at_a_step), end_section=True
+        )
         for name, spread in self.recoveries.items():
             table.add_row(f"{name}: p50 / p99 / max", str(spread or "-"))
         table.add_row("restore: p50 / p99 / max", str(self.restores or "-"))

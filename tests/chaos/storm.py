@@ -11,7 +11,7 @@ from tests.chaos.schedule import RARE, Card, Later, deck, kind_of
 from tests.chaos.troubles import Troubles
 
 TICK_S = 0.1
-LONGEST_PAUSE_S = 6.0
+LONGEST_PAUSE_S = 3.4  # ten minutes are four decks: each named step four times
 STALL_S = 20.0
 STUBBORN_S = 4.0  # a rare step that nobody has met for so long is provoked again
 GIVE_UP_S = 90.0
