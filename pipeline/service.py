@@ -1,6 +1,7 @@
 """Puts one worker together from its configuration and runs it until it is told to stop."""
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from types import FrameType
 
 from engines.base import Engine
 from engines.bundle import Bundle, find_bundle, load_bundle
+from engines.cache import cache_folder
 from engines.load import load_engine
+from engines.verdicts import Verdicts
 from pipeline.broker.base import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
@@ -36,7 +39,12 @@ class Service:
     def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
         self._config = config
         bundle = load_bundle(find_bundle(config.bundle))
-        self._engine = load_engine(config.engine, bundle, threads=config.engine_threads)
+        self._engine = load_engine(
+            config.engine,
+            bundle,
+            threads=config.engine_threads,
+            verdicts=Verdicts(cache_folder(os.environ)),
+        )
         self._metrics = WorkerMetrics(worker=name, bundle=bundle.id, engine=config.engine)
         self._pools = Executors(
             decodes=ThreadPoolExecutor(config.decode_threads, "decode"),

@@ -9,12 +9,12 @@ import fcntl
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from engines.cache import cache_folder
 from pipeline.errors import LocalKafkaError
 from pipeline.local.download import download
 
@@ -28,15 +28,6 @@ def classpath(environ: Mapping[str, str]) -> str:
     if home := environ.get("KAFKA_HOME"):
         return _installed(Path(home).expanduser().absolute())
     return os.pathsep.join(str(jar) for jar in fetched(cache_folder(environ)))
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """LONGTAKE_CACHE, or the place where this platform keeps what can be fetched again."""
-    if own := environ.get("LONGTAKE_CACHE"):
-        return Path(own).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/longtake").expanduser()
-    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "longtake"
 
 
 def fetched(cache: Path) -> list[Path]:

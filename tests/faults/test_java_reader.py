@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from engines.cache import cache_folder
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.download import download
-from pipeline.local.jars import VERSION, cache_folder, classpath
+from pipeline.local.jars import VERSION, classpath
 from pipeline.local.java import find_java
 from tests.clusters import KafkaCluster
 from tests.faults.test_failover import PARTITIONS, Crew

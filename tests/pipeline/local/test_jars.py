@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.cache import cache_folder
 from pipeline.errors import LocalKafkaError
 from pipeline.local import jars
 
@@ -123,7 +124,7 @@ def test_kafka_home_comes_before_the_cache(tmp_path: Path) -> None:
 def test_a_damaged_kafka_is_refused_and_not_fetched_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole = jars.cache_folder(os.environ)
+    whole = cache_folder(os.environ)
     jars.fetched(whole)
     shutil.copytree(whole / f"kafka-{jars.VERSION}", tmp_path / f"kafka-{jars.VERSION}")
     monkeypatch.setattr(jars, "download", None)  # a call would be a TypeError

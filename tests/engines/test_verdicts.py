@@ -1,0 +1,84 @@
+"""A bundle that has passed is not compared again; whatever else could differ, is."""
+
+from pathlib import Path
+
+import pytest
+
+import engines.verify
+from engines import verdicts
+from engines.bundle import Bundle
+from engines.errors import VerificationError
+from engines.load import load_engine
+from engines.verdicts import Verdicts
+
+from .bundles import tiny
+
+
+class Comparisons:
+    """Stands for `verify`, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.wrong = False
+
+    def __call__(self, engine: object, bundle: Bundle) -> None:
+        self.count += 1
+        if self.wrong:
+            raise VerificationError("wrong")
+
+
+@pytest.fixture
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
+    made = Comparisons()
+    monkeypatch.setattr(engines.verify, "verify", made)
+    return made
+
+
+def load(bundle: Bundle, folder: Path, threads: int = 1) -> None:
+    load_engine("onnxruntime", bundle, threads, verdicts=Verdicts(folder)).close()
+
+
+def test_what_has_passed_is_not_compared_again(tmp_path: Path, comparisons: Comparisons) -> None:
+    bundle = tiny(tmp_path)
+    load(bundle, tmp_path)
+    load(bundle, tmp_path)
+    assert comparisons.count == 1
+    load_engine("onnxruntime", bundle, 1).close()  # who brings no verdicts has it compared
+    assert comparisons.count == 2
+
+
+def test_what_has_failed_is_compared_again(tmp_path: Path, comparisons: Comparisons) -> None:
+    bundle = tiny(tmp_path)
+    comparisons.wrong = True
+    for _ in range(2):
+        with pytest.raises(VerificationError):
+            load(bundle, tmp_path)
+    assert comparisons.count == 2
+
+
+def test_other_threads_another_bundle_processor_or_library_are_compared(
+    tmp_path: Path, comparisons: Comparisons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tiny(tmp_path)
+    load(bundle, tmp_path)
+    load(bundle, tmp_path, threads=2)
+    (tmp_path / "other").mkdir()
+    load(tiny(tmp_path / "other", seed=1), tmp_path)
+    assert comparisons.count == 3
+    monkeypatch.setattr(verdicts, "CPU_INFO", tmp_path / "nothing")
+    load(bundle, tmp_path)
+    monkeypatch.setattr(verdicts, "version", lambda library: f"{library} of tomorrow")
+    load(bundle, tmp_path)
+    monkeypatch.setattr(verdicts, "_own_code", lambda: "another comparison")
+    load(bundle, tmp_path)
+    assert comparisons.count == 6
+
+
+def test_a_folder_that_cannot_be_written_only_forgets(
+    tmp_path: Path, comparisons: Comparisons
+) -> None:
+    bundle = tiny(tmp_path)
+    (tmp_path / "file").touch()
+    load(bundle, tmp_path / "file")
+    load(bundle, tmp_path / "file")
+    assert comparisons.count == 2
