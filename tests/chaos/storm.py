@@ -1,7 +1,9 @@
 """Makes the schedule happen: deals the deck over the time, listens to the traps, ends it all."""
 
+import faulthandler
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +17,7 @@ LONGEST_PAUSE_S = 3.4  # ten minutes are four decks: each named step four times
 STALL_S = 20.0
 STUBBORN_S = 4.0  # a rare step that nobody has met for so long is provoked again
 GIVE_UP_S = 90.0
+STUCK_S = 30.0  # this thread, in a call that should not take so long: it says in which
 
 
 class Storm:
@@ -53,18 +56,21 @@ class Storm:
             card = cards.pop()
             if not self._troubles.deal(card):
                 cards.insert(0, card)
+                pause_s = min(pause_s, TICK_S * len(cards))
             say(f"{left_s:.0f} s left, {len(self._troubles.faults)} faults, {kind_of(card)}")
             self._tend(pause_s * self._rng.uniform(0.6, 1.4))
         self._finish(first, say)
 
     def calm(self) -> None:
         """End every fault that lasts: nothing is armed, frozen, stalled or down any more."""
+        faulthandler.cancel_dump_traceback_later()
         self._crew.disarm()
         self._later.do_all()
         self._crew.wake()
 
     def tend(self) -> None:
         """Whatever has become due; and the dead are started again."""
+        faulthandler.dump_traceback_later(STUCK_S, file=sys.__stderr__)
         self._crew.tend()
         self._later.do_due()
         self._hear()
