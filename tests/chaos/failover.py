@@ -1,6 +1,6 @@
 """`python -m tests.chaos.failover`: how long a killed worker's streams stand still, and why.
 
-Two workers, one of them is SIGKILLed, 30 % of the times with a transaction open. Measured from
+Two workers, one of them is SIGKILLed, 40 % of the times with a transaction open. Measured from
 outside with the real clock: from the kill to a reader's seeing the first correct prediction of each
 of its streams that was made after it.
 """
