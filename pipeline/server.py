@@ -1,20 +1,20 @@
-"""The worker's small web server: /metrics, /healthz and /readyz."""
+"""The worker's small web server: /metrics, /healthz and /readyz.
 
-import logging
+The port is taken at once. What serves it is imported in its own thread: that takes a tenth of a
+second, and a worker that is restarted has streams waiting.
+"""
+
 import socket
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from prometheus_client import CollectorRegistry
 
 from pipeline.errors import PortTakenError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import uvicorn
 
 
 class Server:
@@ -27,25 +27,7 @@ class Server:
     def __init__(
         self, registry: CollectorRegistry, ready: Callable[[], bool], *, host: str, port: int
     ) -> None:
-        async def readyz(request: Request) -> Response:
-            del request
-            if ready():
-                return PlainTextResponse("ready\n")
-            return PlainTextResponse("restoring, or not in the group yet\n", status_code=503)
-
-        async def healthz(request: Request) -> Response:
-            del request
-            return PlainTextResponse("alive\n")
-
-        async def metrics(request: Request) -> Response:
-            del request
-            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-        routes = [
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-        ]
+        self._registry, self._ready = registry, ready
         try:
             self._socket = socket.create_server((host, port))
         except OSError as exc:
@@ -55,20 +37,25 @@ class Server:
                 " metrics_port (--metrics-port; 0 takes any free one)"
             ) from exc
         self.port: int = self._socket.getsockname()[1]
-        app = Starlette(routes=routes)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="web", daemon=True
-        )
+        self._stopping = threading.Event()
+        self._server: uvicorn.Server | None = None
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to serve. Who calls before the server is there is answered when it is."""
         self._thread.start()
 
     def stop(self) -> None:
         """Stop serving."""
-        self._server.should_exit = True
+        self._stopping.set()
+        if self._server is not None:
+            self._server.should_exit = True
         self._thread.join(timeout=3)
         self._socket.close()
+
+    def _serve(self) -> None:
+        from pipeline.web import web_server
+
+        self._server = web_server(self._registry, self._ready)
+        if not self._stopping.is_set():
+            self._server.run([self._socket])

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from engines.base import Engine, Pixels
@@ -27,6 +28,7 @@ from pipeline.predict import Predictor
 from pipeline.records import Frame, Record
 from pipeline.restore import Restorer, Restoring
 from pipeline.stall import StallDetector
+from pipeline.turns import Turns
 from pipeline.wire import PredictionWriter, read_frame
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ class Worker:
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
+        self._decodes = Turns[Pixels](executors.decodes)
         self._batcher = Batcher(config.max_batch)
         self._partitions: dict[int, Partition] = {}
         self._member: Member | None = None
@@ -263,7 +266,9 @@ class Worker:
             if item is not None and item.fate is None and isinstance(frame, Frame):
                 suspected = record.offset < partition.suspects_end
                 decoder = self._careful if suspected else self._decoder
-                item.pixels = self._executors.decodes.submit(decoder, frame.content)
+                item.pixels = self._decodes.submit(
+                    record.partition, partial(decoder, frame.content)
+                )
 
     def _predict(self) -> None:
         partitions = list(self._partitions.values())
