@@ -56,7 +56,10 @@ class Storm:
             card = cards.pop()
             if not self._troubles.deal(card):
                 cards.insert(0, card)
-                pause_s = min(pause_s, TICK_S * len(cards))
+                if card[0] == "step":
+                    self._troubles.provoke()  # all arms wait for steps that nobody comes to
+                else:
+                    pause_s = min(pause_s, TICK_S * len(cards))
             say(f"{left_s:.0f} s left, {len(self._troubles.faults)} faults, {kind_of(card)}")
             self._tend(pause_s * self._rng.uniform(0.6, 1.4))
         self._finish(first, say)

@@ -118,3 +118,12 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     with pytest.raises(KafkaError):
         opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
+
+
+def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
+    consumer = open_consumer(kafka.bootstrap, retry_backoff_ms=17)
+    try:
+        cluster = consumer._manager.cluster  # noqa: SLF001
+        assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to
+    finally:
+        consumer.close()

@@ -1,7 +1,7 @@
 """Reads the memory of partitions back from the changelog topic."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import TopicPartition
@@ -17,6 +17,7 @@ from pipeline.records import Record
 
 POLL_MS = 50
 POLL_RECORDS = 5000
+FETCH_MS = 10  # at the end of a log there is nothing to wait for, and streams stand still
 LEADERS_MS = 1000
 """K15: a client that asks for ends and meets a leader of the past asks him again, without a pause
 and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
@@ -30,7 +31,7 @@ class KafkaChangelog:
         self._stall_s = stall_s
         with translated("opening the changelog"):
             self._records = open_consumer(
-                bootstrap, fetch_max_wait_ms=100, metadata_max_age_ms=LEADERS_MS
+                bootstrap, fetch_max_wait_ms=FETCH_MS, metadata_max_age_ms=LEADERS_MS
             )
             self._ends = open_consumer(  # sees the end of the log, open transactions included
                 bootstrap, isolation_level="read_uncommitted", metadata_max_age_ms=LEADERS_MS
@@ -55,14 +56,14 @@ class KafkaChangelog:
         newest: dict[int, dict[bytes, Record]] = {place.partition: {} for place in places}
         self._records.assign(places)
         self._records.seek_to_beginning(*places)
-        waiting = set(places)
+        waiting = self._short(places, ends)
         progress_s = time.monotonic()
         while waiting:
             for place, batch in self._records.poll(POLL_MS, max_records=POLL_RECORDS).items():
                 progress_s = time.monotonic()
                 for raw in batch:
                     _apply(newest[place.partition], raw)
-            waiting = {p for p in waiting if (self._records.position(p) or 0) < ends[p]}
+            waiting = self._short(waiting, ends)
             if waiting and time.monotonic() - progress_s > self._stall_s:
                 raise RestoreStalledError(
                     f"nothing arrives of the changelog of {sorted(waiting)} for"
@@ -71,6 +72,12 @@ class KafkaChangelog:
                 )
         self._records.assign([])
         return newest
+
+    def _short(
+        self, places: Iterable[TopicPartition], ends: Mapping[TopicPartition, int]
+    ) -> set[TopicPartition]:
+        """Those that are not read to their end."""
+        return {place for place in places if (self._records.position(place) or 0) < ends[place]}
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `ChangelogReader`."""
