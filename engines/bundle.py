@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from engines.errors import BundleError
-from engines.graph import Port, check_graph
+from engines.verdicts import Verdicts
 
 SHIPPED = Path(__file__).parent / "bundles"
 MAX_MODEL_BYTES = 1 << 20
@@ -134,15 +134,21 @@ def find_bundle(name_or_path: str) -> Path:
     )
 
 
-def load_bundle(path: Path) -> Bundle:
-    """Read and check the bundle at `path`, a folder or a .zip. Raises `BundleError`."""
+def load_bundle(path: Path, *, verdicts: Verdicts | None = None) -> Bundle:
+    """Read and check the bundle at `path`, a folder or a .zip. Raises `BundleError`.
+
+    The graphs are not checked again if `verdicts` know that they have passed.
+    """
     files = _Archive(path) if path.is_file() else _Folder(path)
     described = files.read("model.json", MAX_MODEL_BYTES)
     model = _parse(described, f"{path}: model.json")
     encoder = _read_graph(files, path, "encoder.onnx", model.files.encoder)
     head = _read_graph(files, path, "head.onnx", model.files.head)
-    check_graph(encoder, f"{path}: encoder.onnx", *_encoder_ports(model))
-    check_graph(head, f"{path}: head.onnx", *_head_ports(model))
+    digest = hashlib.sha256(described).hexdigest()
+    if verdicts is None or not verdicts.passed("graphs", digest):
+        _check_graphs(model, encoder, head, str(path))
+        if verdicts is not None:
+            verdicts.remember("graphs", digest)
     return Bundle(
         name=model.name,
         labels=model.labels,
@@ -151,7 +157,7 @@ def load_bundle(path: Path) -> Bundle:
         features=model.features,
         state=model.state,
         training=model.training,
-        digest=hashlib.sha256(described).hexdigest(),
+        digest=digest,
         encoder=encoder,
         head=head,
     )
@@ -174,21 +180,17 @@ def write_bundle(
     return path
 
 
-def _encoder_ports(model: _Model) -> tuple[list[Port], list[Port]]:
+def _check_graphs(model: _Model, encoder: bytes, head: bytes, where: str) -> None:
+    from engines.graph import Port, check_graph  # it brings onnx along
+
     pixels = (model.input.height, model.input.width, 3)
-    return (
-        [Port("frames", np.dtype(np.uint8), pixels)],
-        [Port("features", np.dtype(np.float32), (model.features,))],
-    )
-
-
-def _head_ports(model: _Model) -> tuple[list[Port], list[Port]]:
+    frames = Port("frames", np.dtype(np.uint8), pixels)
     features = Port("features", np.dtype(np.float32), (model.features,))
     logits = Port("logits", np.dtype(np.float32), (len(model.labels),))
-    return (
-        [features, *(Port(s.input, s.numpy_dtype, s.shape) for s in model.state)],
-        [logits, *(Port(s.output, s.numpy_dtype, s.shape) for s in model.state)],
-    )
+    taken = [Port(spec.input, spec.numpy_dtype, spec.shape) for spec in model.state]
+    given = [Port(spec.output, spec.numpy_dtype, spec.shape) for spec in model.state]
+    check_graph(encoder, f"{where}: encoder.onnx", [frames], [features])
+    check_graph(head, f"{where}: head.onnx", [features, *taken], [logits, *given])
 
 
 def _parse(described: bytes, where: str) -> _Model:

@@ -25,11 +25,12 @@ def load_engine(
     if name != "onnxruntime":
         raise EngineError(f"no engine named {name!r}; there are: onnxruntime, reference")
     engine = OnnxRuntimeEngine(bundle, threads)
-    if verdicts is not None and verdicts.passed(bundle, name, threads):
+    what = "engine", bundle.digest, name, str(threads)
+    if verdicts is not None and verdicts.passed(*what):
         return engine
     from engines.verify import verify  # it brings the oracle along
 
     verify(engine, bundle)
     if verdicts is not None:
-        verdicts.remember(bundle, name, threads)
+        verdicts.remember(*what)
     return engine

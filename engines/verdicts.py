@@ -1,7 +1,7 @@
 """Remembers which bundles have passed here, so that a worker that is restarted need not wait.
 
-A comparison with the oracle takes about half a second, most of what a restart takes, and always
-ends the same for the same bundle, engine, libraries and processor.
+Checking the graphs and comparing with the oracle takes half a second and more, and always ends the
+same for the same bundle, engine, libraries and processor.
 """
 
 import hashlib
@@ -11,8 +11,6 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from engines.bundle import Bundle
-
 log = logging.getLogger(__name__)
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime")
@@ -20,26 +18,30 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 class Verdicts:
-    """The bundles that an engine was found right on, in `folder`. Never fails: it forgets."""
+    """What has passed on this machine, in `folder`. Never fails: it forgets.
+
+    Each is asked for and remembered by what was checked: the check's name, a bundle's digest, and
+    whatever else the answer may hang on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "verified"
 
-    def passed(self, bundle: Bundle, engine: str, threads: int) -> bool:
-        """Whether all of this has passed before."""
-        return self._file(bundle, engine, threads).is_file()
+    def passed(self, *what: str) -> bool:
+        """Whether this has passed before."""
+        return self._file(what).is_file()
 
-    def remember(self, bundle: Bundle, engine: str, threads: int) -> None:
+    def remember(self, *what: str) -> None:
         """Write down that it has passed."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file(bundle, engine, threads).touch()
+            self._file(what).touch()
         except OSError as exc:
-            log.info("the next start compares with the oracle again: %s", exc)
+            log.info("the next start checks again: %s", exc)
 
-    def _file(self, bundle: Bundle, engine: str, threads: int) -> Path:
-        facts = [bundle.digest, engine, str(threads), _processor(), _own_code()]
-        facts += [version(library) for library in LIBRARIES]
+    def _file(self, what: tuple[str, ...]) -> Path:
+        versions = (version(library) for library in LIBRARIES)
+        facts = (*what, _processor(), _own_code(), *versions)
         return self._folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 

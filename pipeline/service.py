@@ -38,12 +38,13 @@ class Service:
 
     def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
         self._config = config
-        bundle = load_bundle(find_bundle(config.bundle))
+        verdicts = Verdicts(cache_folder(os.environ))
+        bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
         self._engine = load_engine(
             config.engine,
             bundle,
             threads=config.engine_threads,
-            verdicts=Verdicts(cache_folder(os.environ)),
+            verdicts=verdicts,
         )
         self._metrics = WorkerMetrics(worker=name, bundle=bundle.id, engine=config.engine)
         self._pools = Executors(

@@ -29,7 +29,7 @@ from tests.chaos.traces import (
 )
 from tests.chaos.verdict import Verdict, judge
 
-PARTITIONS, STREAMS, FPS = 8, 16, 128.0
+PARTITIONS, STREAMS, FPS = 8, 16, 64.0
 SESSION_S, TRANSACTION_S, HEARTBEAT_S = 6.0, 3.0, 0.5  # the worker's defaults
 IN_TRANSACTION_SHARE = 0.4
 PATIENCE_S = 60.0

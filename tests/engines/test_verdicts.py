@@ -1,17 +1,19 @@
 """A bundle that has passed is not compared again; whatever else could differ, is."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+import engines.graph
 import engines.verify
 from engines import verdicts
-from engines.bundle import Bundle
-from engines.errors import VerificationError
+from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
 from engines.verdicts import Verdicts
 
-from .bundles import tiny
+from .bundles import tiny, write_tiny
 
 
 class Comparisons:
@@ -72,6 +74,28 @@ def test_other_threads_another_bundle_processor_or_library_are_compared(
     monkeypatch.setattr(verdicts, "_own_code", lambda: "another comparison")
     load(bundle, tmp_path)
     assert comparisons.count == 6
+
+
+def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    check = engines.graph.check_graph
+    monkeypatch.setattr(
+        engines.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
+    )
+    folder, known = write_tiny(tmp_path / "tiny"), Verdicts(tmp_path)
+    assert load_bundle(folder, verdicts=known) == load_bundle(folder, verdicts=known)
+    assert len(checked) == 2  # the encoder and the head, once each
+    broken = write_bundle(
+        tmp_path / "broken",
+        json.loads((folder / "model.json").read_text()) | {"files": None},
+        encoder=b"no graph",
+        head=(folder / "head.onnx").read_bytes(),
+    )
+    for _ in range(2):
+        with pytest.raises(BundleError, match="not an ONNX model"):
+            load_bundle(broken, verdicts=known)
 
 
 def test_a_folder_that_cannot_be_written_only_forgets(
