@@ -112,7 +112,7 @@ class Report:
             "troubles": dict(self.troubles),
             "faults": self.counts,
             "deaths_and_freezes": self.deaths_and_freezes,
-            "kills_in_transaction": self.kills_in_transaction,
+            "deaths_and_freezes_in_transaction": self.in_transaction,
             "fewest_kills_at_a_step": self.fewest_kills_at_a_step,
             "recoveries_s": {name: numbers(s) for name, s in self.recoveries.items()},
             "restores_s": numbers(self.restores),
@@ -122,9 +122,10 @@ class Report:
         }
 
     @property
-    def kills_in_transaction(self) -> int:
-        """How many workers died with a transaction open."""
-        return sum(f.kind in {f"kill {step}" for step in IN_TRANSACTION} for f in self.faults)
+    def in_transaction(self) -> int:
+        """How many of them with a transaction open, for certain."""
+        kinds = {f"{action} {step}" for action in ("kill", "stop") for step in IN_TRANSACTION}
+        return sum(fault.kind in kinds for fault in self.faults)
 
     @property
     def deaths_and_freezes(self) -> int:
@@ -148,7 +149,7 @@ class Report:
             table.add_row(kind, str(count))
         table.add_row("all faults", str(len(self.faults)))
         table.add_row("  workers killed or frozen", str(self.deaths_and_freezes))
-        table.add_row("  killed in a transaction", str(self.kills_in_transaction))
+        table.add_row("  of them in a transaction", str(self.in_transaction))
         table.add_row(
             "  killed at the step met least", str(self.fewest_kills_at_a_step), end_section=True
         )
