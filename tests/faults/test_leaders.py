@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.broker.base import Changelog
 from pipeline.broker.kafka.changelog import KafkaChangelog
+from pipeline.broker.kafka.stretch import KafkaStretches
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.errors import BrokerUnavailableError, LocalKafkaError
 from tests.chaos.brokers import Brokers
@@ -49,3 +50,11 @@ def test_memory_is_read_back_although_its_leaders_have_moved(brokers: Brokers) -
     assert {f"{TOPICS.state}-{number}" for number in range(PARTITIONS)} <= set(moved)
     assert set(read(reader, PATIENCE_S)) == set(range(PARTITIONS))
     reader.close()
+
+
+def test_the_ends_of_a_topic_are_found_although_its_leaders_have_moved(brokers: Brokers) -> None:
+    frames = KafkaStretches(brokers.straight, topic=TOPICS.frames, stall_s=20.0)
+    known = [frames.bounds(number) for number in range(PARTITIONS)]
+    brokers.move_leaders([TOPICS.frames], PARTITIONS, random.Random(1))  # noqa: S311
+    assert [frames.bounds(number) for number in range(PARTITIONS)] == known
+    frames.close()

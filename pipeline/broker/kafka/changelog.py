@@ -7,10 +7,7 @@ from typing import Any
 from kafka import TopicPartition
 
 from pipeline.broker.base import Changelog, Topics
-from pipeline.broker.kafka.client import (
-    ENDS_MS,
-    translated,
-)
+from pipeline.broker.kafka.client import ENDS_MS, translated
 from pipeline.broker.kafka.opening import open_consumer
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
@@ -18,9 +15,6 @@ from pipeline.records import Record
 POLL_MS = 50
 POLL_RECORDS = 5000
 FETCH_MS = 10  # at the end of a log there is nothing to wait for, and streams stand still
-LEADERS_MS = 1000
-"""K15: a client that asks for ends and meets a leader of the past asks him again, without a pause
-and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
 
 
 class KafkaChangelog:
@@ -30,11 +24,9 @@ class KafkaChangelog:
         self._topics = topics
         self._stall_s = stall_s
         with translated("opening the changelog"):
-            self._records = open_consumer(
-                bootstrap, fetch_max_wait_ms=FETCH_MS, metadata_max_age_ms=LEADERS_MS
-            )
+            self._records = open_consumer(bootstrap, fetch_max_wait_ms=FETCH_MS)
             self._ends = open_consumer(  # sees the end of the log, open transactions included
-                bootstrap, isolation_level="read_uncommitted", metadata_max_age_ms=LEADERS_MS
+                bootstrap, isolation_level="read_uncommitted"
             )
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:

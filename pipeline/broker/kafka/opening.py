@@ -25,6 +25,10 @@ from pipeline.broker.kafka.client import (
 
 Client = TypeVar("Client")
 
+LEADERS_MS = 1000
+"""K15: a client that asks for ends and meets a leader of the past asks him again, without a pause
+and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
+
 
 def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
     """A consumer that never commits by itself; without a group unless `settings` name one.
@@ -39,6 +43,7 @@ def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
         "fetch_max_bytes": FETCH_BYTES,
         "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
         "fetch_max_wait_ms": 50,
+        "metadata_max_age_ms": LEADERS_MS,
         "retry_backoff_ms": RETRY_MS,
     }
     return _opened(KafkaConsumer, bootstrap, ours | settings)
