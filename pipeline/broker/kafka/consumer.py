@@ -18,11 +18,7 @@ from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from pipeline.broker.base import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
-from pipeline.broker.kafka.client import (
-    REQUEST_MS,
-    as_record,
-    translated,
-)
+from pipeline.broker.kafka.client import REQUEST_MS, as_record, translated
 from pipeline.broker.kafka.coordinator import PatientCoordinator
 from pipeline.broker.kafka.opening import open_consumer
 from pipeline.checkpoint import Member

@@ -6,9 +6,7 @@ from typing import Any
 from kafka import KafkaProducer
 
 from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import (
-    translated,
-)
+from pipeline.broker.kafka.client import translated
 from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.sending import abandon, arrive, send
 from pipeline.errors import LongtakeError

@@ -5,9 +5,7 @@ from contextlib import suppress
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import murmur2
 
-from pipeline.broker.kafka.client import (
-    translated,
-)
+from pipeline.broker.kafka.client import translated
 from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.errors import BrokerUnreachableError, TopicError

@@ -7,9 +7,7 @@ from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import (
-    translated,
-)
+from pipeline.broker.kafka.client import translated
 from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.sending import abandon, arrive, send
 from pipeline.checkpoint import Checkpoint, Member
