@@ -202,7 +202,9 @@ class LocalKafka:
 
 
 def _lay_out(folder: Path, count: int, port: int, detours: Mapping[int, Detour]) -> dict[int, Node]:
-    ports = [*wanted_ports(port, count), *free_ports(count)] if port else free_ports(2 * count)
+    taken = {door for detour in detours.values() for door in (detour.port, detour.advertised)}
+    wanted = wanted_ports(port, count) if port else []
+    ports = wanted + free_ports(2 * count - len(wanted), besides={*taken, *wanted})
     return {
         node_id: Node(node_id, ports[node_id - 1], ports[count + node_id - 1],
                       folder / f"node-{node_id}", detours.get(node_id))

@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
@@ -26,15 +27,16 @@ def wanted_ports(first: int, count: int) -> list[int]:
     return ports
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` free ports that the system never gives to outgoing connections.
+def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
+    """`count` free ports, none of `besides`, that the system never gives to outgoing connections.
 
     The usual bind to port 0 takes one from the range of outgoing connections. While a broker is
     down, a client that keeps calling its port could then be given that very port and connect
     to itself, and the broker could not come back.
     """
     below = _first_outgoing()
-    candidates = random.sample(range(LOWEST, below), min(400, below - LOWEST))
+    allowed = sorted(set(range(LOWEST, below)) - set(besides))
+    candidates = random.SystemRandom().sample(allowed, min(400, len(allowed)))
     free = []
     for port in candidates:
         if is_free(port):

@@ -40,8 +40,12 @@ class Brokers:
         self.proxied = ",".join(f"{HOST}:{port}" for port in outer)
 
     def __enter__(self) -> "Brokers":
-        self.kafka.start()
-        self.proxy.start()
+        self.proxy.start()  # first: its doors are taken before the brokers choose theirs
+        try:
+            self.kafka.start()
+        except BaseException:
+            self.proxy.stop()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
