@@ -1,4 +1,25 @@
-"""How the shipped bundle is made: rendered people in, a trained model out. The home of torch.
+"""Models made with PyTorch: your own, and how the shipped one came about. The home of torch.
 
 Everything here needs the extra `longtake[train]`; nothing outside this package imports it.
 """
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError(
+        "engines.train needs PyTorch: pip install 'longtake[train]'", name="torch"
+    ) from exc
+
+from engines.train.exporting import IMAGENET_MEAN, IMAGENET_STD, Input, export
+from engines.train.heads import Head, Recurrent, Transformer, make_head
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Head",
+    "Input",
+    "Recurrent",
+    "Transformer",
+    "export",
+    "make_head",
+]

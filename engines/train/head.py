@@ -14,7 +14,8 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.train.networks import Encoder, Head, normalise, to_features
+from engines.train.heads import Head, Memory
+from engines.train.networks import Encoder, normalise, to_features
 from engines.train.skeleton import MIRRORED
 from engines.train.streams import ACTIONS, MIRRORED_ACTIONS, Take
 
@@ -98,7 +99,7 @@ def join(parts: Sequence[Skeletons]) -> Skeletons:
 def train_head(head: Head, streams: Skeletons, stage: Stage, progress: Progress) -> None:
     """Run one stage of stateful, truncated back-propagation through time."""
     torch.manual_seed(stage.seed)
-    lanes = _Lanes(streams, np.random.default_rng(stage.seed), stage)
+    lanes = _Lanes(streams, np.random.default_rng(stage.seed), stage, head.start(LANES))
     optimiser = torch.optim.AdamW(head.parameters(), stage.learning_rate, weight_decay=WEIGHT_DECAY)
     steps = max(1, stage.frames // (LANES * CHUNK))
     task = progress.add_task(f"head, stage {stage.seed}", total=steps)
@@ -108,8 +109,8 @@ def train_head(head: Head, streams: Skeletons, stage: Stage, progress: Progress)
             warm = min(1, (step + 1) / 50)
             group["lr"] = stage.learning_rate * warm * (1 - 0.97 * step / steps)
         features, labels, weights = lanes.next_chunk()
-        logits, lanes.h, lanes.c = head(features, lanes.h, lanes.c)
-        lanes.h, lanes.c = lanes.h.detach(), lanes.c.detach()
+        logits, memory = head(features, lanes.memory)
+        lanes.memory = tuple(part.detach() for part in memory)
         loss = _loss(logits, labels, weights)
         optimiser.zero_grad()
         loss.backward()
@@ -120,9 +121,11 @@ def train_head(head: Head, streams: Skeletons, stage: Stage, progress: Progress)
 
 
 class _Lanes:
-    """96 streams side by side, each at its own place, with the state that is carried."""
+    """96 streams side by side, each at its own place, with the memory that is carried."""
 
-    def __init__(self, streams: Skeletons, rng: np.random.Generator, stage: Stage) -> None:
+    def __init__(
+        self, streams: Skeletons, rng: np.random.Generator, stage: Stage, memory: Memory
+    ) -> None:
         self.streams, self.rng, self.stage = streams, rng, stage
         self.count, self.length = streams.labels.shape
         self.which = np.zeros(LANES, np.intp)
@@ -130,7 +133,7 @@ class _Lanes:
         self.age = np.zeros(LANES, np.intp)  # frames since the state was empty
         self.mirrored = torch.zeros(LANES, dtype=torch.bool)
         self.bias = torch.zeros(LANES, 1, *streams.joints.shape[2:])
-        self.h, self.c = Head.start(LANES)
+        self.memory = memory
 
     def next_chunk(self) -> tuple[Tensor, Tensor, Tensor]:
         """Features (L, N, 62), labels (L, N) and the weight of each frame's loss (L, N)."""
@@ -153,7 +156,8 @@ class _Lanes:
         self.bias[lane] = self.stage.bias * torch.randn_like(self.bias[lane])
         if self.rng.random() >= KEEP:
             self.age[lane] = 0
-            self.h[lane], self.c[lane] = 0, 0
+            for part in self.memory:
+                part[lane] = 0
 
 
 def _loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

@@ -1,18 +1,16 @@
-"""The two networks: an encoder that finds 16 joints in a picture, a head that remembers.
+"""The demo's encoder: it finds 16 joints in a picture.
 
-The features between them are a skeleton and how sure the encoder is of it, so that what the head
-sees can be drawn. The head's recurrence is a pure function: state in, state out.
+Its features are a skeleton and how sure the encoder is of it, so that what the head sees can be
+drawn.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engines.train.skeleton import JOINTS
 
 PIXEL_MEAN, PIXEL_STD = 114.0, 64.0
 FEATURES = 3 * (len(JOINTS) - 1) + 1 + len(JOINTS)  # 62
-UNITS = 128
 
 
 def normalise(frames: Tensor) -> Tensor:
@@ -79,35 +77,16 @@ class Encoder(nn.Module):
         return joints, (variance.relu() + 1e-4).sqrt()
 
 
-class Head(nn.Module):
-    """Features and state (h, c) -> logits and the next state."""
+class SkeletonEncoder(nn.Module):
+    """Normalised pixels (N, 3, H, W) -> features (N, 62): what goes into a bundle."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.embed = nn.Sequential(nn.Linear(FEATURES, UNITS), nn.LayerNorm(UNITS), nn.ReLU())
-        self.lstm = nn.LSTM(UNITS, UNITS)
-        self.drop = nn.Dropout(0.2)
-        self.classify = nn.Linear(UNITS, classes)
+        self.encoder = encoder
 
-    def forward(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run T steps of N streams, (T, N, 62), from (N, 128) -> (T, N, K), h, c (N, 128)."""
-        outputs, (h, c) = self.lstm(self.embed(features), (h[None], c[None]))
-        return self.classify(self.drop(outputs)), h[0], c[0]
-
-    def step(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Do one step, (N, 62) -> (N, K), h, c: what `forward` does, in plain operations."""
-        cell = self.lstm
-        gates = functional.linear(self.embed(features), cell.weight_ih_l0, cell.bias_ih_l0)
-        gates = gates + functional.linear(h, cell.weight_hh_l0, cell.bias_hh_l0)  # (N, 4 * 128)
-        enter, forget, candidate, leave = gates.chunk(4, -1)
-        c = forget.sigmoid() * c + enter.sigmoid() * candidate.tanh()
-        h = leave.sigmoid() * c.tanh()
-        return self.classify(self.drop(h)), h, c
-
-    @staticmethod
-    def start(streams: int) -> tuple[Tensor, Tensor]:
-        """Give the state (N, 128), (N, 128) of streams that have seen nothing."""
-        return torch.zeros(streams, UNITS), torch.zeros(streams, UNITS)
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Find the skeleton."""
+        return to_features(*self.encoder(pixels))
 
 
 class _Residual(nn.Module):

@@ -17,11 +17,12 @@ from engines.bundle import Bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.actors import PACK, Actors, Split, load_actors
 from engines.train.encoder import SIZE, joint_error, train_encoder
-from engines.train.export import Models, describe, prove, to_bundle
+from engines.train.exporting import PROOF_FRAMES, Input, Model, describe, prove, to_bundle
 from engines.train.head import Stage, found_skeletons, join, train_head, true_skeletons
-from engines.train.networks import Encoder, Head
+from engines.train.heads import Head, make_head
+from engines.train.networks import FEATURES, PIXEL_MEAN, PIXEL_STD, Encoder, SkeletonEncoder
 from engines.train.rolling import NEVER, roll, score, score_actions
-from engines.train.streams import ACTIONS, Take, random_take
+from engines.train.streams import ACTIONS, RATE_HZ, Take, random_take
 
 USUAL_MINUTES = 18.0
 ENCODER_SHARE = 0.75  # of the minutes; the rest is rendering streams and training the head
@@ -37,7 +38,6 @@ ON_PICTURES = (
 TEST_STREAMS, TEST_LENGTH = 60, 300
 SIDE_BY_SIDE = 12  # test streams at a time: 100 MB of pictures
 RESETS = (NEVER, 1, 15)  # frames
-PROOF_FRAMES = 1000
 
 
 def make_bundle(
@@ -50,13 +50,21 @@ def make_bundle(
     encoder = train_encoder(actors, minutes=minutes * ENCODER_SHARE, seed=seed, progress=progress)
     head = train_memory(encoder, actors, minutes=minutes, seed=seed, progress=progress)
     cpu_minutes = (time.process_time() - begun) / 60
-    models = Models(encoder, head, SIZE, SIZE)
-    bundle = to_bundle(models)
-    training = _about(minutes, seed, cpu_minutes) | inspect(bundle, models, actors, progress)
-    card = describe(SIZE, SIZE, training)
+    model = to_model(encoder, head)
+    bundle = to_bundle(model)
+    training = _about(minutes, seed, cpu_minutes) | inspect(
+        bundle, model, encoder, actors=actors, progress=progress
+    )
+    card = describe(model, training)
     write_bundle(out, card, encoder=bundle.encoder, head=bundle.head)
     (out / "ATTRIBUTION.txt").write_text(attribution())
     return training
+
+
+def to_model(encoder: Encoder, head: Head, side: int = SIZE) -> Model:
+    """Say what the trained networks are for."""
+    pictures = Input(side, side, mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3, rate_hz=RATE_HZ)
+    return Model(SkeletonEncoder(encoder), head, pictures, ACTIONS, name="actions")
 
 
 def train_memory(
@@ -64,7 +72,7 @@ def train_memory(
 ) -> Head:
     """Train a head for an encoder, longer if more minutes were given."""
     torch.manual_seed(seed)
-    head = Head(len(ACTIONS))
+    head = make_head("lstm", len(ACTIONS), features=FEATURES)
     share = minutes / USUAL_MINUTES
     takes = _draw(actors, [seed, 1], people="train", clips="train", count=POSE_STREAMS)
     train_head(head, true_skeletons(takes), _shorten(ON_POSES, share), progress)
@@ -78,17 +86,17 @@ def train_memory(
 
 
 def inspect(
-    bundle: Bundle, models: Models, actors: Actors, progress: Progress
+    bundle: Bundle, model: Model, encoder: Encoder, *, actors: Actors, progress: Progress
 ) -> dict[str, JsonValue]:
     """Prove the bundle, and measure it on people whom training never saw."""
     (stream,) = _draw(actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
-    deviation = prove(bundle, models, stream.pixels(actors, size=SIZE))
+    deviation = prove(bundle, model, stream.pixels(actors, size=SIZE))
     errors = {
-        f"{people}_people": round(joint_error(models.encoder, actors, people=people), 2)
+        f"{people}_people": round(joint_error(encoder, actors, people=people), 2)
         for people in _SPLITS
     }
     return {
-        "parameters": sum(p.numel() for m in (models.encoder, models.head) for p in m.parameters()),
+        "parameters": sum(p.numel() for m in (model.encoder, model.head) for p in m.parameters()),
         "largest_deviation_from_torch": float(f"{deviation:.1e}"),
         "joint_error_px": dict(errors),
         "test_a": _measure(bundle, actors, clips="train", seed=1002, progress=progress),

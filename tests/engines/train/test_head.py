@@ -9,7 +9,8 @@ import torch
 from rich.progress import Progress
 
 from engines.train.head import Skeletons, Stage, train_head, true_skeletons
-from engines.train.networks import Head, to_features
+from engines.train.heads import Head, make_head
+from engines.train.networks import FEATURES, to_features
 from engines.train.streams import ACTIONS
 
 from .rendered import take
@@ -22,14 +23,14 @@ def accuracy(head: Head, streams: Skeletons, *, chunk: int) -> float:
     features = to_features(streams.joints, streams.spreads)  # (S, T, F)
     pieces = features.unflatten(1, (-1, chunk)).flatten(0, 1)  # (S * T / chunk, chunk, F)
     with torch.inference_mode():
-        logits, _, _ = head(pieces.transpose(0, 1), *Head.start(len(pieces)))
+        logits, _ = head(pieces.transpose(0, 1), head.start(len(pieces)))
     answers = logits.argmax(-1).T.reshape(streams.labels.shape)
     return (answers == streams.labels).float().mean().item()
 
 
 def test_people_never_seen_are_told_apart_and_only_with_memory() -> None:
     torch.manual_seed(0)
-    head = Head(len(ACTIONS))
+    head = make_head("lstm", len(ACTIONS), features=FEATURES)
     seen = true_skeletons([take(seed, length=160) for seed in range(400)])
     train_head(head, seen, STAGE, Progress(disable=True))
     new = true_skeletons([take(1000 + s, people="test", length=160) for s in range(40)])
