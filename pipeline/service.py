@@ -11,7 +11,6 @@ from types import FrameType
 
 from engines.base import Engine
 from engines.bundle import Bundle, find_bundle, load_bundle
-from engines.cache import cache_folder
 from engines.load import load_engine
 from engines.verdicts import Verdicts
 from pipeline.broker.base import Broker
@@ -38,7 +37,7 @@ class Service:
 
     def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
         self._config = config
-        verdicts = Verdicts(cache_folder(os.environ))
+        verdicts = Verdicts.of(os.environ)
         bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
         self._engine = load_engine(
             config.engine,

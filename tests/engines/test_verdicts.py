@@ -98,6 +98,29 @@ def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are
             load_bundle(broken, verdicts=known)
 
 
+def test_a_folder_that_may_not_be_looked_into_only_forgets(
+    tmp_path: Path, comparisons: Comparisons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    bundle = tiny(tmp_path)
+    monkeypatch.setattr(Path, "is_file", refuse)
+    load(bundle, tmp_path)
+    load(bundle, tmp_path)
+    assert comparisons.count == 2
+
+
+def test_a_user_without_a_home_has_a_place_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a bare user id; its worker must start nevertheless."""
+
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert Verdicts.of({}) is None
+
+
 def test_a_folder_that_cannot_be_written_only_forgets(
     tmp_path: Path, comparisons: Comparisons
 ) -> None:
