@@ -105,6 +105,7 @@ class _Run:
         try:
             unsettled = self._blow()
         finally:
+            self._storm.rest()
             self._crew.close()
             self._ledger.close()
         self._say("comparing with the oracle")

@@ -21,7 +21,7 @@ STUCK_S = 30.0  # this thread, in a call that should not take so long: it says i
 
 
 class Storm:
-    """Owner: the thread that calls `blow`, then `calm`, and `tend` until the end."""
+    """Owner: the thread that calls `blow`, then `calm`, `tend` until the end, and `rest`."""
 
     def __init__(
         self,
@@ -66,13 +66,16 @@ class Storm:
 
     def calm(self) -> None:
         """End every fault that lasts: nothing is armed, frozen, stalled or down any more."""
-        faulthandler.cancel_dump_traceback_later()
         self._crew.disarm()
         self._later.do_all()
         self._crew.wake()
 
+    def rest(self) -> None:
+        """Nothing is tended any more."""
+        faulthandler.cancel_dump_traceback_later()
+
     def tend(self) -> None:
-        """Whatever has become due; and the dead are started again."""
+        """Whatever has become due; and the dead are started again. `rest` ends it."""
         faulthandler.dump_traceback_later(STUCK_S, file=sys.__stderr__)
         self._crew.tend()
         self._later.do_due()
