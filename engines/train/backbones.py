@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from engines.train.article import PICTURES, ArticleEncoder
 from engines.train.exporting import IMAGENET_MEAN, IMAGENET_STD, Input
-from engines.train.networks import PIXEL_MEAN, PIXEL_STD, Encoder, SkeletonEncoder
-from engines.train.streams import RATE_HZ
+from engines.train.networks import Encoder, SkeletonEncoder, pictures
 
 SIDE = 224  # what ImageNet's networks are trained on, unless they say otherwise
 
@@ -63,8 +62,7 @@ def _seed(weights: Path | None) -> Backbone:
 
 
 def _skeleton(weights: Path | None) -> Backbone:
-    pictures = Input(96, 96, mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3, rate_hz=RATE_HZ)
-    return _measured(_filled(SkeletonEncoder(Encoder()), weights), pictures)
+    return _measured(_filled(SkeletonEncoder(Encoder()), weights), pictures())
 
 
 def _efficientnet_lite0(weights: Path | None) -> Backbone:
@@ -133,8 +131,8 @@ def _fill_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     network.load_state_dict(dict(zip(own, weights.values(), strict=True)))
 
 
-def _measured(network: nn.Module, pictures: Input) -> Backbone:
-    frames = torch.zeros(1, pictures.height, pictures.width, 3, dtype=torch.uint8)
+def _measured(network: nn.Module, shape: Input) -> Backbone:
+    frames = torch.zeros(1, shape.height, shape.width, 3, dtype=torch.uint8)
     with torch.inference_mode():
-        features = network.eval()(pictures.normalise(frames))
-    return Backbone(network, pictures, features.shape[1])
+        features = network.eval()(shape.normalise(frames))
+    return Backbone(network, shape, features.shape[1])

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.train.actors import Actors, Split
-from engines.train.networks import Encoder, normalise
+from engines.train.networks import SIZE, Encoder, normalise
 from engines.train.skeleton import MIRRORED
 from engines.train.streams import unrelated_frames
 
-SIZE = 96
 BATCH = 128
 SAME_PERSON = 16  # frames of one person in a batch: a render call costs more than a frame
 LEARNING_RATE = 2e-3  # AdamW, the rate of the prototype
@@ -32,7 +31,7 @@ RENDERERS = 2  # threads
 def train_encoder(actors: Actors, *, minutes: float, seed: int, progress: Progress) -> Encoder:
     """Train for a time, not for a number of frames, so that any machine finishes."""
     torch.manual_seed(seed)
-    encoder = Encoder(SIZE, SIZE).to(memory_format=torch.channels_last)
+    encoder = Encoder().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         encoder,
         avg_fn=_average,

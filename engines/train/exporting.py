@@ -6,7 +6,7 @@ depend on their batch, `engines.verify` proves. Both have their say before a bun
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -243,11 +243,7 @@ def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
 @torch.inference_mode()
 def _logits(model: Model, frames: Frames) -> NDArray[np.float32]:
     graph = _EncoderGraph(model).eval()
-    features = torch.cat([graph(part) for part in _parts(frames)])
+    features = torch.cat([graph(part) for part in torch.from_numpy(frames).split(AT_ONCE)])
     logits, _ = model.head.eval()(features[:, None], model.head.start(1))
     answer: NDArray[np.float32] = logits[:, 0].numpy()
     return answer
-
-
-def _parts(frames: Frames) -> Iterator[Tensor]:
-    yield from torch.from_numpy(frames).split(AT_ONCE)

@@ -74,6 +74,7 @@ class Recurrent(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self._step = _step_of(cell)
         if cell.bidirectional:
             raise ValueError("a bidirectional cell looks into the future; a live stream has none")
         if getattr(cell, "proj_size", 0):
@@ -103,7 +104,7 @@ class Recurrent(Head):
     def step(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """See `Head`."""
         state = tuple(self._by_layer(part) for part in memory)
-        output, left = _CELLS[_kind(self.cell)](self.cell, self.embed(features), state)
+        output, left = self._step(self.cell, self.embed(features), state)
         return self.classify(self.drop(output)), tuple(self._by_row(part) for part in left)
 
     def _by_layer(self, part: Tensor) -> Tensor:
@@ -267,17 +268,10 @@ def _gru(cell: nn.GRU, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
     return x, (torch.stack(hs),)
 
 
-_CELLS: dict[str, Callable[[Any, Tensor, Memory], tuple[Tensor, Memory]]] = {
-    "RNN": _rnn,
-    "LSTM": _lstm,
-    "GRU": _gru,
-}
-
-
-def _kind(cell: nn.Module) -> str:
-    for name, kind in (("LSTM", nn.LSTM), ("GRU", nn.GRU), ("RNN", nn.RNN)):
+def _step_of(cell: nn.Module) -> Callable[[Any, Tensor, Memory], tuple[Tensor, Memory]]:
+    for kind, step in ((nn.LSTM, _lstm), (nn.GRU, _gru), (nn.RNN, _rnn)):
         if isinstance(cell, kind):
-            return name
+            return step
     raise ValueError(f"{type(cell).__name__} is no nn.LSTM, nn.GRU or nn.RNN")
 
 

@@ -7,15 +7,20 @@ drawn.
 import torch
 from torch import Tensor, nn
 
+from engines.train.exporting import Input
 from engines.train.skeleton import JOINTS
+from engines.train.streams import RATE_HZ
 
-PIXEL_MEAN, PIXEL_STD = 114.0, 64.0
+SIZE = 96  # pixels
 FEATURES = 3 * (len(JOINTS) - 1) + 1 + len(JOINTS)  # 62
 
 
-def normalise(frames: Tensor) -> Tensor:
-    """Pixels uint8 (N, H, W, 3) -> float32 (N, 3, H, W), about [-2, 2]."""
-    return ((frames.float() - PIXEL_MEAN) / PIXEL_STD).permute(0, 3, 1, 2)
+def pictures(size: int = SIZE) -> Input:
+    """What the encoder is trained on: square pictures, their pixels brought to about [-2, 2]."""
+    return Input(size, size, mean=(114.0,) * 3, std=(64.0,) * 3, rate_hz=RATE_HZ)
+
+
+normalise = pictures().normalise
 
 
 def to_features(joints: Tensor, spreads: Tensor) -> Tensor:
@@ -35,7 +40,7 @@ class Encoder(nn.Module):
     position, the deviation its spread; a second map holds the depth behind the root.
     """
 
-    def __init__(self, height: int = 96, width: int = 96) -> None:
+    def __init__(self, height: int = SIZE, width: int = SIZE) -> None:
         super().__init__()
         self.fine = nn.Sequential(
             _conv(3, 48, kernel=7, stride=4),

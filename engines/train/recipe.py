@@ -16,13 +16,13 @@ from rich.progress import Progress
 from engines.bundle import Bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.actors import PACK, Actors, Split, load_actors
-from engines.train.encoder import SIZE, joint_error, train_encoder
-from engines.train.exporting import PROOF_FRAMES, Input, Model, describe, prove, to_bundle
+from engines.train.encoder import joint_error, train_encoder
+from engines.train.exporting import PROOF_FRAMES, Model, describe, prove, to_bundle
 from engines.train.head import Stage, found_skeletons, join, train_head, true_skeletons
 from engines.train.heads import Head, make_head
-from engines.train.networks import FEATURES, PIXEL_MEAN, PIXEL_STD, Encoder, SkeletonEncoder
+from engines.train.networks import FEATURES, SIZE, Encoder, SkeletonEncoder, pictures
 from engines.train.rolling import NEVER, roll, score, score_actions
-from engines.train.streams import ACTIONS, RATE_HZ, Take, random_take
+from engines.train.streams import ACTIONS, Take, random_take
 
 USUAL_MINUTES = 18.0
 ENCODER_SHARE = 0.75  # of the minutes; the rest is rendering streams and training the head
@@ -61,10 +61,9 @@ def make_bundle(
     return training
 
 
-def to_model(encoder: Encoder, head: Head, side: int = SIZE) -> Model:
+def to_model(encoder: Encoder, head: Head, size: int = SIZE) -> Model:
     """Say what the trained networks are for."""
-    pictures = Input(side, side, mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3, rate_hz=RATE_HZ)
-    return Model(SkeletonEncoder(encoder), head, pictures, ACTIONS, name="actions")
+    return Model(SkeletonEncoder(encoder), head, pictures(size), ACTIONS, name="actions")
 
 
 def train_memory(

@@ -111,6 +111,7 @@ def test_a_transformer_forgets_what_its_layers_windows_cannot_reach() -> None:
     [
         (nn.LSTM(4, UNITS, bidirectional=True), "future"),
         (nn.LSTM(4, UNITS, proj_size=8), "proj_size"),
+        (nn.LSTMCell(4, UNITS), "LSTMCell is no nn.LSTM"),
     ],
 )
 def test_what_cannot_run_frame_by_frame_is_refused(cell: nn.LSTM, words: str) -> None:
