@@ -1,6 +1,7 @@
 """Fixtures of all tests: one real Kafka for the session, and a failure where CI would skip it."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 
 CLOSING_S = 10.0
+
+# in the background of a script SIGINT is ignored, and so it would be by the commands that we end
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # what `make mutants` runs: that a test fails is enough, the smallest example is not wanted
 settings.register_profile("first-failure", phases=[Phase.explicit, Phase.generate])
