@@ -1,0 +1,80 @@
+"""What a killed run needs to go on as if nothing had happened: one file, whole or not there.
+
+A run draws all that is random in step k from (seed, k), so that no generator has to be kept.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import torch
+from pydantic import JsonValue
+
+
+class CheckpointError(Exception):
+    """The checkpoint is of another run, or damaged. The message says what to do."""
+
+
+class Stateful(Protocol):
+    """A network, an optimiser, or anything else whose state is a dict of tensors and numbers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the state."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Take a state that `state_dict` gave."""
+
+
+class Checkpoint:
+    """The state of one run in the file `path`.
+
+    `settings` is all that decides what comes out: a checkpoint of other settings is refused.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, JsonValue]) -> None:
+        self.path, self._settings = path, dict(settings)
+
+    def restore(self, **parts: Stateful) -> int:
+        """Bring the parts to where the last `save` was, and return its step: 0 if there is none.
+
+        Raises `CheckpointError`.
+        """
+        try:
+            # weights_only: tensors and plain values, no code
+            kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            settings, step, states = kept["settings"], int(kept["step"]), kept["parts"]
+        except FileNotFoundError:
+            return 0
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as exc:
+            raise CheckpointError(f"{self.path} is damaged, delete it ({exc})") from exc
+        if settings != self._settings:
+            raise CheckpointError(
+                f"{self.path} is of a run with {_differences(settings, self._settings)};"
+                " name another folder, or delete this one to begin anew"
+            )
+        for name, part in parts.items():
+            part.load_state_dict(states[name])
+        return step
+
+    def save(self, step: int, **parts: Stateful) -> None:
+        """Keep the parts as they are after `step` steps, instead of what was kept before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        states = {name: part.state_dict() for name, part in parts.items()}
+        kept = {"settings": self._settings, "step": step, "parts": states}
+        partial = self.path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            torch.save(kept, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path)
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    names = sorted({*theirs, *ours})
+    return ", ".join(
+        f"{name} {theirs.get(name)!r} (now {ours.get(name)!r})"
+        for name in names
+        if theirs.get(name) != ours.get(name)
+    )
