@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
 from engines.train.clip import write_clips
-from engines.train.recipe import USUAL_MINUTES, make_bundle
+from engines.train.recipe import Run, make_bundle
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 console = Console()
@@ -19,17 +19,16 @@ console = Console()
 @app.command()
 def actions(
     out: Annotated[Path, typer.Option(help="folder of the bundle")],
-    minutes: Annotated[float, typer.Option(help="about how long to train", min=0.1)] = (
-        USUAL_MINUTES
-    ),
+    work: Annotated[Path, typer.Option(help="folder of what was learnt so far")],
     seed: Annotated[int, typer.Option(help="of everything that is drawn")] = 0,
+    effort: Annotated[float, typer.Option(help="share of the usual training", min=0.001)] = 1.0,
 ) -> None:
     """Train the bundle of ten actions, verify it, measure it and write it."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with Progress(
         *Progress.get_default_columns(), TimeElapsedColumn(), console=console
     ) as progress:
-        training = make_bundle(out, minutes=minutes, seed=seed, progress=progress)
+        training = make_bundle(out, Run(work, seed=seed, effort=effort, progress=progress))
     console.print_json(json.dumps(training))
 
 

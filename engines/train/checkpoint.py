@@ -4,6 +4,7 @@ A run draws all that is random in step k from (seed, k), so that no generator ha
 """
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -69,6 +70,21 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
+
+
+class Spent:
+    """Processor time of a run in seconds, over all the processes that it took."""
+
+    def __init__(self) -> None:
+        self._before_s, self._began_s = 0.0, time.process_time()
+
+    def state_dict(self) -> dict[str, float]:
+        """Give what was spent until now."""
+        return {"cpu_s": self._before_s + time.process_time() - self._began_s}
+
+    def load_state_dict(self, state: dict[str, float], /) -> None:
+        """Go on counting from there."""
+        self._before_s, self._began_s = state["cpu_s"], time.process_time()
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

@@ -1,8 +1,6 @@
 """Trains the encoder to find joints, on unrelated frames that are rendered as they are needed."""
 
 import math
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.train.actors import Actors, Split
+from engines.train.checkpoint import Checkpoint
+from engines.train.descent import descend
 from engines.train.networks import SIZE, Encoder, normalise
 from engines.train.skeleton import MIRRORED
 from engines.train.streams import unrelated_frames
@@ -20,16 +20,19 @@ BATCH = 128
 SAME_PERSON = 16  # frames of one person in a batch: a render call costs more than a frame
 LEARNING_RATE = 2e-3  # AdamW, the rate of the prototype
 WARM_UP = 200  # batches
-DECAY_FROM = 0.4  # of the time: constant before, then a cosine down to 2 %
+DECAY_FROM = 0.4  # of the batches: constant before, then a cosine down to 2 %
 WEIGHT_DECAY = 0.02
 AVERAGE = 0.998  # of the weights: what is kept is their moving average
 NEAR = 0.04  # half pictures, 2 pixels: a smaller error counts by its square, a larger by its size
 DEPTH_WEIGHT = 0.5  # depth is guessed from appearance alone, and must not drown x and y
 RENDERERS = 2  # threads
+SAVED_EVERY = 200  # batches, about 40 s
 
 
-def train_encoder(actors: Actors, *, minutes: float, seed: int, progress: Progress) -> Encoder:
-    """Train for a time, not for a number of frames, so that any machine finishes."""
+def train_encoder(
+    actors: Actors, *, frames: int, seed: int, checkpoint: Checkpoint, progress: Progress
+) -> Encoder:
+    """Train on `frames` frames that are rendered for the purpose, from the checkpoint on."""
     torch.manual_seed(seed)
     encoder = Encoder().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
@@ -38,29 +41,34 @@ def train_encoder(actors: Actors, *, minutes: float, seed: int, progress: Progre
         use_buffers=True,  # batch-norm statistics too
     )
     optimiser = torch.optim.AdamW(_groups(encoder), LEARNING_RATE)
-    task = progress.add_task("encoder", total=minutes * 60)
-    begun = time.monotonic()
+    parts = {"encoder": encoder, "average": average, "optimiser": optimiser}
+    first, last = checkpoint.restore(**parts), max(1, frames // BATCH)
+    task = progress.add_task("encoder", total=last * BATCH, completed=first * BATCH)
     encoder.train()
-    for batch, (frames, joints) in enumerate(_batches(actors, seed)):
-        done = (time.monotonic() - begun) / 60 / minutes
-        if done >= 1:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, (batch + 1) / WARM_UP) * _decay(done)
-        # bfloat16: 700 frames/s against 390 in float32, on two cores with AVX512-BF16
-        with torch.autocast("cpu", torch.bfloat16):
-            maps = encoder.look(frames)
-        found, _ = encoder.locate(maps.float())
-        loss = _loss(found, joints)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimiser.step()
+    for batch in range(first, last):
+        rate = LEARNING_RATE * min(1, (batch + 1) / WARM_UP) * _decay(batch / last)
+        pictures, joints = _batch(actors, seed, batch)
+        loss = joint_loss(find_joints(encoder, pictures)[0], joints)
+        descend(optimiser, loss, rate=rate)
         average.update_parameters(encoder)
-        text = f"encoder: {(batch + 1) * BATCH:,} frames, loss {loss.item():.3f}"
-        progress.update(task, completed=time.monotonic() - begun, description=text)
+        progress.update(task, advance=BATCH, description=f"encoder: loss {loss.item():.3f}")
+        if (batch + 1) % SAVED_EVERY == 0 or batch + 1 == last:
+            checkpoint.save(batch + 1, **parts)
     trained: Encoder = average.module.eval()
     return trained
+
+
+def find_joints(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the convolutions in bfloat16: twice as fast, where the processor knows it."""
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = encoder.look(pixels)
+    return encoder.locate(maps.float())
+
+
+def joint_loss(found: Tensor, joints: Tensor) -> Tensor:
+    """Mean over frames of the summed error of 16 joints: (N, 16, 3) against (N, 16, 3)."""
+    errors = functional.smooth_l1_loss(found, joints, reduction="none", beta=NEAR)
+    return (errors * torch.tensor([1.0, 1.0, DEPTH_WEIGHT])).sum(-1).mean()
 
 
 @torch.inference_mode()
@@ -75,19 +83,17 @@ def joint_error(encoder: Encoder, actors: Actors, *, people: Split) -> float:
     return float(np.mean(distances)) * SIZE / 2
 
 
-def _batches(actors: Actors, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Normalised pixels (128, 3, 96, 96) and joints (128, 16, 3), without end."""
-    seeds = np.random.SeedSequence(seed)
+def _batch(actors: Actors, seed: int, batch: int) -> tuple[Tensor, Tensor]:
+    """Normalised pixels (128, 3, 96, 96) and joints (128, 16, 3) of one batch of a run."""
 
-    def some(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def some(part: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([seed, batch, part])
         return unrelated_frames(actors, rng, people="train", count=SAME_PERSON, size=SIZE)
 
     with ThreadPoolExecutor(RENDERERS) as pool:
-        while True:
-            rngs = [np.random.default_rng(s) for s in seeds.spawn(BATCH // SAME_PERSON)]
-            frames, joints = map(np.concatenate, zip(*pool.map(some, rngs), strict=True))
-            pixels = normalise(torch.from_numpy(frames))
-            yield _vary(pixels, torch.from_numpy(joints))
+        drawn = pool.map(some, range(BATCH // SAME_PERSON))
+        frames, joints = map(np.concatenate, zip(*drawn, strict=True))
+    return _vary(normalise(torch.from_numpy(frames)), torch.from_numpy(joints))
 
 
 def _vary(pixels: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,11 +103,6 @@ def _vary(pixels: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
     pixels[mirrored] = pixels[mirrored].flip(3)
     joints[mirrored] = joints[mirrored][:, MIRRORED] * torch.tensor([-1.0, 1.0, 1.0])
     return pixels.contiguous(memory_format=torch.channels_last), joints
-
-
-def _loss(found: Tensor, joints: Tensor) -> Tensor:
-    errors = functional.smooth_l1_loss(found, joints, reduction="none", beta=NEAR)  # (N, 16, 3)
-    return (errors * torch.tensor([1.0, 1.0, DEPTH_WEIGHT])).sum(-1).mean()
 
 
 def _average(average: Tensor, current: Tensor, batches: Tensor | int) -> Tensor:

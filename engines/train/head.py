@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress, TaskID
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from engines.train.descent import descend
+from engines.train.encoder import find_joints
 from engines.train.heads import Head, Memory
 from engines.train.networks import Encoder, normalise, to_features
 from engines.train.skeleton import MIRRORED
@@ -80,9 +82,7 @@ def true_skeletons(takes: Sequence[Take]) -> Skeletons:
 @torch.inference_mode()
 def found_skeletons(encoder: Encoder, take: Take, frames: NDArray[np.uint8]) -> Skeletons:
     """What the encoder finds in the pictures (T, H, W, 3) of a take."""
-    with torch.autocast("cpu", torch.bfloat16):  # errs by 1 % of what the encoder errs anyway
-        maps = encoder.look(normalise(torch.from_numpy(frames)))
-    joints, spreads = encoder.locate(maps.float())
+    joints, spreads = find_joints(encoder, normalise(torch.from_numpy(frames)))
     return _labelled([take], joints[None], spreads[None])
 
 
@@ -105,17 +105,12 @@ def train_head(head: Head, streams: Skeletons, stage: Stage, progress: Progress)
     task = progress.add_task(f"head, stage {stage.seed}", total=steps)
     head.train()
     for step in range(steps):
-        for group in optimiser.param_groups:
-            warm = min(1, (step + 1) / 50)
-            group["lr"] = stage.learning_rate * warm * (1 - 0.97 * step / steps)
         features, labels, weights = lanes.next_chunk()
         logits, memory = head(features, lanes.memory)
         lanes.memory = tuple(part.detach() for part in memory)
-        loss = _loss(logits, labels, weights)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimiser.step()
+        loss = label_loss(logits, labels, weights)
+        rate = stage.learning_rate * min(1, (step + 1) / 50) * (1 - 0.97 * step / steps)
+        descend(optimiser, loss, rate=rate)
         _show(progress, task, stage, loss)
     head.eval()
 
@@ -136,7 +131,7 @@ class _Lanes:
         self.memory = memory
 
     def next_chunk(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (L, N, 62), labels (L, N) and the weight of each frame's loss (L, N)."""
+        """Features (L, N, 64), labels (L, N) and the weight of each frame's loss (L, N)."""
         for lane in np.flatnonzero(self.at + CHUNK > self.length):
             self._begin(lane)
         frames = self.at[:, None] + np.arange(CHUNK)
@@ -160,7 +155,8 @@ class _Lanes:
                 part[lane] = 0
 
 
-def _loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of the cross entropy: (T, N, K) against (T, N), weighted by (T, N)."""
     losses = functional.cross_entropy(
         logits.reshape(-1, len(ACTIONS)),
         labels.reshape(-1),

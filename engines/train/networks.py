@@ -1,6 +1,6 @@
-"""The demo's encoder: it finds 16 joints in a picture.
+"""The demo's networks: an encoder that finds 16 joints in a picture, and a head that sees them.
 
-Its features are a skeleton and how sure the encoder is of it, so that what the head sees can be
+Between the two goes a skeleton and how sure the encoder is of it, so that what the head sees can be
 drawn.
 """
 
@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from engines.train.exporting import Input
+from engines.train.heads import Head, Memory
 from engines.train.skeleton import JOINTS
 from engines.train.streams import RATE_HZ
 
 SIZE = 96  # pixels
-FEATURES = 3 * (len(JOINTS) - 1) + 1 + len(JOINTS)  # 62
+FEATURES = 4 * len(JOINTS)  # 64: x, y and depth of each joint, then the spread of each
+LIMBS = FEATURES - 2  # 62
 
 
 def pictures(size: int = SIZE) -> Input:
@@ -24,11 +26,18 @@ normalise = pictures().normalise
 
 
 def to_features(joints: Tensor, spreads: Tensor) -> Tensor:
-    """Joints (..., 16, 3) and spreads (..., 16) -> features (..., 62) of about unit size.
+    """Joints (..., 16, 3) and spreads (..., 16) -> features (..., 64)."""
+    return torch.cat([joints.flatten(-2), spreads], -1)
 
-    Joints are seen from the root, because where the person stands in the picture means nothing;
-    only the root's height stays, for who lies on the ground is low in the picture.
+
+def to_limbs(features: Tensor) -> Tensor:
+    """See a skeleton from its root: features (..., 64) -> (..., 62) of about unit size.
+
+    Where the person stands in the picture means nothing. Only the root's height stays, for who
+    lies on the ground is low in the picture.
     """
+    joints = features[..., : 3 * len(JOINTS)].unflatten(-1, (len(JOINTS), 3))
+    spreads = features[..., 3 * len(JOINTS) :]
     limbs = (joints[..., 1:, :] - joints[..., :1, :]) / 0.35
     return torch.cat([limbs.flatten(-2), joints[..., 0, 1:2], (spreads - 0.15) / 0.1], -1)
 
@@ -69,7 +78,7 @@ class Encoder(nn.Module):
         return maps.flatten(2)
 
     def locate(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the maps, in float32: bfloat16 would round positions to a fifth of a pixel."""
+        """Read the maps, in float32: 16 bits would round positions to a fifth of a pixel."""
         likely, depths = maps.split(len(JOINTS), 1)
         likely = likely.softmax(-1)  # (N, 16, P)
         # One product for all sums: ONNX Runtime rounds a ReduceSum by where a row lies in memory.
@@ -83,7 +92,7 @@ class Encoder(nn.Module):
 
 
 class SkeletonEncoder(nn.Module):
-    """Normalised pixels (N, 3, H, W) -> features (N, 62): what goes into a bundle."""
+    """Normalised pixels (N, 3, H, W) -> features (N, 64): what goes into a bundle."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -92,6 +101,23 @@ class SkeletonEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Find the skeleton."""
         return to_features(*self.encoder(pixels))
+
+
+class SkeletonHead(Head):
+    """Any head for the limbs (N, 62) of a skeleton, made to take the encoder's features (N, 64)."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head, self.features, self.memory = head, FEATURES, head.memory
+
+    def forward(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """See `Head`."""
+        logits, memory = self.head(to_limbs(features), memory)
+        return logits, memory
+
+    def step(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """See `Head`."""
+        return self.head.step(to_limbs(features), memory)
 
 
 class _Residual(nn.Module):

@@ -1,9 +1,12 @@
-"""The whole way from the pack of actors to a measured bundle, in the order in which it is gone."""
+"""The whole way from the pack of actors to a measured bundle, in the order in which it is gone.
 
-import time
-from collections.abc import Iterator
+What a stage has learnt is kept in a work folder: a run that was killed goes on where it was, and
+comes to the same weights.
+"""
+
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,96 +15,108 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.progress import Progress
+from torch import Tensor
 
-from engines.bundle import Bundle, write_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.bundle import write_bundle
 from engines.train.actors import PACK, Actors, Split, load_actors
+from engines.train.checkpoint import Checkpoint, Spent
 from engines.train.encoder import joint_error, train_encoder
 from engines.train.exporting import PROOF_FRAMES, Model, describe, prove, to_bundle
-from engines.train.head import Stage, found_skeletons, join, train_head, true_skeletons
+from engines.train.head import Skeletons, Stage, found_skeletons, join, train_head, true_skeletons
 from engines.train.heads import Head, make_head
-from engines.train.networks import FEATURES, SIZE, Encoder, SkeletonEncoder, pictures
-from engines.train.rolling import NEVER, roll, score, score_actions
+from engines.train.networks import (
+    LIMBS,
+    SIZE,
+    Encoder,
+    SkeletonEncoder,
+    SkeletonHead,
+    pictures,
+    to_features,
+)
+from engines.train.polish import polish
+from engines.train.steady import steadied
 from engines.train.streams import ACTIONS, Take, random_take
 
-USUAL_MINUTES = 18.0
-ENCODER_SHARE = 0.75  # of the minutes; the rest is rendering streams and training the head
+ENCODER_FRAMES = 1_200_000  # still better at the end, by less and less
+POLISH_FRAMES = 400_000
 LENGTH = 160  # frames of a training stream
-POSE_STREAMS, SEEN_STREAMS = 4000, 1200
+FEWEST_STREAMS = 48  # however short the training
+POSE_STREAMS, SEEN_STREAMS = 4000, 1600
 # On true joints first: the head learns the actions before it learns the encoder's faults. The last
 # stage adds noise to what was found on training people, because new people are found less exactly.
-ON_POSES = Stage(frames=4_000_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=1)
-ON_PICTURES = (
-    Stage(frames=6_000_000, learning_rate=2e-3, noise=0.01, bias=0.0, seed=2),
-    Stage(frames=5_000_000, learning_rate=2e-3, noise=0.03, bias=0.03, seed=3),
-)
-TEST_STREAMS, TEST_LENGTH = 60, 300
-SIDE_BY_SIDE = 12  # test streams at a time: 100 MB of pictures
-RESETS = (NEVER, 1, 15)  # frames
+ON_POSES = Stage(frames=6_000_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=1)
+ON_PICTURES = Stage(frames=8_000_000, learning_rate=2e-3, noise=0.01, bias=0.0, seed=2)
+AS_NEW = Stage(frames=8_000_000, learning_rate=2e-3, noise=0.03, bias=0.03, seed=3)
 
 
-def make_bundle(
-    out: Path, *, minutes: float, seed: int, progress: Progress
-) -> dict[str, JsonValue]:
-    """Train, export, prove, measure and write the bundle of ten actions; return its card."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training of the demo's networks. `effort` shortens all of it, for tests."""
+
+    work: Path
+    seed: int
+    effort: float
+    progress: Progress
+    actors: Actors = field(default_factory=load_actors)
+    spent: Spent = field(default_factory=Spent)
+
+    def checkpoint(self, stage: str) -> Checkpoint:
+        """Say where a stage keeps what it has."""
+        settings: dict[str, JsonValue] = {"seed": self.seed, "effort": self.effort}
+        return Checkpoint(self.work / f"{stage}.pt", settings | {"stage": stage})
+
+    def frames(self, usual: int) -> int:
+        """Say how many frames this run takes where the usual one takes `usual`."""
+        return int(usual * self.effort)
+
+
+def train(run: Run) -> tuple[Encoder, Head]:
+    """Train an encoder and a head for it: an hour on two cores with AVX512-BF16."""
     torch.set_num_threads(2)
-    begun = time.process_time()
-    actors = load_actors()
-    encoder = train_encoder(actors, minutes=minutes * ENCODER_SHARE, seed=seed, progress=progress)
-    head = train_memory(encoder, actors, minutes=minutes, seed=seed, progress=progress)
-    cpu_minutes = (time.process_time() - begun) / 60
-    model = to_model(encoder, head)
-    bundle = to_bundle(model)
-    training = _about(minutes, seed, cpu_minutes) | inspect(
-        bundle, model, encoder, actors=actors, progress=progress
+    encoder = train_encoder(
+        run.actors,
+        frames=run.frames(ENCODER_FRAMES),
+        seed=run.seed,
+        checkpoint=run.checkpoint("encoder"),
+        progress=run.progress,
     )
-    card = describe(model, training)
-    write_bundle(out, card, encoder=bundle.encoder, head=bundle.head)
+    torch.manual_seed(run.seed)
+    head = SkeletonHead(make_head("lstm", len(ACTIONS), features=LIMBS))
+    _learn(run, head, "poses", lambda: _poses(run), [ON_POSES])
+    _learn(run, head, "pictures", lambda: watch(run, encoder), [ON_PICTURES, AS_NEW])
+    polish(
+        encoder,
+        head,
+        run.actors,
+        frames=run.frames(POLISH_FRAMES),
+        seed=run.seed,
+        checkpoint=run.checkpoint("polish"),
+        progress=run.progress,
+    )
+    _learn(run, head, "polished", lambda: watch(run, encoder), [AS_NEW])
+    return encoder, head
+
+
+def make_bundle(out: Path, run: Run) -> dict[str, JsonValue]:
+    """Train, export, prove, measure and write the bundle of ten actions; return its card."""
+    encoder, head = train(run)
+    steady = steadied(head, *_like_new(run, encoder))
+    model = Model(SkeletonEncoder(encoder), steady, pictures(), ACTIONS, name="actions")
+    bundle = to_bundle(model)
+    (stream,) = draw(run.actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
+    deviation = prove(bundle, model, stream.pixels(run.actors, size=SIZE))
+    training = _about(run) | {
+        "parameters": sum(p.numel() for m in (encoder, head) for p in m.parameters()),
+        "hysteresis": {"margin": steady.margin, "sharpness": steady.sharpness},
+        "largest_deviation_from_torch": float(f"{deviation:.1e}"),
+        "joint_error_px": {
+            f"{people}_people": round(joint_error(encoder, run.actors, people=people), 2)
+            for people in _SPLITS
+        },
+    }
+    write_bundle(out, describe(model, training), encoder=bundle.encoder, head=bundle.head)
     (out / "ATTRIBUTION.txt").write_text(attribution())
     return training
-
-
-def to_model(encoder: Encoder, head: Head, size: int = SIZE) -> Model:
-    """Say what the trained networks are for."""
-    return Model(SkeletonEncoder(encoder), head, pictures(size), ACTIONS, name="actions")
-
-
-def train_memory(
-    encoder: Encoder, actors: Actors, *, minutes: float, seed: int, progress: Progress
-) -> Head:
-    """Train a head for an encoder, longer if more minutes were given."""
-    torch.manual_seed(seed)
-    head = make_head("lstm", len(ACTIONS), features=FEATURES)
-    share = minutes / USUAL_MINUTES
-    takes = _draw(actors, [seed, 1], people="train", clips="train", count=POSE_STREAMS)
-    train_head(head, true_skeletons(takes), _shorten(ON_POSES, share), progress)
-    count = max(48, int(SEEN_STREAMS * share))
-    takes = _draw(actors, [seed, 2], people="train", clips="train", count=count)
-    pictures = progress.track(_rendered(actors, takes), len(takes), description="watching")
-    seen = join([found_skeletons(encoder, t, p) for t, p in zip(takes, pictures, strict=True)])
-    for stage in ON_PICTURES:
-        train_head(head, seen, _shorten(stage, share), progress)
-    return head
-
-
-def inspect(
-    bundle: Bundle, model: Model, encoder: Encoder, *, actors: Actors, progress: Progress
-) -> dict[str, JsonValue]:
-    """Prove the bundle, and measure it on people whom training never saw."""
-    (stream,) = _draw(actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
-    deviation = prove(bundle, model, stream.pixels(actors, size=SIZE))
-    errors = {
-        f"{people}_people": round(joint_error(encoder, actors, people=people), 2)
-        for people in _SPLITS
-    }
-    return {
-        "parameters": sum(p.numel() for m in (model.encoder, model.head) for p in m.parameters()),
-        "largest_deviation_from_torch": float(f"{deviation:.1e}"),
-        "joint_error_px": dict(errors),
-        "test_a": _measure(bundle, actors, clips="train", seed=1002, progress=progress),
-        "test_b": _measure(bundle, actors, clips="test", seed=1003, progress=progress),
-        "sample_accuracy": dict.fromkeys(("gate", "yard", "market", "harbour")),
-    }
 
 
 def attribution() -> str:
@@ -112,34 +127,15 @@ def attribution() -> str:
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def _measure(
-    bundle: Bundle, actors: Actors, *, clips: Split, seed: int, progress: Progress
-) -> JsonValue:
-    takes = _draw(
-        actors, [seed], people="test", clips=clips, count=TEST_STREAMS, length=TEST_LENGTH
-    )
-    engine = OnnxRuntimeEngine(bundle, threads=2)
-    answers = []
-    for first in progress.track(
-        range(0, TEST_STREAMS, SIDE_BY_SIDE), description=f"testing on clips of {clips}"
-    ):
-        some = takes[first : first + SIDE_BY_SIDE]
-        answers.append(roll(engine, np.stack(list(_rendered(actors, some))), resets=RESETS))
-    labels = np.stack([take.labels for take in takes], 1)  # (T, N)
-    onsets = np.stack([take.onsets for take in takes], 1)
-    logits = {reset: np.concatenate([a[reset] for a in answers], 1) for reset in RESETS}
-    return {
-        "streams": TEST_STREAMS,
-        "frames": labels.size,
-        "carried": dict(score(logits[NEVER], labels, onsets)),
-        "reset_every": {
-            str(reset): dict(score(logits[reset], labels, onsets)) for reset in RESETS[1:]
-        },
-        "accuracy_by_action": dict(score_actions(logits[NEVER], labels)),
-    }
+def watch(run: Run, encoder: Encoder, *, seed: int = 2, count: int = SEEN_STREAMS) -> Skeletons:
+    """Render training streams, and find the people's joints in them."""
+    count = max(FEWEST_STREAMS, run.frames(count))
+    takes = draw(run.actors, [run.seed, seed], people="train", clips="train", count=count)
+    frames = run.progress.track(rendered(run.actors, takes), len(takes), description="watching")
+    return join([found_skeletons(encoder, t, f) for t, f in zip(takes, frames, strict=True)])
 
 
-def _draw(
+def draw(
     actors: Actors,
     seed: list[int],
     *,
@@ -148,11 +144,12 @@ def _draw(
     count: int,
     length: int = LENGTH,
 ) -> list[Take]:
+    """Draw `count` takes, each from a seed of its own."""
     rngs = (np.random.default_rng([*seed, i]) for i in range(count))
     return [random_take(actors, rng, people=people, clips=clips, length=length) for rng in rngs]
 
 
-def _rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
+def rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
     """The pictures (T, H, W, 3) of each take, in order, two at a time."""
     with ThreadPoolExecutor(2) as pool:
         for first in range(0, len(takes), 8):
@@ -160,18 +157,42 @@ def _rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
             yield from pool.map(lambda take: take.pixels(actors, size=SIZE), some)
 
 
-def _shorten(stage: Stage, share: float) -> Stage:
-    return replace(stage, frames=int(stage.frames * share))
+def _poses(run: Run) -> Skeletons:
+    count = max(FEWEST_STREAMS, run.frames(POSE_STREAMS))
+    takes = draw(run.actors, [run.seed, 1], people="train", clips="train", count=count)
+    return true_skeletons(takes)
 
 
-def _about(minutes: float, seed: int, cpu_minutes: float) -> dict[str, JsonValue]:
+def _like_new(run: Run, encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """Features (T, N, F) and labels (T, N) of fresh streams, found as badly as on new people."""
+    streams = watch(run, encoder, seed=5, count=120)
+    torch.manual_seed(run.seed)
+    bias = AS_NEW.bias * torch.randn_like(streams.joints[:, :1])
+    joints = streams.joints + bias + AS_NEW.noise * torch.randn_like(streams.joints)
+    return to_features(joints, streams.spreads).transpose(0, 1), streams.labels.T
+
+
+def _learn(
+    run: Run, head: Head, stage: str, streams: Callable[[], Skeletons], lessons: list[Stage]
+) -> None:
+    checkpoint = run.checkpoint(stage)
+    if checkpoint.restore(head=head, spent=run.spent):
+        return
+    seen = streams()
+    for lesson in lessons:
+        frames = run.frames(lesson.frames)
+        train_head(head, seen, replace(lesson, frames=frames), run.progress)
+    checkpoint.save(1, head=head, spent=run.spent)
+
+
+def _about(run: Run) -> dict[str, JsonValue]:
     return {
         "data": "people, motions and grounds of 0 A.D. release 26, rendered (engines/data)",
         "licence": "CC BY-SA 3.0",
         "attribution": "0 A.D. (release 26), (c) Wildfire Games and contributors; ATTRIBUTION.txt",
-        "command": f"python -m engines.train actions --minutes {minutes:g} --seed {seed}",
+        "command": f"longtake train --recipe actions --seed {run.seed} --effort {run.effort:g}",
         "date": datetime.now(UTC).date().isoformat(),
-        "cpu_minutes": round(cpu_minutes, 1),
+        "cpu_minutes": round(run.spent.state_dict()["cpu_s"] / 60, 1),
         "tests": {
             "a": "people and cultures that training never saw, in the motions of the training",
             "b": "the same people in motions held out (fall, get_up, shoot: as in training)",

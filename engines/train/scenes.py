@@ -4,12 +4,20 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engines.train.actors import Actors, Split
+from engines.train.actors import Actors, Floats, Split
 from engines.train.render import Cast
 from engines.train.skeleton import SHOT, Shots
 
 T = TypeVar("T")
+Skin = NDArray[np.uint8]  # (128, 128, 3)
+
+PATCHES = 6  # a side of a texture: about one for each piece of clothing
+DYE_CLOTHES, DYE_HEAD = 0.4, 0.2  # deviation of the logarithm of the brightness
+_BLEND = np.stack(  # (128, 6): between which patches each line of a texture lies
+    [np.interp(np.linspace(0, PATCHES - 1, 128), range(PATCHES), row) for row in np.eye(PATCHES)], 1
+).astype(np.float32)
 
 
 def random_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Cast:
@@ -19,9 +27,19 @@ def random_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Cast
 
 
 def invented_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Cast:
-    """Draw a body of one person and the head of any other: more looks than there are people."""
-    body = random_cast(actors, rng, people).body
-    return Cast(body, random_cast(actors, rng, people).head)
+    """Draw someone who does not exist: more looks than there are people, for training alone.
+
+    The clothes are sewn from those of two people of one build and dyed; the head is anybody's.
+    """
+    body, head = random_cast(actors, rng, people).body, random_cast(actors, rng, people).head
+    wardrobe = [
+        look.skin
+        for person in actors.people[people]
+        for look in person.bodies
+        if look.mesh is body.mesh
+    ]
+    clothes = _dye(_sew(body.skin, pick(rng, wardrobe), rng), rng, DYE_CLOTHES)
+    return Cast(body._replace(skin=clothes), head._replace(skin=_dye(head.skin, rng, DYE_HEAD)))
 
 
 def random_shots(actors: Actors, rng: np.random.Generator, count: int) -> Shots:
@@ -60,7 +78,7 @@ def random_shots(actors: Actors, rng: np.random.Generator, count: int) -> Shots:
 
 
 def tint(shots: Shots, rng: np.random.Generator) -> None:
-    """Change the colour of the person in 70 % of the shots, in place: clothes nobody wears."""
+    """Change the colour of the person in 70 % of the shots, in place: light of other colours."""
     colours = np.exp(rng.normal(0, 0.2, (len(shots), 3)))
     shots["tint"] = np.where(rng.random((len(shots), 1)) < 0.7, colours, 1)
 
@@ -68,3 +86,22 @@ def tint(shots: Shots, rng: np.random.Generator) -> None:
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     """Draw one of the choices."""
     return choices[int(rng.integers(len(choices)))]
+
+
+def _sew(skin: Skin, other: Skin, rng: np.random.Generator) -> Skin:
+    """Take some patches of a texture and the rest from another of the same mesh."""
+    return np.where(_patches(rng, 1) > 0, skin, other)
+
+
+def _dye(skin: Skin, rng: np.random.Generator, strength: float) -> Skin:
+    """Make patches of a texture darker, lighter and of other shades."""
+    exponents = _patches(rng, 1) + 0.6 * _patches(rng, 3)
+    dyed: Skin = np.minimum(skin * np.exp(strength * exponents), 255).astype(np.uint8)
+    return dyed
+
+
+def _patches(rng: np.random.Generator, channels: int) -> Floats:
+    """Draw (128, 128, channels) that go smoothly through normal values on a coarse grid."""
+    coarse = rng.standard_normal((PATCHES, PATCHES, channels), np.float32)
+    patches: Floats = np.einsum("ri,ijk,cj->rck", _BLEND, coarse, _BLEND, optimize=True)
+    return patches

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from engines.train.head import Skeletons, Stage, train_head, true_skeletons
 from engines.train.heads import Head, make_head
-from engines.train.networks import FEATURES, to_features
+from engines.train.networks import LIMBS, SkeletonHead, to_features
 from engines.train.streams import ACTIONS
 
 from .rendered import take
@@ -30,7 +30,7 @@ def accuracy(head: Head, streams: Skeletons, *, chunk: int) -> float:
 
 def test_people_never_seen_are_told_apart_and_only_with_memory() -> None:
     torch.manual_seed(0)
-    head = make_head("lstm", len(ACTIONS), features=FEATURES)
+    head = SkeletonHead(make_head("lstm", len(ACTIONS), features=LIMBS))
     seen = true_skeletons([take(seed, length=160) for seed in range(400)])
     train_head(head, seen, STAGE, Progress(disable=True))
     new = true_skeletons([take(1000 + s, people="test", length=160) for s in range(40)])

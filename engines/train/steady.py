@@ -1,0 +1,81 @@
+"""Labels that do not flicker: a head whose last answer must be outdone to be given up."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engines.train.heads import Head, Memory
+
+MARGINS = np.arange(0, 4.1, 0.25)  # of logits
+SHARPNESSES = np.arange(0.4, 1.61, 0.05)
+LOST = 0.001  # of the accuracy is given for calm
+
+
+class Steady(Head):
+    """A head with hysteresis: the label that was answered last has `margin` more in its logit.
+
+    A new label takes over as soon as its logit is `margin` above that of the held one. All logits
+    are then multiplied by `sharpness`, the reciprocal of a temperature (Guo et al. 2017), for the
+    margin makes answers surer than they are. What is held is one more tensor of the memory, so it
+    survives a crash as the rest does. For labels of which exactly one is true.
+    """
+
+    def __init__(self, head: Head, classes: int, *, margin: float, sharpness: float = 1.0) -> None:
+        super().__init__()
+        self.head, self.features = head, head.features
+        self.memory = {**head.memory, "held": (classes,)}
+        self.margin, self.sharpness = margin, sharpness
+
+    def forward(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """See `Head`."""
+        *own, held = memory
+        logits, left = self.head(features, tuple(own))
+        logits, held = self.hold(logits, held)
+        return logits, (*left, held)
+
+    def hold(self, logits: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (T, N, K) of the head and what is held (N, K) -> steady logits, what is held."""
+        steady = []
+        for frame in logits:
+            answer, held = self._hold(frame, held)
+            steady.append(answer)
+        return torch.stack(steady), held
+
+    def step(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """See `Head`."""
+        *own, held = memory
+        logits, left = self.head.step(features, tuple(own))
+        logits, held = self._hold(logits, held)
+        return logits, (*left, held)
+
+    def _hold(self, logits: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) and what is held (N, K), 1 at the last label -> the next of both."""
+        logits = self.sharpness * (logits + self.margin * held)
+        best = logits.argmax(-1, keepdim=True)
+        return logits, (torch.arange(logits.shape[-1]) == best).to(logits.dtype)
+
+
+@torch.inference_mode()
+def steadied(head: Head, features: Tensor, labels: Tensor) -> Steady:
+    """Give a head the widest margin that costs no accuracy, and the sharpness that is honest.
+
+    Both are chosen on labelled streams, features (T, N, F) and labels (T, N), which must look like
+    what the head will see: on the streams of its training it is too sure of itself.
+    """
+    logits, _ = head(features, head.start(features.shape[1]))  # (T, N, K)
+    classes = logits.shape[-1]
+
+    def answers(margin: float, sharpness: float) -> Tensor:
+        judge = Steady(head, classes, margin=margin, sharpness=sharpness)
+        return judge.hold(logits, torch.zeros_like(logits[0]))[0]
+
+    accuracies = [float((answers(m, 1).argmax(-1) == labels).float().mean()) for m in MARGINS]
+    free = [m for m, a in zip(MARGINS, accuracies, strict=True) if a >= accuracies[0] - LOST]
+    margin = float(max(free))
+    losses = [
+        float(functional.cross_entropy(answers(margin, s).flatten(0, 1), labels.flatten()))
+        for s in SHARPNESSES
+    ]
+    sharpness = float(SHARPNESSES[int(np.argmin(losses))])
+    return Steady(head, classes, margin=margin, sharpness=round(sharpness, 2))
