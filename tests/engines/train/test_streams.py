@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 pytest.importorskip("PIL", reason="the pack of actors needs the extra longtake[train]")
 
+from engines.train.scenes import invented_cast
 from engines.train.streams import ACTIONS, MIRRORED_ACTIONS, Take, unrelated_frames
 
 from .rendered import actors, take
@@ -70,6 +71,15 @@ def test_test_people_and_their_cultures_never_appear_in_training() -> None:
 def test_a_take_shows_only_people_of_its_split() -> None:
     wardrobe = {id(look.skin) for person in actors().people["test"] for look in person.bodies}
     assert all(id(take(seed, people="test").cast.body.skin) in wardrobe for seed in range(40))
+
+
+def test_invented_people_look_like_nobody_and_are_built_like_training_people() -> None:
+    people = [invented_cast(actors(), np.random.default_rng(seed), "train") for seed in range(20)]
+    looks = [look for person in actors().people["train"] for look in person.bodies]
+    assert {id(person.body.mesh) for person in people} <= {id(look.mesh) for look in looks}
+    for person in people:
+        assert not any(np.array_equal(person.body.skin, look.skin) for look in looks)
+    assert len({person.body.skin.tobytes() for person in people}) == len(people)
 
 
 def test_held_out_clips_are_not_those_of_training() -> None:
