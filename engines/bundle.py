@@ -34,6 +34,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Index = Annotated[int, Field(ge=0)]
+Bone = Annotated[tuple[Index, Index], Field(strict=False)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -68,6 +70,28 @@ class StateSpec(_Part):
         return np.dtype(self.dtype)
 
 
+class Skeleton(_Part):
+    """Says that the first features are places: joint j has x, y and depth in 3j, 3j+1 and 3j+2.
+
+    x (right) and y (down) count in half pictures from the centre of what the model sees; `bones`
+    are pairs of joints.
+    """
+
+    joints: Annotated[tuple[Text, ...], Field(strict=False, min_length=1, max_length=256)]
+    bones: Annotated[tuple[Bone, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _bones_join_joints(self) -> Self:
+        _refuse_twins("joints", self.joints)
+        for number, (one, other) in enumerate(self.bones):
+            if one == other or max(one, other) >= len(self.joints):
+                raise ValueError(
+                    f"bone {number} is [{one}, {other}]; wanted are two different joints of"
+                    f" 0..{len(self.joints) - 1}"
+                )
+        return self
+
+
 class _Files(_Part):
     encoder: Sha256 = Field(alias="encoder.onnx")
     head: Sha256 = Field(alias="head.onnx")
@@ -83,6 +107,7 @@ class _Model(_Part):
     input: InputSpec
     features: Positive
     state: Annotated[tuple[StateSpec, ...], Field(strict=False)]
+    skeleton: Skeleton | None = None
     training: dict[str, JsonValue]
     files: _Files
 
@@ -92,6 +117,16 @@ class _Model(_Part):
         _refuse_twins("state names", [state.name for state in self.state])
         _refuse_twins("head inputs", ["features", *(state.input for state in self.state)])
         _refuse_twins("head outputs", ["logits", *(state.output for state in self.state)])
+        return self
+
+    @model_validator(mode="after")
+    def _skeleton_is_in_the_features(self) -> Self:
+        joints = len(self.skeleton.joints) if self.skeleton is not None else 0
+        if 3 * joints > self.features:
+            raise ValueError(
+                f"skeleton has {joints} joints, which take {3 * joints} features;"
+                f" there are {self.features}"
+            )
         return self
 
 
@@ -105,6 +140,7 @@ class Bundle:
     input: InputSpec
     features: int
     state: tuple[StateSpec, ...]
+    skeleton: Skeleton | None
     training: dict[str, JsonValue]
     digest: str  # hex SHA-256 of model.json, which holds those of the graphs
     encoder: bytes = field(repr=False)
@@ -156,6 +192,7 @@ def load_bundle(path: Path, *, verdicts: Verdicts | None = None) -> Bundle:
         input=model.input,
         features=model.features,
         state=model.state,
+        skeleton=model.skeleton,
         training=model.training,
         digest=digest,
         encoder=encoder,

@@ -20,6 +20,11 @@ JOINT_NAMES = (
     "left_shoulder", "left_elbow", "left_hand", "right_shoulder", "right_elbow", "right_hand",
     "left_hip", "left_knee", "left_foot", "right_hip", "right_knee", "right_foot",
 )  # fmt: skip
+JOINT_PAIRS = (  # what a drawing joins by lines
+    (0, 1), (1, 2), (2, 3),
+    (2, 4), (4, 5), (5, 6), (2, 7), (7, 8), (8, 9),
+    (0, 10), (10, 11), (11, 12), (0, 13), (13, 14), (14, 15),
+)  # fmt: skip
 JOINTS = np.array([0, 3, 15, 16, 5, 6, 7, 20, 21, 22, 30, 31, 32, 33, 34, 35])
 MIRRORED = np.array([0, 1, 2, 3, 7, 8, 9, 4, 5, 6, 13, 14, 15, 10, 11, 12])  # left <-> right
 

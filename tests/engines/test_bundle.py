@@ -109,6 +109,18 @@ def test_a_damaged_graph_is_found_by_its_sha256(folder: Path, name: str) -> None
     assert json.loads((folder / "model.json").read_text())["files"][name] in message
 
 
+def bones(*pairs: list[Any]) -> Callable[[Words], object]:
+    return lambda words: words.update(skeleton={"joints": ["hip", "knee"], "bones": list(pairs)})
+
+
+def test_a_bundle_can_say_that_its_features_are_a_skeleton(folder: Path) -> None:
+    assert load_bundle(folder).skeleton is None
+    skeleton = load_bundle(edit(folder, bones([0, 1], [1, 0]))).skeleton
+    assert skeleton is not None
+    assert skeleton.joints == ("hip", "knee")
+    assert skeleton.bones == ((0, 1), (1, 0))
+
+
 CHANGES: dict[str, tuple[Callable[[Words], object], str]] = {
     "unknown key": (lambda w: w.update(colour="red"), "colour: unknown key"),
     "unknown key inside": (lambda w: w["input"].update(heigth=3), "input.heigth: unknown key"),
@@ -156,6 +168,31 @@ CHANGES: dict[str, tuple[Callable[[Words], object], str]] = {
     "state port dtype": (
         lambda w: w["state"][0].update(dtype="float16"),
         "input h_in is float, wanted is float16",
+    ),
+    "joint twice": (
+        lambda w: w.update(skeleton={"joints": ["hip", "hip"], "bones": []}),
+        "skeleton: Value error, joints must differ from each other, 'hip' comes twice",
+    ),
+    "no joints": (
+        lambda w: w.update(skeleton={"joints": [], "bones": []}),
+        "skeleton.joints: Tuple should have at least 1",
+    ),
+    "257 joints": (
+        lambda w: w.update(skeleton={"joints": [str(n) for n in range(257)], "bones": []}),
+        "skeleton.joints: Tuple should have at most 256",
+    ),
+    "more joints than features": (
+        lambda w: w.update(skeleton={"joints": ["a", "b", "c"], "bones": []}),
+        "skeleton has 3 joints, which take 9 features; there are 6",
+    ),
+    "bone to itself": (bones([0, 1], [1, 1]), "bone 1 is [1, 1]; wanted are two different"),
+    "bone to nowhere": (bones([0, 2]), "bone 0 is [0, 2]; wanted are two different joints of 0..1"),
+    "bone below zero": (bones([-1, 0]), "skeleton.bones.0.0: Input should be greater than"),
+    "bone of three": (bones([0, 1, 0]), "skeleton.bones.0: Tuple should have at most 2"),
+    "bone of text": (bones(["0", "1"]), "skeleton.bones.0.0: Input should be a valid integer"),
+    "skeleton without bones": (
+        lambda w: w.update(skeleton={"joints": ["hip"]}),
+        "skeleton.bones: missing",
     ),
     "stateless": (lambda w: w.update(state=[]), "wanted are features"),
 }
