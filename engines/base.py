@@ -18,6 +18,9 @@ class Features(Protocol):
     def __len__(self) -> int:
         """Count the frames."""
 
+    def line(self, pick: int) -> NDArray[np.float32]:
+        """Copy the features (F,) of one frame to the host. May raise `DeviceError`."""
+
 
 class Engine(Protocol):
     """One bundle on one device, with a table of state rows; knows tensors, never streams.

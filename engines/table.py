@@ -20,6 +20,11 @@ class HostFeatures:
         """Count the frames."""
         return len(self.array)
 
+    def line(self, pick: int) -> NDArray[np.float32]:
+        """Copy one line."""
+        line: NDArray[np.float32] = self.array[pick].copy()
+        return line
+
 
 class StateTable:
     """Named tensors of shape (rows, *shape). Owned by one engine; hands out and takes copies."""

@@ -1,4 +1,5 @@
-"""One encoded picture in, RGB of the model's size out. With `sources` the only home of `av`.
+"""One encoded picture in, RGB of the model's size out. With `sources` and
+`overlay.reel` the only home of `av`.
 
 What makes the pixels of a JPEG, PNG or WebP is found here by walking its segments, before libav
 sees a byte: size, turn (EXIF) and completeness are known without decoding, and only the parts that
@@ -37,6 +38,8 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.FULL_CHR_H_INT
 )
+
+Points = NDArray[np.floating]  # (N, 2)
 
 # EXIF orientation -> swap rows and columns, then flip rows, then flip columns
 _TURNS = {
@@ -100,13 +103,24 @@ def fit_frame(frame: av.VideoFrame, fit: Fit, *, orientation: int = 1) -> NDArra
     rows, columns = _scaled_size(height, width, fit)
     scaled = _scale(frame, columns, rows) if not swap else _scale(frame, rows, columns)
     pixels = _turn(scaled, orientation)  # (rows, columns, 3)
+    top, left = _corner(rows, columns, fit)
     if fit.fit == "letterbox":
-        top, left = (fit.height - rows) // 2, (fit.width - columns) // 2
         boxed = np.zeros((fit.height, fit.width, 3), np.uint8)
         boxed[top : top + rows, left : left + columns] = pixels
         return boxed
-    top, left = (rows - fit.height) // 2, (columns - fit.width) // 2
-    return pixels[top : top + fit.height, left : left + fit.width].copy()
+    return pixels[-top : fit.height - top, -left : fit.width - left].copy()
+
+
+def fit_points(points: Points, height: int, width: int, fit: Fit) -> Points:
+    """Tell where points (N, 2) of an upright picture are after `fit_frame`: x, y in pixels."""
+    scale, corner = _placement(height, width, fit)
+    return points * scale + corner
+
+
+def unfit_points(points: Points, height: int, width: int, fit: Fit) -> Points:
+    """Tell where points (N, 2) of a fitted picture were in the upright one: x, y in pixels."""
+    scale, corner = _placement(height, width, fit)
+    return (points - corner) / scale
 
 
 def upright(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
@@ -134,6 +148,19 @@ def _scaled_size(height: int, width: int, fit: Fit) -> tuple[int, int]:
     if wider == (fit.fit == "letterbox"):
         return max(1, (2 * height * fit.width + width) // (2 * width)), fit.width
     return fit.height, max(1, (2 * width * fit.height + height) // (2 * height))
+
+
+def _corner(rows: int, columns: int, fit: Fit) -> tuple[int, int]:
+    """Where the scaled picture's first row and column come to lie; below zero if they are cut."""
+    if fit.fit == "letterbox":
+        return (fit.height - rows) // 2, (fit.width - columns) // 2
+    return -((rows - fit.height) // 2), -((columns - fit.width) // 2)
+
+
+def _placement(height: int, width: int, fit: Fit) -> tuple[Points, Points]:
+    rows, columns = _scaled_size(height, width, fit)
+    top, left = _corner(rows, columns, fit)
+    return np.array([columns / width, rows / height]), np.array([left, top], np.float64)
 
 
 def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:

@@ -42,6 +42,7 @@ class Item:
     stream: Stream | None = None
     verdict: Verdict | None = None
     pixels: Future[Pixels] | None = None
+    pick: int | None = None  # its line of its batch's features, once it is encoded
     fate: Fate | None = None
     outgoing: Outgoing | None = None
 

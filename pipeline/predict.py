@@ -48,6 +48,7 @@ class Predictor:
         self, engine: Engine, writer: PredictionWriter, rules: Rules, *, topic: str
     ) -> None:
         self.rows = Rows(engine)
+        self.features: Features | None = None  # of the newest batch that had frames
         self._engine = engine
         self._writer = writer
         self._rules = rules
@@ -60,24 +61,23 @@ class Predictor:
         afresh on the way.
         """
         resets: list[Reset] = []
-        picks: dict[int, int] = {}  # id of item -> line of the features
         pixels: list[Pixels] = []
         for item in items:
             decoded = self._pixels(item)
             if decoded is not None:
-                picks[id(item)] = len(pixels)
+                item.pick = len(pixels)
                 pixels.append(decoded)
-        features = self._engine.encode(np.stack(pixels)) if pixels else None  # (N, F)
+        if pixels:
+            self.features = self._engine.encode(np.stack(pixels))  # (N, F)
         for wave in waves(items):
             stepping = []
             for item in wave:
-                pick = picks.get(id(item))
-                if pick is None:
+                if item.pick is None:
                     self._settle(item)
                 else:
-                    stepping.append(self._begin(item, pick))
-            if stepping and features is not None:
-                self._step(features, stepping)
+                    stepping.append(self._begin(item, item.pick))
+            if stepping and self.features is not None:
+                self._step(self.features, stepping)
             resets += [
                 s.memory.reset
                 for s in stepping

@@ -1,6 +1,5 @@
 """Videos in, predictions out, without a broker: the same frame path, fed from files."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,15 +7,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines.base import Engine, Pixels
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import Engine, Features, Pixels
 from engines.bundle import Bundle
 from pipeline.admission import Rules
 from pipeline.batch import Batcher
 from pipeline.decode import Fit, fit_frame
-from pipeline.partition import Partition
+from pipeline.partition import Item, Partition
 from pipeline.predict import Predictor
 from pipeline.records import Destination, Frame
-from pipeline.sources import SourceFrame, open_source
+from pipeline.sources import SourceFrame
 from pipeline.wire import Manifest, PredictionWriter
 
 NO_PARTITION = -1
@@ -33,31 +35,34 @@ class SourceReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePrediction:
-    """One prediction of a source's frame, as the predictions topic would have it."""
+class Outcome:
+    """What became of one frame of a source."""
 
     source: int  # index among the sources
     frame: int
-    value: bytes
+    value: bytes | None  # its prediction, as the topic would have it; None: it has none
+    pick: int | None  # its line of `batch`; None: the engine has not seen it
+    batch: Features | None
 
-    @property
-    def label(self) -> str:
-        """The label that was predicted."""
-        return str(json.loads(self.value)["label"])
+    def features(self) -> NDArray[np.float32] | None:
+        """Copy the frame's features (F,), before the next outcome is asked for."""
+        if self.batch is None or self.pick is None:
+            return None
+        return self.batch.line(self.pick)
 
 
 def predict_sources(
-    sources: Sequence[str],
+    sources: Sequence[Iterator[SourceFrame]],
     *,
     bundle: Bundle,
     engine: Engine,
     reports: Sequence[SourceReport],
     gap_reset_s: float = 2.0,
-) -> Iterator[FilePrediction]:
-    """Predict every frame of some sources, each a stream of its own, side by side.
+) -> Iterator[Outcome]:
+    """Predict the frames of some sources, each a stream of its own, side by side.
 
-    Offsets are frame numbers, capture times count from 1970. `reports`, one per source, are
-    filled on the way. Raises `SourceError` when a source cannot be opened or breaks.
+    Every frame has one outcome, in its source's order. Offsets are frame numbers, capture times
+    count from 1970. `reports`, one per source, are filled on the way. Raises what a source raises.
     """
     rules = Rules.of(
         rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=86_400.0 * 365
@@ -65,7 +70,7 @@ def predict_sources(
     writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
     predictor = Predictor(engine, writer, rules, topic="")
     fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
-    opened = {n: open_source(source) for n, source in enumerate(sources)}
+    opened = dict(enumerate(sources))
     lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
     batcher = Batcher(BATCH)
     share = max(1, BATCH // len(sources))
@@ -74,7 +79,7 @@ def predict_sources(
             for _ in range(share):
                 frame = next(opened[n], None)
                 if frame is None:
-                    opened.pop(n).close()
+                    del opened[n]
                     break
                 _admit(lanes[n], reports[n], frame, rules, fit)
         batch = batcher.take(lanes)
@@ -85,9 +90,7 @@ def predict_sources(
             for item in items:
                 if item.fate is not None:
                     report.fates[item.fate] += 1
-                out = item.outgoing
-                if out is not None and out.destination is Destination.PREDICTIONS and out.value:
-                    yield FilePrediction(lane.era, item.record.offset, out.value)
+                yield _outcome(lane, item, predictor.features)
             lane.outgoing.clear()
 
 
@@ -101,6 +104,13 @@ def stream_names(sources: Sequence[str]) -> list[str]:
             name, n = f"{stem}-{n}", n + 1
         names.append(name)
     return names
+
+
+def _outcome(lane: Partition, item: Item, batch: Features | None) -> Outcome:
+    out = item.outgoing
+    predicted = out is not None and out.destination is Destination.PREDICTIONS
+    value = out.value if out is not None and predicted else None
+    return Outcome(lane.era, item.record.offset, value, item.pick, batch)
 
 
 def _from_the_start() -> Manifest:

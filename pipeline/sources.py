@@ -1,6 +1,7 @@
 """Any video, camera or folder of pictures as decoded frames; frames as JPEG; label files.
 
-With `decode` the only home of `av`. Looping and pacing are the business of whoever reads a source.
+With `decode` and `overlay.reel` the only home of `av`. Looping and pacing are the business of
+whoever reads a source.
 """
 
 import csv

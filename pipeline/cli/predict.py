@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,9 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Write predictions here, one JSON object a line.")
     ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Draw what the model says on the video: an MP4 (H.264).")
+    ] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a path.")] = "actions",
     labels: Annotated[
         list[Path] | None,
@@ -33,38 +38,52 @@ def run(
 
     Predictions go to --output, else to standard output (not with --json).
 
-    Example: `longtake run clip.mp4 --labels clip.csv --json`
+    Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`
     """
     from pipeline.run import SourceReport, predict_sources, stream_names
     from pipeline.scoring import Score
-    from pipeline.sources import read_labels
+    from pipeline.sources import open_source, read_labels
 
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
+    if overlay is not None:
+        _check_overlay(overlay, sources)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
     engine = load_engine("onnxruntime", loaded, threads=threads)
     reports = [SourceReport(name) for name in stream_names(sources)]
     scores = [Score(truth) for truth in truths]
+    opened = [open_source(source) for source in sources]
     began_s = time.monotonic()
     console = Console(stderr=True)
     try:
         out = output.open("wb") if output else None if as_json else sys.stdout.buffer
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("{task.completed} frames"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal or out is sys.stdout.buffer,
-        ) as progress:
+        with (
+            ExitStack() as ending,
+            Progress(
+                SpinnerColumn(),
+                TextColumn("{task.completed} frames"),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal or out is sys.stdout.buffer,
+            ) as progress,
+        ):
+            film = None
+            if overlay is not None:
+                from pipeline.overlay.film import Film
+
+                film = ending.enter_context(Film(overlay, bundle=loaded, truth=truths[0]))
+                opened = [film.watch(opened[0])]
             task = progress.add_task("frames", total=None)
-            for prediction in predict_sources(
-                sources, bundle=loaded, engine=engine, reports=reports
-            ):
-                scores[prediction.source].enter(prediction.frame, prediction.label)
-                if out is not None:
-                    out.write(prediction.value + b"\n")
+            for outcome in predict_sources(opened, bundle=loaded, engine=engine, reports=reports):
+                if outcome.value is not None:
+                    label = json.loads(outcome.value)["label"]
+                    scores[outcome.source].enter(outcome.frame, label)
+                    if out is not None:
+                        out.write(outcome.value + b"\n")
+                if film is not None:
+                    film.show(outcome.frame, outcome.value, outcome.features())
                 progress.advance(task)
         if out is not None:
             out.flush()
@@ -95,3 +114,14 @@ def run(
             f"{report.stream}: {score.predictions} predictions of {report.frames} frames{right}",
             highlight=False,
         )
+
+
+def _check_overlay(overlay: Path, sources: Sequence[str]) -> None:
+    if len(sources) != 1:
+        raise typer.BadParameter(
+            f"--overlay draws on one source, not on {len(sources)}; run each with its own"
+        )
+    if overlay.suffix.lower() != ".mp4":
+        raise typer.BadParameter(f"--overlay writes an MP4; {overlay} must end in .mp4")
+    if overlay.exists() and Path(sources[0]).exists() and overlay.samefile(sources[0]):
+        raise typer.BadParameter(f"--overlay {overlay} would replace its own source")

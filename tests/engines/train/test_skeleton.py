@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("numba", reason="the joints are placed by numba, from the extra longtake[train]")
+pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 
 from engines.train.skeleton import JOINT_NAMES, JOINT_PAIRS, MIRRORED
 
