@@ -57,7 +57,7 @@ class Panel:
 
     def __init__(self, labels: tuple[str, ...], shape: Fit) -> None:
         self.shape = shape
-        self._small = round(8 + 0.015 * shape.height)  # letters, pixels
+        self._small = round(8 + 0.0125 * shape.height)  # letters, pixels
         self._large = round(1.7 * self._small)
         self._edge = round(0.8 * self._small)  # from the picture's edge, and inside of boxes
         longest = max(labels, key=len)

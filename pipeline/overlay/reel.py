@@ -41,7 +41,7 @@ class Reel:
             raise OutputError(f"cannot write {path}: it is a folder, name a file in it")
         self._path = path
         self._part = path.with_name(path.name + ".part")
-        self._last = -1  # ticks
+        self._last = -round(Fraction(1, 25) / TICK)  # a lone picture is shown for 1/25 s
         self._stream: VideoStream | None = None
         with self._translated():
             self._part.touch()  # what cannot be written is found before the first picture

@@ -18,6 +18,7 @@ LABELS = ("stand", "walk", "run")
 
 Cell = Literal["lstm", "gru"]
 Activation = Literal["softmax", "sigmoid"]
+Fit = Literal["stretch", "letterbox", "crop"]
 Node = onnx.NodeProto
 op = helper.make_node
 
@@ -36,6 +37,8 @@ def write_tiny(
     name: str = "tiny",
     labels: Sequence[str] = LABELS,
     rate_hz: float | None = None,
+    fit: Fit = "stretch",
+    skeleton: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Path:
     """Write a bundle for frames of 16 x 16. `explodes`: a picture of nothing but 255 breaks it."""
@@ -45,6 +48,8 @@ def write_tiny(
     words = description(cell=cell, activation=activation, labels=labels)
     words["name"] = name
     words["input"]["rate_hz"] = rate_hz
+    words["input"]["fit"] = fit
+    words |= {} if skeleton is None else {"skeleton": skeleton}
     return write_bundle(path, words, encoder=encoder, head=head)
 
 
