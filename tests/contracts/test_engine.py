@@ -11,7 +11,7 @@ from engines.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
 
-from ..engines.bundles import UNITS, frames, tiny, white
+from ..engines.bundles import FEATURES, UNITS, frames, tiny, white
 
 ENGINES: dict[str, Callable[[Bundle], Engine]] = {
     "reference": ReferenceEngine,
@@ -152,6 +152,16 @@ def test_what_was_read_is_a_copy_and_what_was_written_too(engine: Engine) -> Non
     for tensor in (*taken.values(), *read.values()):
         tensor[:] = 7
     assert run(engine, 0, [1]).tobytes() == run(engine, 1, [1]).tobytes()
+
+
+def test_a_line_of_the_features_is_a_copy_on_the_host(engine: Engine) -> None:
+    features = engine.encode(PIXELS)
+    before = engine.step(features, [3], [0])[0]
+    line = features.line(3)
+    assert (line.shape, line.dtype) == ((FEATURES,), np.float32)
+    assert line.any()
+    line[:] = 0
+    assert (engine.step(features, [3], [1])[0] == before).all()
 
 
 def test_answers_stay_when_the_engine_runs_on(engine: Engine) -> None:
