@@ -24,7 +24,7 @@ def run(
         Path | None, typer.Option(help="Write predictions here, one JSON object a line.")
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(help="Draw what the model says on the video: an MP4 (H.264).")
+        Path | None, typer.Option(help="Draw what the model says on the video, into this MP4.")
     ] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a path.")] = "actions",
     labels: Annotated[

@@ -1,9 +1,11 @@
 """Lines, boxes and words on a picture, without stairs. The only home of PIL, for its letters.
 
 libav's `drawtext` is missing from the wheels of av, and wants a font file. Pillow brings a font
-along. Lines and boxes are drawn here: Pillow draws them with stairs, or four times too large first.
+along, for ASCII; words in other letters are written in a font of the machine, if it has one.
+Lines and boxes are drawn here: Pillow draws them with stairs, or four times too large first.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 
 import numpy as np
@@ -68,6 +70,8 @@ class Canvas:
         return area, x[None, :] + 0.5, y[:, None] + 0.5
 
 
+WIDE_FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf")  # on most Linux machines, on macOS
+
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
@@ -81,9 +85,9 @@ def shortened(words: str, size: int, width: float) -> str:
     """Cut words to a width; an ellipsis says so."""
     if text_width(words, size) <= width:
         return words
-    while words and text_width(words + "…", size) > width:
+    while words and text_width(words + "...", size) > width:
         words = words[:-1]
-    return words + "…"
+    return words + "..."
 
 
 def _blend(area: NDArray[np.uint8], cover: Cover, colour: Colour) -> None:
@@ -95,7 +99,7 @@ def _blend(area: NDArray[np.uint8], cover: Cover, colour: Colour) -> None:
 @lru_cache(1024)  # numbers change from frame to frame, but there are few of them
 def _letters(words: str, size: int) -> tuple[Cover, int]:
     """Draw words (h, w), and tell how many of the rows are above the line they stand on."""
-    font = _font(size)
+    font = _font(size) if words.isascii() else _wide_font(size)
     above, below = font.getmetrics()
     image = Image.new("L", (max(1, round(font.getlength(words)) + 1), above + below))
     ImageDraw.Draw(image).text((0, above), words, fill=255, font=font, anchor="ls")
@@ -108,3 +112,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise AssertionError("Pillow was built without FreeType, its wheels are not")
     return font
+
+
+@lru_cache
+def _wide_font(size: int) -> ImageFont.FreeTypeFont:
+    for name in WIDE_FONTS:
+        with suppress(OSError):  # the machine has no such font
+            return ImageFont.truetype(name, size)
+    return _font(size)

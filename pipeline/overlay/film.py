@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.bundle import Bundle, Skeleton
 from pipeline.decode import Fit, Points, fit_frame, fit_points, unfit_points
 from pipeline.overlay.canvas import Canvas
-from pipeline.overlay.panel import Caption, Panel, draw_skeleton
+from pipeline.overlay.panel import Alarm, Caption, Panel, draw_skeleton
 from pipeline.overlay.reel import Reel
 from pipeline.sources import SourceFrame
 
@@ -36,7 +36,7 @@ class Film:
         self._waiting: deque[SourceFrame] = deque()  # read, but their outcome is not told yet
         self._caption: Caption | None = None
         self._features: NDArray[np.float32] | None = None
-        self._reset_us = -ALARM_US
+        self._reset: tuple[str, int] | None = None  # why memory started afresh, and when (us)
         self._panel: Panel | None = None
         self._sight = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
         self._reel = Reel(path)
@@ -66,7 +66,7 @@ class Film:
         if value is not None:
             self._caption, self._features = Caption.read(value), features
             if self._caption.reset is not None:
-                self._reset_us = frame.pts_us
+                self._reset = self._caption.reset, frame.pts_us
         if self._panel is None:
             self._panel = Panel(self._bundle.labels, _film_shape(frame))
         self._reel.write(self._drawn(frame, self._panel), frame.pts_us)
@@ -78,9 +78,14 @@ class Film:
                 joints = self._joints(frame, self._features, self._bundle.skeleton, panel.shape)
                 draw_skeleton(canvas, self._bundle.skeleton, joints)
             truth = self._truth[frame.index] if frame.index < len(self._truth) else None
-            alarm = 1 - (frame.pts_us - self._reset_us) / ALARM_US
-            panel.draw(canvas, self._caption, truth=truth, alarm=alarm)
+            panel.draw(canvas, self._caption, alarm=self._alarm(frame.pts_us), truth=truth)
         return canvas.pixels
+
+    def _alarm(self, now_us: int) -> Alarm | None:
+        if self._reset is None or now_us - self._reset[1] >= ALARM_US:
+            return None
+        reason, since_us = self._reset
+        return Alarm(reason, 1 - (now_us - since_us) / ALARM_US)
 
     def _joints(
         self, frame: SourceFrame, features: NDArray[np.float32], skeleton: Skeleton, shape: Fit

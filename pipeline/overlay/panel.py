@@ -52,6 +52,14 @@ class Caption:
         return cls(tuple((name, scores[name]) for name in best), memory["frames"], memory["reset"])
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The mark of a memory that starts afresh."""
+
+    reason: str
+    strength: float  # 1 at first, then fading towards 0
+
+
 class Panel:
     """Draws captions on pictures of one size; its own size depends on that, not on the caption."""
 
@@ -64,16 +72,20 @@ class Panel:
         wanted = text_width(longest, self._large) + text_width("  100 %", self._small)
         self._across = min(max(wanted, 9 * self._small), shape.width - 4 * self._edge)
 
-    def draw(self, canvas: Canvas, caption: Caption, *, truth: str | None, alarm: float) -> None:
-        """Draw all but the skeleton. `alarm` falls from 1 to 0 after a reset of memory."""
-        if alarm > 0:
-            self._frame(canvas, alarm)
+    def draw(
+        self, canvas: Canvas, caption: Caption, *, alarm: Alarm | None, truth: str | None
+    ) -> None:
+        """Draw all but the skeleton."""
+        memory, colour = f"memory {caption.remembers}", WHITE
+        if alarm is not None:
+            memory, colour = f"{memory}, afresh: {alarm.reason}", AMBER
+            self._frame(canvas, alarm.strength)
         self._scores(canvas, caption)
-        end = self._chip(canvas, self._edge, *_memory(caption, alarm), mark=())
+        self._chip(canvas, 0, memory, colour, mark=())
         if truth is not None:
             right = truth == caption.label
             colour, mark = (GREEN, TICK) if right else (RED, CROSS)
-            self._chip(canvas, end + self._edge / 2, f"true: {truth}", colour, mark=mark)
+            self._chip(canvas, 1, f"true: {truth}", colour, mark=mark)
 
     def _scores(self, canvas: Canvas, caption: Caption) -> None:
         edge, small = self._edge, self._small
@@ -109,22 +121,21 @@ class Panel:
         canvas.box((left, top), whole, radius=radius, colour=WHITE, opacity=0.15)
         canvas.box((left, top), part, radius=radius, colour=colour)
 
-    def _chip(
-        self, canvas: Canvas, left: float, words: str, colour: Colour, *, mark: Mark
-    ) -> float:
-        """Write words at the bottom, a mark before them, and tell where they end."""
+    def _chip(self, canvas: Canvas, row: int, words: str, colour: Colour, *, mark: Mark) -> None:
+        """Write words at the lower left, with a mark before them; rows count from the bottom."""
         edge, small = self._edge, self._small
-        bottom, indent = canvas.height - edge, left + edge + (1.2 * small if mark else 0)
-        right = indent + text_width(words, small) + edge
-        _backdrop(canvas, left, bottom - 2 * small, right, bottom, small)
-        canvas.text((indent, bottom - 0.65 * small), words, size=small, colour=colour)
-        corner = np.array([left + edge, bottom - 1.35 * small])
+        bottom = canvas.height - edge - row * 2.4 * small
+        left = 2 * edge + (1.2 * small if mark else 0)
+        words = shortened(words, small, canvas.width - left - 2 * edge)
+        right = left + text_width(words, small) + edge
+        _backdrop(canvas, edge, bottom - 2 * small, right, bottom, small)
+        canvas.text((left, bottom - 0.65 * small), words, size=small, colour=colour)
+        corner = np.array([2 * edge, bottom - 1.35 * small])
         for one, other in mark:
             ends = corner + 0.75 * small * np.array([one, other])
             canvas.line(tuple(ends[0]), tuple(ends[1]), width=small / 6, colour=colour)
-        return right
 
-    def _frame(self, canvas: Canvas, alarm: float) -> None:
+    def _frame(self, canvas: Canvas, strength: float) -> None:
         thick, height, width = 0.4 * self._small, canvas.height, canvas.width
         for one, other in (
             ((0, 0), (width, thick)),
@@ -132,13 +143,7 @@ class Panel:
             ((0, thick), (thick, height - thick)),
             ((width - thick, thick), (width, height - thick)),
         ):
-            canvas.box(one, other, radius=0, colour=AMBER, opacity=alarm)
-
-
-def _memory(caption: Caption, alarm: float) -> tuple[str, Colour]:
-    if caption.reset is not None:
-        return f"memory starts afresh: {caption.reset}", AMBER
-    return f"memory {caption.remembers}", AMBER if alarm > 0 else WHITE
+            canvas.box(one, other, radius=0, colour=AMBER, opacity=strength)
 
 
 def draw_skeleton(canvas: Canvas, skeleton: Skeleton, joints: Points) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.overlay import canvas as canvas_module
 from pipeline.overlay.canvas import Canvas, shortened, text_width
 
 
@@ -34,9 +35,16 @@ def test_a_box_covers_its_pixels_and_no_others() -> None:
     assert (canvas.pixels != 0).any(axis=2).sum() == 50
 
 
+def test_a_machine_without_fonts_writes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas_module, "WIDE_FONTS", ("no such font.ttf",))
+    canvas = blank()
+    canvas.text((2, 15), "тест", size=17, colour=(255, 255, 255))
+    assert canvas.pixels.any()
+
+
 def test_words_that_are_too_long_end_in_an_ellipsis() -> None:
     assert shortened("walk", 14, text_width("walk", 14)) == "walk"
     cut = shortened("walk backwards", 14, 60)
     assert cut.startswith("walk")
-    assert cut.endswith("…")
+    assert cut.endswith("...")
     assert text_width(cut, 14) <= 60
