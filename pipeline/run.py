@@ -75,23 +75,13 @@ def predict_sources(
     batcher = Batcher(BATCH)
     share = max(1, BATCH // len(sources))
     while opened:
-        for n in list(opened):
-            for _ in range(share):
-                frame = next(opened[n], None)
-                if frame is None:
-                    del opened[n]
-                    break
-                _admit(lanes[n], reports[n], frame, rules, fit)
-        batch = batcher.take(lanes)
-        predictor.run([item for items in batch.values() for item in items])
-        for lane, items in batch.items():
-            report = reports[lane.era]
-            lane.finish(items)
-            for item in items:
-                if item.fate is not None:
-                    report.fates[item.fate] += 1
-                yield _outcome(lane, item, predictor.features)
-            lane.outgoing.clear()
+        for n, frame in _round(opened, share):
+            _admit(lanes[n], reports[n], frame, rules, fit)
+        while any(lane.items for lane in lanes):  # more than BATCH sources are several batches
+            batch = batcher.take(lanes)
+            predictor.run([item for items in batch.values() for item in items])
+            for lane, items in batch.items():
+                yield from _finish(lane, items, reports[lane.era], predictor.features)
 
 
 def stream_names(sources: Sequence[str]) -> list[str]:
@@ -104,6 +94,30 @@ def stream_names(sources: Sequence[str]) -> list[str]:
             name, n = f"{stem}-{n}", n + 1
         names.append(name)
     return names
+
+
+def _round(
+    opened: dict[int, Iterator[SourceFrame]], share: int
+) -> Iterator[tuple[int, SourceFrame]]:
+    """Read up to `share` frames of each source; one that has ended is taken out."""
+    for n in list(opened):
+        for _ in range(share):
+            frame = next(opened[n], None)
+            if frame is None:
+                del opened[n]
+                break
+            yield n, frame
+
+
+def _finish(
+    lane: Partition, items: Sequence[Item], report: SourceReport, batch: Features | None
+) -> Iterator[Outcome]:
+    lane.finish(items)
+    lane.outgoing.clear()  # items have their own
+    for item in items:
+        if item.fate is not None:
+            report.fates[item.fate] += 1
+        yield _outcome(lane, item, batch)
 
 
 def _outcome(lane: Partition, item: Item, batch: Features | None) -> Outcome:

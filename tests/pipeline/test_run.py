@@ -69,3 +69,11 @@ def test_a_source_is_read_one_batch_ahead_at_most(tmp_path: Path, explodes: bool
     for outcome in outcomes(tiny(tmp_path, explodes=explodes), counted()):
         assert read - outcome.frame <= BATCH
     assert read == 100
+
+
+@pytest.mark.parametrize("count", [BATCH, BATCH + 1, 3 * BATCH - 1])
+def test_no_frame_is_lost_however_many_sources_there_are(tmp_path: Path, count: int) -> None:
+    pixels = frames(5)
+    found = outcomes(tiny(tmp_path), *(source(pixels) for _ in range(count)))
+    told = [(outcome.source, outcome.frame) for outcome in found if outcome.value is not None]
+    assert sorted(told) == [(n, frame) for n in range(count) for frame in range(5)]
