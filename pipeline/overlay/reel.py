@@ -1,7 +1,7 @@
 """Pictures in, an H.264 MP4 out that is whole or not there. With its neighbours a home of `av`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,14 +72,18 @@ class Reel:
         if self._stream is None:
             self.abandon()
             return
-        with self._translated():
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._part.replace(self._path)
+        try:
+            with self._translated():
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)  # it is still there if the disk is full
 
     def abandon(self) -> None:
         """Leave nothing."""
-        self._container.close()
+        with suppress(av.FFmpegError, OSError):  # a full disk has been told of
+            self._container.close()
         self._part.unlink(missing_ok=True)
 
     def _begin(self, height: int, width: int) -> VideoStream:

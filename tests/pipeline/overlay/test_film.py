@@ -1,7 +1,5 @@
 """The overlay: every frame, at its time, and on it what the newest prediction says."""
 
-import json
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,60 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engines.bundle import Bundle
-from pipeline.errors import DependencyError, OutputError
-from pipeline.overlay import reel
 from pipeline.overlay.film import Film
-from pipeline.sources import SourceFrame
 from tests.engines.bundles import Fit, tiny
+from tests.pipeline.overlay.films import filmed, grey, sources, value
 from tests.pipeline.pictures import scene
 
 HAND = {"joints": ["elbow", "hand"], "bones": [[0, 1]]}
-Pictures = Sequence[NDArray[np.int64]]
-
-
-def value(label: str = "walk", *, frames: int = 7, reset: str | None = None) -> bytes:
-    scores = {"stand": 0.1, "walk": 0.1, "run": 0.1, label: 0.8}
-    memory = {"frames": frames, "age_s": 0.0, "gap_s": None, "reset": reset, "note": None}
-    said = {"label": label, "confidence": 0.8, "scores": scores, "memory": memory}
-    return json.dumps(said).encode()
-
-
-def grey(height: int = 100, width: int = 200) -> Image.Image:
-    return Image.new("RGB", (width, height), (90, 90, 90))
-
-
-def sources(pictures: Sequence[Image.Image], step_us: float = 40_000) -> Iterator[SourceFrame]:
-    for index, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-        yield SourceFrame(index, round(index * step_us), frame)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return tiny(tmp_path / "tiny")
-
-
-def filmed(
-    path: Path,
-    bundle: Bundle,
-    pictures: Sequence[Image.Image],
-    values: Sequence[bytes | None],
-    *,
-    features: NDArray[np.float32] | None = None,
-    truth: Sequence[str] | None = None,
-    step_us: float = 40_000,
-) -> Pictures:
-    """Film, and look at what was written."""
-    with Film(path, bundle=bundle, truth=truth) as film:
-        for frame in film.watch(sources(pictures, step_us)):
-            film.show(frame.index, values[frame.index], features)
-    return seen(path)
-
-
-def seen(path: Path) -> Pictures:
-    with av.open(str(path)) as container:
-        frames = container.decode(video=0)
-        return [frame.to_ndarray(format="rgb24").astype(np.int64) for frame in frames]
 
 
 def differ(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -197,54 +147,3 @@ def test_a_source_that_changes_its_shape_gets_black_bars(tmp_path: Path, bundle:
     assert second[:88].max() < 8
     assert abs(second[92:268] - 90).max() < 8
     assert second[272:].max() < 8
-
-
-def stop_at(path: Path, bundle: Bundle, last: int, exc: BaseException) -> None:
-    with Film(path, bundle=bundle, truth=None) as film:
-        for frame in film.watch(sources([grey()] * 9)):
-            film.show(frame.index, value(), None)
-            if frame.index == last:
-                raise exc
-
-
-def test_ctrl_c_leaves_a_whole_film_that_is_shorter(tmp_path: Path, bundle: Bundle) -> None:
-    path = tmp_path / "out.mp4"
-    with pytest.raises(KeyboardInterrupt):
-        stop_at(path, bundle, 4, KeyboardInterrupt())
-    assert len(seen(path)) == 5
-    assert list(tmp_path.glob("*.part")) == []
-
-
-def test_after_an_error_there_is_what_was_there_before(tmp_path: Path, bundle: Bundle) -> None:
-    path = tmp_path / "out.mp4"
-    path.write_bytes(b"before")
-    with pytest.raises(ValueError, match="broken"):
-        stop_at(path, bundle, 4, ValueError("broken"))
-    assert path.read_bytes() == b"before"
-    assert list(tmp_path.glob("*.part")) == []
-
-
-def test_a_source_without_a_frame_leaves_no_film(tmp_path: Path, bundle: Bundle) -> None:
-    with Film(tmp_path / "out.mp4", bundle=bundle, truth=None):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
-
-
-def test_what_cannot_be_written_is_told_before_the_first_frame(
-    tmp_path: Path, bundle: Bundle
-) -> None:
-    (tmp_path / "a.mp4").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*nowhere/a\.mp4: No such file"):
-        Film(tmp_path / "nowhere" / "a.mp4", bundle=bundle, truth=None)
-    with pytest.raises(OutputError, match=r"cannot write .*a\.mp4: it is a folder"):
-        Film(tmp_path / "a.mp4", bundle=bundle, truth=None)
-
-
-def test_an_av_without_the_encoder_is_named_with_the_way_out(
-    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reel, "ENCODER", "x262")
-    with pytest.raises(
-        DependencyError, match=r"encoder x262, which this build of av .* pip install"
-    ):
-        Film(tmp_path / "out.mp4", bundle=bundle, truth=None)
