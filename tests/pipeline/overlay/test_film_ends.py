@@ -1,5 +1,8 @@
 """How a film ends: whole under its name, or not at all, and with a reason that can be used."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,14 +40,31 @@ def test_after_an_error_there_is_what_was_there_before(tmp_path: Path, bundle: B
     assert list(tmp_path.glob("*.part")) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
-@pytest.mark.parametrize("frames", [1, 60])  # found at the end, found on the way
-def test_a_full_disk_is_told_and_leaves_nothing(
-    tmp_path: Path, bundle: Bundle, frames: int
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk that has no more room, and no quota to be set up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])  # found at once, on the way, at the end
+def test_a_disk_without_room_is_told_and_nothing_is_left(
+    tmp_path: Path, bundle: Bundle, share: float
 ) -> None:
-    (tmp_path / "out.mp4.part").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"cannot write .*out\.mp4: No space left"):
-        filmed(tmp_path / "out.mp4", bundle, [noisy(200, 200)] * frames, [value()] * frames)
+    path = tmp_path / "out.mp4"
+    pictures = [noisy(100, 100).rotate(90 * n) for n in range(40)]
+    filmed(path, bundle, pictures, [value()] * 40)
+    room = int(path.stat().st_size * share)
+    path.unlink()
+    with (
+        files_of_at_most(room),
+        pytest.raises(OutputError, match=r"cannot write .*out\.mp4: File too large"),
+    ):
+        filmed(path, bundle, pictures, [value()] * 40)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
