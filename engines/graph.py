@@ -73,8 +73,14 @@ def check_graph(
     _check_ports(model.graph.output, outputs, f"{where}: output")
 
 
+def holds_float16(content: bytes) -> bool:
+    """Tell whether a graph has weights or constants in float16."""
+    model = onnx.load_from_string(content)
+    return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors(model.graph))
+
+
 def _check_self_contained(model: onnx.ModelProto, where: str) -> None:
-    for tensor in _tensors(model.graph):
+    for tensor in tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             raise BundleError(
                 f"{where}: weight {tensor.name!r} is in another file; "
@@ -91,7 +97,7 @@ def _check_ops(model: onnx.ModelProto, where: str) -> None:
                 f"{where}: opset {opset.version}, wanted is {MIN_OPSET} to {MAX_OPSET}; "
                 f"export again with opset_version={MIN_OPSET} or above"
             )
-    for node in _nodes(model.graph):
+    for node in nodes(model.graph):
         if node.domain not in ("", "ai.onnx"):
             raise BundleError(
                 f"{where}: node {node.name!r} is {node.domain}.{node.op_type}; "
@@ -126,15 +132,17 @@ def _shape(sizes: Sequence[int | None]) -> str:
     return f"({', '.join('N' if size is None else str(size) for size in sizes)})"
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Go through all nodes, those of subgraphs too."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+                yield from nodes(inner)
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Go through all weights and constants, those of subgraphs too."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
@@ -142,4 +150,4 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
+                yield from tensors(inner)

@@ -7,12 +7,14 @@ import numpy as np
 import onnx
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_max_pool import MaxPool as SlowMaxPool
 
 from engines.base import Features, Logits, Pixels, Rows, Tensors
 from engines.bundle import Bundle
 from engines.errors import DeviceError
+from engines.graph import nodes, tensors
 from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
 
 Array = NDArray[Any]
@@ -24,8 +26,8 @@ class ReferenceEngine:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._table = StateTable(bundle.state)
-        self._encoder = _evaluator(bundle.encoder)
-        self._head = _evaluator(bundle.head)
+        self._encoder = _evaluator(_widened(onnx.load_from_string(bundle.encoder)))
+        self._head = _evaluator(onnx.load_from_string(bundle.head))
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
     @property
@@ -102,8 +104,22 @@ class MaxPool(SlowMaxPool):
         return (windows[:, :, :: strides[0], :: strides[1]].max(axis=(4, 5)),)
 
 
-def _evaluator(graph: bytes) -> ReferenceEvaluator:
-    return ReferenceEvaluator(onnx.load_from_string(graph), new_ops=[MaxPool])
+def _evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
+    return ReferenceEvaluator(model, new_ops=[MaxPool])
+
+
+def _widened(encoder: onnx.ModelProto) -> onnx.ModelProto:
+    """Turn float16 into float32: numpy adds float16 up in float16, which is slow and not right."""
+    for tensor in tensors(encoder.graph):
+        if tensor.data_type == TensorProto.FLOAT16:
+            wide = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+    for node in nodes(encoder.graph):
+        for attribute in node.attribute:
+            if (node.op_type, attribute.name, attribute.i) == ("Cast", "to", TensorProto.FLOAT16):
+                attribute.i = TensorProto.FLOAT
+    encoder.graph.ClearField("value_info")  # it would still say float16
+    return encoder
 
 
 def _run(graph: ReferenceEvaluator, outputs: list[str], feeds: Mapping[str, Array]) -> list[Array]:

@@ -5,14 +5,13 @@ depend on their batch, `engines.verify` proves. Both have their say before a bun
 """
 
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
@@ -21,16 +20,19 @@ from torch import Tensor, nn
 from engines.bundle import Bundle, load_bundle, write_bundle
 from engines.errors import BundleError, VerificationError
 from engines.onnxrt import OnnxRuntimeEngine
+from engines.train.graphs import EncoderGraph, HeadGraph, to_onnx
+from engines.train.half import halved, within_range
 from engines.train.heads import Head
 from engines.train.rolling import NEVER, roll
-from engines.verify import verify
+from engines.verify import promised, to_scores, verify
 
-OPSET = 18
 TOLERANCE = 1e-4  # of a logit against PyTorch, relative where the largest logit is above one
+HALF_TOLERANCE = 1e-2  # of a score, where the encoder is in float16
 PROOF_FRAMES = 1000
 AT_ONCE = 50  # frames of the proof that PyTorch encodes together
 
 Frames = NDArray[np.uint8]
+Precision = Literal["float32", "mixed_float16"]  # the second as Keras calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Model:
     labels: Sequence[str]
     name: str = "model"
     activation: Literal["softmax", "sigmoid"] = "softmax"
+    precision: Precision = "float32"
 
 
 def export(
@@ -80,19 +83,25 @@ def export(
     path: Path,
     name: str = "model",
     activation: Literal["softmax", "sigmoid"] = "softmax",
+    precision: Precision = "float32",
     training: Mapping[str, JsonValue] | None = None,
 ) -> Bundle:
     """Write a bundle into folder `path` that answers as the two do, and return it.
 
-    Both are put into evaluation mode. Raises `BundleError` for an op that cannot be in a bundle,
-    with what to write instead, and `VerificationError` if over 1,000 frames with carried memory
-    the bundle's logits are not PyTorch's; nothing is written then.
+    Both are put into evaluation mode. With `mixed_float16` the encoder's weights and sums are in
+    float16, pixels are normalised and the head remembers in float32: for GPUs, whose engines take
+    the precision from the graph. Raises `BundleError` for what cannot be in a bundle, with what to
+    do instead, and `VerificationError` if over 1,000 frames with carried memory the bundle's
+    answers are not those of PyTorch in float32; nothing is written then.
     """
-    model = Model(encoder, head, input, labels, name, activation)
+    model = Model(encoder, head, input, labels, name, activation, precision)
     bundle = to_bundle(model)
     deviation = prove(bundle, model, film(input, PROOF_FRAMES))
-    told = {"largest_deviation_from_torch": float(f"{deviation:.1e}")} | dict(training or {})
-    card = describe(model, told)
+    told: dict[str, JsonValue] = {
+        "precision": precision,
+        "largest_deviation_from_torch": float(f"{deviation:.1e}"),
+    }
+    card = describe(model, told | dict(training or {}))
     return load_bundle(write_bundle(path, card, encoder=bundle.encoder, head=bundle.head))
 
 
@@ -100,16 +109,18 @@ def to_bundle(model: Model) -> Bundle:
     """Export both networks and read them back as a bundle, which refuses what breaks its format."""
     frames = torch.zeros(2, model.input.height, model.input.width, 3, dtype=torch.uint8)
     with torch.inference_mode():
-        found, wanted = _EncoderGraph(model).eval()(frames).shape, (2, model.head.features)
+        found, wanted = _encoder(model)(frames).shape, (2, model.head.features)
     if found != wanted:
         raise BundleError(
             f"the encoder gives {tuple(found)} for two pictures, the head takes {wanted}:"
             " pool and flatten to one vector a picture"
         )
     names = list(model.head.memory)
-    encoder = _export(_EncoderGraph(model).eval(), (frames,), ["frames"], ["features"])
-    head = _export(
-        _HeadGraph(model.head).eval(),
+    network = model.encoder if model.precision == "float32" else halved(model.encoder)
+    graph = EncoderGraph(model.input.normalise, network).eval()
+    encoder = to_onnx(graph, (frames,), ["frames"], ["features"])
+    head = to_onnx(
+        HeadGraph(model.head).eval(),
         (torch.zeros(2, model.head.features), *model.head.start(2)),
         ["features", *(f"{name}_in" for name in names)],
         ["logits", *(f"{name}_out" for name in names)],
@@ -120,22 +131,27 @@ def to_bundle(model: Model) -> Bundle:
 
 
 def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
-    """Hold the bundle against PyTorch over frames (T, H, W, 3) of one stream.
+    """Hold the bundle against PyTorch in float32 over frames (T, H, W, 3) of one stream.
 
     The bundle goes step by step, PyTorch runs the whole sequence at once. Returns the largest
-    deviation of a logit. Raises `VerificationError` if it is too large, or if a row's bits depend
-    on the batch that it is in.
+    deviation: of a logit, or of a score where the encoder is in float16. Raises
+    `VerificationError` if it is too large, if float16 cannot hold what a layer gives, or if a
+    row's bits depend on the batch that it is in.
     """
-    engine = OnnxRuntimeEngine(bundle, threads=2)
-    verify(engine, bundle)
-    found = roll(engine, frames[None])[NEVER][:, 0]
     wanted = _logits(model, frames)
-    scale = max(1.0, float(np.abs(wanted).max()))
-    deviation = float(np.abs(found - wanted).max()) / scale
-    if not deviation < TOLERANCE:  # NaN is no pass either
+    engine = OnnxRuntimeEngine(bundle, threads=2)
+    verify(engine, bundle, precision=promised(bundle))
+    found = roll(engine, frames[None])[NEVER][:, 0]
+    if model.precision == "float32":
+        scale = max(1.0, float(np.abs(wanted).max()))
+        deviation, allowed, what = float(np.abs(found - wanted).max()) / scale, TOLERANCE, "logit"
+    else:
+        apart = np.abs(to_scores(bundle, found) - to_scores(bundle, wanted))
+        deviation, allowed, what = float(apart.max()), HALF_TOLERANCE, "score"
+    if not deviation < allowed:  # NaN is no pass either
         raise VerificationError(
-            f"the exported graphs deviate from PyTorch by {deviation:.1e} in a logit over"
-            f" {len(frames)} frames; less than {TOLERANCE:.0e} is wanted, so no bundle is written"
+            f"the exported graphs deviate from PyTorch by {deviation:.1e} in a {what} over"
+            f" {len(frames)} frames; less than {allowed:.0e} is wanted, so no bundle is written"
         )
     return deviation
 
@@ -185,65 +201,17 @@ def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonV
     }
 
 
-class _EncoderGraph(nn.Module):
-    """Pixels uint8 (N, H, W, 3) -> features (N, F)."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.input, self.encoder = model.input, model.encoder
-
-    def forward(self, frames: Tensor) -> Tensor:
-        features: Tensor = self.encoder(self.input.normalise(frames))
-        return features
-
-
-class _HeadGraph(nn.Module):
-    """Features (N, F) and the memory's tensors -> logits (N, K) and the tensors."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        logits, memory = self.head.step(features, memory)
-        return logits, *memory
-
-
-def _export(
-    module: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str]
-) -> bytes:
-    rows = torch.export.Dim("N")
-    shapes: tuple[object, ...] = tuple({0: rows} for _ in example)
-    if isinstance(module, _HeadGraph):
-        shapes = (shapes[0], shapes[1:])  # the memory comes in one variadic argument
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # says that all inputs share N, which is what we want
-        program = torch.onnx.export(
-            module,
-            example,
-            input_names=inputs,
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamic_shapes=shapes,
-            dynamo=True,
-            verbose=False,
-        )
-    content: bytes = _anonymous(program.model_proto).SerializeToString()
-    return content
-
-
-def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the notes about the code and the machine that a node came from."""
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
+def _encoder(model: Model) -> EncoderGraph:
+    graph: EncoderGraph = EncoderGraph(model.input.normalise, model.encoder).eval()
+    return graph
 
 
 @torch.inference_mode()
 def _logits(model: Model, frames: Frames) -> NDArray[np.float32]:
-    graph = _EncoderGraph(model).eval()
-    features = torch.cat([graph(part) for part in torch.from_numpy(frames).split(AT_ONCE)])
+    graph, parts = _encoder(model), torch.from_numpy(frames).split(AT_ONCE)
+    watch = nullcontext() if model.precision == "float32" else within_range(model.encoder)
+    with watch:
+        features = torch.cat([graph(part) for part in parts])
     logits, _ = model.head.eval()(features[:, None], model.head.start(1))
     answer: NDArray[np.float32] = logits[:, 0].numpy()
     return answer

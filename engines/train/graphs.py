@@ -1,0 +1,68 @@
+"""PyTorch's modules become ONNX graphs with a bundle's ports. The only place that exports."""
+
+import warnings
+from collections.abc import Callable
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+OPSET = 18
+
+
+class EncoderGraph(nn.Module):
+    """Pixels uint8 (N, H, W, 3) -> features (N, F)."""
+
+    def __init__(self, normalise: Callable[[Tensor], Tensor], encoder: nn.Module) -> None:
+        super().__init__()
+        self.normalise, self.encoder = normalise, encoder
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalise and encode."""
+        features: Tensor = self.encoder(self.normalise(frames))
+        return features
+
+
+class HeadGraph(nn.Module):
+    """Features (N, F) and the memory's tensors -> logits (N, K) and the tensors."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Take one step."""
+        logits, memory = self.head.step(features, memory)
+        return logits, *memory
+
+
+def to_onnx(
+    module: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str]
+) -> bytes:
+    """Export a module; the first dimension of each input and output is dynamic."""
+    rows = torch.export.Dim("N")
+    shapes: tuple[object, ...] = tuple({0: rows} for _ in example)
+    if isinstance(module, HeadGraph):
+        shapes = (shapes[0], shapes[1:])  # the memory comes in one variadic argument
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # says that all inputs share N, which is what we want
+        program = torch.onnx.export(
+            module,
+            example,
+            input_names=inputs,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamic_shapes=shapes,
+            dynamo=True,
+            verbose=False,
+        )
+    content: bytes = _anonymous(program.model_proto).SerializeToString()
+    return content
+
+
+def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the notes about the code and the machine that a node came from."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
