@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.bundle import Bundle, Skeleton, load_bundle, write_bundle
 from engines.errors import BundleError, VerificationError
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.graphs import EncoderGraph, HeadGraph, to_onnx
@@ -72,6 +72,7 @@ class Model:
     name: str = "model"
     activation: Literal["softmax", "sigmoid"] = "softmax"
     precision: Precision = "float32"
+    skeleton: Skeleton | None = None  # if the features begin with one
 
 
 def export(
@@ -172,6 +173,9 @@ def film(shape: Input, length: int, seed: int = 0) -> Frames:
 
 def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Fill in `model.json`, all but the digests of the files."""
+    skeleton = (
+        {} if model.skeleton is None else {"skeleton": model.skeleton.model_dump(mode="json")}
+    )
     return {
         "schema": 1,
         "name": model.name,
@@ -197,6 +201,7 @@ def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonV
             }
             for name, shape in model.head.memory.items()
         ],
+        **skeleton,
         "training": dict(training),
     }
 

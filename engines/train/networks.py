@@ -79,10 +79,10 @@ class Encoder(nn.Module):
 
     def locate(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Read the maps, in float32: 16 bits would round positions to a fifth of a pixel."""
-        likely, depths = maps.split(len(JOINTS), 1)
+        likely, depths = maps.float().split(len(JOINTS), 1)
         likely = likely.softmax(-1)  # (N, 16, P)
         # One product for all sums: ONNX Runtime rounds a ReduceSum by where a row lies in memory.
-        sums = torch.cat([likely, likely * depths], 1) @ self.moments  # (N, 32, 4)
+        sums = torch.cat([likely, likely * depths], 1) @ self.moments.float()  # (N, 32, 4)
         of_place, of_depth = sums.split(len(JOINTS), 1)
         position, square = of_place[..., :2], of_place[..., 2]
         x, y = position.unbind(-1)

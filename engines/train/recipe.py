@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from rich.progress import Progress
 from torch import Tensor
 
-from engines.bundle import write_bundle
+from engines.bundle import Skeleton, write_bundle
 from engines.train.actors import PACK, Actors, Split, load_actors
 from engines.train.checkpoint import Checkpoint, Spent
 from engines.train.encoder import joint_error, train_encoder
@@ -34,6 +34,7 @@ from engines.train.networks import (
     to_features,
 )
 from engines.train.polish import polish
+from engines.train.skeleton import JOINT_NAMES, JOINT_PAIRS
 from engines.train.steady import steadied
 from engines.train.streams import ACTIONS, Take, random_take
 
@@ -102,7 +103,7 @@ def make_bundle(out: Path, run: Run) -> dict[str, JsonValue]:
     """Train, export, prove, measure and write the bundle of ten actions; return its card."""
     encoder, head = train(run)
     steady = steadied(head, *_like_new(run, encoder))
-    model = Model(SkeletonEncoder(encoder), steady, pictures(), ACTIONS, name="actions")
+    model = to_model(encoder, steady)
     bundle = to_bundle(model)
     (stream,) = draw(run.actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
     deviation = prove(bundle, model, stream.pixels(run.actors, size=SIZE))
@@ -118,6 +119,18 @@ def make_bundle(out: Path, run: Run) -> dict[str, JsonValue]:
     write_bundle(out, describe(model, training), encoder=bundle.encoder, head=bundle.head)
     (out / "ATTRIBUTION.txt").write_text(attribution())
     return training
+
+
+def to_model(encoder: Encoder, head: Head) -> Model:
+    """Say what the trained networks are for."""
+    return Model(
+        SkeletonEncoder(encoder),
+        head,
+        pictures(),
+        ACTIONS,
+        name="actions",
+        skeleton=Skeleton(joints=JOINT_NAMES, bones=JOINT_PAIRS),
+    )
 
 
 def attribution() -> str:
