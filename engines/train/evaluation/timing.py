@@ -1,0 +1,107 @@
+"""Metrics of time: how soon an action is understood, how steadily, and where it begins and ends."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.train.evaluation.answers import UNKNOWN, Answers, Floats, Ints
+from engines.train.evaluation.metrics import ratio
+
+EDGES_S = (2 / 15, 4 / 15, 7 / 15, 10 / 15, 1.0, 1.5, 2.0)  # of frames at 15 Hz
+IN_A_ROW = 3  # right frames that count as a detection: one alone may be luck
+OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One action of a stream, or what was answered as one: frames [start, end)."""
+
+    label: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How soon actions were detected. Times are of the detected ones only; NaN if there is none."""
+
+    segments: int  # of 3 frames or more
+    detected: float  # share of them
+    median_s: float
+    p90_s: float
+
+
+def segments(labels: Ints) -> list[Segment]:
+    """Cut the labels (T,) of one stream where they change; unknown stretches are left out."""
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: len(labels)])
+    ends = np.append(starts, len(labels))[1:]
+    whole = zip(labels[starts].tolist(), starts.tolist(), ends.tolist(), strict=True)
+    return [Segment(*each) for each in whole if each[0] != UNKNOWN]
+
+
+def since_onset(answers: Answers) -> tuple[Ints, Floats]:
+    """Frames and accuracy by time since the action began: 8 bins, cut at `EDGES_S`."""
+    bins = np.digitize(answers.onsets[answers.known] / answers.rate_hz, EDGES_S)
+    counts = np.bincount(bins, minlength=len(EDGES_S) + 1)
+    right = np.bincount(bins, answers.right[answers.known], len(EDGES_S) + 1)
+    return counts, right / np.where(counts > 0, counts, np.nan)
+
+
+def latency(answers: Answers) -> Latency:
+    """Seconds from an action's first frame to the first of 3 right answers in a row.
+
+    Our choice, in the spirit of the time to detection of Hoai and De la Torre 2014.
+    """
+    delays = [
+        _first_run(right[segment.start : segment.end])
+        for truth, right in zip(answers.truth.T, answers.right.T, strict=True)
+        for segment in segments(truth)
+        if segment.end - segment.start >= IN_A_ROW
+    ]
+    detected = [delay / answers.rate_hz for delay in delays if delay is not None]
+    median_s, p90_s = np.percentile(detected, (50, 90)) if detected else (np.nan, np.nan)
+    return Latency(len(delays), ratio(len(detected), len(delays)), float(median_s), float(p90_s))
+
+
+def changes_per_min(labels: Ints, answers: Answers) -> float:
+    """How often labels (T, N) change between two frames that are both labelled, per minute."""
+    pairs = answers.known[1:] & answers.known[:-1]
+    changes = (labels[1:] != labels[:-1]) & pairs
+    return ratio(float(changes.sum()) * 60 * answers.rate_hz, int(pairs.sum()))
+
+
+def segment_f1(answers: Answers) -> float:
+    """F1 of whole segments: Lea et al. 2017, "Temporal Convolutional Networks", F1@50.
+
+    An answered segment is right if it overlaps a true one of its label, that no other has taken,
+    by half of what the two cover together.
+    """
+    shown = np.where(answers.known, answers.labels, UNKNOWN)
+    hits = found = wanted = 0
+    for answered, truth in zip(shown.T, answers.truth.T, strict=True):
+        ours, theirs = segments(answered), segments(truth)
+        hits += len(set(_matches(ours, theirs)))
+        found, wanted = found + len(ours), wanted + len(theirs)
+    return ratio(2 * hits, found + wanted)
+
+
+def _first_run(right: np.ndarray) -> int | None:
+    runs = np.lib.stride_tricks.sliding_window_view(right, IN_A_ROW).all(-1)
+    return int(runs.argmax()) if runs.any() else None
+
+
+def _matches(ours: Sequence[Segment], theirs: Sequence[Segment]) -> Iterator[int]:
+    """Number of the true segment that each answered one overlaps enough, if there is one."""
+    for segment in ours:
+        overlaps = [_overlap(segment, true) for true in theirs]
+        best = int(np.argmax(overlaps)) if overlaps else 0
+        if overlaps and overlaps[best] >= OVERLAP:
+            yield best
+
+
+def _overlap(one: Segment, other: Segment) -> float:
+    if one.label != other.label:
+        return 0.0
+    common = min(one.end, other.end) - max(one.start, other.start)
+    return max(0, common) / (max(one.end, other.end) - min(one.start, other.start))
