@@ -1,0 +1,105 @@
+"""What is told of one test, as JSON has it. The only place that knows the keys' names."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engines.train.evaluation import metrics, timing
+from engines.train.evaluation.answers import Answers
+from engines.train.rolling import NEVER
+
+Facts = dict[str, Any]
+
+DIGITS = 4
+
+
+def test_facts(carried: Answers, resets: Mapping[int, Answers], labels: Sequence[str]) -> Facts:
+    """Everything about a test's answers with the memory carried, and forgotten now and then."""
+    found = timing.latency(carried)
+    return {
+        "streams": carried.truth.shape[1],
+        "frames": int(carried.known.sum()),
+        **accuracies(carried),
+        "macro_accuracy": metrics.mean_of_known(metrics.accuracy_by_class(carried)),
+        "map": metrics.mean_of_known(metrics.average_precision(carried)),
+        "calibrated_map": metrics.mean_of_known(metrics.calibrated_average_precision(carried)),
+        "ece": metrics.reliability(carried).error,
+        "segment_f1": timing.segment_f1(carried),
+        "changes_per_min": timing.changes_per_min(carried.labels, carried),
+        "true_changes_per_min": timing.changes_per_min(carried.truth, carried),
+        "latency": {
+            "segments": found.segments,
+            "detected": found.detected,
+            "median_s": found.median_s,
+            "p90_s": found.p90_s,
+        },
+        "since_onset": _since_onset(carried),
+        "reset_every": {
+            reset_name(reset): accuracies(answers) | {"since_onset": _curve(answers)}
+            for reset, answers in resets.items()
+        },
+        "by_class": _by_class(carried, labels),
+        "confusion": metrics.confusion(carried).tolist(),
+        "reliability": _reliability(carried),
+    }
+
+
+def alone_facts(alone: Answers) -> Facts:
+    """What a head without memory makes of a test."""
+    return accuracies(alone) | {"since_onset": _curve(alone)}
+
+
+def accuracies(answers: Answers) -> Facts:
+    """The two figures that everything is compared by."""
+    return {
+        "accuracy": metrics.accuracy(answers),
+        "accuracy_after_1s": metrics.accuracy_after_1s(answers),
+    }
+
+
+def reset_name(reset: int) -> str:
+    """How JSON names a reset: frames, or never."""
+    return "never" if reset == NEVER else str(reset)
+
+
+def plain(value: Any) -> Any:
+    """Make it fit for JSON: four decimals, and null for what is not known."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else round(float(value), DIGITS)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _since_onset(answers: Answers) -> Facts:
+    counts, accuracies = timing.since_onset(answers)
+    return {"from_s": (0.0, *timing.EDGES_S), "frames": counts, "accuracy": accuracies}
+
+
+def _curve(answers: Answers) -> Any:
+    return timing.since_onset(answers)[1]
+
+
+def _by_class(answers: Answers, labels: Sequence[str]) -> Facts:
+    columns = {
+        "accuracy": metrics.accuracy_by_class(answers),
+        "average_precision": metrics.average_precision(answers),
+        "calibrated_average_precision": metrics.calibrated_average_precision(answers),
+    }
+    return {
+        label: {name: column[k] for name, column in columns.items()}
+        for k, label in enumerate(labels)
+    }
+
+
+def _reliability(answers: Answers) -> Facts:
+    table = metrics.reliability(answers)
+    return {
+        "frames": table.counts,
+        "confidence": table.confidences,
+        "accuracy": table.accuracies,
+    }

@@ -1,0 +1,120 @@
+"""A whole measurement of a bundle that knows nothing, on streams that are made in a moment."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the [train] extra is not installed")
+pytest.importorskip("sklearn", reason="the [train] extra is not installed")
+
+from rich.progress import Progress
+
+from engines.onnxrt import OnnxRuntimeEngine
+from engines.train.evaluation.evaluate import Evaluation, evaluate
+from engines.train.evaluation.labelled import DataSet, LabelledStream, StreamSet
+from engines.train.rolling import NEVER, roll
+from tests.engines.bundles import LABELS, SIDE, tiny
+
+LENGTHS = (40, 25, 33)
+
+
+def film(seed: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, darker or brighter by its label; the first frames are not labelled."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.permutation(3), -(-length // 3))[:length]
+    shape = (length, SIDE, SIDE, 3)
+    pixels = rng.integers(0, 80, shape) + 80 * labels[:, None, None, None]
+    labels[:3] = -1
+    return pixels.astype(np.uint8), labels
+
+
+def stream_set(first: int, lengths: tuple[int, ...] = LENGTHS) -> StreamSet:
+    def streams() -> Iterator[LabelledStream]:
+        for i, length in enumerate(lengths):
+            pixels, labels = film(first + i, length)
+            yield LabelledStream(f"noise {i}", zip(pixels, labels.tolist(), strict=True))
+
+    return StreamSet("noise", streams(), sum(lengths), side_by_side=2)
+
+
+def data() -> DataSet:
+    return DataSet(
+        name="noise",
+        about={"folder": "nowhere"},
+        rate_hz=10.0,
+        tests={"own": stream_set(0), "other": stream_set(10)},
+        training=stream_set(20, (30,) * 6),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    bundle = tiny(tmp_path_factory.mktemp("bundle"))
+    return evaluate(bundle, data(), Progress(disable=True))
+
+
+def test_the_first_test_is_told_at_the_top(found: Evaluation) -> None:
+    facts = found.facts
+    assert list(facts["reset_every"]) == ["1", "5", "15", "60", "never"]
+    assert facts["reset_every"]["never"] == facts["test_own"]["accuracy"]
+    assert facts["frame_only"]["accuracy"] == facts["test_own"]["frame_only"]["accuracy"]
+    assert facts["streams"] == 6
+    assert facts["frames"] == 2 * (sum(LENGTHS) - 3 * len(LENGTHS))  # the labelled ones
+    assert facts["folder"] == "nowhere"
+
+
+def test_the_figures_are_those_of_the_bundle_run_alone(found: Evaluation, tmp_path: Path) -> None:
+    engine = OnnxRuntimeEngine(tiny(tmp_path), threads=1)
+    films = [film(i, length) for i, length in enumerate(LENGTHS)]
+    for name, reset in {"never": NEVER, "5": 5}.items():
+        right = labelled = 0
+        for pixels, labels in films:
+            answers = roll(engine, pixels[None], resets=(reset,))[reset][:, 0].argmax(-1)
+            right += int(((answers == labels) & (labels >= 0)).sum())
+            labelled += int((labels >= 0).sum())
+        assert found.facts["reset_every"][name] == round(right / labelled, 4)
+
+
+def test_a_head_over_single_frames_learns_what_single_frames_show(found: Evaluation) -> None:
+    assert found.facts["frame_only"]["accuracy"] > 0.9
+    assert found.facts["frame_only"]["head"] in found.facts["frame_only"]["held_out"]
+
+
+def test_the_facts_are_json_of_a_few_kilobytes_with_four_decimals(found: Evaluation) -> None:
+    text = json.dumps(found.facts, allow_nan=False)
+    assert len(text) < 10_000
+    assert json.loads(text) == found.facts
+    assert round(found.facts["test_own"]["ece"], 4) == found.facts["test_own"]["ece"]
+
+
+def test_what_is_not_known_is_null(found: Evaluation) -> None:
+    late = found.facts["test_own"]["since_onset"]
+    assert late["frames"][-1] == 0  # no action of these lasts two seconds
+    assert late["accuracy"][-1] is None
+
+
+def test_every_class_and_every_metric_is_told(found: Evaluation) -> None:
+    told = found.facts["test_other"]
+    assert tuple(told["by_class"]) == LABELS
+    assert np.sum(told["confusion"]) == told["frames"]
+    assert sum(told["reliability"]["frames"]) == told["frames"]
+    assert {"accuracy_after_1s", "macro_accuracy", "map", "calibrated_map", "ece"} <= set(told)
+    assert {"segment_f1", "changes_per_min", "true_changes_per_min", "latency"} <= set(told)
+
+
+def test_the_strip_is_one_whole_stream(found: Evaluation) -> None:
+    rows = found.strip.rows
+    assert list(rows) == ["truth", "with memory", "frame-only"]
+    assert {len(row) for row in rows.values()} == {LENGTHS[int(found.strip.stream[-1])]}
+
+
+def test_without_training_streams_nothing_is_said_of_a_frame_only_head(tmp_path: Path) -> None:
+    bundle = tiny(tmp_path, activation="sigmoid")
+    found = evaluate(bundle, replace(data(), training=None), Progress(disable=True))
+    assert "frame_only" not in found.facts
+    assert "frame_only" not in found.facts["test_own"]
+    assert list(found.strip.rows) == ["truth", "with memory"]
