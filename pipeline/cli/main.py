@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from engines.errors import BundleError, DeviceError, EngineError, VerificationError
-from pipeline.cli import admin, predict, prove, replay, reset, serve, watch
+from pipeline.cli import admin, evaluate, predict, prove, replay, reset, serve, watch
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -93,6 +93,7 @@ def _options(
 
 app.command()(serve.demo)
 app.command()(predict.run)
+app.command()(evaluate.evaluate)
 app.command()(serve.worker)
 app.command()(serve.camera)
 app.command()(serve.broker)

@@ -8,12 +8,45 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 LINES = 10  # where there is no terminal
+
+
+def tasks(console: Console) -> Progress:
+    """Several jobs one after another, each with a total: add them, and tell how they advance."""
+    if not console.is_terminal:
+        return _Lines(console=console, disable=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+class _Lines(Progress):
+    """A line for each tenth of a task, in place of its bar."""
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Take note, and tell if another tenth is done."""
+        before = self._tenth(task_id)
+        super().advance(task_id, advance)
+        task = self._tasks[task_id]
+        if self._tenth(task_id) > before:
+            line = f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}"
+            self.console.print(line, highlight=False)
+
+    def _tenth(self, task_id: TaskID) -> int:
+        task = self._tasks[task_id]
+        return int(LINES * task.completed / (task.total or 1))
 
 
 class RecordsRead:

@@ -20,7 +20,7 @@ from engines.train.evaluation.answers import (
     to_scores,
 )
 from engines.train.evaluation.demo import SEED, STREAMS, demo_data
-from engines.train.evaluation.facts import Facts, alone_facts, plain, test_facts
+from engines.train.evaluation.facts import TEST, Facts, alone_facts, measure_test, plain
 from engines.train.evaluation.frame_only import HEADS, FrameOnly, train_frame_only
 from engines.train.evaluation.labelled import DataSet, StreamSet
 from engines.train.evaluation.rolled import Rolled, roll_set
@@ -52,13 +52,14 @@ def evaluate(bundle: Bundle, data: DataSet, progress: Progress) -> Evaluation:
     engine = OnnxRuntimeEngine(bundle, THREADS)
     head = None
     if data.training is not None:
-        head = _train(_roll(engine, data.training, "frame-only", (), progress), bundle, progress)
+        seen = _roll(engine, data.training, "training streams", (), progress)
+        head = _train(seen, bundle, progress)
     tests: dict[str, Facts] = {}
     strips = []
     for name, streams in data.tests.items():
         rolled = _roll(engine, streams, f"test {name}", RESETS, progress)
         about = {"about": streams.about}
-        tests[f"test_{name}"] = about | _measure(rolled, head, bundle, data.rate_hz)
+        tests[TEST + name] = about | _measure(rolled, head, bundle, data.rate_hz)
         strips.append(_strip(rolled, head))
     engine.close()
     return Evaluation(plain(_about(bundle, data) | _summary(tests, head) | tests), strips[0])
@@ -76,14 +77,14 @@ def _roll(
     resets: Sequence[int],
     progress: Progress,
 ) -> list[Rolled]:
-    task = progress.add_task(f"{what}: frames", total=streams.frames)
+    task = progress.add_task(what, total=streams.frames)
     return roll_set(
         engine, streams, resets=resets, advance=lambda count: progress.advance(task, count)
     )
 
 
 def _train(streams: Sequence[Rolled], bundle: Bundle, progress: Progress) -> FrameOnly:
-    task = progress.add_task("frame-only: heads", total=len(HEADS))
+    task = progress.add_task("frame-only heads", total=len(HEADS))
     return train_frame_only(
         streams, classes=len(bundle.labels), advance=lambda: progress.advance(task)
     )
@@ -98,7 +99,7 @@ def _measure(
     for reset in RESETS:
         logits = side_by_side([r.logits[reset] for r in rolled], fill=0)
         answers[reset] = Answers(to_scores(logits, bundle.activation), truth, onsets, rate_hz)
-    facts = test_facts(answers[NEVER], answers, bundle.labels)
+    facts = measure_test(answers[NEVER], answers, bundle.labels)
     if head is not None:
         logits = side_by_side([head.answer(r.features) for r in rolled], fill=0)
         alone = Answers(to_scores(logits, "softmax"), truth, onsets, rate_hz)

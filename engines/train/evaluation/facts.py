@@ -13,9 +13,29 @@ from engines.train.rolling import NEVER
 Facts = dict[str, Any]
 
 DIGITS = 4
+UNKNOWN_FIGURE = "-"
+TEST = "test_"  # before the names of tests, which can be any
+
+# key of a test's figure -> what it is called, and how it is written
+FIGURES: Mapping[str, tuple[str, str]] = {
+    "accuracy": ("frames right", "{:.1%}"),
+    "accuracy_after_1s": ("frames right, from 1 s into an action", "{:.1%}"),
+    "macro_accuracy": ("frames right, each class counting the same", "{:.1%}"),
+    "map": ("mean average precision", "{:.3f}"),
+    "calibrated_map": ("calibrated mean average precision", "{:.3f}"),
+    "ece": ("calibration error", "{:.1%}"),
+    "detected": ("actions detected", "{:.1%}"),
+    "median_s": ("time to detect, median", "{:.2f} s"),
+    "p90_s": ("time to detect, 9 of 10", "{:.2f} s"),
+    "segment_f1": ("F1 of segments that overlap by half", "{:.3f}"),
+    "changes_per_min": ("label changes a minute", "{:.0f}"),
+    "true_changes_per_min": ("true changes a minute", "{:.0f}"),
+    "streams": ("streams", "{:,}"),
+    "frames": ("labelled frames", "{:,}"),
+}
 
 
-def test_facts(carried: Answers, resets: Mapping[int, Answers], labels: Sequence[str]) -> Facts:
+def measure_test(carried: Answers, resets: Mapping[int, Answers], labels: Sequence[str]) -> Facts:
     """Everything about a test's answers with the memory carried, and forgotten now and then."""
     found = timing.latency(carried)
     return {
@@ -62,6 +82,32 @@ def accuracies(answers: Answers) -> Facts:
 def reset_name(reset: int) -> str:
     """How JSON names a reset: frames, or never."""
     return "never" if reset == NEVER else str(reset)
+
+
+def tests_of(facts: Mapping[str, Any]) -> dict[str, Facts]:
+    """The tests among all facts, in their order."""
+    return {name: found for name, found in facts.items() if name.startswith(TEST)}
+
+
+def title(name: str) -> str:
+    """How a person calls a test."""
+    return f"test {name.removeprefix(TEST)}"
+
+
+def written(test: Facts, key: str) -> str:
+    """Write one of `FIGURES` as a person reads it."""
+    value = test["latency"][key] if key in ("detected", "median_s", "p90_s") else test[key]
+    return UNKNOWN_FIGURE if value is None else FIGURES[key][1].format(value)
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent."""
+    return UNKNOWN_FIGURE if value is None else f"{value:.1%}"
+
+
+def reset_words(name: str) -> str:
+    """How a person calls what JSON calls 1, 5 or never."""
+    return {"never": "never", "1": "every frame"}.get(name, f"every {name} frames")
 
 
 def plain(value: Any) -> Any:

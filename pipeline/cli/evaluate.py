@@ -1,0 +1,88 @@
+"""`longtake evaluate`: how good a bundle is, and what a lost memory costs."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engines.bundle import find_bundle, load_bundle
+from engines.load import load_engine
+from pipeline.cli.options import AsJson
+from pipeline.cli.progress import tasks
+from pipeline.errors import DependencyError, OutputError
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")] = "actions",
+    streams: Annotated[
+        int,
+        typer.Option(min=2, help="Of each test; 120 take five minutes of processor time."),
+    ] = 120,
+    seed: Annotated[int, typer.Option(min=2000, help="Of the streams that are drawn.")] = 7001,
+    html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a bundle on labelled streams, and what it costs to lose its memory.
+
+    The streams are the demo's: people whom training never saw, drawn and rendered for you.
+
+    Example: `longtake evaluate actions --streams 12 --html report.html`
+    """
+    loaded = load_bundle(find_bundle(bundle))
+    try:
+        from engines.train.evaluation.demo import demo_data
+        from engines.train.evaluation.evaluate import evaluate as measure
+        from engines.train.evaluation.report import write_report
+    except ModuleNotFoundError as exc:
+        raise DependencyError(
+            f"`longtake evaluate` needs {exc.name}, which is not installed: "
+            "pip install 'longtake[train]', or from a clone: pip install -e '.[train]'"
+        ) from exc
+    if html is not None:
+        _write(html, "", mode="a")  # now, not when everything is measured
+    load_engine("onnxruntime", loaded, threads=1).close()  # it is compared with the oracle
+    data = demo_data(loaded, seed=seed, streams=streams)
+    with tasks(Console(stderr=True)) as progress:
+        found = measure(loaded, data, progress)
+    if html is not None:
+        _write(html, write_report(found, loaded))
+    if as_json:
+        typer.echo(json.dumps(found.facts))
+    else:
+        _show(found.facts, Console())
+
+
+def _write(path: Path, text: str, *, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+
+
+def _show(facts: dict[str, Any], console: Console) -> None:
+    from engines.train.evaluation.facts import FIGURES, tests_of, title, written
+
+    tests = tests_of(facts)
+    figures = Table(facts["bundle"], *(f"{title(name)}\n{t['about']}" for name, t in tests.items()))
+    for key, (name, _) in FIGURES.items():
+        figures.add_row(name, *(written(test, key) for test in tests.values()))
+    console.print(figures)
+    console.print(_memory(facts))
+
+
+def _memory(facts: dict[str, Any]) -> Table:
+    """What the first test says about memory."""
+    from engines.train.evaluation.facts import percent, reset_words, tests_of, title
+
+    name, first = next(iter(tests_of(facts).items()))
+    rows = {reset_words(reset): found for reset, found in first["reset_every"].items()}
+    if "frame_only" in facts:
+        rows[f"best head without one: {facts['frame_only']['head']}"] = facts["frame_only"]
+    table = Table(f"memory is lost, {title(name)}", "frames right", "from 1 s")
+    for words, found in rows.items():
+        table.add_row(words, percent(found["accuracy"]), percent(found["accuracy_after_1s"]))
+    return table
