@@ -74,6 +74,16 @@ def test_every_class_and_every_metric_is_told(found: Evaluation) -> None:
     assert {"segment_f1", "changes_per_min", "true_changes_per_min", "latency"} <= set(told)
 
 
+def test_the_strip_is_the_stream_in_the_middle(found: Evaluation, tmp_path: Path) -> None:
+    engine, shares = OnnxRuntimeEngine(tiny(tmp_path), threads=1), []
+    for i, length in enumerate(LENGTHS):
+        pixels, labels = film(i, length)
+        answers = roll(engine, pixels[None])[NEVER][:, 0].argmax(-1)
+        shares.append((answers == labels)[labels >= 0].mean())
+    assert len(set(shares)) == 3
+    assert found.strip.stream == f"noise {np.argsort(shares)[1]}"
+
+
 def test_the_strip_is_one_whole_stream(found: Evaluation) -> None:
     rows = found.strip.rows
     assert list(rows) == ["truth", "with memory", "frame-only"]
