@@ -1,6 +1,7 @@
 """Models made with PyTorch: your own, and how the shipped one came about. The home of torch.
 
-Everything here needs the extra `longtake[train]`; nothing outside this package imports it.
+Everything here needs the extra `longtake[train]`; commands import it when they are run, and nothing
+else does.
 """
 
 try:

@@ -144,5 +144,9 @@ def _summary(tests: Mapping[str, Facts], head: FrameOnly | None) -> Facts:
     }
     if head is not None:
         alone = {name: first["frame_only"][name] for name in ("accuracy", "accuracy_after_1s")}
-        found["frame_only"] = alone | {"head": head.name, "held_out": dict(head.held_out)}
+        found["frame_only"] = alone | {
+            "head": head.name,
+            "held_out": dict(head.held_out),
+            "training_streams": head.streams,
+        }
     return found

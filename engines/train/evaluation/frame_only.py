@@ -35,6 +35,7 @@ class FrameOnly:
 
     name: str
     held_out: Mapping[str, float]  # accuracy of every head that was tried
+    streams: int  # that were learnt from, or held out to choose
     mean: Floats32  # (F,)
     spread: Floats32  # (F,)
     layers: Any  # nn.Sequential
@@ -75,7 +76,7 @@ def train_frame_only(
         advance()
     best = max(tried, key=lambda name: tried[name][0])
     held_out = {name: accuracy for name, (accuracy, _) in tried.items()}
-    return FrameOnly(best, held_out, mean, spread, tried[best][1])
+    return FrameOnly(best, held_out, len(labelled), mean, spread, tried[best][1])
 
 
 def _train(

@@ -23,7 +23,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: Guo et al. 2017, "On Calibration", equation 3."""
+        """The expected calibration error: Guo et al. 2017."""
         filled = self.counts > 0
         apart = np.abs(self.confidences - self.accuracies)[filled]
         return ratio(float((apart * self.counts[filled]).sum()), int(self.counts.sum()))
@@ -67,7 +67,7 @@ def average_precision(answers: Answers) -> Floats:
 
 
 def calibrated_average_precision(answers: Answers) -> Floats:
-    """As if every class had as many positives as negatives: De Geest et al. 2016, equation 2.
+    """As if every class had as many positives as negatives: De Geest et al. 2016.
 
     There precision is w TP / (w TP + FP) with w = negatives / positives: an average precision in
     which each positive weighs w. NaN too if a class has no negatives.

@@ -122,8 +122,9 @@ def _method(facts: Facts) -> str:
         tried = facts["frame_only"]["held_out"].items()
         shares = ", ".join(f"{escape(name)} {percent(share)}" for name, share in tried)
         only = (
-            "<p>The frame-only head was the best of several on training streams that none of"
-            f" them had learnt from ({shares}); only that one saw the tests.</p>"
+            f"<p>The frame-only head had {facts['frame_only']['training_streams']:,} training"
+            " streams. It was the best of several on every fifth of them, from which none had"
+            f" learnt ({shares}); only that one saw the tests.</p>"
         )
     return (
         f"<p>Data set {escape(facts['data'])}{seed}: {facts['streams']:,} streams with"
