@@ -36,6 +36,12 @@ class Checkpoint:
 
     def __init__(self, path: Path, settings: Mapping[str, JsonValue]) -> None:
         self.path, self._settings = path, dict(settings)
+        self._before_s, self._began_s = 0.0, time.process_time()
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of the run in seconds, over all the processes that it took."""
+        return self._before_s + time.process_time() - self._began_s
 
     def restore(self, **parts: Stateful) -> int:
         """Bring the parts to where the last `save` was, and return its step: 0 if there is none.
@@ -46,6 +52,7 @@ class Checkpoint:
             # weights_only: tensors and plain values, no code
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
             settings, step, states = kept["settings"], int(kept["step"]), kept["parts"]
+            before_s = float(kept["cpu_s"])
         except FileNotFoundError:
             return 0
         except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as exc:
@@ -57,34 +64,20 @@ class Checkpoint:
             )
         for name, part in parts.items():
             part.load_state_dict(states[name])
+        self._before_s, self._began_s = before_s, time.process_time()
         return step
 
     def save(self, step: int, **parts: Stateful) -> None:
         """Keep the parts as they are after `step` steps, instead of what was kept before."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         states = {name: part.state_dict() for name, part in parts.items()}
-        kept = {"settings": self._settings, "step": step, "parts": states}
+        kept = {"settings": self._settings, "step": step, "parts": states, "cpu_s": self.cpu_s}
         partial = self.path.with_suffix(".partial")
         with partial.open("wb") as file:
             torch.save(kept, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
-
-
-class Spent:
-    """Processor time of a run in seconds, over all the processes that it took."""
-
-    def __init__(self) -> None:
-        self._before_s, self._began_s = 0.0, time.process_time()
-
-    def state_dict(self) -> dict[str, float]:
-        """Give what was spent until now."""
-        return {"cpu_s": self._before_s + time.process_time() - self._began_s}
-
-    def load_state_dict(self, state: dict[str, float], /) -> None:
-        """Go on counting from there."""
-        self._before_s, self._began_s = state["cpu_s"], time.process_time()
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
