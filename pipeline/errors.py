@@ -8,7 +8,7 @@ LongtakeError
 ├── RetryError                 retry: the outside world is away, nothing was decided
 │   ├── BrokerUnavailableError     no answer from the broker
 │   └── CommitRefusedError         the group has moved on; wait for the next generation
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-24)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-26)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or shaped wrongly
@@ -24,7 +24,9 @@ LongtakeError
     ├── CorruptStateError          the changelog holds what we cannot read
     ├── StalledError               reading or committing stands still, and nothing helped
     ├── NothingToAuditError        no worker of the group has ever committed
-    └── CannotMoveError            the partition cannot be moved there, or not now
+    ├── CannotMoveError            the partition cannot be moved there, or not now
+    ├── FootageError               the labelled videos to train on are wrong
+    └── TrainingError              training cannot begin, or cannot go on
 """
 
 from typing import ClassVar
@@ -170,3 +172,15 @@ class CannotMoveError(StopError):
     """The partition cannot be moved: the group is at work, or the target is not in the log."""
 
     exit_code = 24
+
+
+class FootageError(StopError):
+    """The labelled videos to train on, or the table that lists them, are wrong."""
+
+    exit_code = 25
+
+
+class TrainingError(StopError):
+    """Training cannot begin, or cannot go on: a name, a checkpoint, a loss that explodes."""
+
+    exit_code = 26

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from engines.errors import BundleError, DeviceError, EngineError, VerificationError
-from pipeline.cli import admin, evaluate, predict, prove, replay, reset, serve, watch
+from pipeline.cli import admin, evaluate, predict, prove, replay, reset, serve, train, watch
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -100,6 +100,7 @@ app.command()(serve.broker)
 app.command()(replay.replay)
 app.command()(watch.tail)
 app.command()(prove.audit)
+app.command()(train.train)
 app.add_typer(reset.reset_app, name="reset")
 app.add_typer(admin.topics_app, name="topics")
 app.add_typer(admin.bundle_app, name="bundle")

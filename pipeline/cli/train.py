@@ -1,0 +1,116 @@
+"""`longtake train`: labelled videos in, a bundle out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from engines.bundle import Bundle
+from pipeline.cli.options import AsJson
+from pipeline.cli.stages import Stages
+from pipeline.errors import DependencyError
+
+HeadName = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
+BACKBONE = "efficientnet_lite0"
+HEAD: HeadName = "lstm"
+EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
+    recipe: Annotated[
+        Literal["clips", "article"], typer.Option(help="How to train, see docs/training.md.")
+    ] = "clips",
+    backbone: Annotated[
+        str,
+        typer.Option(help="seed, skeleton, efficientnet_lite0, timm:NAME or torchvision:NAME."),
+    ] = BACKBONE,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The backbone's: .pt or .safetensors.", exists=True, dir_okay=False),
+    ] = None,
+    head: Annotated[HeadName, typer.Option(help="What remembers.")] = HEAD,
+    size: Annotated[
+        int | None, typer.Option(min=16, max=2048, help="Pixels a side. [the backbone's own]")
+    ] = None,
+    rate_hz: Annotated[float, typer.Option(min=0.1, max=240, help="Frames a second.")] = 15.0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most, in each stage. [clips 40, article 10]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    validation: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the videos to test on.")
+    ] = 0.2,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what is kept on the way. [OUT/.work]", file_okay=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a bundle on your own labelled videos; what was stopped goes on where it was.
+
+    DATA is a folder with a folder of videos for each class, or a CSV with the columns video,
+    start_s, end_s, label and, if you like, split.
+
+    Example: `longtake train ./my-videos --out ./my-bundle`
+    """
+    if recipe == "article" and (backbone, head, weights) != (BACKBONE, HEAD, None):
+        raise typer.BadParameter("the recipe `article` has an encoder and a head of its own")
+    training, planning = _modules()
+    plan = planning.Plan(
+        backbone="seed" if recipe == "article" else backbone,
+        weights=weights,
+        head="lstm_relu" if recipe == "article" else head,
+        side=size,
+        rate_hz=rate_hz,
+        epochs=epochs or EPOCHS[recipe],
+        seed=seed,
+        work=work or out / ".work",
+    )
+    job = training.Job(data, out, recipe, plan, validation)
+    console = Console(stderr=True)
+    try:
+        with Stages(console) as stages:
+            bundle = training.train_bundle(job, stages)
+    except KeyboardInterrupt:
+        console.print("stopped: the same command goes on from the last checkpoint", soft_wrap=True)
+        raise
+    if as_json:
+        typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
+    else:
+        _tell(console, bundle, out)
+
+
+def _modules() -> tuple[Any, Any]:
+    """What needs PyTorch; nothing else of the command line does."""
+    try:
+        from engines.train import plan
+        from pipeline import training
+    except ModuleNotFoundError as exc:
+        raise DependencyError(
+            f"training needs the package {exc.name}: pip install 'longtake[train]'"
+        ) from exc
+    return training, plan
+
+
+def _tell(console: Console, bundle: Bundle, out: Path) -> None:
+    """Say what was reached, and what to do with it."""
+    found: Any = bundle.training["validation"]
+    without = found["reset_every_frame"]
+    path = out if len(out.parts) > 1 else f"./{out}"
+    lines = [
+        f"{bundle.id} in {out}: {found['accuracy']:.1%} of {found['frames']:,} frames right,"
+        f" {found['macro_accuracy']:.1%} over classes",
+        f"without memory: {without['accuracy']:.1%}; always the most frequent class:"
+        f" {found['most_frequent_class']:.1%}",
+        *(f"  {name}: {share:.1%}" for name, share in found["accuracy_by_class"].items()),
+        f"longtake run --bundle {path} clip.mp4",
+        f"longtake worker --bundle {path}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

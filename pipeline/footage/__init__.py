@@ -1,0 +1,1 @@
+"""Labelled videos to train on, cut into frames as serving cuts them."""

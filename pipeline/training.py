@@ -1,0 +1,155 @@
+"""One training run: from labelled videos through a recipe to a bundle with its card."""
+
+import logging
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from engines.bundle import Bundle, load_bundle
+from engines.train import export
+from engines.train.backbones import BackboneError
+from engines.train.checkpoint import CheckpointError
+from engines.train.footage import FailureError, Report
+from engines.train.loop import RECIPES, RecipeName
+from engines.train.plan import Plan, settings_of
+from pipeline.errors import TrainingError
+from pipeline.footage.opening import open_footage
+from pipeline.footage.video import Footage
+
+LIBRARIES = ("longtake", "torch", "timm", "torchvision", "onnx", "onnxruntime", "numpy", "av")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is trained on, how, and where the bundle goes. `validation` is a share of the videos."""
+
+    data: Path
+    out: Path
+    recipe: RecipeName
+    plan: Plan
+    validation: float
+
+
+def train_bundle(job: Job, report: Report) -> Bundle:
+    """Train and write a bundle; a job that is done already is not done again.
+
+    Raises `FootageError` and `TrainingError`, and `EngineError` where the bundle does not pass.
+    """
+    with _translated():
+        footage = open_footage(job.data, validation=job.validation, seed=job.plan.seed)
+        for warning in footage.warnings:
+            report.say(f"warning: {warning}")
+        settings = settings_of(footage, job.plan) | {"recipe": job.recipe, "head": job.plan.head}
+        done = _already(job.out, settings)
+        if done is not None:
+            report.say(f"{job.out} holds this very bundle already; nothing is left to do")
+            return done
+        report.say(_introduction(footage))
+        trained = RECIPES[job.recipe](footage, job.plan, report)
+        report.say("exporting, and comparing with PyTorch over 1,000 frames")
+        for talkative in ("onnx_ir", "onnxscript", "torch.onnx"):
+            logging.getLogger(talkative).setLevel(logging.ERROR)
+        return export(
+            trained.encoder,
+            trained.head,
+            labels=footage.labels,
+            input=trained.input,
+            path=job.out,
+            name=_name(job.out),
+            training={
+                "data": footage.name,
+                **trained.facts,
+                "command": command(job),
+                "date": datetime.now(UTC).date().isoformat(),
+                "git_revision": _git_revision(),
+                "versions": dict(_versions()),
+                "settings": settings,
+            },
+        )
+
+
+def command(job: Job) -> str:
+    """The command line of a job, without the paths of this machine."""
+    plan = job.plan
+    words = ["longtake train", job.data.resolve().name, f"--out {job.out.resolve().name}"]
+    words.append(f"--recipe {job.recipe}")
+    if job.recipe != "article":
+        words.append(f"--backbone {plan.backbone} --head {plan.head}")
+    if plan.weights is not None:
+        words.append(f"--weights {plan.weights.name}")
+    if plan.side is not None:
+        words.append(f"--size {plan.side}")
+    words.append(f"--rate-hz {plan.rate_hz:g} --epochs {plan.epochs} --seed {plan.seed}")
+    words.append(f"--validation {job.validation:g}")
+    return " ".join(words)
+
+
+def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
+    """Load the bundle that is there, if it came of these settings. Another one is not replaced."""
+    if not (out / "model.json").exists():
+        return None
+    bundle = load_bundle(out)
+    theirs = bundle.training.get("settings")
+    if not isinstance(theirs, dict):
+        raise TrainingError(
+            f"{out} holds the bundle {bundle.id}, not one of yours to train; name another --out"
+        )
+    other = [
+        f"{name} {theirs.get(name)!r} (now {settings[name]!r})"
+        for name in settings
+        if theirs.get(name) != settings[name]
+    ]
+    if other:
+        raise TrainingError(
+            f"{out} holds the bundle {bundle.id}, trained with {', '.join(other)};"
+            " name another --out, or delete this one"
+        )
+    return bundle
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BackboneError, CheckpointError, FailureError) as exc:
+        raise TrainingError(str(exc)) from exc
+
+
+def _introduction(footage: Footage) -> str:
+    held_back = sum(video.validation for video in footage.videos)
+    return (
+        f"{len(footage.videos)} videos of {len(footage.labels)} classes"
+        f" ({', '.join(footage.labels)}): {len(footage.videos) - held_back} to train on,"
+        f" {held_back} to test on"
+    )
+
+
+def _name(out: Path) -> str:
+    """A bundle's name may hold fewer characters than a folder's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name)[:64] or "model"
+
+
+def _git_revision() -> str | None:
+    """The commit of the current folder, if git knows one; marked where it was changed since."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    words = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return said.stdout.strip() or None
+
+
+def _versions() -> Iterator[tuple[str, JsonValue]]:
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            yield library, None
