@@ -23,6 +23,7 @@ MAX_TABLE_BYTES = 32 << 20
 MAX_VIDEOS = 10_000
 MAX_LABELS = 1000
 MAX_LABEL_CHARACTERS = 100
+_LABEL = f"1 to {MAX_LABEL_CHARACTERS} characters are wanted"
 SHOWN = 20  # faults of a table
 
 Split = Literal["train", "validation"]
@@ -168,13 +169,13 @@ class _Table:
         faults = len(self.faults)
         start_s, end_s = (self._seconds(line, name, fields[name]) for name in ("start_s", "end_s"))
         if start_s is not None and end_s is not None and end_s <= start_s:
-            self._fault(line, f"ends at {end_s:g} s, before it begins at {start_s:g} s")
+            self._fault(line, f"ends at {end_s:g} s, but begins at {start_s:g} s")
         path = self.path.parent / fields["video"]
         if not fields["video"] or not path.is_file():
             self._fault(line, f"no video {fields['video']!r} beside the table")
         label, split = fields["label"], fields.get(SPLIT, "")
         if not label or len(label) > MAX_LABEL_CHARACTERS or not label.isprintable():
-            self._fault(line, f"label {label[:40]!r}; 1 to {MAX_LABEL_CHARACTERS} characters")
+            self._fault(line, f"label {label[:40]!r}; {_LABEL}")
         if split not in ("", "train", "validation"):
             self._fault(line, f"split {split!r}; it is train, validation or empty")
         if start_s is None or end_s is None or len(self.faults) > faults:
