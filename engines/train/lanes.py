@@ -7,7 +7,7 @@ windows from an empty memory is at a loss on streams that go on.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from engines.train.scoring import mean_loss
 LANES = 16  # streams side by side: as many gradients are averaged
 CHUNK = 32  # frames per step of the optimiser: how far back a gradient reaches
 LONGEST = 900  # frames, a minute at 15 Hz: what is longer is cut, so that all lanes have work
+EPOCH_FRAMES = 4096  # at least: a few clips are gone over again before anything is judged
 PATIENCE = 10  # epochs: they cost seconds, and a recurrent head rests before it learns
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.02
@@ -52,6 +53,7 @@ def train_head(
     """Leave the head with the weights that did best on the streams of validation, run whole."""
     ours = [stream for stream in streams if not stream.validation]
     theirs = [stream for stream in streams if stream.validation]
+    passes = -(-EPOCH_FRAMES // sum(len(stream.labels) for stream in ours))
     optimiser = torch.optim.AdamW(head.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def train(rng: np.random.Generator, share_done: float) -> None:
@@ -59,7 +61,7 @@ def train_head(
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - 0.9 * share_done)
         memory = head.start(LANES)
-        for chunk in side_by_side(ours, rng):
+        for chunk in chain.from_iterable(side_by_side(ours, rng) for _ in range(passes)):
             memory = tuple(_forget(part, chunk.fresh).detach() for part in memory)
             logits, memory = head(chunk.features, memory)  # (L, N, K)
             if (chunk.labels == UNLABELLED).all():

@@ -53,7 +53,7 @@ def settings_of(footage: Footage, plan: Plan) -> dict[str, JsonValue]:
         "epochs": plan.epochs,
         "seed": plan.seed,
         "threads": threads(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of its own, which no checkpoint may hold
     }
 
 

@@ -20,6 +20,7 @@ from engines.train.reels import Reel
 
 BATCH = 32
 EPOCH_FRAMES = 4096  # at most: a checkpoint is then never more than some minutes away
+LEAST_FRAMES = 1024  # of an epoch: a few clips are gone over again before anything is judged
 JUDGED_FRAMES = 1024  # of validation, spread evenly: as sure as 3 % ever gets
 PATIENCE = 5  # epochs
 LEARNING_RATE = 1e-3  # AdamW's usual one, for networks with and without batch norm
@@ -55,7 +56,8 @@ def train_on_stills(
         network.train()
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - 0.9 * share_done)
-        drawn = rng.permutation(ours)[:EPOCH_FRAMES]
+        passes = -(-LEAST_FRAMES // len(ours))
+        drawn = np.concatenate([rng.permutation(ours) for _ in range(passes)])[:EPOCH_FRAMES]
         for part in np.array_split(drawn, max(1, len(drawn) // BATCH)):
             pixels, labels = _load(reels, part)
             logits = network(shape.normalise(_vary(pixels, rng)))
