@@ -17,14 +17,14 @@ from torch.nn import functional
 from engines.train.checkpoint import Checkpoint
 from engines.train.epochs import train_epochs
 from engines.train.footage import UNLABELLED, Report
-from engines.train.heads import Head
+from engines.train.heads import Head, Memory
 from engines.train.reels import Stream
 from engines.train.scoring import mean_loss
 
-LANES = 16  # streams side by side: as many gradients are averaged
+LANES = 16  # streams side by side at most: as many gradients are averaged
 CHUNK = 32  # frames per step of the optimiser: how far back a gradient reaches
 LONGEST = 900  # frames, a minute at 15 Hz: what is longer is cut, so that all lanes have work
-EPOCH_FRAMES = 4096  # at least: a few clips are gone over again before anything is judged
+EPOCH_FRAMES = 2048  # at least: a few clips are gone over again before anything is judged
 PATIENCE = 10  # epochs: they cost seconds, and a recurrent head rests before it learns
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.02
@@ -60,10 +60,9 @@ def train_head(
         head.train()
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - 0.9 * share_done)
-        memory = head.start(LANES)
+        memory: Memory = ()
         for chunk in chain.from_iterable(side_by_side(ours, rng) for _ in range(passes)):
-            memory = tuple(_forget(part, chunk.fresh).detach() for part in memory)
-            logits, memory = head(chunk.features, memory)  # (L, N, K)
+            logits, memory = head(chunk.features, _carried(head, memory, chunk))  # (L, N, K)
             if (chunk.labels == UNLABELLED).all():
                 continue
             loss = functional.cross_entropy(
@@ -87,7 +86,7 @@ def train_head(
 def side_by_side(streams: Sequence[Stream], rng: np.random.Generator) -> Iterator[Chunk]:
     """Show every frame once: streams in a random order, the next where one is over."""
     waiting = deque(_pieces(streams, rng))
-    lanes: list[deque[Stream]] = [deque() for _ in range(LANES)]
+    lanes: list[deque[Stream]] = [deque() for _ in range(min(LANES, len(waiting)))]
     while waiting or any(lanes):
         fresh = torch.tensor([not lane for lane in lanes])
         for lane in lanes:
@@ -129,5 +128,11 @@ def _padded(part: Stream | None, like: Stream) -> tuple[Tensor, Tensor]:
     return features, labels
 
 
-def _forget(part: Tensor, fresh: Tensor) -> Tensor:
-    return part.masked_fill(fresh.reshape(-1, *[1] * (part.ndim - 1)), 0)
+def _carried(head: Head, memory: Memory, chunk: Chunk) -> Memory:
+    """The memory that the lanes of a chunk begin with; no gradient goes back through it."""
+    if chunk.fresh.all():
+        return head.start(len(chunk.fresh))
+    return tuple(
+        part.detach().masked_fill(chunk.fresh.reshape(-1, *[1] * (part.ndim - 1)), 0)
+        for part in memory
+    )

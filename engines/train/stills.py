@@ -20,7 +20,7 @@ from engines.train.reels import Reel
 
 BATCH = 32
 EPOCH_FRAMES = 4096  # at most: a checkpoint is then never more than some minutes away
-LEAST_FRAMES = 1024  # of an epoch: a few clips are gone over again before anything is judged
+LEAST_FRAMES = 512  # of an epoch: a few clips are gone over again before anything is judged
 JUDGED_FRAMES = 1024  # of validation, spread evenly: as sure as 3 % ever gets
 PATIENCE = 5  # epochs
 LEARNING_RATE = 1e-3  # AdamW's usual one, for networks with and without batch norm

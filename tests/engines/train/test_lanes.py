@@ -26,8 +26,9 @@ def shown(lengths: tuple[int, ...], seed: int = 0) -> list[tuple[int, int, int, 
     """Lane, stream, frame and whether memory is empty before it, of every frame with a label."""
     found = []
     for chunk in side_by_side(streams(*lengths), np.random.default_rng(seed)):
-        assert chunk.features.shape == (CHUNK, LANES, 2)
-        for lane in range(LANES):
+        lanes = min(LANES, chunk.features.shape[1])
+        assert chunk.features.shape == (CHUNK, lanes, 2)
+        for lane in range(lanes):
             known = chunk.labels[:, lane] >= 0
             for at, (stream, frame) in enumerate(chunk.features[known, lane].int().tolist()):
                 found.append((lane, stream, frame, at == 0 and bool(chunk.fresh[lane])))
