@@ -19,7 +19,7 @@ from tests.moving import LABELS, write_folder, write_moving, write_table
 
 TRAIN = [sys.executable, "-m", "pipeline", "train"]
 TINY = ("--backbone", "seed", "--size", "22", "--rate-hz", "10", "--head", "gru")
-PATIENCE_S = 240.0
+PATIENCE_S = 500.0  # beside other work a run takes ten times as long
 needs_torch = pytest.mark.skipif(
     not all(find_spec(name) for name in ("torch", "timm", "onnxscript")),
     reason="the [train] extra is not installed",
@@ -101,7 +101,7 @@ def test_the_recipe_of_the_article_takes_no_other_network(tmp_path: Path) -> Non
 
 @needs_torch
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_folder_becomes_a_bundle_that_run_predicts_with(tmp_path: Path) -> None:
     data, out = write_folder(tmp_path / "clips", videos=8), tmp_path / "mine"
     (data / "left" / "broken.mp4").write_bytes(b"no video at all")
@@ -126,7 +126,7 @@ def test_a_folder_becomes_a_bundle_that_run_predicts_with(tmp_path: Path) -> Non
 
 @needs_torch
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("options", "checkpoints"),
     [
