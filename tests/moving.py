@@ -18,10 +18,11 @@ _STEPS = {"left": -2, "rest": 0, "right": 2}  # pixels a frame, around and aroun
 
 def write_folder(path: Path, *, videos: int, frames: int = 45) -> Path:
     """One folder per class with so many videos each."""
-    for label in LABELS:
+    for i, label in enumerate(LABELS):
         (path / label).mkdir(parents=True)
         for n in range(videos):
-            write_moving(path / label / f"{n}.mp4", [(label, frames)], seed=n)
+            seed = i * videos + n  # where the square begins must not be shared by the classes
+            write_moving(path / label / f"{n}.mp4", [(label, frames)], seed=seed)
     return path
 
 

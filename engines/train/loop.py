@@ -24,6 +24,7 @@ from engines.train.lanes import train_head
 from engines.train.plan import Plan, fit_backbone, settings_of
 from engines.train.reels import Stream, encode_videos, unreel
 from engines.train.scoring import measure
+from engines.train.standard import standardise
 from engines.train.stills import train_on_stills
 
 RecipeName = Literal["clips", "article"]
@@ -55,6 +56,7 @@ def train_clips(footage: Footage, plan: Plan, report: Report) -> Trained:
         )  # fmt: skip
         took.note("encoder")
     streams = encode_videos(videos, encoder, shape, plan.work / "features", report)
+    encoder, streams = standardise(encoder, streams)
     took.note("features")
     torch.manual_seed(plan.seed)
     head = make_head(plan.head, len(footage.labels), features=backbone.features)
