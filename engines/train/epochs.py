@@ -18,27 +18,32 @@ from engines.train.footage import FailureError, Report, Tensors
 
 
 class Best:
-    """The weights with the smallest loss in validation, and the losses of all epochs so far."""
+    """The weights with the smallest loss in validation, and the losses of all epochs so far.
 
-    def __init__(self) -> None:
+    Those of epochs before `earliest` are out of the question; 0 is before the first one.
+    """
+
+    def __init__(self, earliest: int) -> None:
+        self.earliest = earliest
         self.losses: list[float] = []  # the first is that of the untrained network
         self.weights: Tensors = {}
 
     def judge(self, loss: float, network: nn.Module) -> None:
-        """Take note of a loss, and of the weights if it is the smallest."""
+        """Take note of the loss after an epoch, and of the weights if it is the smallest."""
         if not math.isfinite(loss):
             raise FailureError(
                 f"the loss in validation is {loss} after {len(self.losses)} epochs: the weights"
                 " have exploded. Those of another --seed or --head may not"
             )
-        if not self.losses or loss < min(self.losses):
-            self.weights = copy.deepcopy(network.state_dict())
         self.losses.append(loss)
+        if self.age == 0:
+            self.weights = copy.deepcopy(network.state_dict())
 
     @property
     def epoch(self) -> int:
-        """The epoch after which they were found, 0 before the first."""
-        return self.losses.index(min(self.losses))
+        """The epoch after which they were found."""
+        candidates = self.losses[self.earliest :] or self.losses
+        return len(self.losses) - len(candidates) + candidates.index(min(candidates))
 
     @property
     def age(self) -> int:
@@ -67,6 +72,7 @@ def train_epochs(
     optimiser: torch.optim.Optimizer,
     *,
     epochs: int,
+    earliest: int,
     patience: int,
     seed: int,
     train: Epoch,
@@ -74,9 +80,12 @@ def train_epochs(
     checkpoint: Checkpoint,
     report: Report,
 ) -> None:
-    """Train until `patience` epochs have brought nothing, and leave the network at its best."""
+    """Train until `patience` epochs have brought nothing, and leave the network at its best.
+
+    `earliest` is the first epoch whose weights may be the best, 0 if it may stay untrained.
+    """
     report.begin(what, epochs)
-    best = Best()
+    best = Best(earliest)
     done = checkpoint.restore(network=network, optimiser=optimiser, best=best)
     if done:
         report.say(f"{what}: goes on after epoch {done}")
@@ -88,7 +97,7 @@ def train_epochs(
         train(_draw_from(seed, epoch), epoch / epochs)
         best.judge(judge(), network)
         checkpoint.save(epoch + 1, network=network, optimiser=optimiser, best=best)
-        report.reach(epoch + 1, f"loss {best.losses[-1]:.3f}, best {min(best.losses):.3f}")
+        report.reach(epoch + 1, f"loss {best.losses[-1]:.3f}, best {best.losses[best.epoch]:.3f}")
     network.load_state_dict(best.weights)
     network.eval()
     report.say(f"{what}: {_conclusion(best)}")
@@ -98,7 +107,7 @@ def _conclusion(best: Best) -> str:
     kept = f"kept what it was after epoch {best.epoch} of {len(best.losses) - 1}"
     if best.epoch == 0:
         kept = f"none of {best.age} epochs did better in validation than the weights it began with"
-    return f"{kept}, loss {min(best.losses):.3f}"
+    return f"{kept}, loss {best.losses[best.epoch]:.3f}"
 
 
 def _draw_from(seed: int, epoch: int) -> np.random.Generator:

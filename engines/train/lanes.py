@@ -78,7 +78,7 @@ def train_head(
 
     train_epochs(
         "head", head, optimiser,
-        epochs=epochs, patience=PATIENCE, seed=seed,
+        epochs=epochs, earliest=1, patience=PATIENCE, seed=seed,
         train=train, judge=lambda: mean_loss(head, theirs), checkpoint=checkpoint, report=report,
     )  # fmt: skip
 

@@ -79,7 +79,7 @@ def train_on_stills(
 
     train_epochs(
         "encoder", network, optimiser,
-        epochs=epochs, patience=PATIENCE, seed=seed,
+        epochs=epochs, earliest=0, patience=PATIENCE, seed=seed,
         train=train, judge=judge, checkpoint=checkpoint, report=report,
     )  # fmt: skip
 

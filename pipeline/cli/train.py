@@ -101,16 +101,19 @@ def _modules() -> tuple[Any, Any]:
 def _tell(console: Console, bundle: Bundle, out: Path) -> None:
     """Say what was reached, and what to do with it."""
     found: Any = bundle.training["validation"]
-    without = found["reset_every_frame"]
+    without, guess = found["reset_every_frame"], found["most_frequent_class"]
     path = out if len(out.parts) > 1 else f"./{out}"
     lines = [
         f"{bundle.id} in {out}: {found['accuracy']:.1%} of {found['frames']:,} frames right,"
         f" {found['macro_accuracy']:.1%} over classes",
-        f"without memory: {without['accuracy']:.1%}; always the most frequent class:"
-        f" {found['most_frequent_class']:.1%}",
+        f"without memory: {without['accuracy']:.1%}; always the most frequent class: {guess:.1%}",
         *(f"  {name}: {share:.1%}" for name, share in found["accuracy_by_class"].items()),
-        f"longtake run --bundle {path} clip.mp4",
-        f"longtake worker --bundle {path}",
     ]
+    if found["accuracy"] <= guess:
+        lines.append(
+            "warning: that is no better than a guess; more videos, a larger --size or a backbone"
+            " with weights may help"
+        )
+    lines += [f"longtake run --bundle {path} clip.mp4", f"longtake worker --bundle {path}"]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
