@@ -23,7 +23,7 @@ class Comparisons:
         self.count = 0
         self.wrong = False
 
-    def __call__(self, engine: object, bundle: Bundle) -> None:
+    def __call__(self, engine: object, bundle: Bundle, *, precision: object) -> None:
         self.count += 1
         if self.wrong:
             raise VerificationError("wrong")

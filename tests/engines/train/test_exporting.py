@@ -18,7 +18,7 @@ from engines.errors import VerificationError
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.exporting import Model, prove, to_bundle
 from engines.train.heads import make_head
-from engines.train.networks import FEATURES, Encoder
+from engines.train.networks import FEATURES, Encoder, pictures
 from engines.train.recipe import to_model
 from engines.train.rolling import NEVER, roll, score
 from engines.train.streams import ACTIONS
@@ -32,7 +32,7 @@ SIDE = 32
 def model() -> Model:
     torch.manual_seed(0)
     head = make_head("lstm", len(ACTIONS), features=FEATURES)
-    return to_model(Encoder(SIDE, SIDE), head, SIDE)
+    return replace(to_model(Encoder(SIDE, SIDE), head), input=pictures(SIDE))
 
 
 @cache
