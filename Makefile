@@ -10,7 +10,7 @@ KILLS ?= 10
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock demo test test-train test-all check static bench chaos failover mutants format clean
+.PHONY: setup lock demo test test-train model test-all check static bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -42,6 +42,9 @@ test: static
 
 test-train: .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest tests/engines/train
+
+model: .venv-train/installed
+	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
 
 test-all: static
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so

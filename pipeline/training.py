@@ -1,5 +1,6 @@
 """One training run: from labelled videos through a recipe to a bundle with its card."""
 
+import json
 import logging
 import re
 import shutil
@@ -12,17 +13,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import JsonValue
+from rich.progress import Progress
 
 from engines.bundle import Bundle, load_bundle
+from engines.load import load_engine
 from engines.train import export
 from engines.train.backbones import BackboneError
 from engines.train.checkpoint import CheckpointError
 from engines.train.footage import FailureError, Report
 from engines.train.loop import RECIPES, RecipeName
 from engines.train.plan import Plan, settings_of
+from engines.train.recipe import Run, make_bundle
 from pipeline.errors import TrainingError
 from pipeline.footage.opening import open_footage
 from pipeline.footage.video import Footage
+from pipeline.run import SourceReport, predict_sources
+from pipeline.scoring import Score
+from pipeline.sources import open_source, read_labels
+
+SAMPLES = Path(__file__).parent / "samples"
 
 LIBRARIES = ("longtake", "torch", "timm", "torchvision", "onnx", "onnxruntime", "numpy", "av")
 
@@ -55,8 +64,7 @@ def train_bundle(job: Job, report: Report) -> Bundle:
         report.say(_introduction(footage))
         trained = RECIPES[job.recipe](footage, job.plan, report)
         report.say("exporting, and comparing with PyTorch over 1,000 frames")
-        for talkative in ("onnx_ir", "onnxscript", "torch.onnx"):
-            logging.getLogger(talkative).setLevel(logging.ERROR)
+        _be_quiet()
         return export(
             trained.encoder,
             trained.head,
@@ -74,6 +82,37 @@ def train_bundle(job: Job, report: Report) -> Bundle:
                 "settings": settings,
             },
         )
+
+
+def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundle:
+    """Train and write the demo's bundle; its card also tells how well it does on the samples.
+
+    Raises `TrainingError`, and `EngineError` where the bundle does not pass.
+    """
+    with _translated():
+        _be_quiet()
+        made = make_bundle(Run(work, seed=seed, effort=1.0, progress=progress))
+    accuracies = score_clips(made.bundle, SAMPLES)
+    made.write(out, git_revision=_git_revision(), sample_accuracy=dict(accuracies))
+    return load_bundle(out)
+
+
+def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
+    """Predict each clip of a folder as `longtake run` does, and hold it against its .csv."""
+    clips = sorted(folder.glob("*.mp4"))
+    scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
+    for outcome in predict_sources(
+        [open_source(str(clip)) for clip in clips],
+        bundle=bundle,
+        engine=load_engine("onnxruntime", bundle, threads=2),
+        reports=[SourceReport(clip.stem) for clip in clips],
+    ):
+        if outcome.value is not None:
+            scores[outcome.source].enter(outcome.frame, json.loads(outcome.value)["label"])
+    return {
+        clip.stem: score.accuracy if score.accuracy is None else round(score.accuracy, 4)
+        for clip, score in zip(clips, scores, strict=True)
+    }
 
 
 def command(job: Job) -> str:
@@ -121,6 +160,11 @@ def _translated() -> Iterator[None]:
         yield
     except (BackboneError, CheckpointError, FailureError) as exc:
         raise TrainingError(str(exc)) from exc
+
+
+def _be_quiet() -> None:
+    for talkative in ("onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
 
 
 def _introduction(footage: Footage) -> str:

@@ -61,6 +61,7 @@ def train_end_to_end(
     done = checkpoint.restore(network=network, optimiser=optimiser)
     if done:
         report.say(f"article: goes on after batch {done} of {epochs * batches}")
+        report.reach(done)
     network.train()
     for step in range(done, epochs * batches):
         epoch, batch = divmod(step, batches)

@@ -89,6 +89,7 @@ def train_epochs(
     done = checkpoint.restore(network=network, optimiser=optimiser, best=best)
     if done:
         report.say(f"{what}: goes on after epoch {done}")
+        report.reach(done)
     else:
         best.judge(judge(), network)
     for epoch in range(done, epochs):

@@ -17,10 +17,11 @@ from pydantic import JsonValue
 from rich.progress import Progress
 from torch import Tensor
 
-from engines.bundle import Skeleton, write_bundle
+from engines.bundle import Bundle, Skeleton, write_bundle
 from engines.train.actors import PACK, Actors, Split, load_actors
 from engines.train.checkpoint import Checkpoint
 from engines.train.encoder import joint_error, train_encoder
+from engines.train.evaluation.evaluate import card
 from engines.train.exporting import PROOF_FRAMES, Model, describe, prove, to_bundle
 from engines.train.head import Skeletons, Stage, found_skeletons, join, train_head, true_skeletons
 from engines.train.heads import Head, make_head
@@ -79,6 +80,21 @@ class Run:
         return int(usual * self.effort)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The bundle of ten actions with all that its card has to say of its training."""
+
+    bundle: Bundle
+    model: Model
+    training: dict[str, JsonValue]
+
+    def write(self, out: Path, **further: JsonValue) -> None:
+        """Write it into a folder, `further` facts in its card."""
+        described = describe(self.model, self.training | further)
+        write_bundle(out, described, encoder=self.bundle.encoder, head=self.bundle.head)
+        (out / "ATTRIBUTION.txt").write_text(attribution())
+
+
 def train(run: Run) -> tuple[Encoder, Head]:
     """Train an encoder and a head for it: an hour on two cores with AVX512-BF16."""
     torch.set_num_threads(2)
@@ -107,8 +123,8 @@ def train(run: Run) -> tuple[Encoder, Head]:
     return encoder, head
 
 
-def make_bundle(out: Path, run: Run) -> dict[str, JsonValue]:
-    """Train, export, prove, measure and write the bundle of ten actions; return its card."""
+def make_bundle(run: Run) -> Made:
+    """Train, export, prove and measure the bundle of ten actions."""
     encoder, head = train(run)
     steady = steadied(head, *_like_new(run, encoder))
     model = to_model(encoder, steady)
@@ -124,9 +140,9 @@ def make_bundle(out: Path, run: Run) -> dict[str, JsonValue]:
             for people in _SPLITS
         },
     }
-    write_bundle(out, describe(model, training), encoder=bundle.encoder, head=bundle.head)
-    (out / "ATTRIBUTION.txt").write_text(attribution())
-    return training
+    found = card(bundle, run.progress)
+    del found["bundle"], found["labels"]  # the first is another one as soon as its card is
+    return Made(bundle, model, training | {"evaluation": found})
 
 
 def to_model(encoder: Encoder, head: Head) -> Model:
@@ -212,7 +228,7 @@ def _about(run: Run) -> dict[str, JsonValue]:
         "data": "people, motions and grounds of 0 A.D. release 26, rendered (engines/data)",
         "licence": "CC BY-SA 3.0",
         "attribution": "0 A.D. (release 26), (c) Wildfire Games and contributors; ATTRIBUTION.txt",
-        "command": f"longtake train --recipe actions --seed {run.seed} --effort {run.effort:g}",
+        "command": f"longtake train --recipe actions --out actions --seed {run.seed}",
         "date": datetime.now(UTC).date().isoformat(),
         "cpu_minutes": round(run.cpu_minutes(), 1),
         "tests": {

@@ -41,6 +41,8 @@ class Stages:
 
     def begin(self, what: str, total: int) -> None:
         """Begin a stage of so many steps."""
+        if self._total:
+            self._bar.stop_task(self._task)  # it may have ended before its total
         self._what, self._total, self._done = what, total, 0
         self._task = self._bar.add_task(what, total=total, words="")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from engines.bundle import Bundle
 from pipeline.cli.options import AsJson
+from pipeline.cli.progress import tasks
 from pipeline.cli.stages import Stages
 from pipeline.errors import DependencyError
 
@@ -19,12 +20,14 @@ EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
 
 
 def train(
-    data: Annotated[
-        Path, typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True)
-    ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True),
+    ] = None,
     recipe: Annotated[
-        Literal["clips", "article"], typer.Option(help="How to train, see docs/training.md.")
+        Literal["clips", "article", "actions"],
+        typer.Option(help="How to train, see docs/training.md."),
     ] = "clips",
     backbone: Annotated[
         str,
@@ -55,10 +58,26 @@ def train(
     """Train a bundle on your own labelled videos; what was stopped goes on where it was.
 
     DATA is a folder with a folder of videos for each class, or a CSV with the columns video,
-    start_s, end_s, label and, if you like, split.
+    start_s, end_s, label and, if you like, split. The recipe `actions` makes the demo's bundle; it
+    renders its own data.
 
     Example: `longtake train ./my-videos --out ./my-bundle`
     """
+    console = Console(stderr=True)
+    if recipe == "actions":
+        if (data, backbone, head, weights, size, epochs) != (
+            None,
+            BACKBONE,
+            HEAD,
+            None,
+            None,
+            None,
+        ):
+            raise typer.BadParameter("the recipe `actions` takes --out, --work and --seed alone")
+        _train_actions(out, work or out / ".work", seed, console, as_json)
+        return
+    if data is None:
+        raise typer.BadParameter("name your videos: a folder with a folder for each class, or .csv")
     if recipe == "article" and (backbone, head, weights) != (BACKBONE, HEAD, None):
         raise typer.BadParameter("the recipe `article` has an encoder and a head of its own")
     training, planning = _modules()
@@ -73,7 +92,6 @@ def train(
         work=work or out / ".work",
     )
     job = training.Job(data, out, recipe, plan, validation)
-    console = Console(stderr=True)
     try:
         with Stages(console) as stages:
             bundle = training.train_bundle(job, stages)
@@ -84,6 +102,27 @@ def train(
         typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
     else:
         _tell(console, bundle, out)
+
+
+def _train_actions(out: Path, work: Path, seed: int, console: Console, as_json: bool) -> None:
+    training, _ = _modules()
+    try:
+        with tasks(console) as progress:
+            bundle = training.train_actions(out, work, seed, progress)
+    except KeyboardInterrupt:
+        console.print("stopped: the same command goes on from the last checkpoint", soft_wrap=True)
+        raise
+    if as_json:
+        typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
+        return
+    for name in ("test_a", "test_b"):
+        found = bundle.training["evaluation"][name]
+        console.print(
+            f"{bundle.id}, {found['about']}: {found['accuracy']:.1%} of frames right,"
+            f" {found['accuracy_after_1s']:.1%} from 1 s into an action",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _modules() -> tuple[Any, Any]:

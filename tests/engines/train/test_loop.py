@@ -50,8 +50,8 @@ def test_what_no_frame_can_tell_is_learnt_by_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "ends"),
     [
-        ("clips", (5, 10, 10, 13, 19, 19)),
-        ("article", (5, 10, 10, 13)),
+        ("clips", (5, 10, 11, 13, 20, 21)),
+        ("article", (5, 10, 11, 13)),
     ],  # 9 videos are decoded first
 )
 def test_a_run_that_ends_anywhere_goes_on_to_the_same_weights(
