@@ -41,7 +41,7 @@ test: static
 	$(BIN)/python -m pytest -m "not slow"
 
 test-train: .venv-train/installed
-	$(TRAIN_BIN)/python -m pytest tests/engines/train
+	$(TRAIN_BIN)/python -m pytest tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
 
 model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions

@@ -14,6 +14,7 @@ import pytest
 from engines.bundle import load_bundle
 from engines.load import load_engine
 from pipeline.run import SourceReport, predict_sources
+from pipeline.sources import open_source
 from tests.cli.commands import Ended, Longtake, environment
 from tests.moving import LABELS, write_folder, write_moving, write_table
 
@@ -59,9 +60,12 @@ def accuracy(bundle: Path, videos: Sequence[tuple[Path, str]]) -> float:
     loaded = load_bundle(bundle)
     engine = load_engine("onnxruntime", loaded, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(videos))]
-    sources = [str(path) for path, _ in videos]
-    predictions = predict_sources(sources, bundle=loaded, engine=engine, reports=reports)
-    right = [p.label == videos[p.source][1] for p in predictions if p.frame > 6]
+    sources = [open_source(str(path)) for path, _ in videos]
+    right = [
+        json.loads(outcome.value)["label"] == videos[outcome.source][1]
+        for outcome in predict_sources(sources, bundle=loaded, engine=engine, reports=reports)
+        if outcome.value is not None and outcome.frame > 6
+    ]
     return sum(right) / len(right)
 
 
@@ -97,6 +101,20 @@ def test_the_recipe_of_the_article_takes_no_other_network(tmp_path: Path) -> Non
     ended = train(tmp_path, "--out", tmp_path / "out", "--recipe", "article", "--head", "gru")
     assert ended.code == 2
     assert "an encoder and a head of its own" in ended.err
+
+
+@needs_torch
+def test_the_recipe_of_the_demo_takes_no_videos(tmp_path: Path) -> None:
+    ended = train(tmp_path, "--out", tmp_path / "out", "--recipe", "actions")
+    assert ended.code == 2
+    assert "takes --out, --work and --seed alone" in ended.err
+
+
+@needs_torch
+def test_without_videos_it_says_which_it_wants(tmp_path: Path) -> None:
+    ended = train("--out", tmp_path / "out")
+    assert ended.code == 2
+    assert "name your videos" in ended.err
 
 
 @needs_torch

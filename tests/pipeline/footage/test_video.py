@@ -11,6 +11,7 @@ from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.footage.opening import open_footage
 from pipeline.footage.video import UNLABELLED, Span, Video
 from pipeline.run import SourceReport, predict_sources
+from pipeline.sources import open_source
 from tests.engines.bundles import SIDE, write_tiny
 from tests.moving import write_moving, write_table
 
@@ -41,8 +42,9 @@ def test_the_frames_are_those_that_run_predicts(tmp_path: Path, rate_hz: float |
     bundle = load_bundle(write_tiny(tmp_path / "tiny", rate_hz=rate_hz))
     engine = OnnxRuntimeEngine(bundle, threads=1)
     reports = [SourceReport("a")]
-    run = predict_sources([str(path)], bundle=bundle, engine=engine, reports=reports)
-    frames = [prediction.frame for prediction in run]
+    opened = [open_source(str(path))]
+    run = predict_sources(opened, bundle=bundle, engine=engine, reports=reports)
+    frames = [outcome.frame for outcome in run if outcome.value is not None]
     times_us = [time_us for time_us, _ in video(path).frames(shape(rate_hz))]
     assert times_us == [frame * 40_000 for frame in frames]
     assert len(frames) > 10
