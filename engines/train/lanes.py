@@ -62,7 +62,7 @@ def train_head(
             group["lr"] = LEARNING_RATE * (1 - 0.9 * share_done)
         memory: Memory = ()
         for chunk in chain.from_iterable(side_by_side(ours, rng) for _ in range(passes)):
-            logits, memory = head(chunk.features, _carried(head, memory, chunk))  # (L, N, K)
+            logits, memory = head(chunk.features, carried(head, memory, chunk))  # (L, N, K)
             if (chunk.labels == UNLABELLED).all():
                 continue
             loss = functional.cross_entropy(
@@ -128,7 +128,7 @@ def _padded(part: Stream | None, like: Stream) -> tuple[Tensor, Tensor]:
     return features, labels
 
 
-def _carried(head: Head, memory: Memory, chunk: Chunk) -> Memory:
+def carried(head: Head, memory: Memory, chunk: Chunk) -> Memory:
     """The memory that the lanes of a chunk begin with; no gradient goes back through it."""
     if chunk.fresh.all():
         return head.start(len(chunk.fresh))

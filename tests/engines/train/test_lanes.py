@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 pytest.importorskip("timm", reason="the [train] extra is not installed")
 
-from engines.train.lanes import CHUNK, LANES, LONGEST, side_by_side  # noqa: E402
+from engines.train.heads import make_head  # noqa: E402
+from engines.train.lanes import CHUNK, LANES, LONGEST, Chunk, carried, side_by_side  # noqa: E402
 from engines.train.reels import Stream, stretches  # noqa: E402
 
 
@@ -68,3 +69,16 @@ def test_a_long_stream_is_cut_into_lanes_elsewhere_in_every_epoch() -> None:
 def test_a_gap_of_more_than_two_seconds_cuts_a_video() -> None:
     times_us = np.array([0, 1, 2, 2.5, 5, 6]) * 1e6
     assert list(stretches(times_us.astype(np.int64))) == [slice(0, 4), slice(4, 6)]
+
+
+def test_a_lane_keeps_its_memory_but_where_a_stream_begins() -> None:
+    head = make_head("transformer", 3, features=2)
+    memory = tuple(part + 1 for part in head.start(3))
+    none = torch.zeros(0)
+    kept = carried(head, memory, Chunk(none, none, torch.tensor([False, True, False])))
+    for part, before in zip(kept, memory, strict=True):
+        torch.testing.assert_close(part[[0, 2]], before[[0, 2]])
+        assert (part[1] == 0).all()
+    for part in carried(head, (), Chunk(none, none, torch.tensor([True] * 5))):
+        assert part.shape[0] == 5
+        assert (part == 0).all()
