@@ -150,8 +150,7 @@ def _tell(console: Console, bundle: Bundle, out: Path) -> None:
     ]
     if found["accuracy"] <= guess:
         lines.append(
-            "warning: that is no better than a guess; more videos, a larger --size or a backbone"
-            " with weights may help"
+            "warning: that is no better than a guess; docs/training.md, `When it only guesses`"
         )
     lines += [f"longtake run --bundle {path} clip.mp4", f"longtake worker --bundle {path}"]
     for line in lines:
