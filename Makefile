@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TRAIN_BIN := .venv-train/bin
+TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
 MINUTES ?= 3
 SEED ?= 1
 WORKERS ?= 3
@@ -41,14 +42,15 @@ test: static
 	$(BIN)/python -m pytest -m "not slow"
 
 test-train: .venv-train/installed
-	$(TRAIN_BIN)/python -m pytest tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
+	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TRAIN_TESTS)
 
 model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
 
-test-all: static
+test-all: static .venv-train/installed
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
 	$(BIN)/python -m pytest
+	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static
 	$(BIN)/python -m pytest -q -m "not kafka and not slow"
