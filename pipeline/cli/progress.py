@@ -1,7 +1,7 @@
 """How far a long job is: a bar on a terminal, plain lines elsewhere."""
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -39,6 +39,15 @@ class _Lines(Progress):
         """Take note, and tell if another tenth is done."""
         before = self._tenth(task_id)
         super().advance(task_id, advance)
+        self._tell(task_id, before)
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Take note, and tell if another tenth is done."""
+        before = self._tenth(task_id)
+        super().update(task_id, **changes)
+        self._tell(task_id, before)
+
+    def _tell(self, task_id: TaskID, before: int) -> None:
         task = self._tasks[task_id]
         if self._tenth(task_id) > before:
             line = f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}"

@@ -1,0 +1,22 @@
+"""Where there is no terminal, a long job says how far it is in plain lines."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from pipeline.cli.progress import tasks
+
+
+@pytest.mark.parametrize("by", ["advance", "update"])
+def test_a_line_is_written_for_each_tenth_however_it_is_told(by: str) -> None:
+    written = StringIO()
+    with tasks(Console(file=written, width=80)) as progress:
+        task = progress.add_task("frames", total=2000)
+        for _ in range(40):
+            if by == "advance":
+                progress.advance(task, 50)
+            else:
+                progress.update(task, advance=50, description="frames")
+    lines = written.getvalue().splitlines()
+    assert lines == [f"frames: {200 * n:,} of 2,000" for n in range(1, 11)]
