@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,9 @@ def _compare_with_oracle(
         wanted, wanted_finite = oracle.step(theirs, picks, rows)
         if finite.tolist() != wanted_finite.tolist():
             raise VerificationError(f"{what}: finite is {finite}, the oracle says {wanted_finite}")
-        found_scores, wanted_scores = to_scores(bundle, logits), to_scores(bundle, wanted)
+        found_scores, wanted_scores = (
+            to_scores(found, bundle.activation) for found in (logits, wanted)
+        )
         worst_score = max(worst_score, near(f"{what}: scores", found_scores, wanted_scores))
         state = _compare_state(what, engine.read(ROWS), oracle.read(ROWS), near)
         worst_state = max(worst_state, state)
@@ -217,11 +219,11 @@ def _difference(found: Array, wanted: Array) -> float:
     return float(apart.max(initial=0.0))
 
 
-def to_scores(bundle: Bundle, logits: Logits) -> NDArray[np.float64]:
-    """Turn logits (M, K) into scores, in float64. Lines that are not finite stay so."""
+def to_scores(logits: Logits, activation: Literal["softmax", "sigmoid"]) -> NDArray[np.float64]:
+    """Turn logits (..., K) into scores, in float64. Lines that are not finite stay so."""
     raw = logits.astype(np.float64)
     with np.errstate(all="ignore"):
-        if bundle.activation == "sigmoid":
+        if activation == "sigmoid":
             return 1 / (1 + np.exp(-raw))
-        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -147,7 +147,7 @@ def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
         scale = max(1.0, float(np.abs(wanted).max()))
         deviation, allowed, what = float(np.abs(found - wanted).max()) / scale, TOLERANCE, "logit"
     else:
-        apart = np.abs(to_scores(bundle, found) - to_scores(bundle, wanted))
+        apart = np.abs(to_scores(found, bundle.activation) - to_scores(wanted, bundle.activation))
         deviation, allowed, what = float(apart.max()), HALF_TOLERANCE, "score"
     if not deviation < allowed:  # NaN is no pass either
         raise VerificationError(

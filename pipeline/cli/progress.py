@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -17,19 +18,22 @@ from rich.progress import (
 LINES = 10  # where there is no terminal
 
 
-def tasks(console: Console) -> Progress:
-    """Several jobs one after another, each with a total: add them, and tell how they advance."""
-    if not console.is_terminal:
-        return _Lines(console=console, disable=True)
-    return Progress(
-        TextColumn("{task.description}"),
+def columns(what: str = "{task.description}") -> tuple[ProgressColumn, ...]:
+    """What every bar shows: what is counted, how much of it is done, and how long it takes."""
+    return (
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console,
-        transient=True,
     )
+
+
+def tasks(console: Console) -> Progress:
+    """Several jobs one after another, each with a total: add them, and tell how they advance."""
+    if not console.is_terminal:
+        return _Lines(console=console, disable=True)
+    return Progress(*columns(), console=console, transient=True)
 
 
 class _Lines(Progress):
@@ -67,11 +71,7 @@ class RecordsRead:
         self._console = console
         self._lines = not quiet and not console.is_terminal
         self._bar = Progress(
-            TextColumn("records"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *columns("records"),
             console=console,
             transient=True,
             disable=quiet or not console.is_terminal,

@@ -1,17 +1,9 @@
 """How far a job of several stages is: a bar on a terminal, plain lines elsewhere."""
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID, TextColumn
 
-LINES = 10  # of a stage, where there is no terminal
+from pipeline.cli.progress import LINES, columns
 
 
 class Stages:
@@ -20,11 +12,7 @@ class Stages:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *columns(),
             TextColumn("{task.fields[words]}"),
             console=console,
             disable=not console.is_terminal,

@@ -81,7 +81,7 @@ def _play(
         for name in CLIPS
     ]
     ages_ms: list[float] = []
-    title = f"four cameras -> {'Apache Kafka' if stage.name == 'kafka' else 'memory'} -> CNN + LSTM"
+    title = f"four cameras -> {'Apache Kafka' if stage.name == 'kafka' else 'memory'} -> CNN + RNN"
     began_s = time.monotonic()
     try:
         for camera in cameras:

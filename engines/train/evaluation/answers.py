@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +44,6 @@ class Answers:
     def late(self) -> NDArray[np.bool_]:
         """Which frames (T, N) are labelled and a second or more into their action."""
         return np.asarray(self.known & (self.onsets >= AFTER_S * self.rate_hz))
-
-
-def to_scores(
-    logits: NDArray[np.float32], activation: Literal["softmax", "sigmoid"]
-) -> NDArray[np.float64]:
-    """Logits (..., K) -> scores (..., K), in float64 as a worker computes them."""
-    wide = logits.astype(np.float64)
-    if activation == "sigmoid":
-        return 0.5 * (1 + np.tanh(wide / 2))  # the same, and it never overflows
-    exponentials = np.exp(wide - wide.max(-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(-1, keepdims=True))
 
 
 def count_onsets(labels: Ints) -> Ints:

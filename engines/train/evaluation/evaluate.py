@@ -16,7 +16,6 @@ from engines.train.evaluation.answers import (
     Ints,
     count_onsets,
     side_by_side,
-    to_scores,
 )
 from engines.train.evaluation.demo import SEED, STREAMS, demo_data
 from engines.train.evaluation.facts import TEST, Facts, alone_facts, measure_test, plain
@@ -24,6 +23,7 @@ from engines.train.evaluation.frame_only import HEADS, FrameOnly, train_frame_on
 from engines.train.evaluation.labelled import DataSet, StreamSet
 from engines.train.evaluation.rolled import Rolled, roll_set
 from engines.train.rolling import NEVER
+from engines.verify import to_scores
 
 RESETS = (1, 5, 15, 60, NEVER)  # frames
 THREADS = 2

@@ -20,7 +20,7 @@ from engines.train.exporting import Model, prove, to_bundle
 from engines.train.heads import make_head
 from engines.train.networks import FEATURES, Encoder, pictures
 from engines.train.recipe import to_model
-from engines.train.rolling import NEVER, roll, score
+from engines.train.rolling import NEVER, roll
 from engines.train.streams import ACTIONS
 
 from .rendered import actors, take
@@ -87,16 +87,3 @@ def test_a_reset_forgets_everything_before_it() -> None:
     np.testing.assert_array_equal(answers[5][5:10], roll(engine, film[:, 5:10])[NEVER])
     np.testing.assert_array_equal(answers[5][:5], answers[NEVER][:5])
     assert (answers[5][5:] != answers[NEVER][5:]).any()
-
-
-def test_scores_of_a_perfect_and_certain_model() -> None:
-    labels = np.repeat([[0], [3]], 30, 0)  # (T, N): 2 s of one action, 2 s of another
-    onsets = np.tile(np.arange(30), 2)[:, None]
-    logits = np.where(np.arange(10) == labels[..., None], 50.0, 0.0).astype(np.float32)
-    result = score(logits, labels, onsets)
-    assert result == {
-        "accuracy": 1.0,
-        "accuracy_from_1s": 1.0,
-        "ece": 0.0,
-        "changes_per_minute": pytest.approx(900 / 59, abs=0.1),
-    }
