@@ -17,13 +17,12 @@ from rich.progress import Progress
 
 from engines.bundle import Bundle, load_bundle
 from engines.load import load_engine
-from engines.train import export
+from engines.train import export, recipe
 from engines.train.backbones import BackboneError
 from engines.train.checkpoint import CheckpointError
 from engines.train.footage import FailureError, Report
 from engines.train.loop import RECIPES, RecipeName
 from engines.train.plan import Plan, settings_of
-from engines.train.recipe import Run, make_bundle
 from pipeline.errors import TrainingError
 from pipeline.footage.opening import open_footage
 from pipeline.footage.video import Footage
@@ -87,11 +86,20 @@ def train_bundle(job: Job, report: Report) -> Bundle:
 def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundle:
     """Train and write the demo's bundle; its card also tells how well it does on the samples.
 
-    Raises `TrainingError`, and `EngineError` where the bundle does not pass.
+    What is done already is not done again. Raises `TrainingError`, and `EngineError` where the
+    bundle does not pass.
     """
+    if (out / "model.json").exists():
+        found = load_bundle(out)
+        if found.training.get("command") == recipe.command(seed):
+            return found
+        raise TrainingError(
+            f"{out} holds the bundle {found.id}, which is not that of seed {seed};"
+            " name another --out, or delete this one"
+        )
     with _translated():
         _be_quiet()
-        made = make_bundle(Run(work, seed=seed, effort=1.0, progress=progress))
+        made = recipe.make_bundle(recipe.Run(work, seed=seed, effort=1.0, progress=progress))
     accuracies = score_clips(made.bundle, SAMPLES)
     made.write(out, git_revision=_git_revision(), sample_accuracy=dict(accuracies))
     return load_bundle(out)

@@ -157,6 +157,11 @@ def to_model(encoder: Encoder, head: Head) -> Model:
     )
 
 
+def command(seed: int) -> str:
+    """What makes the bundle. It tells one training from another."""
+    return f"longtake train --recipe actions --out actions --seed {seed}"
+
+
 def attribution() -> str:
     """Whose work the data, the pictures and so the weights come from."""
     return (PACK.parent / "ATTRIBUTION.txt").read_text()
@@ -228,7 +233,7 @@ def _about(run: Run) -> dict[str, JsonValue]:
         "data": "people, motions and grounds of 0 A.D. release 26, rendered (engines/data)",
         "licence": "CC BY-SA 3.0",
         "attribution": "0 A.D. (release 26), (c) Wildfire Games and contributors; ATTRIBUTION.txt",
-        "command": f"longtake train --recipe actions --out actions --seed {run.seed}",
+        "command": command(run.seed),
         "date": datetime.now(UTC).date().isoformat(),
         "cpu_minutes": round(run.cpu_minutes(), 1),
         "tests": {

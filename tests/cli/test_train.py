@@ -1,6 +1,7 @@
 """`longtake train`: real videos in, a bundle out that `longtake run` predicts with."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from engines.bundle import load_bundle
+from engines.bundle import find_bundle, load_bundle
 from engines.load import load_engine
 from pipeline.run import SourceReport, predict_sources
 from pipeline.sources import open_source
 from tests.cli.commands import Ended, Longtake, environment
+from tests.engines.bundles import write_tiny
 from tests.moving import LABELS, write_folder, write_moving, write_table
 
 TRAIN = [sys.executable, "-m", "pipeline", "train"]
@@ -108,6 +110,23 @@ def test_the_recipe_of_the_demo_takes_no_videos(tmp_path: Path) -> None:
     ended = train(tmp_path, "--out", tmp_path / "out", "--recipe", "actions")
     assert ended.code == 2
     assert "takes --out, --work and --seed alone" in ended.err
+
+
+@needs_torch
+def test_the_recipe_of_the_demo_never_replaces_another_bundle(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "mine")
+    ended = train("--recipe", "actions", "--out", tmp_path / "mine")
+    assert ended.code == 26
+    assert "name another --out" in ended.complaint
+    assert load_bundle(tmp_path / "mine").name != "actions"
+
+
+@needs_torch
+def test_the_demo_s_bundle_is_not_trained_twice(tmp_path: Path) -> None:
+    shutil.copytree(find_bundle("actions"), tmp_path / "actions")
+    ended = train("--recipe", "actions", "--out", tmp_path / "actions", "--json")
+    assert ended.json["bundle"] == load_bundle(find_bundle("actions")).id
+    assert not (tmp_path / "actions" / ".work").exists()
 
 
 @needs_torch
