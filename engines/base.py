@@ -1,7 +1,8 @@
 """The contract every engine obeys: one bundle on one device, with a table of state rows."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,26 @@ Pixels = NDArray[np.uint8]  # (N, H, W, 3), RGB
 Logits = NDArray[np.float32]  # (M, K)
 Tensors = Mapping[str, NDArray[np.generic]]  # state name -> (M, *shape), one line per row asked for
 Rows = Sequence[int] | NDArray[np.intp]
+
+EngineName = Literal["auto", "onnxruntime", "tensorrt", "reference"]
+GpuPrecision = Literal["float16", "float32"]  # of the encoder; the head is in float32 always
+Told = Callable[[str, int, int], None]  # hears of a build: the phase, its steps done, in all
+
+
+@dataclass(slots=True)
+class DeviceFacts:
+    """What an engine and its device have done so far, for metrics. Only the engine changes it."""
+
+    plans: dict[str, Literal["hit", "miss", "reject"]] = field(default_factory=dict)
+    """Of each graph, whether its plan was there, was made, or was there and of no use."""
+    build_s: float = 0.0
+    enqueue_s: float = 0.0  # the processor asking for work
+    wait_s: float = 0.0  # the processor waiting for it
+    lines: int = 0  # frames and rows that went through a graph
+    places: int = 0  # and with what filled up their batches
+    captured: int = 0  # buckets that are replayed as CUDA graphs
+    not_captured: str = ""  # why there are none
+    memory_bytes: int = 0
 
 
 class Features(Protocol):
@@ -31,6 +52,10 @@ class Engine(Protocol):
     that does not exist or comes twice, a missing tensor) is the caller's fault: `ValueError`, and
     nothing has changed.
     """
+
+    @property
+    def facts(self) -> DeviceFacts | None:
+        """What its device does; None on a processor."""
 
     @property
     def rows(self) -> int:

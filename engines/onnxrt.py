@@ -43,6 +43,10 @@ class OnnxRuntimeEngine:
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
     @property
+    def facts(self) -> None:
+        """There is no device."""
+
+    @property
     def rows(self) -> int:
         """How many rows the table has."""
         return self._table.rows

@@ -31,6 +31,10 @@ class ReferenceEngine:
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
     @property
+    def facts(self) -> None:
+        """There is no device."""
+
+    @property
     def rows(self) -> int:
         """How many rows the table has."""
         return self._table.rows

@@ -1,4 +1,4 @@
-"""State rows in host memory: what the CPU engines share. Here their arguments are checked."""
+"""State rows in host memory: what the CPU engines share. All engines check their arguments here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,13 +46,7 @@ class StateTable:
 
     def index(self, rows: Rows) -> NDArray[np.intp]:
         """Check that `rows` are in the table and distinct."""
-        index = np.asarray(rows, np.intp)
-        listed = index.tolist()
-        if len(set(listed)) != len(listed):
-            raise ValueError(f"rows must be distinct in one call, they are {listed}")
-        if listed and not 0 <= min(listed) <= max(listed) < self.rows:
-            raise ValueError(f"rows must be in 0..{self.rows - 1}, they are {listed}")
-        return index
+        return check_rows(rows, self.rows)
 
     def gather(self, index: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
         """Copy rows (M,) out: state name -> (M, *shape)."""
@@ -66,15 +60,7 @@ class StateTable:
     def write(self, rows: Rows, tensors: Tensors) -> None:
         """Copy tensors from outside in; all are checked before the first row changes."""
         index = self.index(rows)
-        if set(tensors) != set(self._tensors):
-            raise ValueError(f"state is {sorted(self._tensors)}, not {sorted(tensors)}")
-        for spec in self._specs:
-            came, wanted = tensors[spec.name], (len(index), *spec.shape)
-            if came.shape != wanted or came.dtype != spec.numpy_dtype:
-                raise ValueError(
-                    f"state {spec.name} must be {spec.dtype} {wanted}, "
-                    f"not {came.dtype} {came.shape}"
-                )
+        check_state(self._specs, tensors, len(index))
         self.scatter(index, tensors)
 
     def zero(self, rows: Rows) -> None:
@@ -88,12 +74,40 @@ def pick_lines(features: Features, picks: Rows, count: int) -> NDArray[np.float3
     """Copy lines `picks` (M,) of host features, M being `count` and at least one."""
     if not isinstance(features, HostFeatures):
         raise TypeError(f"features must be this engine's own, not {type(features).__name__}")
+    return features.array.take(check_picks(picks, count, len(features)), axis=0)  # (M, F)
+
+
+def check_rows(rows: Rows, count: int) -> NDArray[np.intp]:
+    """Raise `ValueError` unless all `rows` are among the `count` of a table, and distinct."""
+    index = np.asarray(rows, np.intp)
+    listed = index.tolist()
+    if len(set(listed)) != len(listed):
+        raise ValueError(f"rows must be distinct in one call, they are {listed}")
+    if listed and not 0 <= min(listed) <= max(listed) < count:
+        raise ValueError(f"rows must be in 0..{count - 1}, they are {listed}")
+    return index
+
+
+def check_picks(picks: Rows, count: int, lines: int) -> NDArray[np.intp]:
+    """Raise `ValueError` unless each of `count` rows, M >= 1, has a pick among `lines`."""
     index = np.asarray(picks, np.intp)
     if len(index) != count or not count:
         raise ValueError(f"a step takes one pick per row, M >= 1: {len(index)} for {count} rows")
-    if not 0 <= index.min() <= index.max() < len(features):
-        raise ValueError(f"picks must be in 0..{len(features) - 1}, they are {index.tolist()}")
-    return features.array.take(index, axis=0)  # (M, F)
+    if not 0 <= index.min() <= index.max() < lines:
+        raise ValueError(f"picks must be in 0..{lines - 1}, they are {index.tolist()}")
+    return index
+
+
+def check_state(specs: Sequence[StateSpec], tensors: Tensors, count: int) -> None:
+    """Raise `ValueError` unless `tensors` are what `specs` say, (M, *shape), M being `count`."""
+    if set(tensors) != {spec.name for spec in specs}:
+        raise ValueError(f"state is {sorted(s.name for s in specs)}, not {sorted(tensors)}")
+    for spec in specs:
+        came, wanted = tensors[spec.name], (count, *spec.shape)
+        if came.shape != wanted or came.dtype != spec.numpy_dtype:
+            raise ValueError(
+                f"state {spec.name} must be {spec.dtype} {wanted}, not {came.dtype} {came.shape}"
+            )
 
 
 def check_pixels(bundle: Bundle, pixels: Pixels) -> None:

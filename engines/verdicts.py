@@ -69,6 +69,7 @@ def _processor() -> str:
 
 
 def _own_code() -> str:
-    """The digest of this package's modules: a better comparison is not taken for made."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
+    """The digest of what runs bundles: a better comparison is not taken for made."""
+    here = Path(__file__).parent
+    modules = sorted([*here.glob("*.py"), *here.glob("tensorrt/*.py")])
     return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()

@@ -1,0 +1,109 @@
+"""A graph becomes a plan: what TensorRT has found to be fastest on the GPU at hand.
+
+Source of the calls: NVIDIA's API reference of TensorRT 11.4, which 10.16 has alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import tensorrt as trt
+
+from engines.base import Told
+from engines.errors import BuildError
+from engines.tensorrt.log import TensorRtLog
+
+WORKSPACE_BYTES = 1 << 30
+OPTIMISATION = 3  # of 0..5: TensorRT's own default
+
+Shape = tuple[int, ...]
+Profile = Mapping[str, tuple[Shape, Shape, Shape]]  # input -> smallest, usual, largest shape
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A plan, and what was measured on the way, which makes the next build faster."""
+
+    plan: bytes
+    timings: bytes
+
+
+def build_plan(
+    graph: bytes, profiles: Sequence[Profile], *, timings: bytes, told: Told, log: TensorRtLog
+) -> Built:
+    """Take from seconds to minutes. `timings` of another GPU or version are left aside.
+
+    Raises `BuildError` with what TensorRT said.
+    """
+    try:
+        builder = trt.Builder(log)
+    except TypeError as exc:  # what its bindings make of a null pointer
+        raise BuildError(f"TensorRT cannot begin to build: {log.trouble()}") from exc
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(graph):
+        raise BuildError(f"TensorRT cannot read the graph: {_complaints(parser)}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    config.builder_optimization_level = OPTIMISATION
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default: float32 would have 10 bits
+    config.max_aux_streams = 0  # all work of the engine is on one stream
+    monitor = _Monitor(told)
+    config.progress_monitor = monitor
+    for profile in profiles:
+        _add(profile, builder, config)
+    _use(timings, config)
+    plan = builder.build_serialized_network(network, config)
+    if monitor.failure is not None:
+        raise monitor.failure
+    if plan is None:
+        raise BuildError(f"TensorRT cannot make a plan: {log.trouble()}")
+    kept = config.get_timing_cache()
+    return Built(bytes(memoryview(plan)), bytes(memoryview(kept.serialize())) if kept else b"")
+
+
+def _complaints(parser: trt.OnnxParser) -> str:
+    errors = [parser.get_error(number) for number in range(parser.num_errors)]
+    told = [f"{e.desc()} (node {e.node_name() or '?'}, {e.node_operator() or '?'})" for e in errors]
+    return "; ".join(told) or "the parser did not say why"
+
+
+def _add(profile: Profile, builder: trt.Builder, config: trt.IBuilderConfig) -> None:
+    shapes = builder.create_optimization_profile()
+    for name, (smallest, usual, largest) in profile.items():
+        shapes.set_shape(name, smallest, usual, largest)
+    if config.add_optimization_profile(shapes) < 0:
+        raise BuildError(f"TensorRT does not take the shapes {dict(profile)}")
+
+
+def _use(timings: bytes, config: trt.IBuilderConfig) -> None:
+    for known in (timings, b""):
+        cache = config.create_timing_cache(known)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return
+
+
+class _Monitor(trt.IProgressMonitor):
+    """Tells how far a build is. What `told` raises stops it, at its next step."""
+
+    def __init__(self, told: Told) -> None:
+        trt.IProgressMonitor.__init__(self)
+        self._told = told
+        self._steps: dict[str, int] = {}
+        self.failure: BaseException | None = None
+
+    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+        """TensorRT calls this."""
+        del parent_phase
+        self._steps[phase_name] = num_steps
+
+    def step_complete(self, phase_name: str, step: int) -> bool:
+        """TensorRT calls this, and stops for False."""
+        try:
+            self._told(phase_name, step + 1, self._steps.get(phase_name, step + 1))
+        except BaseException as exc:  # noqa: BLE001 - it must not pass through TensorRT's C++
+            self.failure = exc
+        return self.failure is None
+
+    def phase_finish(self, phase_name: str) -> None:
+        """TensorRT calls this."""
+        self._steps.pop(phase_name, None)

@@ -1,0 +1,112 @@
+"""One GPU: its context, its stream, its memory. The only place that talks to pycuda."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import pycuda.driver as cuda
+from numpy.typing import DTypeLike, NDArray
+
+from engines.errors import DeviceError
+from engines.tensorrt.parts import FIRST_GPU
+
+SMALLEST = 256  # bytes; what TensorRT wants memory to be aligned to, too
+
+
+class Device:
+    """The first GPU, for the thread that makes this object; nobody else may use it.
+
+    All work is queued on one stream, so it is done in the order in which it was asked for. The
+    context is the GPU's primary one: TensorRT and other libraries in the process share it. What is
+    allocated here is freed by `close`. Methods raise pycuda's errors, which `guard` turns into
+    `DeviceError`.
+    """
+
+    def __init__(self) -> None:
+        cuda.init()
+        self._context = cuda.Device(FIRST_GPU).retain_primary_context()
+        self._context.push()
+        self._stream = cuda.Stream()
+        self.stream: int = self._stream.handle
+        self.waits = 0  # what was queued before the last one is done
+        self.wait_s = 0.0
+        self._memories: dict[int, tuple[cuda.DeviceAllocation, int]] = {}  # address -> and size
+        self._pinned: list[cuda.PagelockedHostAllocation] = []
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much device memory is allocated here."""
+        return sum(size for _, size in self._memories.values())
+
+    def allocate(self, size: int) -> int:
+        """Take `size` bytes of device memory, whose contents are undefined; tell the address."""
+        memory = cuda.mem_alloc(max(size, SMALLEST))
+        self._memories[int(memory)] = memory, max(size, SMALLEST)
+        return int(memory)
+
+    def free(self, address: int) -> None:
+        """Give memory back. Nothing that is queued may still need it."""
+        memory, _ = self._memories.pop(address)
+        memory.free()
+
+    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Make a host array of zeros that the GPU can reach while the processor goes on.
+
+        It must not be touched after `close`.
+        """
+        array: NDArray[Any] = cuda.pagelocked_zeros(shape, dtype)
+        self._pinned.append(array.base)
+        return array
+
+    def upload(self, address: int, source: NDArray[Any]) -> None:
+        """Queue a copy of a pinned array, or of whole lines of one, to the device."""
+        cuda.memcpy_htod_async(address, source, self._stream)
+
+    def download(self, target: NDArray[Any], address: int) -> None:
+        """Queue a copy from the device into a pinned array, or into whole lines of one."""
+        cuda.memcpy_dtoh_async(target, address, self._stream)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Queue a copy within the device."""
+        cuda.memcpy_dtod_async(target, source, size, self._stream)
+
+    def clear(self, address: int, size: int) -> None:
+        """Queue zeros."""
+        cuda.memset_d8_async(address, 0, size, self._stream)
+
+    def wait(self) -> None:
+        """Wait until all that was queued is done."""
+        began = monotonic()
+        self._stream.synchronize()
+        self.wait_s += monotonic() - began
+        self.waits += 1
+
+    def close(self) -> None:
+        """Free everything and let go of the GPU."""
+        for pinned in self._pinned:
+            pinned.free()
+        for memory, _ in self._memories.values():
+            memory.free()
+        self._pinned.clear()
+        self._memories.clear()
+        del self._stream
+        cuda.Context.pop()
+        self._context.detach()
+
+
+@contextmanager
+def guard(what: str) -> Iterator[None]:
+    """Turn pycuda's errors into `DeviceError`, whose message says what was being done."""
+    try:
+        yield
+    except cuda.MemoryError as exc:
+        raise DeviceError(
+            f"the GPU has too little memory for {what} ({exc}): lower max_batch, run fewer streams"
+            " in a worker, or see with `nvidia-smi` who else uses it"
+        ) from exc
+    except cuda.Error as exc:
+        raise DeviceError(
+            f"the GPU failed at {what} ({exc}); its memory is lost with the process, which ends:"
+            " the next one restores it from the log"
+        ) from exc

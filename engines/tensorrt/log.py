@@ -1,0 +1,38 @@
+"""What TensorRT says: it answers a failure with `None` or `False`, and only its log says why."""
+
+import logging
+from collections import deque
+
+import tensorrt as trt
+
+log = logging.getLogger(__name__)
+
+KEPT = 8  # lines of trouble
+LEVELS = {
+    trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
+    trt.ILogger.Severity.ERROR: logging.ERROR,
+    trt.ILogger.Severity.WARNING: logging.WARNING,
+    trt.ILogger.Severity.INFO: logging.DEBUG,  # hundreds of lines in a build
+    trt.ILogger.Severity.VERBOSE: logging.DEBUG,
+}
+
+
+class TensorRtLog(trt.ILogger):
+    """Hands lines on to `logging` and remembers the newest errors. Any thread may call it."""
+
+    def __init__(self) -> None:
+        trt.ILogger.__init__(self)
+        self._errors: deque[str] = deque(maxlen=KEPT)
+
+    def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
+        """TensorRT calls this."""
+        level = LEVELS.get(severity, logging.DEBUG)
+        log.log(level, "TensorRT: %s", msg)
+        if level == logging.ERROR:
+            self._errors.append(msg.strip())
+
+    def trouble(self) -> str:
+        """Tell the newest errors, and forget them."""
+        told = "; ".join(self._errors) or "it did not say why"
+        self._errors.clear()
+        return told

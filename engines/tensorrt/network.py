@@ -1,0 +1,168 @@
+"""A plan, loaded: one execution context per bucket of the batch, its shapes and addresses fixed."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorrt as trt
+
+from engines.errors import DeviceError
+from engines.tensorrt.build import Profile, Shape
+from engines.tensorrt.capture import CaptureError, Recorder, Recording
+from engines.tensorrt.device import Device
+from engines.tensorrt.log import TensorRtLog
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64)  # batches are filled up to the next one
+PROFILES = (
+    (1, 4, 8),
+    (16, 32, 64),
+)  # smallest, usual and largest batch that kernels are chosen for
+LARGEST = BUCKETS[-1]
+
+Inputs = Mapping[str, Sequence[int | str]]  # shape of each input; "N" is the batch
+BATCH = "N"
+
+
+def profiles_of(inputs: Inputs, others: Profile) -> list[Profile]:
+    """Say which shapes a plan is for: `inputs` at each profile's batches, and `others`."""
+    shaped = [
+        {name: tuple(_shape(shape, size) for size in sizes) for name, shape in inputs.items()}
+        for sizes in PROFILES
+    ]
+    return [{**{name: (s[0], s[1], s[2]) for name, s in one.items()}, **others} for one in shaped]
+
+
+class Network:
+    """Runs one plan on a device. Networks on one stream may share the memory they work in."""
+
+    def __init__(
+        self, plan: trt.ICudaEngine, inputs: Inputs, device: Device, recorder: Recorder
+    ) -> None:
+        self._plan, self._inputs, self._device, self._recorder = plan, inputs, device, recorder
+        self._buckets: dict[int, Bucket] = {}
+        self.scratch_bytes = max(
+            plan.get_device_memory_size_for_profile_v2(number) for number in range(len(PROFILES))
+        )
+
+    def open(self, scratch: int, log: TensorRtLog) -> None:
+        """Make the contexts, which work in `scratch_bytes` of memory at address `scratch`."""
+        for size in BUCKETS:
+            profile = next(i for i, (_, _, most) in enumerate(PROFILES) if size <= most)
+            context = self._plan.create_execution_context(
+                trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            )
+            if context is None:
+                raise DeviceError(f"TensorRT makes no context: {log.trouble()}")
+            context.set_device_memory(scratch, self.scratch_bytes)
+            bucket = Bucket(context, size, self._device, self._recorder, log)
+            bucket.choose(profile)
+            self._buckets[size] = bucket
+
+    def bind(self, addresses: Mapping[str, int], others: Mapping[str, Shape]) -> None:
+        """Say where all tensors lie, and the shapes of the inputs that do not go with the batch."""
+        for size, bucket in self._buckets.items():
+            shapes = {name: _shape(shape, size) for name, shape in self._inputs.items()}
+            bucket.bind(addresses, {**shapes, **others})
+
+    def run(self, count: int) -> int:
+        """Queue a run over `count` lines, and what fills them up; say how many those are in all."""
+        size = bucket_for(count)
+        self._buckets[size].run()
+        return size
+
+    @property
+    def captured(self) -> int:
+        """How many buckets are replayed as CUDA graphs."""
+        return sum(bucket.captured for bucket in self._buckets.values())
+
+    def close(self) -> None:
+        """Free contexts, then the plan: TensorRT crashes the other way round."""
+        for bucket in self._buckets.values():
+            bucket.close()
+        self._buckets.clear()
+        del self._plan
+
+
+class Bucket:
+    """One execution context for one size of the batch.
+
+    Its first run after `bind` initialises what TensorRT initialises late; the second is recorded
+    as a CUDA graph, and the rest replay it.
+    """
+
+    def __init__(
+        self,
+        context: trt.IExecutionContext,
+        size: int,
+        device: Device,
+        recorder: Recorder,
+        log: TensorRtLog,
+    ) -> None:
+        self._context, self._size = context, size
+        self._device, self._recorder, self._log = device, recorder, log
+        self._recording: Recording | None = None
+        self._next: Callable[[], None] = self._enqueue
+
+    @property
+    def captured(self) -> bool:
+        """Whether runs are replays."""
+        return self._recording is not None
+
+    def choose(self, profile: int) -> None:
+        """Take a profile, for life."""
+        if not self._context.set_optimization_profile_async(profile, self._device.stream):
+            raise DeviceError(f"TensorRT does not take profile {profile}: {self._log.trouble()}")
+        self._device.wait()
+
+    def bind(self, addresses: Mapping[str, int], shapes: Mapping[str, Shape]) -> None:
+        """Fix shapes and addresses. What was recorded with others is dropped."""
+        self._drop()
+        for name, shape in shapes.items():
+            if not self._context.set_input_shape(name, shape):
+                raise DeviceError(f"TensorRT refuses {name} {shape}: {self._log.trouble()}")
+        for name, address in addresses.items():
+            if not self._context.set_tensor_address(name, address):
+                raise DeviceError(f"TensorRT knows no tensor {name}: {self._log.trouble()}")
+        missing = self._context.infer_shapes()
+        if missing:
+            raise DeviceError(f"TensorRT wants the shapes of {missing}: {self._log.trouble()}")
+
+    def run(self) -> None:
+        """Queue one run."""
+        self._next()
+
+    def close(self) -> None:
+        """Free the context."""
+        self._drop()
+        del self._context
+
+    def _enqueue(self) -> None:
+        self._execute()
+        self._next = self._record
+
+    def _record(self) -> None:
+        self._recording = self._recorder.record(self._capture)
+        self._next = self._execute if self._recording is None else self._recording.replay
+        self._next()
+
+    def _execute(self) -> None:
+        if not self._context.execute_async_v3(self._device.stream):
+            raise DeviceError(f"TensorRT does not run: {self._log.trouble()}")
+
+    def _capture(self) -> None:
+        if not self._context.execute_async_v3(self._device.stream):
+            raise CaptureError(f"TensorRT cannot be captured: {self._log.trouble()}")
+
+    def _drop(self) -> None:
+        if self._recording is not None:
+            self._device.wait()
+            self._recording.close()
+        self._recording = None
+        self._next = self._enqueue
+
+
+def bucket_for(count: int) -> int:
+    """Find the smallest bucket for `count` lines, 1 to 64."""
+    return next(size for size in BUCKETS if count <= size)
+
+
+def _shape(shape: Sequence[int | str], size: int) -> Shape:
+    return tuple(size if isinstance(extent, str) else extent for extent in shape)

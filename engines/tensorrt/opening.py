@@ -1,0 +1,95 @@
+"""From a bundle to two loaded plans: found in the cache, or made."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from time import monotonic
+
+import tensorrt as trt
+from pydantic import JsonValue
+
+from engines.base import DeviceFacts, Told
+from engines.errors import BuildError
+from engines.tensorrt.build import OPTIMISATION, WORKSPACE_BYTES, Profile, build_plan
+from engines.tensorrt.log import TensorRtLog
+from engines.tensorrt.parts import Machine
+from engines.tensorrt.plans import Facts, PlanCache
+
+log = logging.getLogger(__name__)
+
+
+class Opener:
+    """Loads plans for one machine. A plan that TensorRT does not take is made again, once.
+
+    What that took is noted in `facts`.
+    """
+
+    def __init__(
+        self, machine: Machine, cache: PlanCache, *, facts: DeviceFacts, told: Told
+    ) -> None:
+        self.log = TensorRtLog()
+        self._machine, self._cache, self._facts, self._told = machine, cache, facts, told
+        self._runtime = trt.Runtime(self.log)
+
+    def open(self, name: str, graph: bytes, profiles: Sequence[Profile]) -> trt.ICudaEngine:
+        """Load the plan of a graph. Raises `BuildError`."""
+        wanted = plan_facts(self._machine, graph, profiles)
+        with self._cache.locked(wanted):
+            found = self._cache.load(wanted)
+            if found is not None:
+                loaded = self._runtime.deserialize_cuda_engine(found)
+                if loaded is not None:
+                    self._facts.plans[name] = "hit"
+                    return loaded
+                log.warning(
+                    "a plan is made again, TensorRT does not take it: %s", self.log.trouble()
+                )
+                self._cache.drop(wanted)
+            self._facts.plans[name] = "miss" if found is None else "reject"
+            return self._make(name, graph, profiles, wanted)
+
+    def _make(
+        self, name: str, graph: bytes, profiles: Sequence[Profile], wanted: Facts
+    ) -> trt.ICudaEngine:
+        log.info("making the plan of the %s for %s: minutes", name, self._machine.gpu)
+        began = monotonic()
+        machine = machine_facts(self._machine)
+        built = build_plan(
+            graph, profiles, timings=self._cache.timings(machine), told=self._told, log=self.log
+        )
+        self._cache.store(wanted, built.plan)
+        self._cache.keep_timings(machine, built.timings)
+        self._facts.build_s += monotonic() - began
+        loaded = self._runtime.deserialize_cuda_engine(built.plan)
+        if loaded is None:
+            raise BuildError(f"TensorRT does not take its own plan: {self.log.trouble()}")
+        return loaded
+
+    def close(self) -> None:
+        """Free the runtime, after all that it has loaded."""
+        del self._runtime
+
+
+def machine_facts(machine: Machine) -> dict[str, JsonValue]:
+    """What plans hang on: a driver's version does not matter to them."""
+    facts: dict[str, JsonValue] = asdict(machine)
+    del facts["driver"]
+    return {**facts, "capability": list(machine.capability)}
+
+
+def plan_facts(
+    machine: Machine, graph: bytes, profiles: Sequence[Profile]
+) -> Mapping[str, JsonValue]:
+    """All that a plan is made for: its key in the cache."""
+    return {
+        **machine_facts(machine),
+        "graph_sha256": hashlib.sha256(graph).hexdigest(),
+        "profiles": [
+            {name: [list(shape) for shape in shapes] for name, shapes in profile.items()}
+            for profile in profiles
+        ],
+        "workspace_bytes": WORKSPACE_BYTES,
+        "optimisation": OPTIMISATION,
+        "tf32": False,
+    }

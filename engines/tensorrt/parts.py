@@ -1,0 +1,99 @@
+"""What the GPU engine needs of a machine, and what to do where a part of it is missing."""
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from engines.errors import EngineUnavailableError
+
+OLDEST_TENSORRT = (10, 16)
+OLDEST_CAPABILITY = (7, 5)  # Turing: what CUDA 13 and TensorRT 11 still support
+FIRST_GPU = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The GPU and the libraries: everything that a plan is made for."""
+
+    gpu: str
+    capability: tuple[int, int]
+    multiprocessors: int  # fewer in a slice of a GPU, which wants plans of its own
+    memory_bytes: int
+    driver: int  # CUDA's version that the driver knows, as 13000
+    tensorrt: str
+    parser: int
+
+
+def find_machine() -> Machine:
+    """Say what is here. Raises `EngineUnavailableError` with the way out for what is not."""
+    trt, cuda = _tensorrt(), _pycuda()
+    try:
+        cuda.init()
+        count = cuda.Device.count()
+    except cuda.Error as exc:
+        raise EngineUnavailableError(
+            f"the NVIDIA driver finds no GPU ({exc}): see what `nvidia-smi` says; in a container,"
+            " start it with `--gpus all`"
+        ) from exc
+    if count == 0:
+        raise EngineUnavailableError(
+            "the NVIDIA driver is here, but no GPU: CUDA_VISIBLE_DEVICES may hide it"
+        )
+    device = cuda.Device(FIRST_GPU)
+    machine = Machine(
+        gpu=device.name(),
+        capability=device.compute_capability(),
+        multiprocessors=device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT),
+        memory_bytes=device.total_memory(),
+        driver=cuda.get_driver_version(),
+        tensorrt=trt.__version__,
+        parser=trt.get_nv_onnx_parser_version(),
+    )
+    if machine.capability < OLDEST_CAPABILITY:
+        raise EngineUnavailableError(
+            f"{machine.gpu} has compute capability {_dotted(machine.capability)}; TensorRT needs"
+            f" {_dotted(OLDEST_CAPABILITY)} (Turing) or newer"
+        )
+    return machine
+
+
+def _tensorrt() -> Any:
+    try:
+        trt = import_module("tensorrt")
+    except ModuleNotFoundError as exc:
+        raise EngineUnavailableError(
+            "TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
+            " NVIDIA GPU, or take deploy/Dockerfile.gpu"
+        ) from exc
+    except (ImportError, OSError) as exc:
+        raise EngineUnavailableError(
+            f"TensorRT is installed but cannot be loaded ({exc}): its libraries come with"
+            " tensorrt-cu13-libs, for CUDA 13"
+        ) from exc
+    found = tuple(int(part) for part in re.findall(r"\d+", trt.__version__)[:2])
+    if found < OLDEST_TENSORRT:
+        raise EngineUnavailableError(
+            f"TensorRT {trt.__version__} is too old, {_dotted(OLDEST_TENSORRT)} or newer is wanted:"
+            " pip install -U 'longtake[tensorrt]'"
+        )
+    return trt
+
+
+def _pycuda() -> Any:
+    try:
+        return import_module("pycuda.driver")
+    except ModuleNotFoundError as exc:
+        raise EngineUnavailableError(
+            "pycuda is not installed: pip install pycuda, which needs g++ and the CUDA toolkit,"
+            " or take deploy/Dockerfile.gpu, which has it"
+        ) from exc
+    except (ImportError, OSError) as exc:
+        raise EngineUnavailableError(
+            f"pycuda cannot be loaded ({exc}): libcuda.so.1 comes with the NVIDIA driver; in a"
+            " container it appears with `--gpus all`"
+        ) from exc
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,106 @@
+"""Plans that were made before, on disk. Only what this machine has made itself is ever loaded.
+
+A plan is code: it never comes from a bundle, from the log or from a URL.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import JsonValue
+
+log = logging.getLogger(__name__)
+
+Facts = Mapping[str, JsonValue]  # all that a plan is made for
+MOST_BYTES = 4 << 30
+
+
+class PlanCache:
+    """Plans in `folder`, each as `<key>.plan` with what it was made for in `<key>.json`.
+
+    Files are whole or not there. A folder that cannot be written keeps nothing, and says so.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def locked(self, facts: Facts) -> Iterator[None]:
+        """Let one process at a time make the plan for `facts`; the others wait, and find it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self.folder / f"{key_of(facts)}.lock").open("w")
+        except OSError as exc:
+            log.warning("plans cannot be kept in %s (%s): each start builds", self.folder, exc)
+            yield
+            return
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def load(self, facts: Facts) -> bytes | None:
+        """Read a plan; None if there is none, or if its bytes are not those that were written."""
+        try:
+            plan = self._read(key_of(facts), "plan")
+            card = json.loads(self._read(key_of(facts), "json"))
+        except (OSError, ValueError):
+            return None
+        if card != _card(facts, plan):
+            log.warning("the plan %s is damaged and is made again", self.path(facts))
+            return None
+        return plan
+
+    def store(self, facts: Facts, plan: bytes) -> None:
+        """Keep a plan."""
+        card = json.dumps(_card(facts, plan), indent=1, sort_keys=True).encode()
+        self._write(key_of(facts), "plan", plan)
+        self._write(key_of(facts), "json", card)
+
+    def drop(self, facts: Facts) -> None:
+        """Forget a plan that TensorRT does not take."""
+        self.path(facts).unlink(missing_ok=True)
+
+    def path(self, facts: Facts) -> Path:
+        """Where the plan for `facts` lies, or would."""
+        return self.folder / f"{key_of(facts)}.plan"
+
+    def timings(self, facts: Facts) -> bytes:
+        """Read what earlier builds have measured on the same machine; empty if there is nothing."""
+        try:
+            return self._read(key_of(facts), "timings")
+        except OSError:
+            return b""
+
+    def keep_timings(self, facts: Facts, timings: bytes) -> None:
+        """Keep what a build has measured."""
+        self._write(key_of(facts), "timings", timings)
+
+    def _read(self, key: str, kind: str) -> bytes:
+        with (self.folder / f"{key}.{kind}").open("rb") as file:
+            return file.read(MOST_BYTES)
+
+    def _write(self, key: str, kind: str, content: bytes) -> None:
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(self.folder / f"{key}.{kind}")
+        except OSError as exc:
+            log.warning("%s.%s cannot be kept in %s: %s", key, kind, self.folder, exc)
+
+
+def key_of(facts: Facts) -> str:
+    """One name for one set of facts."""
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def _card(facts: Facts, plan: bytes) -> dict[str, JsonValue]:
+    return {**facts, "plan_sha256": hashlib.sha256(plan).hexdigest()}
