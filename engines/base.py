@@ -1,7 +1,7 @@
 """The contract every engine obeys: one bundle on one device, with a table of state rows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -14,23 +14,23 @@ Rows = Sequence[int] | NDArray[np.intp]
 
 EngineName = Literal["auto", "onnxruntime", "tensorrt", "reference"]
 GpuPrecision = Literal["float16", "float32"]  # of the encoder; the head is in float32 always
+PlanFound = Literal["hit", "miss", "reject"]  # it was there, was not, or was and is of no use
 Told = Callable[[str, int, int], None]  # hears of a build: the phase, its steps done, in all
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What an engine and its device have done so far, for metrics. Only the engine changes it."""
+    """What an engine and its device have done since it was opened, for metrics."""
 
-    plans: dict[str, Literal["hit", "miss", "reject"]] = field(default_factory=dict)
-    """Of each graph, whether its plan was there, was made, or was there and of no use."""
-    build_s: float = 0.0
-    enqueue_s: float = 0.0  # the processor asking for work
-    wait_s: float = 0.0  # the processor waiting for it
-    lines: int = 0  # frames and rows that went through a graph
-    places: int = 0  # and with what filled up their batches
-    captured: int = 0  # buckets that are replayed as CUDA graphs
-    not_captured: str = ""  # why there are none
-    memory_bytes: int = 0
+    plans: Mapping[str, PlanFound]  # of each graph
+    build_s: float
+    enqueue_s: float  # the processor asking for work
+    wait_s: float  # the processor waiting for it
+    lines: int  # frames and rows that went through a graph
+    places: int  # and with what filled up their batches
+    captured: int  # sizes of a batch that are replayed as CUDA graphs
+    not_captured: str  # why there are none
+    memory_bytes: int
 
 
 class Features(Protocol):
@@ -54,8 +54,12 @@ class Engine(Protocol):
     """
 
     @property
+    def name(self) -> EngineName:
+        """Which of the engines it is."""
+
+    @property
     def facts(self) -> DeviceFacts | None:
-        """What its device does; None on a processor."""
+        """What its device has done; None on a processor."""
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from engines.base import Features, Logits, Pixels, Rows, Tensors
+from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
 from engines.bundle import Bundle
 from engines.errors import DeviceError
 from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
@@ -41,6 +41,11 @@ class OnnxRuntimeEngine:
         self._encoder = _session(bundle.encoder, threads)
         self._head = _session(bundle.head, threads)
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
+
+    @property
+    def name(self) -> EngineName:
+        """See `Engine`."""
+        return "onnxruntime"
 
     @property
     def facts(self) -> None:

@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_max_pool import MaxPool as SlowMaxPool
 
-from engines.base import Features, Logits, Pixels, Rows, Tensors
+from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
 from engines.bundle import Bundle
 from engines.errors import DeviceError
 from engines.graph import nodes, tensors
@@ -29,6 +29,11 @@ class ReferenceEngine:
         self._encoder = _evaluator(_widened(onnx.load_from_string(bundle.encoder)))
         self._head = _evaluator(onnx.load_from_string(bundle.head))
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
+
+    @property
+    def name(self) -> EngineName:
+        """See `Engine`."""
+        return "reference"
 
     @property
     def facts(self) -> None:

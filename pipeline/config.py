@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from engines.base import EngineName, GpuPrecision
 from pipeline.broker.base import Topics
 from pipeline.errors import ConfigError
 
@@ -63,9 +64,6 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
-EngineName = Literal["onnxruntime", "reference"]
-
-
 class WorkerConfig(BaseSettings):
     """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
@@ -74,7 +72,10 @@ class WorkerConfig(BaseSettings):
     bootstrap: str = "127.0.0.1:9092"
     group: Name = "longtake"
     bundle: str = "actions"
-    engine: EngineName = "onnxruntime"
+    engine: EngineName = "auto"
+    """`auto` takes TensorRT where there is a GPU with all that it needs, and says so."""
+    gpu_precision: GpuPrecision = "float16"
+    """Of the encoder under TensorRT; the recurrent head is in float32 always."""
     engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     slot: Name | None = None

@@ -17,6 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from pipeline.checkpoint import PartitionCheckpoint
+from pipeline.device_metrics import DeviceMetrics
 from pipeline.partition import Item, Partition
 from pipeline.records import Fate, Reset
 
@@ -29,13 +30,15 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class WorkerMetrics:
     """The metrics of one worker in a registry of their own. Durations in seconds."""
 
-    def __init__(self, *, worker: str, bundle: str, engine: str) -> None:
+    def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        Info("longtake_worker", "Who this is and what it runs.", registry=self.registry).info(
-            {"worker": worker, "bundle": bundle, "engine": engine}
+        self.device = DeviceMetrics()
+        self.registry.register(self.device)
+        self._info = Info(
+            "longtake_worker", "Who this is and what it runs.", registry=self.registry
         )
         self._fates = Counter(
             "longtake_records",
@@ -108,6 +111,10 @@ class WorkerMetrics:
         self._ready = Gauge(
             "longtake_ready", "1 when all our partitions are restored.", registry=self.registry
         )
+
+    def runs(self, *, worker: str, bundle: str, engine: str) -> None:
+        """Its engine is there."""
+        self._info.info({"worker": worker, "bundle": bundle, "engine": engine})
 
     def turned(self, partitions: Collection[Partition], *, ready: bool) -> None:
         """The worker went once around."""

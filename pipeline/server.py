@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from pipeline.errors import PortTakenError
+from pipeline.health import Health
 
 if TYPE_CHECKING:
     import uvicorn
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 class Server:
     """Serves one worker's state in a thread. Binds to loopback unless told otherwise.
 
-    `ready` is asked at each request to /readyz. Raises `PortTakenError` when somebody else
-    listens on the port.
+    `health` is asked at each request to /healthz and /readyz. Raises `PortTakenError` when somebody
+    else listens on the port.
     """
 
     def __init__(
-        self, registry: CollectorRegistry, ready: Callable[[], bool], *, host: str, port: int
+        self, registry: CollectorRegistry, health: Callable[[], Health], *, host: str, port: int
     ) -> None:
-        self._registry, self._ready = registry, ready
+        self._registry, self._health = registry, health
         try:
             self._socket = socket.create_server((host, port))
         except OSError as exc:
@@ -56,6 +57,6 @@ class Server:
     def _serve(self) -> None:
         from pipeline.web import web_server
 
-        self._server = web_server(self._registry, self._ready)
+        self._server = web_server(self._registry, self._health)
         if not self._stopping.is_set():
             self._server.run([self._socket])

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,12 +12,14 @@ from types import FrameType
 
 from engines.base import Engine
 from engines.bundle import Bundle, find_bundle, load_bundle
+from engines.errors import EngineError
 from engines.load import load_engine
 from engines.verdicts import Verdicts
 from pipeline.broker.base import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.decode import Fit, decode_picture
+from pipeline.health import Health
 from pipeline.metrics import WorkerMetrics
 from pipeline.server import Server
 from pipeline.suspects import ChildDecoder
@@ -25,6 +28,7 @@ from pipeline.worker import Executors, Worker
 
 log = logging.getLogger(__name__)
 
+FAILURE_TOLD_S = 30  # a probe asks every few seconds
 TURN_TICKS = 60  # the longest that one turn may take: a batch, or a slow broker's answer
 COMMIT_SLACK_TICKS = 10
 
@@ -37,40 +41,60 @@ class Service:
 
     def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
         self._config = config
+        self._health: Health | None = Health(starting="reading the bundle")
+        self._metrics = WorkerMetrics()
+        self._server = Server(
+            self._metrics.registry, self._how, host=config.metrics_host, port=config.metrics_port
+        )
+        self._server.start()  # probes want to know what takes so long
         verdicts = Verdicts.of(os.environ)
         bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
-        self._engine = load_engine(
-            config.engine,
-            bundle,
-            threads=config.engine_threads,
-            verdicts=verdicts,
-        )
-        self._metrics = WorkerMetrics(worker=name, bundle=bundle.id, engine=config.engine)
+        self._engine = self._load(bundle, verdicts)
+        self._metrics.runs(worker=name, bundle=bundle.id, engine=self._engine.name)
+        self._stopping = threading.Event()
         self._pools = Executors(
             decodes=ThreadPoolExecutor(config.decode_threads, "decode"),
             writes=ThreadPoolExecutor(1, "commit"),
             reads=ThreadPoolExecutor(1, "restore"),
             sends=ThreadPoolExecutor(1, "publish"),
         )
-        self._stopping = threading.Event()
         self._fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
         self._careful = ChildDecoder(self._fit)
         self._worker = self._make_worker(bundle, self._engine, broker, name)
-        self._server = Server(
-            self._metrics.registry,
-            lambda: self._worker.ready,
-            host=config.metrics_host,
-            port=config.metrics_port,
-        )
+        self._health = None  # from now on it is the worker's
         log.info(
             "worker %s runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
             name,
             bundle.id,
-            config.engine,
+            self._engine.name,
             config.group,
             config.metrics_host,
             self._server.port,
         )
+
+    def _load(self, bundle: Bundle, verdicts: Verdicts | None) -> Engine:
+        """Make the engine. Probes hear how far it is; if it cannot start, why, for a while."""
+        self._health = Health(starting=f"making the engine {self._config.engine}")
+        try:
+            return load_engine(
+                self._config.engine,
+                bundle,
+                threads=self._config.engine_threads,
+                verdicts=verdicts,
+                gpu_precision=self._config.gpu_precision,
+                told=self._building,
+            )
+        except EngineError as exc:
+            self._health = Health(failure=f"the engine cannot start: {exc}")
+            log.error("the engine cannot start; /healthz tells why for %d s", FAILURE_TOLD_S)
+            time.sleep(FAILURE_TOLD_S)
+            raise
+
+    def _building(self, phase: str, done: int, steps: int) -> None:
+        self._health = Health(starting=f"making a plan: {phase}, {done} of {steps}")
+
+    def _how(self) -> Health:
+        return self._health or Health(ready=self._worker.ready)
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
         return Worker(
@@ -105,7 +129,6 @@ class Service:
             },
             bark=end_process,
         )
-        self._server.start()
         watchdog.start()
         try:
             while not self._stopping.is_set():

@@ -9,19 +9,25 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.health import Health
 
-def web_server(registry: CollectorRegistry, ready: Callable[[], bool]) -> uvicorn.Server:
+
+def web_server(registry: CollectorRegistry, health: Callable[[], Health]) -> uvicorn.Server:
     """Make the server, to be run on a socket."""
 
     async def readyz(request: Request) -> Response:
         del request
-        if ready():
+        now = health()
+        if now.ready:
             return PlainTextResponse("ready\n")
-        return PlainTextResponse("restoring, or not in the group yet\n", status_code=503)
+        return PlainTextResponse(f"{now.waiting}\n", status_code=503)
 
     async def healthz(request: Request) -> Response:
         del request
-        return PlainTextResponse("alive\n")
+        now = health()
+        if now.failure:
+            return PlainTextResponse(f"{now.failure}\n", status_code=503)
+        return PlainTextResponse(f"{now.alive}\n")
 
     async def metrics(request: Request) -> Response:
         del request

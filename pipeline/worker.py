@@ -288,6 +288,7 @@ class Worker:
         for partition, taken in batch.items():
             partition.finish(taken)
         self._metrics.batch(items, seconds=self._clock.monotonic() - began_s, resets=resets)
+        self._metrics.device.show(self._engine.facts)
         self._depart()
 
     def _await_decoder(self, partitions: Sequence[Partition]) -> None:

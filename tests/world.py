@@ -133,7 +133,7 @@ class Process:
             careful=world.careful,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
-            metrics=WorkerMetrics(worker=slot, bundle=world.bundle.id, engine="test"),
+            metrics=WorkerMetrics(),
         )
 
     @property

@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import DeviceFacts, Features, Logits, Pixels, Rows, Tensors, Told
+from engines.base import DeviceFacts, EngineName, Features, Logits, Pixels, Rows, Tensors, Told
 from engines.bundle import Bundle
 from engines.table import check_picks, check_pixels, check_rows, check_state
 from engines.tensorrt.capture import Recorder
@@ -52,13 +52,13 @@ class TensorRtEngine:
         self, bundle: Bundle, machine: Machine, cache: PlanCache, *, half: bool, told: Told
     ) -> None:
         self._bundle = bundle
-        self._facts = DeviceFacts()
-        self._encodes = 0
+        self._encodes = self._filled = self._places = 0
+        self._enqueue_s = 0.0
         with guard("opening"), ExitStack() as owned:
             self._device = Device()
             owned.callback(self._device.close)
             self._allocate()
-            opener = Opener(machine, cache, facts=self._facts, told=told)
+            opener = self._opener = Opener(machine, cache, told)
             owned.callback(opener.close)
             self._recorder = Recorder(self._device.stream)
             self._encoder = self._open_encoder(opener, half=half)
@@ -75,14 +75,24 @@ class TensorRtEngine:
             self._owned = owned.pop_all()
 
     @property
+    def name(self) -> EngineName:
+        """See `Engine`."""
+        return "tensorrt"
+
+    @property
     def facts(self) -> DeviceFacts:
         """What the GPU does."""
-        facts = self._facts
-        facts.wait_s = self._device.wait_s
-        facts.memory_bytes = self._device.memory_bytes
-        facts.captured = self._encoder.captured + self._step.captured
-        facts.not_captured = self._recorder.failure
-        return facts
+        return DeviceFacts(
+            plans=self._opener.found,
+            build_s=self._opener.build_s,
+            enqueue_s=self._enqueue_s,
+            wait_s=self._device.wait_s,
+            lines=self._filled,
+            places=self._places,
+            captured=self._encoder.captured + self._step.captured,
+            not_captured=self._recorder.failure,
+            memory_bytes=self._device.memory_bytes,
+        )
 
     @property
     def rows(self) -> int:
@@ -110,7 +120,7 @@ class TensorRtEngine:
                 if start:
                     to = self._lines + start * self._line_bytes
                     self._device.copy(to, self._lines, LARGEST * self._line_bytes)
-        self._facts.enqueue_s += monotonic() - began
+        self._enqueue_s += monotonic() - began
         self._encodes += 1
         return DeviceFeatures(self, len(pixels), self._encodes)
 
@@ -224,12 +234,12 @@ class TensorRtEngine:
         self._table.keep(index, outputs)
         self._device.download(self._answers, self._stepped["logits"])
         self._device.download(self._broken, self._stepped[BROKEN])
-        self._facts.enqueue_s += monotonic() - began
+        self._enqueue_s += monotonic() - began
         self._device.wait()
 
     def _count(self, lines: int, places: int) -> None:
-        self._facts.lines += lines
-        self._facts.places += places
+        self._filled += lines
+        self._places += places
 
     def _own(self, features: Features) -> DeviceFeatures:
         if not isinstance(features, DeviceFeatures) or features.engine is not self:

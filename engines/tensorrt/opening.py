@@ -9,7 +9,7 @@ from time import monotonic
 import tensorrt as trt
 from pydantic import JsonValue
 
-from engines.base import DeviceFacts, Told
+from engines.base import PlanFound, Told
 from engines.errors import BuildError
 from engines.tensorrt.build import OPTIMISATION, WORKSPACE_BYTES, Profile, build_plan
 from engines.tensorrt.log import TensorRtLog
@@ -20,16 +20,13 @@ log = logging.getLogger(__name__)
 
 
 class Opener:
-    """Loads plans for one machine. A plan that TensorRT does not take is made again, once.
+    """Loads plans for one machine. A plan that TensorRT does not take is made again, once."""
 
-    What that took is noted in `facts`.
-    """
-
-    def __init__(
-        self, machine: Machine, cache: PlanCache, *, facts: DeviceFacts, told: Told
-    ) -> None:
+    def __init__(self, machine: Machine, cache: PlanCache, told: Told) -> None:
         self.log = TensorRtLog()
-        self._machine, self._cache, self._facts, self._told = machine, cache, facts, told
+        self.found: dict[str, PlanFound] = {}
+        self.build_s = 0.0
+        self._machine, self._cache, self._told = machine, cache, told
         self._runtime = trt.Runtime(self.log)
 
     def open(self, name: str, graph: bytes, profiles: Sequence[Profile]) -> trt.ICudaEngine:
@@ -40,13 +37,13 @@ class Opener:
             if found is not None:
                 loaded = self._runtime.deserialize_cuda_engine(found)
                 if loaded is not None:
-                    self._facts.plans[name] = "hit"
+                    self.found[name] = "hit"
                     return loaded
                 log.warning(
                     "a plan is made again, TensorRT does not take it: %s", self.log.trouble()
                 )
                 self._cache.drop(wanted)
-            self._facts.plans[name] = "miss" if found is None else "reject"
+            self.found[name] = "miss" if found is None else "reject"
             return self._make(name, graph, profiles, wanted)
 
     def _make(
@@ -60,7 +57,7 @@ class Opener:
         )
         self._cache.store(wanted, built.plan)
         self._cache.keep_timings(machine, built.timings)
-        self._facts.build_s += monotonic() - began
+        self.build_s += monotonic() - began
         loaded = self._runtime.deserialize_cuda_engine(built.plan)
         if loaded is None:
             raise BuildError(f"TensorRT does not take its own plan: {self.log.trouble()}")

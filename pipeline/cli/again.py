@@ -35,7 +35,12 @@ class Again:
         self._bundle = bundle
         self._past = past
         self.comparison = comparison
-        self._engine: Engine = load_engine(settings.engine, bundle, threads=settings.engine_threads)
+        self._engine: Engine = load_engine(
+            settings.engine,
+            bundle,
+            threads=settings.engine_threads,
+            gpu_precision=settings.gpu_precision,
+        )
         self._pool = ThreadPoolExecutor(settings.decode_threads, "decode")
         self._seconds = 0.0
         self._stretches: list[dict[str, Any]] = []

@@ -12,8 +12,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from engines.errors import BundleError, DeviceError, EngineError, VerificationError
-from pipeline.cli import admin, evaluate, predict, prove, replay, reset, serve, train, watch
+from engines.errors import (
+    BuildError,
+    BundleError,
+    DeviceError,
+    EngineError,
+    EngineUnavailableError,
+    VerificationError,
+)
+from pipeline.cli import admin, engine, evaluate, predict, prove, replay, reset, serve, train, watch
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -24,7 +31,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-ENGINE_EXIT_CODES = {BundleError: 30, VerificationError: 31, DeviceError: 32}
+ENGINE_EXIT_CODES = {
+    BundleError: 30,
+    VerificationError: 31,
+    DeviceError: 32,
+    EngineUnavailableError: 33,
+    BuildError: 34,
+}
 
 
 def main() -> None:
@@ -104,3 +117,4 @@ app.command()(train.train)
 app.add_typer(reset.reset_app, name="reset")
 app.add_typer(admin.topics_app, name="topics")
 app.add_typer(admin.bundle_app, name="bundle")
+app.add_typer(engine.engine_app, name="engine")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from engines.base import EngineName
 from pipeline.camera import Camera
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
@@ -64,7 +65,11 @@ def worker(
         Overload | None,
         typer.Option(help="When behind: every frame, or the latest only. [process_all]"),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Engine threads. [1]")] = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="What runs the bundle; auto takes a GPU where there is one. [auto]"),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of onnxruntime. [1]")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
     ] = None,
@@ -90,6 +95,7 @@ def worker(
             "foreign_state": foreign_state,
             "delivery": delivery,
             "overload": overload,
+            "engine": engine,
             "engine_threads": threads,
             "metrics_port": metrics_port,
         },

@@ -38,6 +38,7 @@ PARTITIONS = 4
 READY_S = 60.0
 STOP_S = 15.0
 GROUP = "demo"
+ENGINE = "onnxruntime"  # on a GPU the first start would take minutes
 
 
 class Stage(Protocol):
@@ -108,6 +109,7 @@ class KafkaStage:
             *(sys.executable, "-m", "pipeline", "worker"),
             *("--bootstrap", self._kafka.bootstrap),
             *("--bundle", self._bundle, "--group", GROUP, "--slot", "demo"),
+            *("--engine", ENGINE),
             *("--metrics-port", str(self._port)),
         ]
         with Path(self._folder.name, "worker.log").open("ab") as out:
@@ -193,7 +195,9 @@ class MemoryStage:
     name = "memory"
 
     def __init__(self, bundle: str) -> None:
-        config = load_config(None, {"group": GROUP, "bundle": bundle, "metrics_port": 0})
+        config = load_config(
+            None, {"group": GROUP, "bundle": bundle, "metrics_port": 0, "engine": ENGINE}
+        )
         self._topics: Topics = config.topics
         self._log = MemoryLog(self._topics, partitions=PARTITIONS, clock=SystemClock())
         broker = MemoryBroker(self._log, slot="demo")

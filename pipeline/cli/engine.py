@@ -1,0 +1,218 @@
+"""`longtake engine`: what runs bundles on this machine, and whether it is fit to."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import TaskID
+from rich.table import Table
+
+from engines.base import Engine, EngineName, GpuPrecision, Told
+from engines.bundle import Bundle, find_bundle, load_bundle
+from engines.errors import EngineUnavailableError
+from engines.load import load_engine, plan_folder
+from engines.tensorrt.parts import find_machine
+from pipeline.cli.options import AsJson
+from pipeline.cli.progress import tasks
+from pipeline.decode import Fit, fit_frame
+from pipeline.errors import OutputError, SourceError
+from pipeline.sources import open_source
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+engine_app = typer.Typer(
+    help="""What runs bundles on this machine: look, make TensorRT's plans, compare and time.
+
+What has run where: ONNX Runtime has been run, timed and killed on CPUs. TensorRT has **not yet run
+on a real GPU**: its host code runs in our tests under the genuine pycuda, on doubles of the CUDA
+driver and of TensorRT. Whoever has a GPU can change that with two commands, and send us the file:
+
+`longtake engine build actions`
+
+`longtake engine verify actions --engine tensorrt --report gpu.json`
+""",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")]
+Precision = Annotated[
+    GpuPrecision, typer.Option(help="Of the encoder on a GPU; the head is in float32 always.")
+]
+PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt", "pycuda", "cuda-bindings")
+
+
+@engine_app.command()
+def inspect(as_json: AsJson = False) -> None:
+    """Say which engine `auto` takes here, why, and with what.
+
+    Example: `longtake engine inspect`
+    """
+    facts: dict[str, Any] = {"auto": "onnxruntime", "because": "", **_versions()}
+    try:
+        machine = find_machine()
+    except EngineUnavailableError as exc:
+        facts["because"] = str(exc)
+    else:
+        facts |= {"auto": "tensorrt", "because": "all that it needs is here", **asdict(machine)}
+        facts |= {"plans": str(plan_folder())}
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        words = "not installed" if value is None else escape(str(value))
+        table.add_row(name.replace("_", " "), words)
+    Console().print(table)
+
+
+@engine_app.command()
+def build(bundle: BundleName = "actions", precision: Precision = "float16") -> None:
+    """Make TensorRT's plans for a bundle, so that no worker has to wait for them.
+
+    They are kept under LONGTAKE_CACHE, for this GPU and these versions. Takes minutes; what is
+    there already is not made again.
+
+    Example: `longtake engine build actions`
+    """
+    loaded = load_bundle(find_bundle(bundle))
+    with _building(Console(stderr=True)) as told:
+        engine = load_engine("tensorrt", loaded, threads=1, gpu_precision=precision, told=told)
+    facts = engine.facts
+    engine.close()
+    if facts is not None:
+        found = ", ".join(f"{graph}: {how}" for graph, how in facts.plans.items())
+        line = f"{loaded.id}: {found}; built in {facts.build_s:.0f} s, in {plan_folder()}"
+        Console(stderr=True).print(line, highlight=False)
+
+
+@engine_app.command()
+def verify(
+    bundle: BundleName = "actions",
+    engine: Annotated[EngineName, typer.Option(help="Which one is on trial.")] = "auto",
+    precision: Precision = "float16",
+    clip: Annotated[str, typer.Option(help="A video to run it on.")] = str(SAMPLE),
+    frames: Annotated[int, typer.Option(min=10, max=10_000, help="So many of it.")] = 300,
+    report: Annotated[Path | None, typer.Option(help="Write all of it to a JSON file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold an engine against ONNX Runtime on a clip, alone and in batches; then time it.
+
+    Exit code 31 says that it is too far away to serve.
+
+    Example: `longtake engine verify actions --engine tensorrt --report gpu.json`
+    """
+    from engines.trial import STREAMS, hold, pace
+    from engines.verify import promised
+
+    if report is not None:
+        _write(report, "", mode="a")  # now, not when everything is measured
+    loaded = load_bundle(find_bundle(bundle))
+    seen = _frames(clip, loaded, frames)
+    console = Console(stderr=True)
+    with _building(console) as told:
+        trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, told=told)
+    wanted = promised(loaded, precision if trying.name == "tensorrt" else None)
+    with tasks(console) as progress:
+        bar = progress.add_task("comparing", total=len(seen) * (2 * STREAMS + 1))
+        trial = hold(
+            trying, loaded, seen, precision=wanted, went=lambda n: progress.advance(bar, n)
+        )
+    facts = {
+        "bundle": loaded.id,
+        "engine": trying.name,
+        "frames": trial.frames,
+        "largest_difference": {"alone": trial.alone, f"{STREAMS}_streams": trial.together},
+        "allowed": wanted.tolerance,
+        "frames_per_second": {
+            str(size): round(rate, 1) for size, rate in pace(trying, seen, SIZES).items()
+        },
+        **_device(trying, precision),
+        "versions": _versions(),
+    }
+    trying.close()
+    if report is not None:
+        _write(report, json.dumps(facts, indent=1) + "\n")
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        _show(facts)
+
+
+def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
+    if engine.facts is None:
+        return {}
+    facts = asdict(engine.facts)
+    return {"machine": asdict(find_machine()), "precision": precision, "device": facts}
+
+
+def _frames(clip: str, bundle: Bundle, count: int) -> NDArray[np.uint8]:
+    """Read the first frames (T, H, W, 3) of a clip as the bundle wants them."""
+    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+    source = open_source(clip)
+    pixels = [fit_frame(frame.picture, fit) for frame in islice(source, count)]
+    source.close()
+    if not pixels:
+        raise SourceError(f"{clip}: there is no frame in it")
+    return np.stack(pixels)
+
+
+@contextmanager
+def _building(console: Console) -> Iterator[Told]:
+    """Show how far TensorRT is: one bar for each of its phases."""
+    bars: dict[str, TaskID] = {}
+    with tasks(console) as progress:
+
+        def told(phase: str, done: int, steps: int) -> None:
+            if phase not in bars:
+                bars[phase] = progress.add_task(phase)
+            progress.update(bars[phase], completed=done, total=steps)
+
+        yield told
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _write(path: Path, text: str, *, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+
+
+def _show(facts: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None)
+    alone, together = facts["largest_difference"].values()
+    table.add_row("engine", facts["engine"])
+    table.add_row(
+        "largest difference of a score",
+        f"{alone:.1e} alone, {together:.1e} in batches; allowed {facts['allowed']:.0e}",
+    )
+    for size, rate in facts["frames_per_second"].items():
+        table.add_row(f"frames a second, batch {size}", f"{rate:,.0f}")
+    if "device" in facts:
+        device = facts["device"]
+        graphs = f"{device['captured']} captured"
+        table.add_row("CUDA graphs", device["not_captured"] or graphs)
+        table.add_row("GPU", facts["machine"]["gpu"])
+    Console().print(table)
