@@ -1,0 +1,71 @@
+"""Tests of the double need genuine parts: without them they are skipped, on CI they fail."""
+
+import os
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.doubles import genuine
+
+
+@pytest.fixture(scope="session")
+def trt() -> ModuleType:
+    """The double, as `import tensorrt as trt` gives it."""
+    try:
+        genuine.load()
+    except genuine.PartsMissingError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+    from tests.doubles.tensorrt import api
+
+    return api
+
+
+@pytest.fixture
+def misuses(trt: ModuleType) -> Iterator[list[str]]:
+    """What a real TensorRT would have crashed on in this test."""
+    del trt
+    from tests.doubles.tensorrt.trouble import MISUSES
+
+    MISUSES.clear()
+    yield MISUSES
+    MISUSES.clear()
+
+
+@pytest.fixture
+def bench(trt: ModuleType) -> Any:
+    """A log, a builder with all it needs, and a runtime."""
+    from tests.doubles.tensorrt.bench import Bench
+
+    return Bench(trt)
+
+
+@pytest.fixture
+def gpu(trt: ModuleType) -> Iterator[Any]:
+    """The first device, and one stream. A sticky error outlives no test that provokes it."""
+    del trt
+    from tests.doubles.tensorrt.gpu import Gpu
+
+    made = Gpu()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def second_bench(trt: ModuleType) -> Any:
+    """The same again."""
+    from tests.doubles.tensorrt.bench import Bench
+
+    return Bench(trt)
+
+
+@pytest.fixture
+def recorder(trt: ModuleType) -> Any:
+    """An error recorder that remembers."""
+    del trt
+    from tests.doubles.tensorrt.bench import Recorder
+
+    return Recorder()
