@@ -87,6 +87,8 @@ class Run:
         _view(*self.scratch)[...] = GARBAGE
         results = self.loaded.run(feeds)
         for name, target in targets:
+            if target.shape != results[name].shape:
+                raise ValueError(f"{name} is {results[name].shape}, {target.shape} was said")
             target[...] = results[name]
 
 

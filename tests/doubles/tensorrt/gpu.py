@@ -54,6 +54,12 @@ class Gpu:
     def wait(self, stream: int | None = None) -> None:
         ok(cuda.cuStreamSynchronize(self.stream if stream is None else stream))
 
+    def event(self) -> int:
+        return int(ok(cuda.cuEventCreate(0)))
+
+    def reached(self, event: int) -> bool:
+        return bool(cuda.cuEventQuery(event)[0] == cuda.CUresult.CUDA_SUCCESS)
+
     def capture(self, work: Callable[[], object]) -> Callable[[], None]:
         """Make a graph of what `work` enqueues; the result launches it."""
         ok(cuda.cuStreamBeginCapture(self.stream, cuda.CUstreamCaptureMode(1)))

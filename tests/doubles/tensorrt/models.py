@@ -67,6 +67,16 @@ def doubling() -> bytes:
     )
 
 
+def column(out: str) -> bytes:
+    """`y` is the sums of `x` (N, 64), its shape (`out`,) by the graph; it is (N,) in truth."""
+    return model(
+        [node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)],
+        [("x", FLOAT, ["N", 64])],
+        [("y", FLOAT, [out])],
+        axes=np.array([1]),
+    )
+
+
 def binary(op: str, left: int, right: int) -> bytes:
     """Two inputs of given types go into one op."""
     return model(

@@ -1,6 +1,6 @@
 """The inputs and outputs of a graph, as TensorRT sees them: free dimensions are -1, with names."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,16 @@ class Port:
         return len(shape) == len(self.shape) and all(
             mine in (-1, size) for mine, size in zip(self.shape, shape, strict=True)
         )
+
+    def follows(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the names of dimensions tell the shape."""
+        dims = zip(self.shape, self.symbols, strict=True)
+        return all(mine != -1 or symbol in sizes for mine, symbol in dims)
+
+    def sized(self, sizes: Mapping[str, int]) -> Shape:
+        """The shape that they tell."""
+        dims = zip(self.shape, self.symbols, strict=True)
+        return tuple(sizes[symbol] if mine == -1 else mine for mine, symbol in dims)
 
     def size(self, shape: Shape) -> int:
         """Count the bytes of a tensor of `shape`."""
