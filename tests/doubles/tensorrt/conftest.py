@@ -1,27 +1,14 @@
-"""Tests of the double need genuine parts: without them they are skipped, on CI they fail."""
+"""Fixtures of the double's own tests."""
 
-import os
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.doubles import genuine
+from tests.doubles.tensorrt_fixture import trt
 
-
-@pytest.fixture(scope="session")
-def trt() -> ModuleType:
-    """The double, as `import tensorrt as trt` gives it."""
-    try:
-        genuine.load()
-    except genuine.PartsMissingError as exc:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(exc))
-    from tests.doubles.tensorrt import api
-
-    return api
+__all__ = ["trt"]  # a fixture
 
 
 @pytest.fixture

@@ -50,6 +50,10 @@ def by_one_thread(failure: R) -> Callable[[Method[P, R]], Method[P, R]]:
 class IExecutionContext(Reporting):
     """Made by `ICudaEngine.create_execution_context`. One thread and one stream at a time."""
 
+    name = ""
+    enqueue_emits_profile = True
+    nvtx_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+
     def __init__(
         self, engine: Reporting, loaded: Loaded, strategy: ExecutionContextAllocationStrategy
     ) -> None:
@@ -64,9 +68,6 @@ class IExecutionContext(Reporting):
         self._switched.set()
         self._inside = threading.Lock()
         self._life = Life()
-        self.name = ""
-        self.enqueue_emits_profile = True
-        self.nvtx_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
 
     @property
     def engine(self) -> Reporting | None:
