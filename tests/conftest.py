@@ -9,8 +9,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
+from engines.errors import EngineUnavailableError
+from engines.tensorrt.parts import find_machine
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
+from tests.doubles import genuine
 
 CLOSING_S = 10.0
 
@@ -46,3 +49,28 @@ def kafka() -> Iterator[LocalKafka]:
         pytest.skip(f"no local Kafka: {exc}")
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def doubles() -> None:
+    """Put the doubles of driver and TensorRT under the genuine pycuda, for the whole session."""
+    try:
+        genuine.load()
+    except genuine.PartsMissingError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+    from tests.doubles.tensorrt import install
+
+    install()
+
+
+@pytest.fixture(scope="session")
+def real_gpu() -> None:
+    """Skip where there is no GPU, or where the doubles stand in its place."""
+    if genuine.loaded():
+        pytest.skip("the doubles are loaded; on a machine with a GPU run `pytest -m gpu`")
+    try:
+        find_machine()
+    except EngineUnavailableError as exc:
+        pytest.skip(f"no GPU: {exc}")

@@ -27,7 +27,11 @@ class Device:
         cuda.init()
         self._context = cuda.Device(FIRST_GPU).retain_primary_context()
         self._context.push()
-        self._stream = cuda.Stream()
+        try:
+            self._stream = cuda.Stream()
+        except cuda.Error:
+            self._let_go()  # a context that is left pushed aborts the process at its end
+            raise
         self.stream: int = self._stream.handle
         self.waits = 0  # what was queued before the last one is done
         self.wait_s = 0.0
@@ -91,6 +95,9 @@ class Device:
         self._pinned.clear()
         self._memories.clear()
         del self._stream
+        self._let_go()
+
+    def _let_go(self) -> None:
         cuda.Context.pop()
         self._context.detach()
 

@@ -72,6 +72,7 @@ class TensorRtEngine:
             self._step.open(scratch, opener.log)
             self._encoder.bind({"frames": self._frames, "features": self._lines}, {})
             self._bind_step()
+            owned.callback(self._device.wait)  # nothing may be under way when contexts go
             self._owned = owned.pop_all()
 
     @property

@@ -7,6 +7,7 @@
 import ctypes
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 NEWEST, OLDEST = "11.4.0.106", "10.16.1.11"  # of the bindings that we are held against
@@ -37,8 +38,14 @@ def load_stubs(version: str) -> None:
     sys.path.append(str(bindings(version)))
 
 
+def loaded() -> bool:
+    """Whether the double of libcuda is in this process."""
+    return load.cache_info().currsize > 0
+
+
+@cache
 def load() -> None:
-    """Load the double of libcuda and let genuine bindings be imported. Once per process."""
+    """Load the double of libcuda and let genuine bindings be imported."""
     ctypes.CDLL(str(folder() / "lib" / "libcuda.so.1"), ctypes.RTLD_GLOBAL)
     sys.path.append(str(folder() / "site"))
     load_stubs(NEWEST)

@@ -61,6 +61,11 @@ def record(event: int, stream: int) -> int:
     return code
 
 
+def reset() -> None:
+    """Forget the context's error: only a new process could, with a real driver."""
+    _libcuda().double_reset()
+
+
 def current_gpu() -> Gpu:
     """Describe the device of the thread's context, or the first one, which TensorRT would take."""
     library, device = _libcuda(), ctypes.c_int(0)
