@@ -122,11 +122,11 @@ def constructor_with_another_argument(trt: Any) -> type:
     return Runtime
 
 
-def wrong_value(_: Any) -> type:
+def wrong_value(_: Any) -> Any:
     return enum.IntEnum("DataType", {"FLOAT": 1})
 
 
-def removed_flag(_: Any) -> type:
+def removed_flag(_: Any) -> Any:
     return enum.IntEnum("BuilderFlag", {"FP16": 0, "TF32": 6})
 
 
@@ -161,7 +161,9 @@ def test_a_planted_fault_is_found(trt: ModuleType, newest: Surface, plant: Any, 
 
 
 def test_a_used_member_with_another_value_in_another_version_is_found(oldest: Surface) -> None:
-    mine = enum.IntEnum("BuilderFlag", {"VERSION_COMPATIBLE": 12})  # 13 in 10.16
+    class BuilderFlag(enum.IntEnum):
+        VERSION_COMPATIBLE = 12  # 13 in 10.16
+
     used = ["BuilderFlag.VERSION_COMPATIBLE"]
-    assert len(complaints({"BuilderFlag": mine}, oldest, used, exact=False)) == 1
-    assert complaints({"BuilderFlag": mine}, oldest, (), exact=False) == []
+    assert len(complaints({"BuilderFlag": BuilderFlag}, oldest, used, exact=False)) == 1
+    assert complaints({"BuilderFlag": BuilderFlag}, oldest, (), exact=False) == []

@@ -138,4 +138,4 @@ def _view(address: int, size: int) -> NDArray[np.uint8]:
     reachable = driver.alias(address, size)
     if reachable is None:
         raise IllegalAddressError(f"{size} bytes at {address:#x} are not in one block")
-    return np.frombuffer((ctypes.c_uint8 * size).from_address(reachable), np.uint8)
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(reachable))

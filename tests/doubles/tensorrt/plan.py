@@ -52,7 +52,7 @@ def unsealed(sealed: bytes, gpu: Gpu) -> Plan:
 def _runs_on(gpu: Gpu, header: dict[str, Any]) -> bool:
     capability = list(gpu.capability)
     if header["hardware"] == int(HardwareCompatibilityLevel.AMPERE_PLUS):
-        return min(capability, header["capability"]) >= AMPERE
+        return bool(min(capability, header["capability"]) >= AMPERE)
     if header["hardware"] == int(HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY):
         return bool(capability == header["capability"])
     return (gpu.name, capability) == (header["gpu"], header["capability"])

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from tensorrt_bindings import DataType, Dims
 
 Shape = tuple[int, ...]
-TYPES = {
+TYPES: dict[int, DataType] = {
     TensorProto.FLOAT: DataType.FLOAT,
     TensorProto.FLOAT16: DataType.HALF,
     TensorProto.BFLOAT16: DataType.BF16,

@@ -17,7 +17,7 @@ class SealedError(Exception):
 
 def version() -> str:
     """The version that the double claims to be: the genuine bindings', or another one."""
-    return os.environ.get("DOUBLE_TENSORRT_VERSION", tensorrt_bindings.__version__)
+    return os.environ.get("DOUBLE_TENSORRT_VERSION") or str(tensorrt_bindings.__version__)
 
 
 def seal(magic: bytes, header: Mapping[str, Any], content: bytes) -> bytes:

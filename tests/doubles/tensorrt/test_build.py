@@ -103,7 +103,7 @@ def test_a_plan_is_a_buffer_and_nothing_else(bench: Any) -> None:
 
 
 def test_a_log_whose_base_was_not_made_is_refused(bench: Any) -> None:
-    class Bad(bench.trt.ILogger):  # type: ignore[misc,name-defined]
+    class Bad(bench.trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             """The mistake."""
 
@@ -167,7 +167,7 @@ class TestProgress:
 def _watch(bench: Any, stop_at: int | None) -> list[tuple[object, ...]]:
     told: list[tuple[object, ...]] = []
 
-    class Monitor(bench.trt.IProgressMonitor):  # type: ignore[misc,name-defined]
+    class Monitor(bench.trt.IProgressMonitor):  # type: ignore[misc]
         def phase_start(self, *what: object) -> None:
             told.append(("start", *what))
 

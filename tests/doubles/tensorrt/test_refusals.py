@@ -7,42 +7,13 @@ import numpy as np
 import pytest
 
 from tests.doubles.tensorrt import models
+from tests.doubles.tensorrt.doubler import LINE, Doubler, broken
 from tests.doubles.tensorrt.models import LINES
-
-LINE = 64 * 4  # bytes of one line
-
-
-class Doubler:
-    """`models.doubling` in a context that is ready to run two lines."""
-
-    def __init__(self, bench: Any, gpu: Any, *profiles: Any, **options: Any) -> None:
-        engine = bench.engine(models.doubling(), *(profiles or (LINES,)))
-        self.context = engine.create_execution_context(**options)
-        self.engine = engine  # behind the context, so that it goes after it
-        self.memory = gpu.empty(16 * LINE)
-        assert self.context.set_optimization_profile_async(0, gpu.stream)
-        gpu.wait()
-        assert self.context.set_input_shape("x", (2, 64))
-        self.place(x=0, y=8)
-
-    def place(self, **lines: int) -> None:
-        """Let tensors begin at given lines of the memory."""
-        for name, line in lines.items():
-            assert self.context.set_tensor_address(name, self.memory + line * LINE)
 
 
 @pytest.fixture
 def doubler(bench: Any, gpu: Any) -> Doubler:
     return Doubler(bench, gpu)
-
-
-def broken(gpu: Any, stream: int | None = None) -> bool:
-    """Whether waiting for the stream gives an error."""
-    try:
-        gpu.wait(stream)
-    except RuntimeError:
-        return True
-    return False
 
 
 def test_a_ready_context_runs(doubler: Doubler, gpu: Any) -> None:
@@ -227,72 +198,6 @@ def test_a_context_in_two_threads_at_once_is_refused(
     assert doubler.context.execute_async_v3(0)
     assert lines[1:] == ["set_input_shape: another thread uses the context"]
     assert tuple(doubler.context.get_tensor_shape("x")) == (2, 64)
-
-
-class TestMemoryOfOnesOwn:
-    @pytest.fixture
-    def own(self, bench: Any, gpu: Any) -> Doubler:
-        strategy = bench.trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        return Doubler(bench, gpu, strategy=strategy)
-
-    def test_it_must_be_given(self, own: Doubler, gpu: Any) -> None:
-        assert not own.context.execute_async_v3(gpu.stream)
-
-    def test_it_must_be_large_enough(self, own: Doubler, gpu: Any) -> None:
-        size = own.engine.get_device_memory_size_for_profile_v2(0)
-        own.context.set_device_memory(gpu.empty(size), size - 1)
-        assert not own.context.execute_async_v3(gpu.stream)
-
-    def test_it_is_written_over_by_each_run(self, own: Doubler, gpu: Any) -> None:
-        size = own.engine.device_memory_size_v2
-        memory = gpu.put(np.zeros(size, np.uint8))
-        own.context.set_device_memory(memory, size)
-        assert own.context.execute_async_v3(gpu.stream)
-        assert gpu.get(memory, np.empty(size, np.uint8)).all()
-
-
-class TestEnds:
-    def test_in_the_right_order_they_are_silent(
-        self, bench: Any, gpu: Any, misuses: list[str]
-    ) -> None:
-        doubler = Doubler(bench, gpu)
-        del doubler.context
-        del doubler.engine
-        del bench.runtime
-        assert misuses == []
-
-    def test_an_engine_before_its_context_is_reported(
-        self, bench: Any, gpu: Any, misuses: list[str]
-    ) -> None:
-        doubler = Doubler(bench, gpu)
-        del doubler.engine
-        assert misuses == ["an engine was let go of before its contexts"]
-        assert doubler.context.engine is None
-
-    def test_a_runtime_before_its_engine_is_reported(self, bench: Any, misuses: list[str]) -> None:
-        engine = bench.engine(models.doubling(), LINES)
-        del bench.runtime
-        assert misuses == ["a runtime was let go of before its engines"]
-        assert engine.num_layers == 1
-
-    def test_a_context_before_its_run_is_reported_and_breaks_the_stream(
-        self, bench: Any, gpu: Any, misuses: list[str]
-    ) -> None:
-        doubler = Doubler(bench, gpu)
-        assert doubler.context.execute_async_v3(gpu.stream)
-        del doubler.context
-        assert misuses == ["a context was let go of before its runs had finished"]
-        assert broken(gpu)
-
-    def test_a_graph_does_not_outlive_its_context(
-        self, bench: Any, gpu: Any, misuses: list[str]
-    ) -> None:
-        doubler = Doubler(bench, gpu)
-        launch = gpu.capture(lambda: doubler.context.execute_async_v3(gpu.stream))
-        del doubler.context
-        launch()
-        assert broken(gpu)
-        assert misuses == ["a run was reached after its context had ended"]
 
 
 def test_the_inputs_event_is_recorded_behind_the_run(doubler: Doubler, gpu: Any) -> None:
