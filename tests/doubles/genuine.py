@@ -45,7 +45,7 @@ def loaded() -> bool:
 
 @cache
 def load() -> None:
-    """Load the double of libcuda and let genuine bindings be imported."""
+    """Load the double of libcuda, find genuine bindings. Raises `PartsMissingError`."""
     ctypes.CDLL(str(folder() / "lib" / "libcuda.so.1"), ctypes.RTLD_GLOBAL)
     sys.path.append(str(folder() / "site"))
     load_stubs(NEWEST)

@@ -34,7 +34,12 @@ from tests.doubles.tensorrt.runtime import Runtime
 from tests.doubles.tensorrt.sealed import version
 from tests.doubles.tensorrt.timing import ITimingCache
 
-__version__ = version()
+
+def __getattr__(name: str) -> str:
+    """Give `__version__`, which a test may change at any time."""
+    if name == "__version__":
+        return version()
+    raise AttributeError(f"module 'tensorrt' has no attribute {name!r}")
 
 
 def get_nv_onnx_parser_version() -> int:

@@ -66,6 +66,7 @@ class IExecutionContext(Reporting):
         self._consumed_event = 0
         self._switched = threading.Event()
         self._switched.set()
+        self._settled = False  # whether a run has done what TensorRT puts off after a new shape
         self._inside = threading.Lock()
         self._life = Life()
 
@@ -91,6 +92,7 @@ class IExecutionContext(Reporting):
         if code := enqueue(number(stream_handle), switched.set, None):
             return self._refuse(f"CUDA error {code} where the profile was to be set")
         self._switched = switched
+        self._settled = False
         self._shapes.choose(number(profile_index))
         return True
 
@@ -99,6 +101,7 @@ class IExecutionContext(Reporting):
         sizes = shape_of(shape)
         if reason := self._shapes.refusal(wanted(name, str), sizes):
             return self._refuse(reason)
+        self._settled &= self._shapes.of(name) == sizes
         self._shapes.set(name, sizes)
         return True
 
@@ -143,13 +146,14 @@ class IExecutionContext(Reporting):
         stream = number(stream_handle)
         if stream in driver.DEFAULT_STREAMS:
             self._warn("the default stream costs a cudaDeviceSynchronize() in each enqueueV3()")
-        for reason in self._unready():
+        for reason in (*self._unready(), *self._unsettled(stream)):
             return self._refuse(f"enqueueV3: {reason}")
         if not set(self._life.unfinished.values()) <= {stream}:
             driver.fail(stream, driver.LAUNCH_FAILED)
             return self._refuse("enqueueV3: the context is not finished on another stream")
         inputs, outputs = self._places()
         run = Run(self._loaded, self._life, inputs, outputs, self._scratch, self._switched)
+        self._settled = True
         code = enqueue(stream, run, self._life)
         if code == 0 and self._consumed_event:
             code = driver.record(self._consumed_event, stream)
@@ -164,6 +168,10 @@ class IExecutionContext(Reporting):
         if not self._shapes.missing():
             yield from self._overlaps()
             yield from self._cramped()
+
+    def _unsettled(self, stream: int) -> Iterator[str]:
+        if not self._settled and driver.capturing(stream):
+            yield "after a new shape or profile, one run must come before the one that is captured"
 
     def _overlaps(self) -> Iterator[str]:
         inputs, outputs = self._places()

@@ -69,6 +69,8 @@ class TestEnds:
         self, bench: Any, gpu: Any, misuses: list[str]
     ) -> None:
         doubler = Doubler(bench, gpu)
+        assert doubler.context.execute_async_v3(gpu.stream)
+        gpu.wait()
         launch = gpu.capture(lambda: doubler.context.execute_async_v3(gpu.stream))
         del doubler.context
         launch()

@@ -1,5 +1,8 @@
 """Plans are loaded, run and captured on the double: the numbers are ONNX Runtime's own."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,11 @@ class Camera:
         assert self.context.set_input_shape("frames", (lines, H, W, 3))
         assert self.context.set_input_shape("memory", (lines, U))
 
+    def settle(self) -> None:
+        """Run once, as TensorRT wants before a capture."""
+        assert self.context.execute_async_v3(self.gpu.stream)
+        self.gpu.wait()
+
     def step(self) -> None:
         assert self.context.execute_async_v3(self.gpu.stream)
         self.gpu.copy(self.before, self.after, BATCH * U * 4)
@@ -69,6 +77,7 @@ def test_two_steps_with_carried_memory_are_onnx_runtimes(bench: Any, gpu: Any) -
 
 def test_a_captured_step_is_replayed_with_new_pictures(bench: Any, gpu: Any) -> None:
     camera, frames = Camera(bench, gpu), pictures(3)
+    camera.settle()
     launch = gpu.capture(camera.step)
     assert not camera.memory().any()  # nothing has run yet
     for picture in frames:
@@ -79,12 +88,32 @@ def test_a_captured_step_is_replayed_with_new_pictures(bench: Any, gpu: Any) -> 
 
 def test_a_graph_keeps_the_shapes_and_addresses_of_its_capture(bench: Any, gpu: Any) -> None:
     camera, frames = Camera(bench, gpu), pictures(1)
+    camera.settle()
     launch = gpu.capture(camera.step)
     camera.shape(1)
     assert camera.context.set_tensor_address("after", gpu.empty(256))
     gpu.write(camera.frames, frames[0])
     launch()
     assert np.array_equal(camera.memory(), expected(frames))
+
+
+def test_a_run_that_was_never_made_cannot_be_captured(bench: Any, gpu: Any) -> None:
+    context = Camera(bench, gpu).context
+    answers: list[bool] = []
+    gpu.capture(lambda: answers.append(context.execute_async_v3(gpu.stream)))
+    assert answers == [False]
+    assert bench.log.said("one run must come before the one that is captured")
+
+
+def test_after_a_new_shape_one_run_must_come_before_a_capture(bench: Any, gpu: Any) -> None:
+    camera = Camera(bench, gpu)
+    camera.settle()
+    camera.shape(BATCH)  # as before, so nothing is put off
+    answers: list[bool] = []
+    for lines in (BATCH, 1):
+        camera.shape(lines)
+        gpu.capture(lambda: answers.append(camera.context.execute_async_v3(gpu.stream)))
+    assert answers == [True, False]
 
 
 def test_nothing_runs_before_somebody_waits(bench: Any, gpu: Any) -> None:
@@ -192,3 +221,18 @@ def test_tf32_costs_bits_where_the_gpu_has_it(
     model = models.encoder_and_cell()
     assert model not in bench.plan(model, CAMERAS)
     assert model in second_bench.plan(model, CAMERAS)
+
+
+def test_a_process_that_installs_the_double_imports_it_as_tensorrt(trt: Any) -> None:
+    program = """
+from tests.doubles.tensorrt import install
+install()
+import tensorrt
+print(tensorrt.Runtime.__module__, tensorrt.__version__, tensorrt.get_nv_onnx_parser_version())
+"""
+    environment = os.environ | {"DOUBLE_TENSORRT_VERSION": "11.5.2.9"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+    )
+    assert ran.stdout.split() == ["tests.doubles.tensorrt.runtime", "11.5.2.9", "110502"]
+    assert trt.__version__ == "11.4.0.106"
