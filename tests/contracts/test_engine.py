@@ -48,7 +48,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         return made[-1]
 
     yield make_and_note
-    for engine in made:
+    for engine in reversed(made):
         engine.close()
 
 

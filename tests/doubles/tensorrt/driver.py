@@ -6,6 +6,8 @@ from functools import cache
 
 HostFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 DEFAULT_STREAMS = (0, 1, 2)  # null, CU_STREAM_LEGACY, CU_STREAM_PER_THREAD
+KINDS = ("device memory", "pinned memory", "streams", "events", "graphs", "contexts")
+OUT_OF_MEMORY = 2  # CUresult
 ILLEGAL_ADDRESS, LAUNCH_FAILED = 700, 719  # CUresult
 
 
@@ -27,6 +29,8 @@ def _libcuda() -> ctypes.CDLL:
     library.double_alias.argtypes = (ctypes.c_ulonglong, ctypes.c_size_t)
     library.double_fail.restype = None
     library.double_fail.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    library.double_live.restype = ctypes.c_long
+    library.double_fail_call.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_int)
     library.double_capturing.argtypes = (ctypes.c_void_p,)
     library.cuLaunchHostFunc.argtypes = (ctypes.c_void_p, HostFunction, ctypes.c_void_p)
     library.cuEventRecord.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
@@ -59,6 +63,16 @@ def record(event: int, stream: int) -> int:
     """Enqueue an event."""
     code: int = _libcuda().cuEventRecord(event, stream)
     return code
+
+
+def live() -> dict[str, int]:
+    """Count what has not been given back."""
+    return {kind: _libcuda().double_live(number) for number, kind in enumerate(KINDS)}
+
+
+def fail_call(function: str, nth: int, code: int) -> None:
+    """Let the n-th call of a function of the driver from now on fail."""
+    _libcuda().double_fail_call(function.encode(), nth, code)
 
 
 def reset() -> None:
