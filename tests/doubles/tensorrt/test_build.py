@@ -135,6 +135,15 @@ class TestTimingCaches:
         assert not bench.config.set_timing_cache(old, ignore_mismatch=True)
         assert not bench.config.create_timing_cache(b"").combine(old, ignore_mismatch=True)
 
+    def test_those_of_another_gpu_are_taken_only_when_that_is_wanted(
+        self, bench: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old = bench.config.create_timing_cache(b"")
+        monkeypatch.setenv("DOUBLE_GPU", "another one")
+        config = bench.builder.create_builder_config()
+        assert not config.set_timing_cache(old, ignore_mismatch=False)
+        assert config.set_timing_cache(old, ignore_mismatch=True)
+
     def test_two_of_one_version_are_combined(self, bench: Any, second_bench: Any) -> None:
         one, other = bench, second_bench
         for config in (one.config, other.config):

@@ -50,6 +50,18 @@ def test_an_operator_that_the_list_lacks_is_refused_with_its_place(bench: Any) -
     assert bench.parser.num_errors == 0
 
 
+def test_a_recurrent_operator_is_taken_for_our_own_rules_refuse_it(bench: Any) -> None:
+    shape = [1, 4 * models.U, models.U]
+    weights = {name: np.zeros(shape, np.float32) for name in ("w", "r")}
+    lstm = models.model(
+        [models.node("LSTM", ["x", "w", "r"], ["y"], hidden_size=models.U)],
+        [("x", FLOAT, [1, 1, models.U])],
+        [("y", FLOAT, [1, 1, 1, models.U])],
+        **weights,
+    )
+    assert bench.parser.parse(lstm), bench.log.lines
+
+
 @pytest.mark.parametrize("op", ["Add", "Mul", "Pow", "MatMul", "Gemm", "Concat", "Max", "Less"])
 def test_inputs_of_two_types_are_refused(bench: Any, op: str) -> None:
     assert not bench.parser.parse(models.binary(op, FLOAT, HALF))

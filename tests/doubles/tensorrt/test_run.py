@@ -181,6 +181,14 @@ class TestPlans:
         assert bench.runtime.deserialize_cuda_engine(plan) is None
         assert bench.log.said("expecting 11.5.0.1, got 11.4.0.106")
 
+    def test_those_that_another_gpu_has_made_are_refused(
+        self, bench: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = bench.plan(models.doubling(), LINES)
+        monkeypatch.setenv("DOUBLE_GPU", "another one")
+        assert bench.runtime.deserialize_cuda_engine(plan) is None
+        assert bench.log.said("is not compatible with another one")
+
     @pytest.mark.parametrize(
         ("made_on", "hardware", "taken"),
         [
@@ -210,17 +218,16 @@ class TestPlans:
             assert taken
 
 
+@pytest.mark.parametrize(("capability", "rounded"), [("7.5", False), ("8.6", True)])
 def test_tf32_costs_bits_where_the_gpu_has_it(
-    bench: Any, second_bench: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capability: str, *, rounded: bool
 ) -> None:
-    from tests.doubles.tensorrt import builder
-    from tests.doubles.tensorrt.driver import Gpu
-
-    monkeypatch.setattr(builder, "current_gpu", lambda: Gpu("A", (8, 6), 1))
-    second_bench.config.clear_flag(bench.trt.BuilderFlag.TF32)
+    monkeypatch.setenv("DOUBLE_CAPABILITY", capability)
     model = models.encoder_and_cell()
-    assert model not in bench.plan(model, CAMERAS)
-    assert model in second_bench.plan(model, CAMERAS)
+    with_tf32 = bench.plan(model, CAMERAS)
+    bench.config.clear_flag(bench.trt.BuilderFlag.TF32)
+    assert model in bytes(memoryview(bench.build()))
+    assert (model not in with_tf32) == rounded
 
 
 def test_a_process_that_installs_the_double_imports_it_as_tensorrt(trt: Any) -> None:
