@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from engines.base import EngineName
 from tests.chaos.run import Plan, run
 from tests.chaos.verdict import Verdict
 
@@ -17,6 +18,7 @@ def main(
     workers: Annotated[int, typer.Option(min=2, help="Every other one has a slot.")] = 3,
     streams: Annotated[int, typer.Option(min=1)] = 24,
     fps: Annotated[float, typer.Option(help="Frames a second, of all streams.")] = 70.0,
+    engine: Annotated[EngineName, typer.Option(help="tensorrt runs on doubles.")] = "onnxruntime",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep logs in this empty folder.")] = None,
 ) -> None:
@@ -29,7 +31,9 @@ def main(
     console = Console()
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-    plan = Plan(seconds=60 * minutes, seed=seed, workers=workers, streams=streams, fps=fps)
+    plan = Plan(
+        seconds=60 * minutes, seed=seed, workers=workers, streams=streams, fps=fps, engine=engine
+    )
     with console.status("") as status:
         report = run(plan, lambda text: status.update(f"seed {seed}: {text}"), folder=keep)
     console.print(report.table(), highlight=False)

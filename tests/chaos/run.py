@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engines.base import EngineName
 from engines.bundle import find_bundle
 from pipeline.broker.base import Topics
 from pipeline.broker.kafka.topics import TopicAdmin
@@ -44,6 +45,7 @@ class Plan:
     partitions: int = 8
     fps: float = 70.0
     bundle: str = "actions"
+    engine: EngineName = "onnxruntime"  # tensorrt: on doubles
     session_s: float = 5.0
     patience_s: float = 180.0
 
@@ -192,10 +194,11 @@ def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
         f"transaction_timeout_s = {plan.session_s / 2}\n"
+        'gpu_precision = "float32"\n'
         # three brokers on the same two cores pay 60 ms of CPU for a commit: fewer of them
         "checkpoint_s = 0.25\n"
     )
     return [
         *("--bootstrap", brokers.proxied, "--group", GROUP, "--bundle", plan.bundle),
-        *("--start", "earliest", "--config", str(settings)),
+        *("--start", "earliest", "--config", str(settings), "--engine", plan.engine),
     ]

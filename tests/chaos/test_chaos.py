@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.base import EngineName
 from pipeline.errors import LocalKafkaError
 from tests.chaos.report import Report
 from tests.chaos.run import Plan, run
@@ -15,9 +16,10 @@ from tests.chaos.verdict import Verdict
 pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
-def storm(seconds: float, seed: int, folder: Path) -> Report:
+def storm(seconds: float, seed: int, folder: Path, *, engine: EngineName = "onnxruntime") -> Report:
+    plan = Plan(seconds=seconds, seed=seed, engine=engine)
     try:
-        report = run(Plan(seconds=seconds, seed=seed), lambda text: None, folder=folder)
+        report = run(plan, lambda text: None, folder=folder)
     except LocalKafkaError as exc:
         if os.environ.get("CI"):
             raise
@@ -39,6 +41,16 @@ def test_a_minute_and_a_half_of_every_fault_changes_no_prediction(tmp_path: Path
     assert_nothing_came_out_wrong(report)
     wanted = {*PLAIN, *(f"kill {s}" for s in STEPS), *(f"lose {s}" for s in LOST)}
     assert wanted - report.counts.keys() == set()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("doubles")
+def test_half_a_minute_of_every_fault_changes_no_prediction_on_tensorrts_double(
+    tmp_path: Path,
+) -> None:
+    report = storm(30, 2, tmp_path, engine="tensorrt")
+    assert_nothing_came_out_wrong(report)
+    assert sum(report.counts.values()) > 5
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ by renaming, by the first process that gets to that step; it says so in FOLDER/h
 exactly there sends itself SIGKILL or SIGSTOP, or lets the call time out: `lose after commit` is a
 transaction that was committed, and whose worker has to take the outcome for unknown.
 ADDRESS is what its connections come from, so that the proxy knows whose they are. SIGUSR1 lets it
-say what it is doing, for a stall to be explained.
+say what it is doing, for a stall to be explained. `--engine tensorrt` runs on doubles.
 """
 
 import faulthandler
@@ -33,6 +33,7 @@ from pipeline.committer import Committer
 from pipeline.metrics import WorkerMetrics
 from pipeline.restore import Restorer
 from tests.chaos.steps import TRANSACTION
+from tests.doubles.tensorrt import install
 
 TELLING = {"_stage", "_member", "_refused", "_task", "_manifests", "_wanted", "_reading"}
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -149,4 +150,6 @@ if __name__ == "__main__":
     lay(Trap(Path(folder), name))
     call_from(address)
     sys.argv = ["longtake", *sys.argv[4:]]
+    if "tensorrt" in sys.argv:
+        install()
     longtake()

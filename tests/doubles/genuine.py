@@ -1,6 +1,6 @@
 """Where the genuine parts of NVIDIA's stack are that tests use, and the double of libcuda.
 
-`LONGTAKE_DOUBLES` names a folder with `lib/libcuda.so.1` (the double), `site` (cuda.bindings) and
+`DOUBLES_PARTS` names a folder with `lib/libcuda.so.1` (the double), `site` (cuda.bindings) and
 `trt-<version>` (tensorrt_bindings, with the three stub libraries that it is linked to).
 """
 
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 NEWEST, OLDEST = "11.4.0.106", "10.16.1.11"  # of the bindings that we are held against
-FOLDER = "LONGTAKE_DOUBLES"
+FOLDER = "DOUBLES_PARTS"
 
 
 class PartsMissingError(Exception):

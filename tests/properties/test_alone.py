@@ -1,7 +1,7 @@
 """A stream answers as if it were alone: promise 1 and 2, under random schedules of everything."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from pipeline.config import Delivery, Overload
 from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Fate
 from tests.engines.bundles import write_tiny
+from tests.gpu import gpu_engine
 from tests.world import KINDS, POISON, TOPICS, WHITE, CrashError, World, alone
 
 STREAMS = ("a", "b", "c")
@@ -46,9 +48,26 @@ def bundle() -> Bundle:
 @cache
 def engine(kind: str, slot: str) -> Engine:
     """One engine per slot for the whole run: a new worker finds the rows of a dead one in it."""
-    made = OnnxRuntimeEngine(bundle(), 1) if kind == "onnxruntime" else ReferenceEngine(bundle())
+    made = MAKERS[kind](bundle())
     made.reserve(4)
     return made
+
+
+MAKERS: dict[str, Callable[[Bundle], Engine]] = {
+    "onnxruntime": lambda bundle: OnnxRuntimeEngine(bundle, 1),
+    "reference": ReferenceEngine,
+    "tensorrt": lambda bundle: gpu_engine(bundle, half=False),
+}
+
+
+@pytest.fixture
+def closed_on_gpu(doubles: None) -> Iterator[None]:
+    """Close the engines of a GPU, the newest first: its context belongs to this thread."""
+    del doubles
+    yield
+    for slot in (*reversed(SLOTS), "alone"):
+        engine("tensorrt", slot).close()
+    engine.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -219,6 +238,13 @@ def test_a_stream_answers_as_if_it_were_alone_bit_for_bit_on_onnxruntime() -> No
 
 def test_a_stream_answers_as_if_it_were_alone_on_the_reference_engine() -> None:
     answers_as_if_alone("reference", examples=60)()
+
+
+@pytest.mark.usefixtures("closed_on_gpu")
+def test_a_stream_answers_as_if_it_were_alone_on_tensorrts_double() -> None:
+    for slot in ("alone", *SLOTS):
+        engine("tensorrt", slot)  # in a known order
+    answers_as_if_alone("tensorrt", examples=60)()
 
 
 def test_with_the_latest_frames_only_it_answers_as_if_the_skipped_were_never_seen() -> None:
