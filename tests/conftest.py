@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
@@ -14,6 +15,8 @@ from engines.tensorrt.parts import find_machine
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from tests.doubles import genuine
+from tests.doubles.building import PartsMissingError
+from tests.doubles.parts import find_parts
 
 CLOSING_S = 10.0
 
@@ -49,6 +52,17 @@ def kafka() -> Iterator[LocalKafka]:
         pytest.skip(f"no local Kafka: {exc}")
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def parts() -> Path:
+    """Find the genuine parts of NVIDIA's stack, built where they are not there yet."""
+    try:
+        return find_parts()
+    except PartsMissingError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no genuine GPU parts: {exc}")
 
 
 @pytest.fixture(scope="session")
