@@ -43,6 +43,7 @@ def test_a_minute_and_a_half_of_every_fault_changes_no_prediction(tmp_path: Path
     assert wanted - report.counts.keys() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("doubles")
 def test_half_a_minute_of_every_fault_changes_no_prediction_on_tensorrts_double(

@@ -19,6 +19,12 @@ CAMERAS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def turing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU without TF32: where there is one, it is on unless it is cleared."""
+    monkeypatch.setenv("DOUBLE_CAPABILITY", "7.5")
+
+
 class Camera:
     """The camera model in a context of its own, with memory that is carried on the device."""
 
