@@ -86,7 +86,13 @@ class Service:
             )
         except EngineError as exc:
             self._health = Health(failure=f"the engine cannot start: {exc}")
-            log.error("the engine cannot start; /healthz tells why for %d s", FAILURE_TOLD_S)
+            log.error(
+                "%s; http://%s:%d/healthz says so for %d s",
+                self._health.failure,
+                self._config.metrics_host,
+                self._server.port,
+                FAILURE_TOLD_S,
+            )
             time.sleep(FAILURE_TOLD_S)
             raise
 

@@ -1,6 +1,8 @@
 """`longtake worker`: its web server, and how it ends."""
 
 import signal
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,6 +40,19 @@ def test_a_worker_that_is_told_to_stop_commits_what_it_has_finished(
     code, seconds = worker.end(number)
     assert (code, seconds < 3) == (0, True)
     assert len(group.predictions(4)) == 4
+
+
+def test_a_worker_whose_engine_cannot_start_tells_its_probes_why(
+    group: Group, start: Start
+) -> None:
+    worker = start("worker", "--config", group.file, "--engine", "tensorrt")
+    address = worker.says("http://([^ ]+)/healthz says so for 30 s")[1]
+    why = "the engine cannot start: TensorRT is not installed: pip install 'longtake[tensorrt]'"
+    for path in ("/healthz", "/readyz"):
+        with closing(HTTPConnection(address, timeout=5)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read().decode()[: len(why)]) == (503, why)
 
 
 def _bundle(group: Group) -> str:

@@ -36,6 +36,7 @@ class Crew:
         self._bundle = write_tiny(folder / "tiny")
         self._seq = 0
         self.environment = dict(os.environ)
+        self.program = "pipeline"  # a module
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._settings = folder / "longtake.toml"
         config: WorkerConfig = cluster.config
@@ -49,7 +50,7 @@ class Crew:
 
     def launch(self, slot: str, *options: str) -> None:
         command = [
-            *(sys.executable, "-m", "pipeline", "worker"),
+            *(sys.executable, "-m", self.program, "worker"),
             *("--bootstrap", self.cluster.config.bootstrap, "--group", self.cluster.config.group),
             *("--bundle", str(self._bundle), "--config", str(self._settings), *options),
         ]
