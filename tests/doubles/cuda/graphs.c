@@ -1,58 +1,83 @@
 /* CUDA graphs of one stream: what was put into it while it was recorded, to be put again. */
-#define _GNU_SOURCE
 #include "double.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* For the double of TensorRT. */
 EXPORT int double_capturing(void *handle) { return stream_of(handle)->capture != NULL; }
 
+/* What may not be recorded spoils the whole recording. */
+Result spoil(struct graph *graph, Result code) {
+    graph->invalid = 1;
+    return code;
+}
+
+/* What waits or allocates may not be called while this thread records, nor while any thread does
+ * so in the global mode. It spoils those recordings. A relaxed one minds only a wait for all. */
+Result refuse_in_capture(int even_relaxed) {
+    Result code = SUCCESS;
+    for (struct stream *s = streams; s; s = s->next) {
+        struct graph *graph = s->capture;
+        if (!graph) continue;
+        int ours = pthread_equal(graph->thread, pthread_self()) && graph->mode != RELAXED;
+        if (ours || graph->mode == GLOBAL || even_relaxed) code = spoil(graph, CAPTURE_UNSUPPORTED);
+    }
+    return code;
+}
+
 EXPORT Result cuStreamBeginCapture_v2(void *handle, int mode) {
-    (void)mode;
+    static unsigned long captures;
     ENTER(1);
     struct stream *stream = stream_of(handle);
-    if ((size_t)handle <= 2) return CAPTURE_UNSUPPORTED;
+    if (stream_bad(stream)) return stream_bad(stream);
+    if (stream == &default_stream) return CAPTURE_UNSUPPORTED;
     if (stream->capture) return ILLEGAL_STATE;
-    stream->capture = calloc(1, sizeof *stream->capture);
-    live[GRAPHS]++;
-    capturing_here(1);
+    struct graph *graph = calloc(1, sizeof *graph);
+    graph->number = __atomic_add_fetch(&captures, 1, __ATOMIC_SEQ_CST);
+    graph->mode = mode;
+    graph->thread = pthread_self();
+    stream->capture = graph;
+    count(GRAPHS, 1);
     return SUCCESS;
 }
 
-static void forget(struct graph *graph) {
+static Result destroy(struct graph *graph) {
     discard(&graph->queue);
     free(graph);
-    live[GRAPHS]--;
+    count(GRAPHS, -1);
+    return SUCCESS;
 }
 
 EXPORT Result cuStreamEndCapture(void *handle, struct graph **graph) {
     ENTER(1);
     struct stream *stream = stream_of(handle);
     if (!stream->capture) return ILLEGAL_STATE;
+    if (stream->capture->mode != RELAXED && !pthread_equal(stream->capture->thread, pthread_self()))
+        return CAPTURE_WRONG_THREAD;
     *graph = stream->capture;
     stream->capture = NULL;
-    capturing_here(-1);
     if (!(*graph)->invalid) return SUCCESS;
-    forget(*graph);
+    destroy(*graph);
     *graph = NULL;
     return CAPTURE_INVALIDATED;
 }
 
 EXPORT Result cuStreamIsCapturing(void *handle, int *status) {
+    ENTER(1);
     struct graph *graph = stream_of(handle)->capture;
     *status = !graph ? 0 : graph->invalid ? 2 : 1;
     return SUCCESS;
 }
 
+/* Only pinned memory is recorded, so no work in a graph owns any. */
 EXPORT Result cuGraphInstantiateWithFlags(struct graph **ready, struct graph *graph,
                                           unsigned long long flags) {
     (void)flags;
     ENTER(1);
     *ready = calloc(1, sizeof **ready);
-    live[GRAPHS]++;
+    count(GRAPHS, 1);
     for (struct work *work = graph->queue.first; work; work = work->next)
-        append(&(*ready)->queue, *work); /* pinned memory only, so nothing is owned */
+        append(&(*ready)->queue, *work);
     return SUCCESS;
 }
 
@@ -60,21 +85,18 @@ EXPORT Result cuGraphLaunch(struct graph *ready, void *handle) {
     ENTER(1);
     struct stream *stream = stream_of(handle);
     if (stream_bad(stream)) return stream_bad(stream);
-    for (struct work *work = ready->queue.first; work; work = work->next) {
-        struct work again = *work;
-        if (again.kind == RECORD) again.turn = ++again.event->recorded;
-        Result code = put(stream, again);
-        if (code) return code;
-    }
-    return SUCCESS;
+    Result code = SUCCESS;
+    for (struct work *work = ready->queue.first; work && !code; work = work->next)
+        code = put(stream, *work);
+    return code;
 }
 
 EXPORT Result cuGraphDestroy(struct graph *graph) {
-    forget(graph);
-    return SUCCESS;
+    ENTER(0);
+    return destroy(graph);
 }
 
 EXPORT Result cuGraphExecDestroy(struct graph *ready) {
-    forget(ready);
-    return SUCCESS;
+    ENTER(0);
+    return destroy(ready);
 }
