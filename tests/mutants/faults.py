@@ -1,21 +1,11 @@
 """The faults: each a small change that would break a promise without any error message."""
 
-from dataclasses import dataclass
+from tests.mutants.gpu import GPU_MUTANTS
+from tests.mutants.mutant import Mutant
 
 ALONE = "tests/properties/test_alone.py"
 PROTOCOL = "tests/properties/test_protocol.py"
 CONTRACT = "tests/contracts/test_broker.py"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`old` stands once in the file and becomes `new`; `tests` are what is run then."""
-
-    name: str
-    path: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 MUTANTS = (
@@ -45,11 +35,11 @@ MUTANTS = (
     Mutant(
         "a frame is stepped twice",
         "pipeline/predict.py",
-        "            if stepping and features is not None:\n",
-        "            if stepping and features is not None and stepping[0].memory.frames:\n"
+        "            if stepping and self.features is not None:\n",
+        "            if stepping and self.features is not None and stepping[0].memory.frames:\n"
         "                rows = [s.stream.row for s in stepping if s.stream.row is not None]\n"
-        "                self._engine.step(features, [s.pick for s in stepping], rows)\n"
-        "            if stepping and features is not None:\n",
+        "                self._engine.step(self.features, [s.pick for s in stepping], rows)\n"
+        "            if stepping and self.features is not None:\n",
         ("tests/cli/test_samples.py",),
     ),
     Mutant(
@@ -155,4 +145,5 @@ MUTANTS = (
         "            attempts=0,\n",
         (PROTOCOL,),
     ),
+    *GPU_MUTANTS,
 )

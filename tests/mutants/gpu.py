@@ -1,0 +1,190 @@
+"""Faults of the code that runs on a GPU: what only a device that works later can show."""
+
+from tests.mutants.mutant import Mutant
+
+ENGINE = "engines/tensorrt/engine.py"
+ROWS = "engines/tensorrt/rows.py"
+NETWORK = "engines/tensorrt/network.py"
+TESTS = ("tests/contracts/test_engine.py", "tests/engines/tensorrt/test_engine.py")
+PLANS = ("tests/engines/tensorrt/test_plans.py",)
+
+GPU_MUTANTS = (
+    Mutant(
+        "a step does not wait for the device",
+        ENGINE,
+        "        self._enqueue_s += monotonic() - began\n        self._device.wait()\n",
+        "        self._enqueue_s += monotonic() - began\n",
+        TESTS,
+    ),
+    Mutant(
+        "a line of features is not waited for",
+        ENGINE,
+        "            self._device.download(self._line, address)\n            self._device.wait()\n",
+        "            self._device.download(self._line, address)\n",
+        TESTS,
+    ),
+    Mutant(
+        "rows are read without waiting",
+        ROWS,
+        "self._address(name, first))\n            self._device.wait()\n",
+        "self._address(name, first))\n",
+        TESTS,
+    ),
+    Mutant(
+        "the page that rows are written from is filled again too early",
+        ROWS,
+        "            self._device.wait()  # before the page is filled again\n",
+        "",
+        TESTS,
+    ),
+    Mutant(
+        "a table that has moved is freed too early",
+        ROWS,
+        "        self._device.wait()\n        for table in old.values():\n",
+        "        for table in old.values():\n",
+        TESTS,
+    ),
+    Mutant(
+        "a pinned buffer of pixels is filled again too early",
+        ENGINE,
+        "        if self._device.waits < self._free_after:\n            self._device.wait()\n",
+        "",
+        TESTS,
+    ),
+    Mutant(
+        "contexts go while work is under way",
+        ENGINE,
+        "            owned.callback(self._device.wait)",
+        "            owned.callback(lambda: None)",
+        TESTS,
+    ),
+    Mutant(
+        "a recording is freed while it is under way",
+        NETWORK,
+        "            self._device.wait()\n            self._recording.close()\n",
+        "            self._recording.close()\n",
+        TESTS,
+    ),
+    Mutant(
+        "a profile is not waited for",
+        NETWORK,
+        '            raise DeviceError(f"TensorRT does not take profile {profile}: '
+        '{self._log.trouble()}")\n        self._device.wait()\n',
+        '            raise DeviceError(f"TensorRT does not take profile {profile}: '
+        '{self._log.trouble()}")\n',
+        TESTS,
+    ),
+    Mutant(
+        "h and c are swapped",
+        ENGINE,
+        "outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}",
+        "outputs = {spec.name: self._stepped[other.output] for spec, other in"
+        " zip(self._bundle.state, reversed(self._bundle.state), strict=True)}",
+        TESTS,
+    ),
+    Mutant(
+        "a reset is dropped",
+        ROWS,
+        "np.where(self._fresh[index], 0, index + 1)",
+        "np.where(self._fresh[index] & (index < 0), 0, index + 1)",
+        TESTS,
+    ),
+    Mutant(
+        "a row that has stepped still counts as zero",
+        ROWS,
+        "                )\n        self._fresh[index] = False\n",
+        "                )\n",
+        TESTS,
+    ),
+    Mutant(
+        "a row comes twice in a wave",
+        "engines/table.py",
+        "    if len(set(listed)) != len(listed):\n",
+        "    if len(set(listed)) > len(listed):\n",
+        TESTS,
+    ),
+    Mutant(
+        "rows are kept before the step is done",
+        ENGINE,
+        "        self._count(count, self._step.run(count))\n"
+        "        outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}\n"
+        "        self._table.keep(index, outputs)\n",
+        "        outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}\n"
+        "        self._table.keep(index, outputs)\n"
+        "        self._count(count, self._step.run(count))\n",
+        TESTS,
+    ),
+    Mutant(
+        "a batch goes into a bucket that is too small",
+        NETWORK,
+        "    return next(size for size in BUCKETS if count <= size)\n",
+        "    return next(size for size in BUCKETS if count <= size or count == 2 * size + 1)\n",
+        TESTS,
+    ),
+    Mutant(
+        "what was recorded with old addresses is replayed",
+        NETWORK,
+        '        """Fix shapes and addresses. What was recorded with others is dropped."""\n'
+        "        self._drop()\n",
+        '        """Fix shapes and addresses. What was recorded with others is dropped."""\n',
+        TESTS,
+    ),
+    Mutant(
+        "nothing is ever captured",
+        NETWORK,
+        "        self._execute()\n        self._next = self._record\n",
+        "        self._execute()\n",
+        TESTS,
+    ),
+    Mutant(
+        "neighbours in a wave are not told apart",
+        ROWS,
+        "np.flatnonzero(np.diff(index) != 1) + 1",
+        "np.flatnonzero(np.diff(index) > 2) + 1",
+        TESTS,
+    ),
+    Mutant(
+        "the answers of a wave come in the order of its rows",
+        ENGINE,
+        "                logits[some] = self._answers[: len(some)]\n",
+        "                logits[start : start + len(some)] = self._answers[: len(some)]\n",
+        TESTS,
+    ),
+    Mutant(
+        "the padding of a batch is not a row that exists",
+        ENGINE,
+        "            self._asked[name][count:] = 0 ",
+        "            self._asked[name][count:] = 1 << 20 ",
+        TESTS,
+    ),
+    Mutant(
+        "TF32 is left on",
+        "engines/tensorrt/build.py",
+        "    config.clear_flag(trt.BuilderFlag.TF32)",
+        "    config.set_flag(trt.BuilderFlag.TF32)",
+        TESTS,
+    ),
+    Mutant(
+        "a plan's key does not know the device",
+        "engines/tensorrt/opening.py",
+        '    del facts["driver"]\n',
+        '    for one in ("driver", "gpu", "capability", "multiprocessors", "memory_bytes"):\n'
+        "        del facts[one]\n"
+        "    return facts\n",
+        PLANS,
+    ),
+    Mutant(
+        "a plan's key does not know TensorRT's version",
+        "engines/tensorrt/opening.py",
+        '    del facts["driver"]\n',
+        '    del facts["driver"], facts["tensorrt"]\n',
+        PLANS,
+    ),
+    Mutant(
+        "a plan that TensorRT refused is kept",
+        "engines/tensorrt/opening.py",
+        "        self._cache.store(wanted, built.plan)\n",
+        "",
+        PLANS,
+    ),
+)
