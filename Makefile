@@ -11,7 +11,7 @@ KILLS ?= 10
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock demo test test-train model test-all check static bench chaos failover mutants format clean
+.PHONY: setup lock demo test test-train model test-all check doubles static bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -37,7 +37,7 @@ lock:
 demo: setup
 	$(BIN)/longtake demo
 
-test: static
+test: static doubles
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
 	$(BIN)/python -m pytest -m "not slow"
 
@@ -47,13 +47,16 @@ test-train: .venv-train/installed
 model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
 
-test-all: static .venv-train/installed
+test-all: static doubles .venv-train/installed
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
 	$(BIN)/python -m pytest
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
-check: static
+check: static doubles
 	$(BIN)/python -m pytest -q -m "not kafka and not slow"
+
+doubles: setup
+	$(BIN)/python -m tests.doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped
 
 static: setup
 	$(BIN)/ruff format --check .
@@ -64,7 +67,7 @@ static: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
-mutants: setup
+mutants: setup doubles
 	$(BIN)/python -m tests.mutants
 
 chaos: setup

@@ -26,7 +26,9 @@ class MutantError(Exception):
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Only those with these letters in their name.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Only those with these letters in their name or path.")
+    ] = "",
 ) -> None:
     """Put each fault into a copy of the code and show the test that sees it.
 
@@ -37,7 +39,7 @@ def main(
     survivors = 0
     with TemporaryDirectory(prefix="longtake-mutants-") as folder, console.status("") as status:
         copy = _copied(Path(folder) / "longtake")
-        for mutant in (m for m in MUTANTS if only in m.name):
+        for mutant in (m for m in MUTANTS if only in f"{m.name} {m.path}"):
             status.update(mutant.name)
             try:
                 test = _killer(mutant, copy)
