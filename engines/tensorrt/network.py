@@ -57,7 +57,10 @@ class Network:
             self._buckets[size] = bucket
 
     def bind(self, addresses: Mapping[str, int], others: Mapping[str, Shape]) -> None:
-        """Say where all tensors lie, and the shapes of the inputs that do not go with the batch."""
+        """Say where all tensors lie, and the shapes of the inputs that do not go with the batch.
+
+        Nothing may be under way.
+        """
         for size, bucket in self._buckets.items():
             shapes = {name: _shape(shape, size) for name, shape in self._inputs.items()}
             bucket.bind(addresses, {**shapes, **others})
@@ -110,7 +113,6 @@ class Bucket:
         """Take a profile, for life."""
         if not self._context.set_optimization_profile_async(profile, self._device.stream):
             raise DeviceError(f"TensorRT does not take profile {profile}: {self._log.trouble()}")
-        self._device.wait()
 
     def bind(self, addresses: Mapping[str, int], shapes: Mapping[str, Shape]) -> None:
         """Fix shapes and addresses. What was recorded with others is dropped."""
@@ -153,7 +155,6 @@ class Bucket:
 
     def _drop(self) -> None:
         if self._recording is not None:
-            self._device.wait()
             self._recording.close()
         self._recording = None
         self._next = self._enqueue

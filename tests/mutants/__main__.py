@@ -85,7 +85,7 @@ def _first_failure(mutant: Mutant, copy: Path) -> str | None:
     for tests in mutant.tests:
         if not (copy / tests.partition("::")[0]).exists():
             raise MutantError(f"there is no {tests}")
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider"]
         how = ["--hypothesis-profile=first-failure", "--show-capture=no", "--tb=no", tests]
         ran = subprocess.run(
             [*command, *how],
@@ -97,7 +97,7 @@ def _first_failure(mutant: Mutant, copy: Path) -> str | None:
             check=False,
         )
         if ran.returncode == KILLED:
-            found = re.search(r"^FAILED (\S+)", ran.stdout, re.MULTILINE)
+            found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
             if found is None:
                 raise MutantError(f"{tests} failed without saying where")
             return found[1]

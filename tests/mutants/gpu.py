@@ -59,22 +59,6 @@ GPU_MUTANTS = (
         TESTS,
     ),
     Mutant(
-        "a recording is freed while it is under way",
-        NETWORK,
-        "            self._device.wait()\n            self._recording.close()\n",
-        "            self._recording.close()\n",
-        TESTS,
-    ),
-    Mutant(
-        "a profile is not waited for",
-        NETWORK,
-        '            raise DeviceError(f"TensorRT does not take profile {profile}: '
-        '{self._log.trouble()}")\n        self._device.wait()\n',
-        '            raise DeviceError(f"TensorRT does not take profile {profile}: '
-        '{self._log.trouble()}")\n',
-        TESTS,
-    ),
-    Mutant(
         "h and c are swapped",
         ENGINE,
         "outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}",
@@ -177,7 +161,7 @@ GPU_MUTANTS = (
         "a plan's key does not know TensorRT's version",
         "engines/tensorrt/opening.py",
         '    del facts["driver"]\n',
-        '    del facts["driver"], facts["tensorrt"]\n',
+        '    del facts["driver"], facts["tensorrt"], facts["parser"]\n',
         PLANS,
     ),
     Mutant(
