@@ -8,6 +8,7 @@
  * whether it was reached, and never waits, never ends.
  *
  * Settings, read from the environment at each call: DOUBLE_EAGER=1 does work at once;
+ * DOUBLE_HASTY_FREE=1 frees device memory without doing queued work first;
  * DOUBLE_MEMORY_BYTES, DOUBLE_GPU (a name), DOUBLE_CAPABILITY (8.9), DOUBLE_MULTIPROCESSORS,
  * DOUBLE_DRIVER (13000) and DOUBLE_DEVICES (1) describe the device.
  */

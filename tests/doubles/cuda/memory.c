@@ -121,13 +121,13 @@ EXPORT Result cuMemAllocPitch_v2(Address *address, size_t *pitch, size_t width, 
     return allocate(address, *pitch * height);
 }
 
-/* Before host memory goes, all work is done. That freeing device memory waits for work is what
- * drivers mostly do and nobody promises: whoever relies on it finds an illegal address.
+/* Before memory goes, all work is done. For device memory that is what drivers mostly do, and nobody
+ * promises it: with DOUBLE_HASTY_FREE=1 whoever relies on it finds an illegal address.
  */
 static Result release(void *address, int kind) {
     Result code = refuse_in_capture(0);
     if (code) return code;
-    if (kind != ON_DEVICE) drain_all_idle();
+    if (kind != ON_DEVICE || !setting("DOUBLE_HASTY_FREE", 0)) drain_all_idle();
     return drop(address, kind);
 }
 

@@ -34,10 +34,12 @@ def bench(trt: ModuleType) -> Any:
 def gpu(trt: ModuleType) -> Iterator[Any]:
     """The first device, and one stream. A sticky error outlives no test that provokes it."""
     del trt
+    from tests.doubles.tensorrt import driver
     from tests.doubles.tensorrt.gpu import Gpu
 
     made = Gpu()
     yield made
+    driver.reset()
     made.close()
 
 

@@ -7,8 +7,6 @@ import numpy as np
 from cuda.bindings import driver as cuda
 from numpy.typing import NDArray
 
-from tests.doubles.tensorrt import driver
-
 
 def ok(answer: tuple[Any, ...]) -> Any:
     """Unpack an answer of cuda.bindings; raise for an error."""
@@ -24,13 +22,11 @@ class Gpu:
     def __init__(self) -> None:
         ok(cuda.cuInit(0))
         ok(cuda.cuCtxPushCurrent(ok(cuda.cuDevicePrimaryCtxRetain(0))))
-        self._streams: list[int] = []
-        self._blocks: list[int] = []
         self.stream = self.new_stream()
+        self._blocks: list[int] = []
 
     def new_stream(self) -> int:
-        self._streams.append(int(ok(cuda.cuStreamCreate(0))))
-        return self._streams[-1]
+        return int(ok(cuda.cuStreamCreate(0)))
 
     def empty(self, size: int) -> int:
         address = int(ok(cuda.cuMemAlloc(size)))
@@ -75,12 +71,8 @@ class Gpu:
         return lambda: ok(cuda.cuGraphLaunch(whole, self.stream))
 
     def close(self) -> None:
-        """Give all back. An error of the context, which work would meet again, is forgotten."""
-        cuda.cuCtxSynchronize()
-        driver.reset()
         for address in self._blocks:
             cuda.cuMemFree(address)
-        for stream in self._streams:
-            cuda.cuStreamDestroy(stream)
+        cuda.cuStreamDestroy(self.stream)
         cuda.cuCtxPopCurrent()
         cuda.cuDevicePrimaryCtxRelease(0)

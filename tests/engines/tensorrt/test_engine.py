@@ -56,7 +56,10 @@ def test_each_size_is_captured_at_its_second_run_and_replayed_from_then_on(engin
     assert all((answer == alone[0]).all() for answer in alone)
 
 
-def test_a_table_that_grows_is_captured_anew(engine: Engine) -> None:
+def test_a_table_that_grows_is_captured_anew(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOUBLE_HASTY_FREE", "1")  # freeing waits for nobody
     fresh = [answers(engine, [1], [row]) for row in (0, 1, 2)][-1]
     before = engine.read([0, 1, 2])
     engine.reserve(500)
