@@ -35,6 +35,7 @@ from engines.train.networks import (
     to_features,
 )
 from engines.train.polish import polish
+from engines.train.scenes import invented_cast
 from engines.train.skeleton import JOINT_NAMES, JOINT_PAIRS
 from engines.train.steady import steadied
 from engines.train.streams import ACTIONS, Take, random_take
@@ -43,7 +44,7 @@ ENCODER_FRAMES = 1_200_000  # still better at the end, by less and less
 POLISH_FRAMES = 400_000
 LENGTH = 160  # frames of a training stream
 FEWEST_STREAMS = 48  # however short the training
-POSE_STREAMS, SEEN_STREAMS = 8000, 1600
+POSE_STREAMS, SEEN_STREAMS, STRANGERS = 8000, 1600, 120
 # On true joints first: the head learns the actions before it learns the encoder's faults. The last
 # stage adds noise to what was found on training people, because new people are found less exactly.
 ON_POSES = Stage(frames=12_000_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=1)
@@ -105,11 +106,15 @@ def train(run: Run) -> tuple[Encoder, Head]:
         checkpoint=run.checkpoint("encoder"),
         progress=run.progress,
     )
+
+    def seen() -> Skeletons:
+        return watch(run, encoder, _takes(run, 2, SEEN_STREAMS))
+
     torch.manual_seed(run.seed)
     # On true joints with noise a GRU of 128 beat an LSTM of 128 by 2 points (4 million frames each)
     head = SkeletonHead(make_head("gru", len(ACTIONS), features=LIMBS))
-    _learn(run, head, "poses", lambda: _poses(run), [ON_POSES])
-    _learn(run, head, "pictures", lambda: watch(run, encoder), [ON_PICTURES, AS_NEW])
+    _learn(run, head, "poses", lambda: true_skeletons(_takes(run, 1, POSE_STREAMS)), [ON_POSES])
+    _learn(run, head, "pictures", seen, [ON_PICTURES, AS_NEW])
     polish(
         encoder,
         head,
@@ -119,7 +124,7 @@ def train(run: Run) -> tuple[Encoder, Head]:
         checkpoint=run.checkpoint("polish"),
         progress=run.progress,
     )
-    _learn(run, head, "polished", lambda: watch(run, encoder), [AS_NEW])
+    _learn(run, head, "polished", seen, [AS_NEW])
     return encoder, head
 
 
@@ -170,10 +175,8 @@ def attribution() -> str:
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def watch(run: Run, encoder: Encoder, *, seed: int = 2, count: int = SEEN_STREAMS) -> Skeletons:
-    """Render training streams, and find the people's joints in them."""
-    count = max(FEWEST_STREAMS, run.frames(count))
-    takes = draw(run.actors, [run.seed, seed], people="train", clips="train", count=count)
+def watch(run: Run, encoder: Encoder, takes: list[Take]) -> Skeletons:
+    """Render streams, and find the people's joints in them."""
     frames = run.progress.track(rendered(run.actors, takes), len(takes), description="watching")
     return join([found_skeletons(encoder, t, f) for t, f in zip(takes, frames, strict=True)])
 
@@ -200,19 +203,22 @@ def rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
             yield from pool.map(lambda take: take.pixels(actors, size=SIZE), some)
 
 
-def _poses(run: Run) -> Skeletons:
-    count = max(FEWEST_STREAMS, run.frames(POSE_STREAMS))
-    takes = draw(run.actors, [run.seed, 1], people="train", clips="train", count=count)
-    return true_skeletons(takes)
-
-
 def _like_new(run: Run, encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """Features (T, N, F) and labels (T, N) of fresh streams, found as badly as on new people."""
-    streams = watch(run, encoder, seed=5, count=120)
-    torch.manual_seed(run.seed)
-    bias = AS_NEW.bias * torch.randn_like(streams.joints[:, :1])
-    joints = streams.joints + bias + AS_NEW.noise * torch.randn_like(streams.joints)
-    return to_features(joints, streams.spreads).transpose(0, 1), streams.labels.T
+    """Features (T, N, F) and labels (T, N) of fresh streams of people who do not exist.
+
+    They are found worse than training people are, by errors of the encoder's own. Noise on top
+    would be errors that no encoder makes, and half as many again.
+    """
+    takes = _takes(run, 5, STRANGERS)
+    rngs = (np.random.default_rng([run.seed, 6, i]) for i in range(len(takes)))
+    casts = [invented_cast(run.actors, rng, "train") for rng in rngs]
+    streams = watch(run, encoder, [replace(t, cast=c) for t, c in zip(takes, casts, strict=True)])
+    return to_features(streams.joints, streams.spreads).transpose(0, 1), streams.labels.T
+
+
+def _takes(run: Run, seed: int, usual: int) -> list[Take]:
+    count = max(FEWEST_STREAMS, run.frames(usual))
+    return draw(run.actors, [run.seed, seed], people="train", clips="train", count=count)
 
 
 def _learn(

@@ -21,6 +21,7 @@ from engines.train.heads import make_head
 from engines.train.networks import FEATURES, Encoder, pictures
 from engines.train.recipe import to_model
 from engines.train.rolling import NEVER, roll
+from engines.train.steady import Steady
 from engines.train.streams import ACTIONS
 
 from .rendered import actors, take
@@ -46,6 +47,11 @@ def frames(length: int) -> np.ndarray:
 
 def test_the_bundle_answers_like_pytorch() -> None:
     assert prove(exported(), model(), frames(60)) < 1e-4
+
+
+def test_a_steady_head_answers_in_a_bundle_as_in_pytorch_and_alike_in_any_batch() -> None:
+    steady = replace(model(), head=Steady(model().head, len(ACTIONS), margin=0.1, sharpness=0.9))
+    assert prove(to_bundle(steady), steady, frames(60)) < 1e-4
 
 
 def test_a_bundle_of_other_weights_is_refused() -> None:
