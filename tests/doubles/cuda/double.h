@@ -57,9 +57,9 @@ struct stream;
 
 struct event {
     int alive;
-    unsigned long recorded, done; /* how often it was put into a stream, and reached there */
+    struct stream *stream; /* NULL until it is recorded */
+    unsigned long place;   /* in the stream's queue, of its last record */
     double reached_ms;
-    struct stream *stream;
     unsigned long capture; /* the number of the graph that it was last recorded in; 0 for none */
 };
 
@@ -76,13 +76,14 @@ struct work {
     void (*call)(void *);
     void *argument;
     struct event *event;
-    struct stream *stream; /* where the event was recorded when the wait was queued */
-    unsigned long turn;
+    struct stream *stream; /* where the event was recorded when the wait was queued, */
+    unsigned long place;   /* and at which place */
     struct work *next;
 };
 
 struct queue {
     struct work *first, *last;
+    unsigned long added, done; /* how much work, ever */
 };
 
 struct graph {
@@ -136,11 +137,11 @@ EXPORT void *double_alias(Address address, size_t size);
 int pinned(const void *address, size_t size);
 
 /* work.c */
-void append(struct queue *queue, struct work work);
+unsigned long append(struct queue *queue, struct work work);
 void discard(struct queue *queue);
 Result put(struct stream *stream, struct work work);
 void drain(struct stream *stream);
-void drain_until(struct stream *stream, struct event *event, unsigned long turn);
+void drain_until(struct stream *stream, unsigned long place);
 void drain_idle(struct stream *stream);
 void drain_all_idle(void);
 void drain_all(int blocking_only);

@@ -100,10 +100,8 @@ EXPORT Result cuStreamWaitEvent(void *handle, struct event *event, unsigned flag
     if (stream_bad(stream)) return stream_bad(stream);
     if (!event->alive) return INVALID_HANDLE;
     if (stream->capture || event->capture) return wait_in_capture(stream, event);
-    if (!event->recorded) return SUCCESS;
-    struct work work = {.kind = WAIT, .event = event, .turn = event->recorded};
-    work.stream = event->stream;
-    return put(stream, work);
+    if (!event->stream) return SUCCESS; /* never recorded */
+    return put(stream, (struct work){.kind = WAIT, .stream = event->stream, .place = event->place});
 }
 
 EXPORT Result cuEventCreate(struct event **event, unsigned flags) {
@@ -132,9 +130,11 @@ EXPORT Result cuEventRecord(struct event *event, void *handle) {
     if (!event->alive) return INVALID_HANDLE;
     event->capture = stream->capture ? stream->capture->number : 0;
     if (stream->capture) return SUCCESS;
-    event->stream = stream;
-    event->recorded++;
-    return put(stream, (struct work){.kind = RECORD, .event = event, .turn = event->recorded});
+    return put(stream, (struct work){.kind = RECORD, .event = event});
+}
+
+static int reached(struct event *event) {
+    return !event->stream || event->stream->queue.done >= event->place;
 }
 
 static Result may_ask_event(struct event *event) {
@@ -147,7 +147,7 @@ EXPORT Result cuEventSynchronize(struct event *event) {
     ENTER(1);
     Result code = may_ask_event(event);
     if (code) return code;
-    if (event->recorded) drain_until(event->stream, event, event->recorded);
+    if (event->stream) drain_until(event->stream, event->place);
     return current()->error;
 }
 
@@ -155,13 +155,13 @@ EXPORT Result cuEventQuery(struct event *event) {
     ENTER(1);
     Result code = may_ask_event(event);
     if (code) return code;
-    return event->done < event->recorded ? NOT_READY : SUCCESS;
+    return reached(event) ? SUCCESS : NOT_READY;
 }
 
 EXPORT Result cuEventElapsedTime_v2(float *elapsed_ms, struct event *start, struct event *end) {
     ENTER(1);
-    if (!start->alive || !end->alive || !start->recorded || !end->recorded) return INVALID_HANDLE;
-    if (start->done < start->recorded || end->done < end->recorded) return NOT_READY;
+    if (!start->alive || !end->alive || !start->stream || !end->stream) return INVALID_HANDLE;
+    if (!reached(start) || !reached(end)) return NOT_READY;
     *elapsed_ms = (float)(end->reached_ms - start->reached_ms);
     return SUCCESS;
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-void append(struct queue *queue, struct work work) {
+/* Returns its place: the first one's is 1. */
+unsigned long append(struct queue *queue, struct work work) {
     struct work *added = malloc(sizeof *added);
     *added = work;
     added->next = NULL;
@@ -16,7 +17,9 @@ void append(struct queue *queue, struct work work) {
     else
         queue->first = added;
     queue->last = added;
+    unsigned long place = ++queue->added;
     unlock();
+    return place;
 }
 
 static struct work *take(struct queue *queue) {
@@ -75,11 +78,10 @@ static Result run(const struct work *work) {
             work->call(work->argument);
             return SUCCESS;
         case RECORD:
-            work->event->done = work->turn;
             work->event->reached_ms = now_ms();
             return SUCCESS;
         case WAIT:
-            drain_until(work->stream, work->event, work->turn);
+            drain_until(work->stream, work->place);
             return SUCCESS;
     }
     return NOT_SUPPORTED;
@@ -107,6 +109,7 @@ static int advance(struct stream *stream, int patient) {
     forget(work);
     lock();
     stream->busy = 0;
+    stream->queue.done++;
     changed();
     unlock();
     return 1;
@@ -117,8 +120,8 @@ void drain(struct stream *stream) {
     }
 }
 
-void drain_until(struct stream *stream, struct event *event, unsigned long turn) {
-    while (event->done < turn && advance(stream, 1)) {
+void drain_until(struct stream *stream, unsigned long place) {
+    while (stream->queue.done < place && advance(stream, 1)) {
     }
 }
 
@@ -164,7 +167,11 @@ Result put(struct stream *stream, struct work work) {
         append(&stream->capture->queue, work);
         return SUCCESS;
     }
-    append(&stream->queue, work);
+    unsigned long place = append(&stream->queue, work);
+    if (work.kind == RECORD) {
+        work.event->stream = stream;
+        work.event->place = place;
+    }
     if (setting("DOUBLE_EAGER", 0)) drain(stream);
     return stream->context->error;
 }

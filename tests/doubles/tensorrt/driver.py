@@ -71,8 +71,12 @@ def live() -> dict[str, int]:
 
 
 def fail_call(function: str, nth: int, code: int) -> None:
-    """Let the n-th call of a function of the driver from now on fail."""
-    _libcuda().double_fail_call(function.encode(), nth, code)
+    """Let the n-th call of a function of the driver from now on fail.
+
+    Raises `ValueError` if there is no such function, or more is planned than the double takes.
+    """
+    if not _libcuda().double_fail_call(function.encode(), nth, code):
+        raise ValueError(f"the driver's double cannot let {function} fail")
 
 
 def reset() -> None:

@@ -1,0 +1,100 @@
+"""Device memory is full of garbage at first; its use out of bounds or too late is found."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.doubles.cuda.arrays import LENGTH, SIZE, UNTOUCHED, pageable, pinned, seen
+from tests.doubles.tensorrt import driver
+
+
+def test_new_memory_is_full_of_garbage(cuda: Any, block: Any) -> None:
+    assert seen(block) == UNTOUCHED
+    assert set(cuda.pagelocked_empty(LENGTH, np.uint32).tolist()) == {UNTOUCHED}
+
+
+@pytest.mark.parametrize(("offset", "size"), [(4, SIZE), (-4, SIZE), (0, SIZE + 4), (SIZE, 4)])
+def test_a_copy_out_of_bounds_is_refused_and_breaks_nothing(
+    cuda: Any, block: Any, stream: Any, offset: int, size: int
+) -> None:
+    for source in (pageable(1), pinned(cuda, 1)):
+        with pytest.raises(cuda.LogicError, match="INVALID_VALUE"):
+            cuda.memcpy_htod_async(int(block) + offset, np.resize(source, size // 4), stream)
+    with pytest.raises(cuda.LogicError, match="INVALID_VALUE"):
+        cuda.memset_d8_async(int(block) + offset, 0, size, stream)
+    stream.synchronize()
+    assert seen(block) == UNTOUCHED
+
+
+def test_only_what_is_within_one_live_block_has_an_alias(cuda: Any, block: Any) -> None:
+    start = int(block)
+    assert driver.alias(start + 4, SIZE - 4)
+    assert driver.alias(start, SIZE + 1) is None
+    assert driver.alias(start - 1, 1) is None
+    assert driver.alias(start + 4, 2**64 - 8) is None
+    block.free()
+    assert driver.alias(start, SIZE) is None
+
+
+def test_memory_that_was_freed_is_refused(cuda: Any, block: Any, stream: Any) -> None:
+    address = int(block)
+    block.free()
+    with pytest.raises(cuda.LogicError, match="INVALID_VALUE"):
+        cuda.memcpy_htod_async(address, pageable(1), stream)
+
+
+def test_no_address_is_given_out_again(cuda: Any) -> None:
+    taken = set()
+    for _ in range(100):
+        block = cuda.mem_alloc(SIZE)
+        taken.add(int(block))
+        block.free()
+    assert len(taken) == 100
+
+
+def test_what_is_freed_goes_back_to_the_machine(cuda: Any) -> None:
+    before = Path("/proc/self/maps").read_text().count("memfd:double")
+    block = cuda.mem_alloc(SIZE)
+    assert Path("/proc/self/maps").read_text().count("memfd:double") > before
+    block.free()
+    assert Path("/proc/self/maps").read_text().count("memfd:double") == before
+
+
+def test_freeing_waits_for_what_is_queued(cuda: Any, block: Any, stream: Any) -> None:
+    target = pinned(cuda, 0)
+    cuda.memset_d32_async(block, 7, LENGTH, stream)
+    cuda.memcpy_dtoh_async(target, block, stream)
+    block.free()
+    assert (target == 7).all()
+
+
+def test_more_than_the_device_has_is_out_of_memory(
+    cuda: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused, _ = cuda.mem_get_info()
+    used = cuda.Device(0).total_memory() - unused
+    monkeypatch.setenv("DOUBLE_MEMORY_BYTES", str(used + 1000))
+    block = cuda.mem_alloc(600)
+    assert cuda.mem_get_info() == (400, used + 1000)
+    with pytest.raises(cuda.MemoryError):
+        cuda.mem_alloc(600)
+    block.free()
+    cuda.mem_alloc(600).free()
+
+
+def test_registered_memory_is_pinned_until_it_is_unregistered(
+    cuda: Any, raw: Any, block: Any, stream: Any
+) -> None:
+    source = pageable(1)
+    raw.cuMemHostRegister(source.ctypes.data, SIZE, 0)  # pycuda's own frees it too early
+    cuda.memcpy_htod_async(block, source, stream)
+    source[:] = 2
+    stream.synchronize()
+    assert seen(block) == 2
+    raw.cuMemHostUnregister(source.ctypes.data)
+    cuda.memcpy_htod_async(block, source, stream)
+    source[:] = 3
+    stream.synchronize()
+    assert seen(block) == 2
