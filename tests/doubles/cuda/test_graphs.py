@@ -159,6 +159,9 @@ def test_an_event_of_a_capture_is_reached_by_no_launch(
     assert launch() == "SUCCESS"
     with pytest.raises(cuda.Error, match="CAPTURED_EVENT"):
         event.synchronize()
+    stream.synchronize()
+    with pytest.raises(cuda.Error, match="INVALID_HANDLE"):
+        event.time_till(event)
 
 
 @pytest.mark.parametrize("freed", ["device memory", "pinned memory"])

@@ -36,9 +36,10 @@ def test_a_process_that_gives_all_back_ends_well() -> None:
     assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_the_host_cannot_touch_device_memory() -> None:
-    touch = "import ctypes; ctypes.string_at(int(cuda.mem_alloc(16)), 1)"
-    assert ended(BEGIN + touch + END).returncode == -signal.SIGSEGV
+@pytest.mark.parametrize("touch", ["string_at(int(block), 1)", "memset(int(block), 0, 1)"])
+def test_the_host_can_neither_read_nor_write_device_memory(touch: str) -> None:
+    code = f"import ctypes\nblock = cuda.mem_alloc(16)\nctypes.{touch}\ndel block\n"
+    assert ended(BEGIN + code + END).returncode == -signal.SIGSEGV
 
 
 def test_a_context_that_is_left_pushed_aborts_at_the_end() -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -147,9 +148,14 @@ class Elsewhere:
         self.done.append("wait")
 
 
-@pytest.mark.usefixtures("cuda")
-def test_a_second_thread_waits_for_what_the_first_is_in_the_middle_of(stream: Any) -> None:
+@pytest.fixture
+def threads(stream: Any) -> Iterator[Elsewhere]:
     threads = Elsewhere(stream)
+    yield threads
+    threads.end()  # else a test that fails would never come to its end
+
+
+def test_a_second_thread_waits_for_what_the_first_is_in_the_middle_of(threads: Elsewhere) -> None:
     threads.wait()
     threads.wait().join(0.2)
     assert threads.done == []
