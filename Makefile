@@ -53,7 +53,7 @@ test-all: static doubles .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static doubles
-	$(BIN)/python -m pytest -q -m "not kafka and not slow"
+	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore tests/doubles --ignore tests/conformance
 
 doubles: setup
 	$(BIN)/python -m tests.doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped

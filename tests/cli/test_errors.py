@@ -13,8 +13,9 @@ NOBODY = "127.0.0.1:1"
 
 
 def test_a_broker_that_cannot_be_reached(start: Start, tiny: Path, clip: Path) -> None:
+    idle = ("--bundle", tiny, "--metrics-port", "0", "--engine", "onnxruntime")
     commands = (
-        start("worker", "--bundle", tiny, "--metrics-port", "0", "--bootstrap", NOBODY),
+        start("worker", *idle, "--bootstrap", NOBODY),
         start("camera", clip, "--stream", "cam-1", "--bootstrap", NOBODY),
         start("topics", "check", "--bootstrap", NOBODY),
         start("tail", "--bootstrap", NOBODY),

@@ -247,5 +247,5 @@ def test_engines_are_loaded_by_name(name: Any, kind: type, bundle: Bundle) -> No
 
 
 def test_an_unknown_engine_is_refused_with_those_that_exist(bundle: Bundle) -> None:
-    with pytest.raises(EngineError, match=r"'tpu'.*onnxruntime, reference"):
+    with pytest.raises(EngineError, match=r"'tpu'.*auto, onnxruntime, tensorrt, reference"):
         load_engine("tpu", bundle, threads=1)  # type: ignore[arg-type]
