@@ -9,9 +9,11 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engines.bundle import find_bundle, load_bundle
+from engines.lint import complaints
 from engines.load import load_engine
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.config import load_config
@@ -35,6 +37,8 @@ def check_bundle(
 ) -> None:
     """Load a bundle, validate every file and field, and compare the engines on it.
 
+    Also says what TensorRT would refuse, as far as that can be told without it.
+
     Example: `longtake bundle check ./my-bundle`
     """
     loaded = load_bundle(find_bundle(bundle))
@@ -49,15 +53,15 @@ def check_bundle(
         "rate_hz": loaded.input.rate_hz,
         "state_bytes_per_stream": state_bytes,
         "verified_s": round(time.monotonic() - began_s, 2),
+        "refused_by_tensorrt": complaints(loaded),
     }
     if as_json:
         typer.echo(json.dumps(facts))
         return
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
-        table.add_row(
-            name.replace("_", " "), ", ".join(loaded.labels) if name == "labels" else str(value)
-        )
+        words = "; ".join(value) or "nothing" if isinstance(value, list) else str(value)
+        table.add_row(name.replace("_", " "), escape(words))
     Console().print(table)
 
 

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx
 from onnx import TensorProto, shape_inference
 from tensorrt_bindings import ErrorCode
 
+from engines.lint import OPERATORS
 from tests.doubles.tensorrt.ports import TYPES
 
 SUPPORTED = frozenset(
-    line
-    for line in Path(__file__).with_name("operators.txt").read_text("utf-8").splitlines()
-    if not line.startswith("#")
+    line for line in OPERATORS.read_text("utf-8").splitlines() if not line.startswith("#")
 )
 ALL = slice(None)
 OF_ONE_TYPE = {  # op -> which of its inputs must agree: nothing is cast in a strongly typed network

@@ -10,6 +10,7 @@ pytest.importorskip("onnxscript", reason="encoders need the extra longtake[train
 
 import torch
 
+from engines.lint import complaints
 from engines.train.backbones import BackboneError, make_backbone
 from engines.train.exporting import Model, film, prove, to_bundle
 from engines.train.heads import make_head
@@ -23,7 +24,9 @@ def prove_exported(name: str) -> None:
     backbone = make_backbone(name)
     head = make_head("gru", 3, features=backbone.features, units=32)
     model = Model(backbone.encoder, head, backbone.input, ["a", "b", "c"])
-    assert prove(to_bundle(model), model, film(backbone.input, 12)) < 1e-4
+    bundle = to_bundle(model)
+    assert prove(bundle, model, film(backbone.input, 12)) < 1e-4
+    assert complaints(bundle) == []  # TensorRT takes it too, as far as we can tell
 
 
 @pytest.mark.parametrize("name", FAST)

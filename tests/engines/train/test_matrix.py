@@ -21,6 +21,7 @@ from PIL import Image
 from torch.nn import functional
 
 from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.lint import complaints
 from engines.load import load_engine
 from engines.train.backbones import Backbone, make_backbone
 from engines.train.exporting import Frames, Model, describe, film, to_bundle
@@ -112,6 +113,7 @@ def pipeline_scores(bundle: Bundle, frames: Frames, folder: Path) -> np.ndarray:
 
 def written(model: Model, folder: Path) -> Bundle:
     bundle = to_bundle(model)
+    assert complaints(bundle) == []  # TensorRT takes it too, as far as we can tell
     card = describe(model, training={})
     return load_bundle(write_bundle(folder, card, encoder=bundle.encoder, head=bundle.head))
 
