@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import onnx
 import torch
+from onnx import TensorProto
 from torch import Tensor, nn
 
 OPSET = 18
@@ -56,8 +57,26 @@ def to_onnx(
             dynamo=True,
             verbose=False,
         )
-    content: bytes = _anonymous(program.model_proto).SerializeToString()
+    content: bytes = _cast_first(_anonymous(program.model_proto)).SerializeToString()
     return content
+
+
+def _cast_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Let what asks for the size of uint8 pixels ask after their cast: TensorRT knows no other use.
+
+    A cast of pixels needs nothing but them, so it can stand before all else.
+    """
+    graph = model.graph
+    pixels = {v.name for v in graph.input if v.type.tensor_type.elem_type == TensorProto.UINT8}
+    casts = {n.input[0]: n for n in graph.node if n.op_type == "Cast" and n.input[0] in pixels}
+    for node in graph.node:
+        if node.op_type == "Shape" and node.input[0] in casts:
+            node.input[0] = casts[node.input[0]].output[0]
+    first = list(casts.values())
+    rest = [node for node in graph.node if node not in first]
+    del graph.node[:]
+    graph.node.extend([*first, *rest])
+    return model
 
 
 def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
