@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.progress import Progress
-from torch import Tensor
 
 from engines.bundle import Bundle, Skeleton, write_bundle
 from engines.train.actors import PACK, Actors, Split, load_actors
@@ -131,7 +130,9 @@ def train(run: Run) -> tuple[Encoder, Head]:
 def make_bundle(run: Run) -> Made:
     """Train, export, prove and measure the bundle of ten actions."""
     encoder, head = train(run)
-    steady = steadied(head, *_like_new(run, encoder))
+    new = watch(run, encoder, strangers(run))
+    features = to_features(new.joints, new.spreads).transpose(0, 1)  # (T, N, F)
+    steady = steadied(head, features, new.labels.T)
     model = to_model(encoder, steady)
     bundle = to_bundle(model)
     (stream,) = draw(run.actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
@@ -203,8 +204,8 @@ def rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
             yield from pool.map(lambda take: take.pixels(actors, size=SIZE), some)
 
 
-def _like_new(run: Run, encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """Features (T, N, F) and labels (T, N) of fresh streams of people who do not exist.
+def strangers(run: Run) -> list[Take]:
+    """Draw fresh takes of the training's motions, with people who do not exist.
 
     They are found worse than training people are, by errors of the encoder's own. Noise on top
     would be errors that no encoder makes, and half as many again.
@@ -212,8 +213,7 @@ def _like_new(run: Run, encoder: Encoder) -> tuple[Tensor, Tensor]:
     takes = _takes(run, 5, STRANGERS)
     rngs = (np.random.default_rng([run.seed, 6, i]) for i in range(len(takes)))
     casts = [invented_cast(run.actors, rng, "train") for rng in rngs]
-    streams = watch(run, encoder, [replace(t, cast=c) for t, c in zip(takes, casts, strict=True)])
-    return to_features(streams.joints, streams.spreads).transpose(0, 1), streams.labels.T
+    return [replace(take, cast=cast) for take, cast in zip(takes, casts, strict=True)]
 
 
 def _takes(run: Run, seed: int, usual: int) -> list[Take]:

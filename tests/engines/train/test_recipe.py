@@ -65,3 +65,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     for one, other in zip(whole, resumed, strict=True):
         for name, weight in one.state_dict().items():
             assert torch.equal(weight, other.state_dict()[name]), name
+
+
+def test_the_margin_is_chosen_on_people_who_do_not_exist(tmp_path: Path) -> None:
+    run = recipe.Run(
+        tmp_path, seed=3, effort=0.001, progress=Progress(disable=True), actors=actors()
+    )
+    real = {look.skin.tobytes() for person in actors().people["train"] for look in person.bodies}
+    takes = recipe.strangers(run)
+    assert len(takes) == recipe.FEWEST_STREAMS
+    assert not real & {take.cast.body.skin.tobytes() for take in takes}

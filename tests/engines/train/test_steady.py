@@ -34,6 +34,10 @@ def test_a_guess_among_labels_about_as_probable_changes_nothing() -> None:
     assert answers(0.1, probabilities.log().tolist()) == [0, 0, 2]
 
 
+def test_without_a_margin_the_best_label_is_answered() -> None:
+    assert answers(0.0, [[2.0, 0.0], [0.0, 0.1], [0.1, 0.0]]) == [0, 1, 0]
+
+
 def test_without_a_margin_the_scores_are_those_of_the_head() -> None:
     torch.manual_seed(4)
     logits = 3 * torch.randn(FRAMES, STREAMS, CLASSES)
@@ -61,7 +65,7 @@ def test_frame_by_frame_is_the_whole_sequence() -> None:
     torch.testing.assert_close(memory, left)
 
 
-def test_the_chosen_margin_calms_the_answers_and_costs_no_accuracy() -> None:
+def test_the_chosen_margin_calms_the_answers_and_costs_next_to_no_accuracy() -> None:
     """The truth changes every ten frames; what the head sees of it flickers."""
     torch.manual_seed(2)
     truth = torch.arange(400).div(10, rounding_mode="floor")[:, None] % CLASSES
