@@ -208,7 +208,7 @@ def strangers(run: Run) -> list[Take]:
     """Draw fresh takes of the training's motions, with people who do not exist.
 
     They are found worse than training people are, by errors of the encoder's own. Noise on top
-    would be errors that no encoder makes, and half as many again.
+    would be errors that no encoder makes, and two thirds more of them.
     """
     takes = _takes(run, 5, STRANGERS)
     rngs = (np.random.default_rng([run.seed, 6, i]) for i in range(len(takes)))
