@@ -9,6 +9,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from engines.errors import DeviceError
+
 log = logging.getLogger(__name__)
 
 
@@ -47,12 +49,12 @@ class Recorder:
     def _call(self, name: str, *arguments: object) -> tuple[Any, ...]:
         code, *answers = getattr(self._driver, name)(*arguments)
         if code != self._driver.CUresult.CUDA_SUCCESS:
-            raise CaptureError(f"{name}: {code.name}")
+            raise CaptureError(f"the GPU failed at {name} ({code.name})")
         return tuple(answers)
 
 
-class CaptureError(Exception):
-    """Something cannot be part of a CUDA graph."""
+class CaptureError(DeviceError):
+    """Something cannot be part of a CUDA graph; or a graph that was recorded cannot be run."""
 
 
 class Recording:

@@ -37,6 +37,7 @@ ENGINE_EXIT_CODES = {
     DeviceError: 32,
     EngineUnavailableError: 33,
     BuildError: 34,
+    EngineError: 1,
 }
 
 
@@ -56,7 +57,9 @@ def main() -> None:
     except StopError as exc:
         code = _complain(exc, exc.exit_code)
     except EngineError as exc:
-        code = _complain(exc, ENGINE_EXIT_CODES.get(type(exc), 1))
+        code = _complain(
+            exc, next(code for kind, code in ENGINE_EXIT_CODES.items() if isinstance(exc, kind))
+        )
     except LongtakeError as exc:
         code = _complain(exc, BrokerUnreachableError.exit_code)
     except Exception as exc:  # noqa: BLE001 - the one place where all else ends

@@ -221,6 +221,15 @@ def test_a_failing_kernel_is_a_device_error_at_once_and_for_ever(engine: Engine)
             engine.step(features, [0], [0])
 
 
+def test_a_graph_that_does_not_run_is_a_device_error(engine: Engine) -> None:
+    for row in range(3):
+        answers(engine, [0], [row])
+    features = engine.encode(PIXELS)
+    driver.fail_call("cuGraphLaunch", 1, driver.ILLEGAL_ADDRESS)
+    with pytest.raises(DeviceError, match=r"failed at cuGraphLaunch .*ILLEGAL_ADDRESS"):
+        engine.step(features, [0], [0])
+
+
 def test_half_precision_is_near_and_not_the_same(tmp_path: Path) -> None:
     bundle = load_bundle(find_bundle("actions"))
     whole, half = (gpu_engine(bundle, half=half) for half in (False, True))
