@@ -50,7 +50,7 @@ BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a p
 Precision = Annotated[
     GpuPrecision, typer.Option(help="Of the encoder on a GPU; the head is in float32 always.")
 ]
-PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt", "pycuda", "cuda-bindings")
+PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt-cu13", "pycuda", "cuda-bindings")
 
 
 @engine_app.command()
