@@ -42,7 +42,6 @@ class Opener:
                 log.warning(
                     "a plan is made again, TensorRT does not take it: %s", self.log.trouble()
                 )
-                self._cache.drop(wanted)
             self.found[name] = "miss" if found is None else "reject"
             return self._make(name, graph, profiles, wanted)
 

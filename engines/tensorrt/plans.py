@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -33,15 +33,17 @@ class PlanCache:
     @contextmanager
     def locked(self, facts: Facts) -> Iterator[None]:
         """Let one process at a time make the plan for `facts`; the others wait, and find it."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = (self.folder / f"{key_of(facts)}.lock").open("w")
-        except OSError as exc:
-            log.warning("plans cannot be kept in %s (%s): each start builds", self.folder, exc)
-            yield
-            return
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = held.enter_context((self.folder / f"{key_of(facts)}.lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as exc:
+                log.warning(
+                    "plans in %s cannot be locked (%s): where none can be kept, each start builds",
+                    self.folder,
+                    exc,
+                )
             yield
 
     def load(self, facts: Facts) -> bytes | None:
@@ -62,10 +64,6 @@ class PlanCache:
         self._write(key_of(facts), "plan", plan)
         self._write(key_of(facts), "json", card)
 
-    def drop(self, facts: Facts) -> None:
-        """Forget a plan that TensorRT does not take."""
-        self.path(facts).unlink(missing_ok=True)
-
     def path(self, facts: Facts) -> Path:
         """Where the plan for `facts` lies, or would."""
         return self.folder / f"{key_of(facts)}.plan"
@@ -83,15 +81,18 @@ class PlanCache:
 
     def _read(self, key: str, kind: str) -> bytes:
         with (self.folder / f"{key}.{kind}").open("rb") as file:
-            return file.read(MOST_BYTES)
+            size = os.fstat(file.fileno()).st_size  # or the buffer would be as big as the limit
+            return file.read(min(size, MOST_BYTES))
 
     def _write(self, key: str, kind: str, content: bytes) -> None:
         try:
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self.folder / f"{key}.{kind}")
+            with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+                whole = Path(temporary) / kind
+                with whole.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                whole.replace(self.folder / f"{key}.{kind}")
         except OSError as exc:
             log.warning("%s.%s cannot be kept in %s: %s", key, kind, self.folder, exc)
 

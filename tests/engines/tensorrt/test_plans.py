@@ -1,5 +1,7 @@
 """Plans are made once for a machine, and never used on another."""
 
+import errno
+import fcntl
 import json
 import logging
 from collections.abc import Mapping
@@ -12,11 +14,10 @@ import pytest
 from engines.bundle import Bundle
 from engines.errors import BuildError
 from engines.tensorrt.parts import find_machine
-from engines.tensorrt.plans import PlanCache, key_of
+from engines.tensorrt.plans import PlanCache
 from tests.engines.bundles import frames, tiny
 
 pytestmark = pytest.mark.usefixtures("doubles")
-FACTS = {"gpu": "one", "graph_sha256": "ab"}
 
 
 @pytest.fixture
@@ -79,39 +80,81 @@ def test_half_precision_has_an_encoder_of_its_own_and_the_same_step(
     assert found(bundle, tmp_path, half=True) == {"encoder": "miss", "step": "hit"}
 
 
+def test_another_bundle_gets_plans_of_its_own(bundle: Bundle, tmp_path: Path) -> None:
+    found(bundle, tmp_path)
+    other = tiny(tmp_path / "other", cell="gru", seed=1)
+    assert found(other, tmp_path) == {"encoder": "miss", "step": "miss"}
+    assert found(bundle, tmp_path) == {"encoder": "hit", "step": "hit"}
+
+
+def test_what_one_build_has_measured_the_next_one_knows(bundle: Bundle, tmp_path: Path) -> None:
+    found(bundle, tmp_path)
+    (kept,) = tmp_path.glob("*.timings")
+    assert b'"Conv"' in kept.read_bytes()  # of the encoder, which was first
+    assert b'"Gather"' in kept.read_bytes()  # of the step
+
+
+def test_a_plan_of_another_gpu_under_our_name_is_made_again(
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    monkeypatch.setenv("DOUBLE_GPU", "Another GPU")
+    found(bundle, theirs)
+    monkeypatch.delenv("DOUBLE_GPU")
+    ours.mkdir()
+    for path in theirs.glob("*.json"):
+        facts = json.loads(path.read_text()) | {"gpu": find_machine().gpu}
+        del facts["plan_sha256"]
+        PlanCache(ours).store(facts, path.with_suffix(".plan").read_bytes())
+    assert found(bundle, ours) == {"encoder": "reject", "step": "reject"}
+    assert "TensorRT does not take it: " in caplog.text
+    assert "the plan was made on Another GPU" in caplog.text
+    assert found(bundle, ours) == {"encoder": "hit", "step": "hit"}
+
+
 def test_a_plan_that_tensorrt_does_not_take_is_made_again(bundle: Bundle, tmp_path: Path) -> None:
     found(bundle, tmp_path)
-    cache = PlanCache(tmp_path)
-    for path in tmp_path.glob("*.json"):
-        facts = json.loads(path.read_text())
-        del facts["plan_sha256"]
-        cache.store(facts, b"what an older TensorRT has made")
+    spoil(tmp_path)
     assert found(bundle, tmp_path) == {"encoder": "reject", "step": "reject"}
     assert found(bundle, tmp_path) == {"encoder": "hit", "step": "hit"}
 
 
-def test_a_damaged_plan_is_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cache = PlanCache(tmp_path)
-    cache.store(FACTS, b"plan")
-    assert cache.load(FACTS) == b"plan"
-    cache.path(FACTS).write_bytes(b"plam")
-    assert cache.load(FACTS) is None
-    assert "is damaged and is made again" in caplog.text
+def spoil(folder: Path) -> None:
+    """Put plans there that TensorRT does not take."""
+    for path in folder.glob("*.json"):
+        facts = json.loads(path.read_text())
+        del facts["plan_sha256"]
+        PlanCache(folder).store(facts, b"what an older TensorRT has made")
 
 
-def test_a_plan_under_the_name_of_other_facts_is_as_none(tmp_path: Path) -> None:
-    cache, other = PlanCache(tmp_path), FACTS | {"gpu": "two"}
-    cache.store(FACTS, b"plan")
-    for kind in ("plan", "json"):
-        (tmp_path / f"{key_of(FACTS)}.{kind}").rename(tmp_path / f"{key_of(other)}.{kind}")
-    assert cache.load(other) is None
+def test_a_refused_plan_in_a_folder_that_cannot_be_written_is_made_for_this_start(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found(bundle, tmp_path)
+    spoil(tmp_path)
+    for name in ("unlink", "replace"):
+        monkeypatch.setattr(Path, name, read_only)
+    for _ in range(2):
+        assert found(bundle, tmp_path) == {"encoder": "reject", "step": "reject"}
 
 
-def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
-    cache = PlanCache(tmp_path / "plans")
-    with cache.locked(FACTS):
-        pass
-    assert (tmp_path / "plans").stat().st_mode & 0o777 == 0o700
+def test_where_files_cannot_be_locked_plans_are_found_all_the_same(
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", read_only)
+    assert found(bundle, tmp_path) == {"encoder": "miss", "step": "miss"}
+    assert found(bundle, tmp_path) == {"encoder": "hit", "step": "hit"}
+    assert "cannot be locked" in caplog.text
+
+
+def read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_a_folder_that_cannot_be_made_keeps_nothing_and_stops_nobody(
