@@ -10,7 +10,7 @@ import tensorrt as trt
 
 from engines.base import Told
 from engines.errors import BuildError
-from engines.tensorrt.log import TensorRtLog
+from engines.tensorrt.log import TensorRtLog, beginning
 
 WORKSPACE_BYTES = 1 << 30
 OPTIMISATION = 3  # of 0..5: TensorRT's own default
@@ -32,12 +32,10 @@ def build_plan(
 ) -> Built:
     """Take from seconds to minutes. `timings` of another GPU or version are left aside.
 
-    Raises `BuildError` with what TensorRT said.
+    Raises `BuildError` with what TensorRT said, and `EngineUnavailableError`.
     """
-    try:
+    with beginning(log):
         builder = trt.Builder(log)
-    except TypeError as exc:  # what its bindings make of a null pointer
-        raise BuildError(f"TensorRT cannot begin to build: {log.trouble()}") from exc
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(graph):

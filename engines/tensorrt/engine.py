@@ -46,7 +46,7 @@ class TensorRtEngine:
     `half`: the encoder in float16, the head in float32; else all in float32, without TF32. Rows are
     not bit-stable: kernels are chosen for each size of the batch. Making plans takes minutes, once
     for a machine; `told` hears how far it is. Several engines in one thread are closed in the
-    reverse of their order. Raises `BuildError`, `DeviceError`.
+    reverse of their order. Raises `EngineUnavailableError`, `BuildError`, `DeviceError`.
     """
 
     def __init__(

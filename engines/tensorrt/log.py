@@ -2,8 +2,12 @@
 
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tensorrt as trt
+
+from engines.errors import EngineUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -36,3 +40,18 @@ class TensorRtLog(trt.ILogger):
         told = "; ".join(self._errors) or "it did not say why"
         self._errors.clear()
         return told
+
+
+@contextmanager
+def beginning(log: TensorRtLog) -> Iterator[None]:
+    """Watch TensorRT's runtime or builder being made, the first to find that a driver does not fit.
+
+    Raises `EngineUnavailableError`.
+    """
+    try:
+        yield
+    except TypeError as exc:  # what its bindings make of a null pointer
+        raise EngineUnavailableError(
+            f"TensorRT is installed but does not begin ({log.trouble()}): the driver may be too old"
+            " for its CUDA; `nvidia-smi` says the newest that the driver knows"
+        ) from exc

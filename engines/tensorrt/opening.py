@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from engines.base import PlanFound, Told
 from engines.errors import BuildError
 from engines.tensorrt.build import OPTIMISATION, WORKSPACE_BYTES, Profile, build_plan
-from engines.tensorrt.log import TensorRtLog
+from engines.tensorrt.log import TensorRtLog, beginning
 from engines.tensorrt.parts import Machine
 from engines.tensorrt.plans import Facts, PlanCache
 
@@ -20,14 +20,18 @@ log = logging.getLogger(__name__)
 
 
 class Opener:
-    """Loads plans for one machine. A plan that TensorRT does not take is made again, once."""
+    """Loads plans for one machine. A plan that TensorRT does not take is made again, once.
+
+    Raises `EngineUnavailableError` where TensorRT and the driver do not fit.
+    """
 
     def __init__(self, machine: Machine, cache: PlanCache, told: Told) -> None:
         self.log = TensorRtLog()
         self.found: dict[str, PlanFound] = {}
         self.build_s = 0.0
         self._machine, self._cache, self._told = machine, cache, told
-        self._runtime = trt.Runtime(self.log)
+        with beginning(self.log):
+            self._runtime = trt.Runtime(self.log)
 
     def open(self, name: str, graph: bytes, profiles: Sequence[Profile]) -> trt.ICudaEngine:
         """Load the plan of a graph. Raises `BuildError`."""
