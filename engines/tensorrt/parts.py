@@ -61,12 +61,12 @@ def find_machine() -> Machine:
 def _tensorrt() -> Any:
     try:
         trt = import_module("tensorrt")
-    except ModuleNotFoundError as exc:
-        raise EngineUnavailableError(
-            "TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
-            " NVIDIA GPU, or take deploy/Dockerfile.gpu"
-        ) from exc
     except (ImportError, OSError) as exc:
+        if _missing(exc, "tensorrt"):
+            raise EngineUnavailableError(
+                "TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
+                " NVIDIA GPU, or take deploy/Dockerfile.gpu"
+            ) from exc
         raise EngineUnavailableError(
             f"TensorRT is installed but cannot be loaded ({exc}): its libraries come with"
             " tensorrt-cu13-libs, for CUDA 13"
@@ -83,16 +83,21 @@ def _tensorrt() -> Any:
 def _pycuda() -> Any:
     try:
         return import_module("pycuda.driver")
-    except ModuleNotFoundError as exc:
-        raise EngineUnavailableError(
-            "pycuda is not installed: pip install pycuda, which needs g++ and the CUDA toolkit,"
-            " or take deploy/Dockerfile.gpu, which has it"
-        ) from exc
     except (ImportError, OSError) as exc:
+        if _missing(exc, "pycuda"):
+            raise EngineUnavailableError(
+                "pycuda is not installed: pip install pycuda, which needs g++ and the CUDA toolkit,"
+                " or take deploy/Dockerfile.gpu, which has it"
+            ) from exc
         raise EngineUnavailableError(
             f"pycuda cannot be loaded ({exc}): libcuda.so.1 comes with the NVIDIA driver; in a"
             " container it appears with `--gpus all`"
         ) from exc
+
+
+def _missing(exc: ImportError | OSError, package: str) -> bool:
+    """Whether it is the package itself that is not there, not something that it wants."""
+    return isinstance(exc, ModuleNotFoundError) and exc.name == package
 
 
 def _dotted(version: tuple[int, ...]) -> str:
