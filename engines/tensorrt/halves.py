@@ -55,6 +55,10 @@ def halved(encoder: bytes) -> bytes:
 def _narrow_node(node: onnx.NodeProto) -> None:
     """Let a node that says its own type give float16: a constant, or a cast."""
     for attribute in node.attribute:
+        if attribute.name in ("value_float", "value_floats"):  # they are float32 by their names
+            values = np.array(helper.get_attribute_value(attribute), np.float32)
+            tensor = numpy_helper.from_array(values, node.output[0])
+            attribute.CopyFrom(helper.make_attribute("value", tensor))
         if node.op_type in ("Constant", "ConstantOfShape") and attribute.HasField("t"):
             _narrow(attribute.t)
         if (node.op_type, attribute.name, attribute.i) == ("Cast", "to", TensorProto.FLOAT):
