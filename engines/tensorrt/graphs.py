@@ -73,8 +73,9 @@ def _count_broken(bundle: Bundle) -> list[onnx.NodeProto]:
     for i, name in enumerate(["logits", *floats]):
         mark = f"{BROKEN}_{i}"
         nodes += [
-            op("IsNaN", [name], [f"{mark}_nan"]),
-            op("IsInf", [name], [f"{mark}_inf"]),
+            op("Cast", [name], [f"{mark}_wide"], to=TensorProto.FLOAT),  # for IsInf before opset 20
+            op("IsNaN", [f"{mark}_wide"], [f"{mark}_nan"]),
+            op("IsInf", [f"{mark}_wide"], [f"{mark}_inf"]),
             op("Or", [f"{mark}_nan", f"{mark}_inf"], [f"{mark}_either"]),
             op("Cast", [f"{mark}_either"], [f"{mark}_ones"], to=TensorProto.FLOAT),
             op("Flatten", [f"{mark}_ones"], [f"{mark}_flat"], axis=1),  # (M, all numbers)
