@@ -108,6 +108,10 @@ struct stream {
 enum { DEVICE_MEMORY, PINNED_MEMORY, STREAMS, EVENTS, GRAPHS, CONTEXTS, KINDS };
 enum { GLOBAL, THREAD_LOCAL, RELAXED }; /* modes of a capture */
 
+/* What follows is for these files only: the library is loaded for all to link to, and others have
+ * functions of such names, too. */
+#pragma GCC visibility push(hidden)
+
 /* controls.c */
 void lock(void);
 void unlock(void);
@@ -155,5 +159,7 @@ Result stream_bad(struct stream *stream);
 /* graphs.c */
 Result spoil(struct graph *graph, Result code);
 Result refuse_in_capture(int even_relaxed);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles import genuine
+from tests.doubles.parts import find_driver
 
 ROOT = Path(__file__).parents[3]
 BEGIN = """
@@ -60,6 +61,13 @@ for _ in range(2):
     )
     assert process.stderr == "double: no cuModuleLoadDataEx\n"
     assert process.stdout.count("NOT_SUPPORTED") == 2
+
+
+def test_only_names_of_the_driver_and_of_the_double_are_there_for_others_to_link_to() -> None:
+    command = ["nm", "--dynamic", "--defined-only", "--format=just-symbols", find_driver()]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "cuInit" in names
+    assert [name for name in names if not name.startswith(("cu", "double_"))] == []
 
 
 REAL = (
