@@ -158,6 +158,7 @@ Result stream_bad(struct stream *stream);
 
 /* graphs.c */
 Result spoil(struct graph *graph, Result code);
+void abandon(struct stream *stream);
 Result refuse_in_capture(int even_relaxed);
 
 #pragma GCC visibility pop

@@ -48,6 +48,12 @@ static Result destroy(struct graph *graph) {
     return SUCCESS;
 }
 
+/* A recording goes with its stream. */
+void abandon(struct stream *stream) {
+    if (stream->capture) destroy(stream->capture);
+    stream->capture = NULL;
+}
+
 EXPORT Result cuStreamEndCapture(void *handle, struct graph **graph) {
     ENTER(1);
     struct stream *stream = stream_of(handle);

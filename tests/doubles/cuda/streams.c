@@ -48,6 +48,7 @@ EXPORT Result cuStreamDestroy_v2(void *handle) {
     struct stream *stream = stream_of(handle);
     if (stream_bad(stream) || stream == &default_stream) return INVALID_HANDLE;
     drain_idle(stream);
+    abandon(stream);
     stream->alive = 0;
     count(STREAMS, -1);
     return SUCCESS;

@@ -138,6 +138,15 @@ def test_a_capture_is_ended_by_the_thread_that_began_it(capture: Capture) -> Non
     assert capture.end() == "SUCCESS"
 
 
+def test_a_capture_goes_with_its_stream(cuda: Any, raw: Any) -> None:
+    before = driver.live()
+    stream = cuda.Stream()
+    Capture(raw, stream).begin()
+    del stream
+    assert driver.live() == before
+    cuda.mem_alloc(SIZE)  # nobody captures any more
+
+
 def test_a_wait_for_what_is_not_captured_is_refused(
     cuda: Any, stream: Any, capture: Capture
 ) -> None:
@@ -162,6 +171,17 @@ def test_an_event_of_a_capture_is_reached_by_no_launch(
     stream.synchronize()
     with pytest.raises(cuda.Error, match="INVALID_HANDLE"):
         event.time_till(event)
+
+
+def test_graphs_that_were_not_destroyed_are_counted(raw: Any, capture: Capture) -> None:
+    before = driver.live()["graphs"]
+    capture.begin()
+    capture.end()
+    _, ready = raw.cuGraphInstantiate(capture.graph, 0)
+    assert driver.live()["graphs"] == before + 2
+    raw.cuGraphDestroy(capture.graph)
+    raw.cuGraphExecDestroy(ready)
+    assert driver.live()["graphs"] == before
 
 
 @pytest.mark.parametrize("freed", ["device memory", "pinned memory"])

@@ -70,6 +70,32 @@ def test_freeing_waits_for_what_is_queued(cuda: Any, block: Any, stream: Any) ->
     assert (target == 7).all()
 
 
+def test_what_is_freed_hastily_breaks_its_context_when_work_comes_to_it(
+    cuda: Any, block: Any, stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOUBLE_HASTY_FREE", "1")
+    cuda.memset_d32_async(block, 7, LENGTH, stream)
+    block.free()
+    for call in (stream.synchronize, cuda.Context.synchronize, lambda: cuda.mem_alloc(SIZE)):
+        with pytest.raises(cuda.Error, match="ILLEGAL_ADDRESS"):
+            call()
+
+
+def test_only_whole_blocks_are_freed_and_once(raw: Any) -> None:
+    _, address = raw.cuMemAlloc(SIZE)
+    codes = [raw.cuMemFree(int(address) + offset)[0].name for offset in (4, 0, 0)]
+    refused = "CUDA_ERROR_INVALID_VALUE"
+    assert codes == [refused, "CUDA_SUCCESS", refused]
+
+
+def test_a_device_that_shrinks_below_what_is_used_has_nothing_left(
+    cuda: Any, block: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del block
+    monkeypatch.setenv("DOUBLE_MEMORY_BYTES", "1")
+    assert cuda.mem_get_info() == (0, 1)
+
+
 def test_more_than_the_device_has_is_out_of_memory(
     cuda: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
