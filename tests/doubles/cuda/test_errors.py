@@ -1,6 +1,9 @@
 """Errors that stay, errors that tests plan, and what is left behind; and another GPU."""
 
+import ctypes
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +59,18 @@ def test_the_nth_call_of_a_function_fails_once(cuda: Any, nth: int) -> None:
     with pytest.raises(cuda.Error, match="ILLEGAL_ADDRESS"):
         cuda.memcpy_htod(block, source)
     cuda.memcpy_htod(block, source)
+
+
+def test_every_call_that_does_something_can_be_made_to_fail(cuda: Any) -> None:
+    del cuda
+    here, libcuda = Path(__file__).parent, ctypes.CDLL("libcuda.so.1")
+    sources = [here / f"{name}.c" for name in ("contexts", "copies", "graphs", "memory", "streams")]
+    text = "".join(source.read_text() for source in sources)
+    functions = re.findall(r"^EXPORT Result (cu\w+)\(", text, re.MULTILINE)
+    assert len(functions) > 40
+    for function in functions:
+        driver.fail_call(function, 1, driver.LAUNCH_FAILED)
+        assert libcuda[function]() == driver.LAUNCH_FAILED, function
 
 
 def test_a_failure_of_one_call_is_not_met_by_another(cuda: Any, block: Any) -> None:

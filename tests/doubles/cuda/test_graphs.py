@@ -10,7 +10,7 @@ from tests.doubles.cuda import elsewhere
 from tests.doubles.cuda.arrays import LENGTH, SIZE, UNTOUCHED, pageable, pinned, seen
 from tests.doubles.tensorrt import driver
 
-GLOBAL, THREAD_LOCAL = 0, 1  # of CUstreamCaptureMode
+GLOBAL, THREAD_LOCAL, RELAXED = 0, 1, 2  # of CUstreamCaptureMode
 WRONG_THREAD = 908
 
 
@@ -101,6 +101,16 @@ def test_what_cannot_be_captured_is_refused_and_spoils_the_capture(
     assert seen(block) == 7
 
 
+def test_a_relaxed_capture_minds_a_wait_for_its_stream_but_no_allocation(
+    cuda: Any, stream: Any, capture: Capture
+) -> None:
+    capture.begin(RELAXED)
+    cuda.mem_alloc(SIZE).free()
+    with pytest.raises(cuda.Error, match="STREAM_CAPTURE_UNSUPPORTED"):
+        stream.synchronize()
+    assert capture.end() == "STREAM_CAPTURE_INVALIDATED"
+
+
 def test_freeing_is_refused_in_a_capture(block: Any, raw: Any, capture: Capture) -> None:
     capture.begin()
     assert capture.name(raw.cuMemFree(int(block))) == "STREAM_CAPTURE_UNSUPPORTED"
@@ -135,6 +145,17 @@ def test_a_capture_is_ended_by_the_thread_that_began_it(capture: Capture) -> Non
         lambda lib: codes.append(lib.cuStreamEndCapture(stream, ctypes.byref(graph)))
     ).join()
     assert codes == [WRONG_THREAD]
+    assert capture.end() == "SUCCESS"
+
+
+def test_a_capture_is_of_a_stream_of_ones_own_and_one_at_a_time(
+    raw: Any, stream: Any, capture: Capture
+) -> None:
+    mode = raw.CUstreamCaptureMode(THREAD_LOCAL)
+    assert capture.name(raw.cuStreamBeginCapture(0, mode)) == "STREAM_CAPTURE_UNSUPPORTED"
+    assert capture.end() == "ILLEGAL_STATE"  # nothing was begun
+    capture.begin()
+    assert capture.name(raw.cuStreamBeginCapture(stream.handle, mode)) == "ILLEGAL_STATE"
     assert capture.end() == "SUCCESS"
 
 
@@ -175,6 +196,10 @@ def test_an_event_of_a_capture_is_reached_by_no_launch(
 
 def test_graphs_that_were_not_destroyed_are_counted(raw: Any, capture: Capture) -> None:
     before = driver.live()["graphs"]
+    capture.begin()
+    raw.cuStreamSynchronize(capture.stream)  # spoils it
+    capture.end()
+    assert driver.live()["graphs"] == before
     capture.begin()
     capture.end()
     _, ready = raw.cuGraphInstantiate(capture.graph, 0)

@@ -1,5 +1,6 @@
 """Device memory is full of garbage at first; its use out of bounds or too late is found."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,24 @@ def test_a_copy_out_of_bounds_is_refused_and_breaks_nothing(
         cuda.memset_d8_async(int(block) + offset, 0, size, stream)
     stream.synchronize()
     assert seen(block) == UNTOUCHED
+
+
+# Each takes pycuda's driver, an address that memory does not go on long enough from, and memory.
+OUT_OF_BOUNDS: dict[str, Callable[[Any, int, Any], object]] = {
+    "to the device": lambda cuda, out, inside: cuda.memcpy_htod(out, pageable(1)),
+    "to the host": lambda cuda, out, inside: cuda.memcpy_dtoh(pageable(1), out),
+    "from out of bounds": lambda cuda, out, inside: cuda.memcpy_dtod(inside, out, SIZE),
+    "to out of bounds": lambda cuda, out, inside: cuda.memcpy_dtod(out, inside, SIZE),
+    "a fill": lambda cuda, out, inside: cuda.memset_d32(out, 0, LENGTH),
+}
+
+
+@pytest.mark.parametrize("what", OUT_OF_BOUNDS)
+def test_what_is_out_of_bounds_is_refused_without_a_stream_too(
+    cuda: Any, block: Any, what: str
+) -> None:
+    with pytest.raises(cuda.LogicError, match="INVALID_VALUE"):
+        OUT_OF_BOUNDS[what](cuda, int(block) + 4, cuda.mem_alloc(SIZE))
 
 
 def test_only_what_is_within_one_live_block_has_an_alias(cuda: Any, block: Any) -> None:
@@ -62,8 +81,9 @@ def test_what_is_freed_goes_back_to_the_machine(cuda: Any) -> None:
     assert Path("/proc/self/maps").read_text().count("memfd:double") == before
 
 
-def test_freeing_waits_for_what_is_queued(cuda: Any, block: Any, stream: Any) -> None:
-    target = pinned(cuda, 0)
+@pytest.mark.parametrize("flags", [None, 0])
+def test_freeing_waits_for_what_is_queued(cuda: Any, block: Any, flags: int | None) -> None:
+    target, stream = pinned(cuda, 0), None if flags is None else cuda.Stream(flags)
     cuda.memset_d32_async(block, 7, LENGTH, stream)
     cuda.memcpy_dtoh_async(target, block, stream)
     block.free()

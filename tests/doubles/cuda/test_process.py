@@ -23,6 +23,7 @@ END = """
 cuda.Context.pop()
 context.detach()
 """
+NOT_INITIALIZED, NO_DEVICE, INVALID_DEVICE = 3, 100, 101
 pytestmark = pytest.mark.usefixtures("doubles")
 
 
@@ -47,6 +48,39 @@ def test_a_context_that_is_left_pushed_aborts_at_the_end() -> None:
     assert ended(BEGIN).returncode == -signal.SIGABRT
 
 
+def test_nothing_is_in_order_before_cu_init_and_cu_init_wants_a_device() -> None:
+    code = """
+import ctypes, os
+from tests.doubles import genuine
+genuine.load()
+libcuda = ctypes.CDLL("libcuda.so.1")
+device = ctypes.c_int()
+codes = [libcuda.cuDeviceGet(ctypes.byref(device), 0)]
+os.environ["DOUBLE_DEVICES"] = "0"
+codes.append(libcuda.cuInit(0))
+os.environ["DOUBLE_DEVICES"] = "1"
+codes.append(libcuda.cuInit(0))
+codes.append(libcuda.cuDeviceGet(ctypes.byref(device), 1))
+print(codes)
+"""
+    assert ended(code).stdout == f"{[NOT_INITIALIZED, NO_DEVICE, 0, INVALID_DEVICE]}\n"
+
+
+def test_the_primary_context_lives_as_long_as_somebody_retains_it() -> None:
+    code = """
+from cuda.bindings import driver as raw
+raw.cuDevicePrimaryCtxRetain(0)
+calls = (lambda: raw.cuDevicePrimaryCtxRelease(0), lambda: raw.cuMemAlloc(16))
+print([call()[0].name.removeprefix("CUDA_") for _ in range(2) for call in calls])
+print(raw.cuDevicePrimaryCtxRelease(0)[0].name)
+raw.cuDevicePrimaryCtxRetain(0)
+print(raw.cuMemAlloc(16)[0].name)
+"""
+    lines = ended(BEGIN + code + END).stdout.splitlines()
+    assert lines[0] == str(["SUCCESS", "SUCCESS", "SUCCESS", "ERROR_CONTEXT_IS_DESTROYED"])
+    assert lines[1:] == ["CUDA_ERROR_INVALID_CONTEXT", "CUDA_SUCCESS"]
+
+
 def test_what_the_double_does_not_have_is_named_once() -> None:
     process = ended(
         BEGIN
@@ -64,7 +98,7 @@ for _ in range(2):
 
 
 def test_only_names_of_the_driver_and_of_the_double_are_there_for_others_to_link_to() -> None:
-    command = ["nm", "--dynamic", "--defined-only", "--format=just-symbols", find_driver()]
+    command = ["nm", "--dynamic", "--defined-only", "--format=just-symbols", str(find_driver())]
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "cuInit" in names
     assert [name for name in names if not name.startswith(("cu", "double_"))] == []

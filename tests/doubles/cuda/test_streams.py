@@ -50,6 +50,34 @@ def test_a_copy_into_pageable_memory_is_done_when_it_returns(
     assert (target == 7).all()
 
 
+def test_what_has_no_stream_is_done_when_it_returns(cuda: Any, block: Any) -> None:
+    cuda.memcpy_htod(block, pinned(cuda, 1))
+    assert seen(block) == 1
+    cuda.memset_d32(block, 2, 4)
+    assert seen(block) == 2
+    copied = cuda.mem_alloc(SIZE)
+    cuda.memcpy_dtod(copied, block, SIZE)
+    assert seen(copied) == 2
+
+
+@pytest.mark.parametrize("flags", [None, 0, NON_BLOCKING])
+def test_waiting_for_a_context_is_waiting_for_all_its_streams(
+    cuda: Any, block: Any, flags: int | None
+) -> None:
+    stream = None if flags is None else cuda.Stream(flags)
+    cuda.memset_d32_async(block, 7, 4, stream)
+    assert seen(block) == UNTOUCHED
+    cuda.Context.synchronize()
+    assert seen(block) == 7
+
+
+def test_a_stream_does_its_work_before_it_is_destroyed(cuda: Any, block: Any) -> None:
+    stream = cuda.Stream()
+    cuda.memset_d32_async(block, 7, 4, stream)
+    del stream
+    assert seen(block) == 7
+
+
 def test_an_eager_double_does_it_at_once(
     cuda: Any, block: Any, stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +126,15 @@ def test_a_wait_is_for_where_the_event_was_recorded_then(
     assert seen(block) == 7
 
 
+def test_an_event_that_was_never_recorded_is_not_waited_for(
+    cuda: Any, block: Any, stream: Any
+) -> None:
+    stream.wait_for_event(cuda.Event())
+    cuda.memset_d32_async(block, 7, 4, stream)
+    stream.synchronize()
+    assert seen(block) == 7
+
+
 def test_time_between_events_is_told_once_both_are_reached(cuda: Any, stream: Any) -> None:
     began, ended = cuda.Event().record(stream), cuda.Event().record(stream)
     with pytest.raises(cuda.Error, match="NOT_READY"):
@@ -114,6 +151,27 @@ def test_a_copy_without_a_stream_comes_after_what_is_on_blocking_streams(
     cuda.memset_d32_async(block, 7, 4, stream)
     cuda.memcpy_dtoh(target, block)
     assert set(target.tolist()) == {found}
+
+
+@pytest.mark.parametrize(("flags", "found"), [(0, 7), (NON_BLOCKING, UNTOUCHED)])
+def test_what_is_on_a_blocking_stream_comes_after_what_is_on_the_default_one(
+    cuda: Any, block: Any, flags: int, found: int
+) -> None:
+    copied, stream = cuda.mem_alloc(SIZE), cuda.Stream(flags)
+    cuda.memset_d32_async(block, 7, 4)
+    cuda.memcpy_dtod_async(copied, block, SIZE, stream)
+    stream.synchronize()
+    assert seen(copied) == found
+
+
+@pytest.mark.parametrize(("flags", "found"), [(0, 7), (NON_BLOCKING, UNTOUCHED)])
+def test_waiting_for_the_default_stream_is_waiting_for_blocking_ones(
+    cuda: Any, raw: Any, block: Any, flags: int, found: int
+) -> None:
+    stream = cuda.Stream(flags)
+    cuda.memset_d32_async(block, 7, 4, stream)
+    raw.cuStreamSynchronize(0)
+    assert seen(block) == found
 
 
 class Elsewhere:
