@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -113,9 +113,6 @@ def verify(
 
     Example: `longtake engine verify actions --engine tensorrt --report gpu.json`
     """
-    from engines.trial import STREAMS, hold, pace
-    from engines.verify import promised
-
     if report is not None:
         _write(report, "", mode="a")  # now, not when everything is measured
     loaded = load_bundle(find_bundle(bundle))
@@ -123,31 +120,45 @@ def verify(
     console = Console(stderr=True)
     with _building(console) as told:
         trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, told=told)
-    wanted = promised(loaded, precision if trying.name == "tensorrt" else None)
-    with tasks(console) as progress:
-        bar = progress.add_task("comparing", total=len(seen) * (2 * STREAMS + 1))
-        trial = hold(
-            trying, loaded, seen, precision=wanted, went=lambda n: progress.advance(bar, n)
-        )
-    facts = {
-        "bundle": loaded.id,
-        "engine": trying.name,
-        "frames": trial.frames,
-        "largest_difference": {"alone": trial.alone, f"{STREAMS}_streams": trial.together},
-        "allowed": wanted.tolerance,
-        "frames_per_second": {
-            str(size): round(rate, 1) for size, rate in pace(trying, seen, SIZES).items()
-        },
-        **_device(trying, precision),
-        "versions": _versions(),
-    }
-    trying.close()
+    with closing(trying):
+        facts = _tried(trying, loaded, seen, precision, console)
     if report is not None:
         _write(report, json.dumps(facts, indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(facts))
     else:
         _show(facts)
+
+
+def _tried(
+    engine: Engine,
+    bundle: Bundle,
+    clip: NDArray[np.uint8],
+    precision: GpuPrecision,
+    console: Console,
+) -> dict[str, Any]:
+    """Compare and time; all that is to be reported."""
+    from engines.trial import STREAMS, hold, pace
+    from engines.verify import promised
+
+    wanted = promised(bundle, precision if engine.name == "tensorrt" else None)
+    with tasks(console) as progress:
+        bar = progress.add_task("comparing", total=len(clip) * (2 * STREAMS + 1))
+        trial = hold(
+            engine, bundle, clip, precision=wanted, went=lambda n: progress.advance(bar, n)
+        )
+    return {
+        "bundle": bundle.id,
+        "engine": engine.name,
+        "frames": trial.frames,
+        "largest_difference": {"alone": trial.alone, f"{STREAMS}_streams": trial.together},
+        "allowed": wanted.tolerance,
+        "frames_per_second": {
+            str(size): round(rate, 1) for size, rate in pace(engine, clip, SIZES).items()
+        },
+        **_device(engine, precision),
+        "versions": _versions(),
+    }
 
 
 def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
