@@ -12,6 +12,7 @@ from engines.errors import BuildError
 from engines.graph import holds_float16, nodes
 
 LARGEST = float(np.finfo(np.float16).max)  # 65,504
+SMALLEST = np.finfo(np.float16).smallest_subnormal  # 6e-8
 WIDE_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}  # which ONNX wants in float32 always
 NARROW = "features_float16"
 
@@ -75,4 +76,7 @@ def _narrow(tensor: onnx.TensorProto) -> None:
             f"the encoder's {tensor.name or 'constant'} holds {peak:,.0f}, float16 ends at"
             f' {LARGEST:,.0f}: set gpu_precision = "float32"'
         )
-    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
+    narrow = values.astype(np.float16)
+    if values.size == 1 and values.any() and not narrow.any():  # it may keep a divisor from zero
+        narrow[...] = np.copysign(SMALLEST, values)
+    tensor.CopyFrom(numpy_helper.from_array(narrow, tensor.name))

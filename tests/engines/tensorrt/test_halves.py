@@ -24,6 +24,8 @@ PICTURE = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", SIDE,
 DENSE = normal(np.random.default_rng(0), SIDE * SIDE * 3, FEATURES, fan=500)
 CAST = op("Cast", ["frames"], ["raw"], to=TensorProto.FLOAT)
 TAIL = (op("Flatten", ["seen"], ["flat"]), op("MatMul", ["flat", "dense"], ["features"]))
+PIXELS = frames(3)
+FAR = np.array(-1e6, np.float32)
 HALF, WHOLE = TensorProto.FLOAT16, TensorProto.FLOAT
 
 
@@ -37,9 +39,9 @@ def encoder(*nodes: Node, **weights: Any) -> bytes:
     )
 
 
-def run(content: bytes) -> NDArray[np.float32]:
+def run(content: bytes, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (features,) = session.run(None, {"frames": frames(3)})
+    features: NDArray[np.float32] = session.run(None, {"frames": pixels})[0]
     assert features.dtype == np.float32
     return features
 
@@ -104,7 +106,7 @@ def test_scales_of_a_resize_stay_in_float32(kind: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"value": numpy_helper.from_array(np.float32(0.3))},
+        {"value": numpy_helper.from_array(np.array(0.3, np.float32))},
         {"value_float": 0.3},
         {"value_floats": [0.3]},
     ],
@@ -140,7 +142,12 @@ def test_constants_that_fill_a_shape_become_float16() -> None:
     [
         encoder(op("Div", ["raw", "far"], ["seen"]), far=np.float32(1e6)),
         encoder(
-            op("Constant", [], ["far"], value=numpy_helper.from_array(np.float32(-1e6), "far")),
+            op(
+                "Constant",
+                [],
+                ["far"],
+                value=numpy_helper.from_array(np.array(-1e6, np.float32), "far"),
+            ),
             op("Div", ["raw", "far"], ["seen"]),
         ),
         encoder(op("Constant", [], ["far"], value_float=-1e6), op("Div", ["raw", "far"], ["seen"])),
@@ -155,6 +162,25 @@ def test_what_float16_cannot_hold_is_refused_with_the_way_out(far: bytes) -> Non
 def test_infinities_are_no_numbers_that_are_too_large() -> None:
     content = encoder(op("Min", ["raw", "most"], ["seen"]), most=np.float32(np.inf))
     assert_near(content)
+
+
+def test_a_number_that_keeps_a_divisor_from_zero_does_so_still() -> None:
+    """As `torch.nn.functional.normalize` has it: black pictures are divided by 1e-12."""
+    content = encoder(
+        op("ReduceMax", ["raw"], ["brightest"], keepdims=1),
+        op("Clip", ["brightest", "least"], ["divisor"]),
+        op("Div", ["raw", "divisor"], ["seen"]),
+        least=np.float32(1e-12),
+    )
+    assert not run(halved(content), np.zeros_like(frames(1))).any()
+    assert_near(content)
+
+
+def test_of_many_weights_those_that_are_too_small_become_zero() -> None:
+    shades = np.array([1e-12, 1, 2], np.float32)
+    model = onnx.load_from_string(halved(encoder(op("Mul", ["raw", "s"], ["seen"]), s=shades)))
+    (found,) = (tensor for tensor in model.graph.initializer if tensor.name == "s")
+    assert numpy_helper.to_array(found).tolist() == [0, 1, 2]
 
 
 def test_an_encoder_that_holds_float16_already_is_left_as_it_is() -> None:
