@@ -115,7 +115,7 @@ def test_each_state_tensor_is_counted(state: str, tmp_path: Path) -> None:
         node.output[:] = [f"{n}_whole" if n == spec.output else n for n in node.output]
         node.input[:] = [f"{n}_whole" if n == spec.output else n for n in node.input]
     model.graph.node.extend(spoilt)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "nought"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "nought"))
     bundle = replace(bundle, head=model.SerializeToString())
     assert broken(bundle, tables(bundle)) == [spec.shape[0]] * 4
 

@@ -119,6 +119,7 @@ class Builder:
         return self._process.stdout.readline().strip()
 
     def has_more_to_say(self) -> bool:
+        assert self._process.stdout is not None
         return bool(select([self._process.stdout], [], [], LISTENING_S)[0])
 
     def let_go_on(self) -> None:
