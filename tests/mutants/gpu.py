@@ -171,4 +171,25 @@ GPU_MUTANTS = (
         "",
         PLANS,
     ),
+    Mutant(
+        "only logits are looked at for what is not finite",
+        "engines/tensorrt/graphs.py",
+        'enumerate(["logits", *floats])',
+        'enumerate(["logits", *floats][:1])',
+        ("tests/engines/tensorrt/test_graphs.py",),
+    ),
+    Mutant(
+        "a divisor's least value becomes zero in float16",
+        "engines/tensorrt/halves.py",
+        "values.size == 1 and values.any()",
+        "values.size == 0 and values.any()",
+        ("tests/engines/tensorrt/test_halves.py",),
+    ),
+    Mutant(
+        "two processes build the same plan",
+        "engines/tensorrt/plans.py",
+        "fcntl.flock(lock, fcntl.LOCK_EX)",
+        "fcntl.flock(lock, fcntl.LOCK_SH)",
+        ("tests/engines/tensorrt/test_plan_cache.py",),
+    ),
 )
