@@ -4,7 +4,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -37,7 +37,7 @@ def check_bundle(
 ) -> None:
     """Load a bundle, validate every file and field, and compare the engines on it.
 
-    Also says what TensorRT would refuse, as far as that can be told without it.
+    Also warns of what TensorRT would refuse, as far as that can be told without it.
 
     Example: `longtake bundle check ./my-bundle`
     """
@@ -45,7 +45,7 @@ def check_bundle(
     began_s = time.monotonic()
     load_engine("onnxruntime", loaded, threads=1).close()
     state_bytes = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in loaded.state)
-    facts = {
+    facts: dict[str, Any] = {
         "bundle": loaded.id,
         "digest": loaded.digest,
         "labels": list(loaded.labels),
@@ -59,9 +59,12 @@ def check_bundle(
         typer.echo(json.dumps(facts))
         return
     table = Table(show_header=False, box=None)
+    refused = facts.pop("refused_by_tensorrt")
     for name, value in facts.items():
-        words = "; ".join(value) or "nothing" if isinstance(value, list) else str(value)
+        words = "; ".join(value) if isinstance(value, list) else str(value)
         table.add_row(name.replace("_", " "), escape(words))
+    fit = f"no, because {'; '.join(refused)}" if refused else "yes, as far as we know without it"
+    table.add_row("fit for TensorRT", escape(fit))
     Console().print(table)
 
 

@@ -1,0 +1,41 @@
+"""`longtake bundle check`: a bundle that runs here, and whether TensorRT would take it."""
+
+import re
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from engines.bundle import write_bundle
+from tests.cli.commands import Longtake
+from tests.engines.bundles import LABELS, description, tiny, write_tiny
+
+
+@pytest.fixture
+def unfit(tmp_path: Path) -> Path:
+    """A bundle that ONNX Runtime runs and TensorRT does not: it copies pixels before their cast."""
+    fit = tiny(tmp_path / "fit")
+    model = onnx.load_from_string(fit.encoder)
+    model.graph.node[0].input[0] = "copy"
+    model.graph.node.insert(0, helper.make_node("Identity", ["frames"], ["copy"], name="early"))
+    words = description(cell="lstm", activation="softmax", labels=LABELS)
+    return write_bundle(tmp_path / "unfit", words, encoder=model.SerializeToString(), head=fit.head)
+
+
+def test_a_bundle_that_tensorrt_would_take_is_called_fit(
+    longtake: Longtake, tmp_path: Path
+) -> None:
+    fit = write_tiny(tmp_path / "fit")
+    assert re.search("fit for TensorRT +yes", longtake("bundle", "check", fit).out)
+    assert longtake("bundle", "check", fit, "--json").json["refused_by_tensorrt"] == []
+
+
+def test_one_that_it_would_not_take_is_a_warning_and_no_error(
+    longtake: Longtake, unfit: Path
+) -> None:
+    ended = longtake("bundle", "check", unfit)
+    assert ended.code == 0
+    assert "no, because encoder.onnx: node 'early' (Identity) takes frames" in ended.out
+    (why,) = longtake("bundle", "check", unfit, "--json").json["refused_by_tensorrt"]
+    assert why.startswith("encoder.onnx: node 'early'")
