@@ -4,9 +4,16 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from tests.doubles.building import BINDINGS
+
 ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "tests" / "doubles" / "requirements"
 TEXT = (ROOT / "deploy" / "Dockerfile.gpu").read_text()
 LINES = re.sub(r"\\\n\s*", " ", re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE)).splitlines()
 STEPS = [(word, rest) for word, _, rest in (line.partition(" ") for line in LINES if line.strip())]
@@ -39,14 +46,42 @@ def test_the_stages_have_the_same_cuda_and_python_and_the_last_has_no_toolkit() 
     assert "-devel-" in build
 
 
-def test_what_it_installs_is_an_extra_that_brings_no_torch() -> None:
-    import tomllib
+def extra() -> dict[str, SpecifierSet]:
+    """What the image installs beside longtake: package -> versions that pyproject allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (name,) = re.findall(r'"/source\[(\w+)\]"', TEXT)
+    wanted = map(Requirement, project["optional-dependencies"][name])
+    return {one.name: one.specifier for one in wanted}
 
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (extra,) = re.findall(r'"/source\[(\w+)\]"', TEXT)
-    wanted = [*extras["dependencies"], *extras["optional-dependencies"][extra]]
-    assert {"tensorrt-cu13", "pycuda"} <= {re.split("[<>=]", one)[0] for one in wanted}
-    assert not [one for one in wanted if one.startswith("torch")]
+
+def pinned(text: str) -> dict[str, str]:
+    return dict(re.findall(r"([\w-]+)==([\w.]+)", text))
+
+
+def test_what_it_installs_is_pinned_within_what_the_extra_allows() -> None:
+    pins = pinned(TEXT)
+    assert pins.keys() == extra().keys() == {"tensorrt-cu13", "pycuda", "cuda-bindings"}
+    assert [name for name, allowed in extra().items() if pins[name] not in allowed] == []
+
+
+def test_it_brings_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {Requirement(one).name for one in project["dependencies"]}
+    assert "onnxruntime" in names
+    assert "torch" not in names
+
+
+def test_its_versions_are_those_that_the_tests_run_with() -> None:
+    known = ("cuda", "pycuda", f"trt-{BINDINGS[0]}")
+    tested = pinned("".join((REQUIREMENTS / f"{name}.txt").read_text() for name in known))
+    tested["tensorrt-cu13"] = tested.pop("tensorrt-cu13-bindings")
+    assert pinned(TEXT).items() <= tested.items()
+
+
+def test_pycuda_is_built_without_a_library_that_the_last_stage_has_not() -> None:
+    (settings,) = [run for run in told("RUN") if ".aksetup-defaults.py" in run]
+    assert settings == "echo 'CUDA_ENABLE_CURAND = False' > /root/.aksetup-defaults.py"
+    assert TEXT.index(settings) < TEXT.index("pip install")
 
 
 def test_it_runs_a_worker_as_nobody_in_particular() -> None:

@@ -18,6 +18,7 @@ from torch import nn
 
 from engines.bundle import Bundle, load_bundle
 from engines.errors import BundleError, VerificationError
+from engines.lint import complaints
 from engines.load import load_engine
 from engines.train.article import ArticleEncoder, article_head
 from engines.train.exporting import Input, Model, Precision, export, film, prove, to_bundle
@@ -70,6 +71,10 @@ def test_all_weights_of_the_encoder_are_float16_and_take_half_the_bytes(network:
 def test_scores_are_near_those_of_float32_and_not_the_same(network: str) -> None:
     mixed = model(network, "mixed_float16")
     assert 0 < prove(bundle(network, "mixed_float16"), mixed, film(mixed.input, 40)) < 1e-2
+
+
+def test_tensorrt_takes_it_as_far_as_we_can_tell(network: str) -> None:
+    assert complaints(bundle(network, "mixed_float16")) == []
 
 
 def test_the_encoder_itself_stays_as_it_was(network: str) -> None:
