@@ -87,6 +87,6 @@ def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision | None)
 
     try:
         verify(engine, bundle, precision=promised(bundle, gpu_precision))
-    except EngineError:
+    except BaseException:  # Ctrl-C, too: a GPU's context must not be left behind
         engine.close()
         raise

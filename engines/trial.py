@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, Pixels
+from engines.base import Engine, EngineName, Pixels
 from engines.bundle import Bundle
 from engines.errors import VerificationError
 from engines.onnxrt import OnnxRuntimeEngine
@@ -33,25 +33,24 @@ class Trial:
     alone: float
     together: float
 
+    def require(self, precision: Precision, *, engine: EngineName, bundle: str) -> None:
+        """Raise `VerificationError` if a score is further away than `precision` allows."""
+        apart = {"alone": self.alone, f"as {STREAMS} streams": self.together}
+        for what, far in apart.items():
+            if not far <= precision.tolerance:
+                raise VerificationError(
+                    f"{engine} is not fit to serve {bundle}: over {self.frames} frames {what} a"
+                    f" score is {far:.1e} from onnxruntime's, allowed is {precision.tolerance:.0e};"
+                    " on a GPU try --precision float32 (gpu_precision in the settings)"
+                )
 
-def hold(
-    engine: Engine, bundle: Bundle, clip: Pixels, *, precision: Precision, went: Went
-) -> Trial:
-    """Run frames (T, H, W, 3) as one stream, then as five; `went` hears of 12 T frames in all.
 
-    Raises `VerificationError` if a score is further away than `precision` allows.
-    """
+def hold(engine: Engine, bundle: Bundle, clip: Pixels, *, went: Went) -> Trial:
+    """Run frames (T, H, W, 3) as one stream, then as five; `went` hears of 11 T frames in all."""
     wanted = _scores(OnnxRuntimeEngine(bundle, threads=2), bundle, clip, STREAMS, went)
     alone = _scores(engine, bundle, clip, 1, went)
     together = _scores(engine, bundle, clip, STREAMS, went)
-    trial = Trial(len(clip), _apart(alone, wanted[:, :1]), _apart(together, wanted))
-    for what, apart in (("alone", trial.alone), (f"as {STREAMS} streams", trial.together)):
-        if not apart <= precision.tolerance:
-            raise VerificationError(
-                f"{engine.name} is not fit to serve {bundle.id}: over {len(clip)} frames {what} a"
-                f" score is {apart:.1e} from onnxruntime's, allowed is {precision.tolerance:.0e}"
-            )
-    return trial
+    return Trial(len(clip), _apart(alone, wanted[:, :1]), _apart(together, wanted))
 
 
 def pace(engine: Engine, clip: Pixels, sizes: Sequence[int]) -> dict[int, float]:

@@ -15,8 +15,8 @@ from engines.tensorrt.parts import find_machine
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from tests.doubles import genuine
-from tests.doubles.building import PartsMissingError
 from tests.doubles.parts import find_parts
+from tests.doubles.wanted import or_skipped
 
 CLOSING_S = 10.0
 
@@ -57,26 +57,17 @@ def kafka() -> Iterator[LocalKafka]:
 @pytest.fixture(scope="session")
 def parts() -> Path:
     """Find the genuine parts of NVIDIA's stack, built where they are not there yet."""
-    try:
+    with or_skipped():
         return find_parts()
-    except PartsMissingError as exc:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no genuine GPU parts: {exc}")
 
 
 @pytest.fixture(scope="session")
 def doubles() -> None:
     """Put the doubles of driver and TensorRT under the genuine pycuda, for the whole session."""
-    try:
-        genuine.load()
-    except genuine.PartsMissingError as exc:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(exc))
     from tests.doubles.tensorrt import install
 
-    install()
+    with or_skipped():
+        install()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,16 @@ from engines.bundle import Bundle
 from engines.table import check_picks, check_pixels, check_rows, check_state
 from engines.tensorrt.capture import Recorder
 from engines.tensorrt.device import Device, guard
-from engines.tensorrt.graphs import BROKEN, LINES, MOST_LINES, PICKS, ROWS, step_graph, table_of
+from engines.tensorrt.graphs import (
+    BROKEN,
+    LINES,
+    MOST_LINES,
+    PICKS,
+    ROWS,
+    chosen,
+    step_graph,
+    table_of,
+)
 from engines.tensorrt.halves import halved
 from engines.tensorrt.network import BATCH, LARGEST, Network, profiles_of
 from engines.tensorrt.opening import Opener
@@ -184,7 +193,7 @@ class TensorRtEngine:
         self._lines = device.allocate(MOST_LINES * self._line_bytes)
         self._line = device.pinned((bundle.features,), np.float32)
         self._table = DeviceRows(device, bundle.state)
-        self._asked = {name: device.pinned((LARGEST,), np.int32) for name in (PICKS, ROWS)}
+        self._asked = {name: device.pinned((LARGEST,), np.int32) for name in chosen(bundle)}
         self._answers = device.pinned((LARGEST, len(bundle.labels)), np.float32)
         self._broken = device.pinned((LARGEST,), np.float32)
         self._stepped = {name: device.allocate(array.nbytes) for name, array in self._asked.items()}
@@ -202,7 +211,7 @@ class TensorRtEngine:
         return Network(plan, inputs, self._device, self._recorder)
 
     def _open_step(self, opener: Opener) -> Network:
-        inputs = {PICKS: (BATCH,), ROWS: (BATCH,)}
+        inputs = dict.fromkeys(self._asked, (BATCH,))
         tables = {
             table_of(s.name): ((1, *s.shape), (USUAL_ROWS, *s.shape), (MOST_ROWS + 1, *s.shape))
             for s in self._bundle.state
@@ -227,10 +236,11 @@ class TensorRtEngine:
         """Step rows (M,), M up to 64, in ascending order."""
         began = monotonic()
         count = len(index)
-        for name, asked in ((PICKS, picks), (ROWS, self._table.sources(index))):
-            self._asked[name][:count] = asked
-            self._asked[name][count:] = 0  # they fill up the batch; nobody looks at their answers
-            self._device.upload(self._stepped[name], self._asked[name])
+        places = {PICKS: picks, ROWS: self._table.sources(index)}
+        for name, asked in self._asked.items():
+            asked[:count] = places[name]
+            asked[count:] = 0  # they fill up the batch; nobody looks at their answers
+            self._device.upload(self._stepped[name], asked)
         self._count(count, self._step.run(count))
         outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}
         self._table.keep(index, outputs)

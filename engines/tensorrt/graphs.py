@@ -24,12 +24,17 @@ LINES, PICKS, ROWS = "longtake_lines", "longtake_picks", "longtake_rows"
 BROKEN = "longtake_broken"  # output (M,): how many numbers of a line are not finite
 
 
+def chosen(bundle: Bundle) -> tuple[str, ...]:
+    """The inputs (M,) that choose lines and rows: TensorRT drops an input that nothing uses."""
+    return (PICKS, ROWS) if bundle.state else (PICKS,)
+
+
 def step_graph(bundle: Bundle) -> bytes:
     """The head as one graph over tables.
 
-    Inputs: the encoder's lines (1024, F), `picks` (M,) and `rows` (M,) int32, and of each state
-    tensor the table (places, *shape). Outputs: logits (M, K), each new state (M, *shape), and how
-    many numbers of each line are not finite (M,) float32.
+    Inputs: the encoder's lines (1024, F), `picks` (M,) and, if there is a memory, `rows` (M,) int32
+    and of each state tensor the table (places, *shape). Outputs: logits (M, K), each new state
+    (M, *shape), and how many numbers of each line are not finite (M,) float32.
     """
     model = onnx.load_from_string(bundle.head)
     graph = model.graph
@@ -52,8 +57,7 @@ def _inputs(bundle: Bundle) -> list[onnx.ValueInfoProto]:
     value = helper.make_tensor_value_info
     return [
         value(LINES, TensorProto.FLOAT, [MOST_LINES, bundle.features]),
-        value(PICKS, TensorProto.INT32, ["M"]),
-        value(ROWS, TensorProto.INT32, ["M"]),
+        *(value(name, TensorProto.INT32, ["M"]) for name in chosen(bundle)),
         *(
             value(table_of(spec.name), _type(spec), ["places", *spec.shape])
             for spec in bundle.state

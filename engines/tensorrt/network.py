@@ -11,10 +11,7 @@ from engines.tensorrt.device import Device
 from engines.tensorrt.log import TensorRtLog
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)  # batches are filled up to the next one
-PROFILES = (
-    (1, 4, 8),
-    (16, 32, 64),
-)  # smallest, usual and largest batch that kernels are chosen for
+PROFILES = ((1, 4, 8), (16, 32, 64))  # smallest, usual, largest batch that kernels are chosen for
 LARGEST = BUCKETS[-1]
 
 Inputs = Mapping[str, Sequence[int | str]]  # shape of each input; "N" is the batch
@@ -52,7 +49,7 @@ class Network:
             if context is None:
                 raise DeviceError(f"TensorRT makes no context: {log.trouble()}")
             context.set_device_memory(scratch, self.scratch_bytes)
-            bucket = Bucket(context, size, self._device, self._recorder, log)
+            bucket = Bucket(context, self._device, self._recorder, log)
             bucket.choose(profile)
             self._buckets[size] = bucket
 
@@ -94,13 +91,12 @@ class Bucket:
     def __init__(
         self,
         context: trt.IExecutionContext,
-        size: int,
         device: Device,
         recorder: Recorder,
         log: TensorRtLog,
     ) -> None:
-        self._context, self._size = context, size
-        self._device, self._recorder, self._log = device, recorder, log
+        self._context, self._device = context, device
+        self._recorder, self._log = recorder, log
         self._recording: Recording | None = None
         self._next: Callable[[], None] = self._enqueue
 

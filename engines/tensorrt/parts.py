@@ -59,18 +59,13 @@ def find_machine() -> Machine:
 
 
 def _tensorrt() -> Any:
-    try:
-        trt = import_module("tensorrt")
-    except (ImportError, OSError) as exc:
-        if _missing(exc, "tensorrt"):
-            raise EngineUnavailableError(
-                "TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
-                " NVIDIA GPU, or take deploy/Dockerfile.gpu"
-            ) from exc
-        raise EngineUnavailableError(
-            f"TensorRT is installed but cannot be loaded ({exc}): its libraries come with"
-            " tensorrt-cu13-libs, for CUDA 13"
-        ) from exc
+    trt = _imported(
+        "tensorrt",
+        missing="TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
+        " NVIDIA GPU, or take deploy/Dockerfile.gpu",
+        broken="TensorRT is installed but cannot be loaded ({}): its libraries come with"
+        " tensorrt-cu13-libs, for CUDA 13",
+    )
     found = tuple(int(part) for part in re.findall(r"\d+", trt.__version__)[:2])
     if found < OLDEST_TENSORRT:
         raise EngineUnavailableError(
@@ -81,23 +76,25 @@ def _tensorrt() -> Any:
 
 
 def _pycuda() -> Any:
+    return _imported(
+        "pycuda.driver",
+        missing="pycuda is not installed: pip install pycuda, which needs g++ and the CUDA toolkit,"
+        " or take deploy/Dockerfile.gpu, which has it",
+        broken="pycuda cannot be loaded ({}): libcuda.so.1 comes with the NVIDIA driver; in a"
+        " container it appears with `--gpus all`",
+    )
+
+
+def _imported(module: str, *, missing: str, broken: str) -> Any:
+    """Import a module, or raise `EngineUnavailableError`.
+
+    It says `missing` if the package is not there, `broken` if it is and does not load.
+    """
     try:
-        return import_module("pycuda.driver")
+        return import_module(module)
     except (ImportError, OSError) as exc:
-        if _missing(exc, "pycuda"):
-            raise EngineUnavailableError(
-                "pycuda is not installed: pip install pycuda, which needs g++ and the CUDA toolkit,"
-                " or take deploy/Dockerfile.gpu, which has it"
-            ) from exc
-        raise EngineUnavailableError(
-            f"pycuda cannot be loaded ({exc}): libcuda.so.1 comes with the NVIDIA driver; in a"
-            " container it appears with `--gpus all`"
-        ) from exc
-
-
-def _missing(exc: ImportError | OSError, package: str) -> bool:
-    """Whether it is the package itself that is not there, not something that it wants."""
-    return isinstance(exc, ModuleNotFoundError) and exc.name == package
+        absent = isinstance(exc, ModuleNotFoundError) and exc.name == module.partition(".")[0]
+        raise EngineUnavailableError(missing if absent else broken.format(exc)) from exc
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -1,6 +1,7 @@
 """`longtake engine`: what runs bundles on this machine, and whether it is fit to."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -23,9 +24,10 @@ from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.options import AsJson
+from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.decode import Fit, fit_frame
-from pipeline.errors import OutputError, SourceError
+from pipeline.errors import SourceError
 from pipeline.sources import open_source
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
@@ -109,56 +111,52 @@ def verify(
 ) -> None:
     """Hold an engine against ONNX Runtime on a clip, alone and in batches; then time it.
 
-    Exit code 31 says that it is too far away to serve.
+    Exit code 31 says that it is too far away to serve; the report is written all the same.
 
     Example: `longtake engine verify actions --engine tensorrt --report gpu.json`
     """
+    from engines.trial import STREAMS, hold, pace  # they bring the oracle along
+    from engines.verify import promised
+
     if report is not None:
-        _write(report, "", mode="a")  # now, not when everything is measured
+        try_to_write(report)  # now, not when everything is measured
     loaded = load_bundle(find_bundle(bundle))
     seen = _frames(clip, loaded, frames)
     console = Console(stderr=True)
     with _building(console) as told:
         trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, told=told)
     with closing(trying):
-        facts = _tried(trying, loaded, seen, precision, console)
+        wanted = promised(loaded, precision if trying.name == "tensorrt" else None)
+        with tasks(console) as progress:
+            bar = progress.add_task("comparing", total=len(seen) * (2 * STREAMS + 1))
+            trial = hold(trying, loaded, seen, went=lambda n: progress.advance(bar, n))
+        facts = {
+            "bundle": loaded.id,
+            "engine": trying.name,
+            "frames": trial.frames,
+            "largest_difference": {
+                "alone": _finite(trial.alone),
+                f"{STREAMS}_streams": _finite(trial.together),
+            },
+            "allowed": wanted.tolerance,
+            "frames_per_second": {
+                str(size): round(rate, 1) for size, rate in pace(trying, seen, SIZES).items()
+            },
+            **_device(trying, precision),
+            "versions": _versions(),
+        }
     if report is not None:
-        _write(report, json.dumps(facts, indent=1) + "\n")
+        write_text(report, json.dumps(facts, indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(facts))
     else:
         _show(facts)
+    trial.require(wanted, engine=trying.name, bundle=loaded.id)
 
 
-def _tried(
-    engine: Engine,
-    bundle: Bundle,
-    clip: NDArray[np.uint8],
-    precision: GpuPrecision,
-    console: Console,
-) -> dict[str, Any]:
-    """Compare and time; all that is to be reported."""
-    from engines.trial import STREAMS, hold, pace
-    from engines.verify import promised
-
-    wanted = promised(bundle, precision if engine.name == "tensorrt" else None)
-    with tasks(console) as progress:
-        bar = progress.add_task("comparing", total=len(clip) * (2 * STREAMS + 1))
-        trial = hold(
-            engine, bundle, clip, precision=wanted, went=lambda n: progress.advance(bar, n)
-        )
-    return {
-        "bundle": bundle.id,
-        "engine": engine.name,
-        "frames": trial.frames,
-        "largest_difference": {"alone": trial.alone, f"{STREAMS}_streams": trial.together},
-        "allowed": wanted.tolerance,
-        "frames_per_second": {
-            str(size): round(rate, 1) for size, rate in pace(engine, clip, SIZES).items()
-        },
-        **_device(engine, precision),
-        "versions": _versions(),
-    }
+def _finite(difference: float) -> float | None:
+    """JSON knows no infinity: a difference from what is not a number is null."""
+    return difference if math.isfinite(difference) else None
 
 
 def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
@@ -203,21 +201,16 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _write(path: Path, text: str, *, mode: str = "w") -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
-
-
 def _show(facts: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None)
-    alone, together = facts["largest_difference"].values()
+    alone, together = (
+        "infinite" if apart is None else f"{apart:.1e}"
+        for apart in facts["largest_difference"].values()
+    )
     table.add_row("engine", facts["engine"])
     table.add_row(
         "largest difference of a score",
-        f"{alone:.1e} alone, {together:.1e} in batches; allowed {facts['allowed']:.0e}",
+        f"{alone} alone, {together} in batches; allowed {facts['allowed']:.0e}",
     )
     for size, rate in facts["frames_per_second"].items():
         table.add_row(f"frames a second, batch {size}", f"{rate:,.0f}")

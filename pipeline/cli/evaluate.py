@@ -11,8 +11,9 @@ from rich.table import Table
 from engines.bundle import find_bundle, load_bundle
 from engines.load import load_engine
 from pipeline.cli.options import AsJson
+from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
-from pipeline.errors import DependencyError, OutputError
+from pipeline.errors import DependencyError
 
 
 def evaluate(
@@ -43,25 +44,17 @@ def evaluate(
             "pip install 'longtake[train]', or from a clone: pip install -e '.[train]'"
         ) from exc
     if html is not None:
-        _write(html, "", mode="a")  # now, not when everything is measured
+        try_to_write(html)  # now, not when everything is measured
     load_engine("onnxruntime", loaded, threads=1).close()  # it is compared with the oracle
     data = demo_data(loaded, seed=seed, streams=streams)
     with tasks(Console(stderr=True)) as progress:
         found = measure(loaded, data, progress)
     if html is not None:
-        _write(html, write_report(found, loaded))
+        write_text(html, write_report(found, loaded))
     if as_json:
         typer.echo(json.dumps(found.facts))
     else:
         _show(found.facts, Console())
-
-
-def _write(path: Path, text: str, *, mode: str = "w") -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
 
 
 def _show(facts: dict[str, Any], console: Console) -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from engines.base import EngineName
 from pipeline.camera import Camera
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
+from pipeline.cli.output import try_to_write
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, ForeignState, Overload, Start, load_config
-from pipeline.errors import OutputError
 from pipeline.wire import is_stream_id
 
 
@@ -34,10 +34,7 @@ def demo(
 
     logging.getLogger().setLevel(logging.WARNING)
     if json_file is not None:
-        try:
-            json_file.open("a").close()  # now, not when the show is over
-        except OSError as exc:
-            raise OutputError(f"cannot write {json_file}: {exc.strerror}") from exc
+        try_to_write(json_file)  # now, not when the show is over
     show(seconds=seconds, memory=memory, report=json_file, console=Console())
 
 

@@ -151,8 +151,11 @@ def test_an_engine_that_is_wrong_on_the_clip_alone_is_found_there(
     on_a_gpu: Longtake, clip: Path, tmp_path: Path
 ) -> None:
     bundle = vanishing(tmp_path / "bundle", of="the clip")
-    ended = on_a_gpu("engine", "verify", bundle, "--clip", clip)
+    report = tmp_path / "gpu.json"
+    ended = on_a_gpu("engine", "verify", bundle, "--clip", clip, "--report", report)
     assert ended.code == 31
+    found = json.loads(report.read_text())
+    assert found["largest_difference"]["alone"] > found["allowed"]
     assert re.match(
         r"tensorrt is not fit to serve tiny@\w+: over 20 frames alone a score is \S+ from"
         r" onnxruntime's, allowed is 1e-02",

@@ -80,7 +80,7 @@ def test_its_versions_are_those_that_the_tests_run_with() -> None:
 
 def test_pycuda_is_built_without_a_library_that_the_last_stage_has_not() -> None:
     (settings,) = [run for run in told("RUN") if ".aksetup-defaults.py" in run]
-    assert settings == "echo 'CUDA_ENABLE_CURAND = False' > /root/.aksetup-defaults.py"
+    assert settings == "echo 'CUDA_ENABLE_CURAND = False' > ~/.aksetup-defaults.py"
     assert TEXT.index(settings) < TEXT.index("pip install")
 
 

@@ -137,8 +137,8 @@ GPU_MUTANTS = (
     Mutant(
         "the padding of a batch is not a row that exists",
         ENGINE,
-        "            self._asked[name][count:] = 0 ",
-        "            self._asked[name][count:] = 1 << 20 ",
+        "            asked[count:] = 0 ",
+        "            asked[count:] = 1 << 20 ",
         TESTS,
     ),
     Mutant(

@@ -179,21 +179,20 @@ class TestPlans:
         assert (bench.runtime.deserialize_cuda_engine(changed) is None) == bool(damage)
         assert bench.log.said("deserializeCudaEngine") == bool(damage)
 
-    def test_those_of_another_version_are_refused(
-        self, bench: Any, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("setting", "value", "told"),
+        [
+            ("DOUBLE_TENSORRT_VERSION", "11.5.0.1", "expecting 11.5.0.1, got 11.4.0.106"),
+            ("DOUBLE_GPU", "another one", "is not compatible with another one"),
+        ],
+    )
+    def test_those_of_another_version_or_gpu_are_refused(
+        self, bench: Any, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, told: str
     ) -> None:
         plan = bench.plan(models.doubling(), LINES)
-        monkeypatch.setenv("DOUBLE_TENSORRT_VERSION", "11.5.0.1")
+        monkeypatch.setenv(setting, value)
         assert bench.runtime.deserialize_cuda_engine(plan) is None
-        assert bench.log.said("expecting 11.5.0.1, got 11.4.0.106")
-
-    def test_those_that_another_gpu_has_made_are_refused(
-        self, bench: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        plan = bench.plan(models.doubling(), LINES)
-        monkeypatch.setenv("DOUBLE_GPU", "another one")
-        assert bench.runtime.deserialize_cuda_engine(plan) is None
-        assert bench.log.said("is not compatible with another one")
+        assert bench.log.said(told)
 
     @pytest.mark.parametrize(
         ("made_on", "hardware", "taken"),

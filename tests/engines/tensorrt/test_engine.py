@@ -2,17 +2,19 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from engines.base import Engine
 from engines.bundle import Bundle, find_bundle, load_bundle
 from engines.errors import DeviceError
 from engines.verify import promised, verify
 from tests.doubles.tensorrt import driver
-from tests.engines.bundles import frames, tiny, white
+from tests.engines.bundles import FEATURES, floats, frames, graph, tiny, white
 from tests.gpu import gpu_engine
 
 pytestmark = pytest.mark.usefixtures("doubles")
@@ -162,6 +164,24 @@ def test_more_rows_than_a_page_are_read_and_written(engine: Engine) -> None:
     engine.write(rows, written)
     for name, tensor in engine.read(rows[::-1]).items():
         assert (tensor == written[name][::-1]).all()
+
+
+def test_a_bundle_without_memory_is_stepped_without_rows(make: Make, tmp_path: Path) -> None:
+    bundle = tiny(tmp_path)
+    weights = {"classes": np.ones((FEATURES, len(bundle.labels)), np.float32)}
+    head = graph(
+        [helper.make_node("MatMul", ["features", "classes"], ["logits"])],
+        weights,
+        inputs=[floats("features", FEATURES)],
+        outputs=[floats("logits", len(bundle.labels))],
+    )
+    engine = make(replace(bundle, head=head, state=()))
+    engine.reserve(3)
+    features = engine.encode(PIXELS)
+    logits, finite = engine.step(features, [5, 2, 7], [0, 2, 1])
+    assert finite.all()
+    for line, pick in enumerate([5, 2, 7]):
+        np.testing.assert_allclose(logits[line], features.line(pick).sum(), rtol=1e-5)
 
 
 def test_the_fill_of_batches_is_counted(engine: Engine) -> None:
