@@ -18,7 +18,7 @@ from engines.onnxrt import OnnxRuntimeEngine
 from engines.verify import Precision, to_scores
 
 STREAMS = 5  # beside each other, each somewhere else in the clip
-TIMED_S = 1.0
+TIMED_S = 0.5
 WARM = 3  # the first run initialises, the second is captured
 
 Scores = NDArray[np.float64]  # (T, S, K)

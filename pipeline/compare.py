@@ -186,9 +186,14 @@ class Comparison:
             if reset is None or reset != other["memory"]["reset"]:
                 self.counts.not_compared += 1
                 return
-            forgotten = Reset(reset).forgets_stream
-            lane.footing = Footing.ALL if forgotten else Footing.MEMORY
-            aside = frozenset() if forgotten else BEFORE_RESET
+            if not Reset(reset).forgets_stream:
+                lane.footing, aside = Footing.MEMORY, BEFORE_RESET
+            elif mine["memory"]["note"] != other["memory"]["note"]:
+                # The group owed the reset since a frame that did not decode, before the replay
+                # began: the clock went back against that one, and the chain goes over the note.
+                lane.footing, aside = Footing.MEMORY, CHAIN | {"memory.note"}
+            else:
+                lane.footing, aside = Footing.ALL, frozenset()
         found = first_difference(other, mine, aside)
         if found is None and lane.footing is Footing.MEMORY:
             self.counts.same_but_chain += 1
