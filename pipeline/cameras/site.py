@@ -102,6 +102,7 @@ class Site:
             transport=settings.transport,
             connect_s=settings.connect_s,
             stall_s=settings.stall_s,
+            clock=self._clock,
         )
 
     def _end(self, name: str) -> None:
