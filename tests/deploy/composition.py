@@ -44,6 +44,14 @@ class Service:
         return given | {k: str(v) for k, v in self.told.get("environment", {}).items()}
 
     @property
+    def waits_for(self) -> dict[str, str]:
+        """Other services, and what must have become of each."""
+        wanted = self.told.get("depends_on", {})
+        if isinstance(wanted, list):
+            return dict.fromkeys(wanted, "service_started")
+        return {name: rule["condition"] for name, rule in wanted.items()}
+
+    @property
     def mounts(self) -> list[Mount]:
         parts = (volume.split(":") for volume in self.told.get("volumes", []))
         return [Mount(source, target, "".join(mode)) for source, target, *mode in parts]
