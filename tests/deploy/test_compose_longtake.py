@@ -9,49 +9,43 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.cameras.settings import CamerasConfig, load_cameras
 from pipeline.config import WorkerConfig, load_config
 from tests.deploy.commands import refusal
 from tests.deploy.composition import IMAGE, IMAGE_ENVIRONMENT, Service, service, services
 from tests.deploy.dockerfile import DEPLOY, ROOT
 
 CAMERAS = tomllib.loads((DEPLOY / "cameras" / "cameras.toml").read_text())
-CAMERAS_PORT = 9109
+CAMERAS_PORT = CamerasConfig.model_fields["metrics_port"].default
 OURS = [one for one in services() if one.is_longtake]
 WORKERS = [one for one in OURS if "worker" in one.told["command"]]
 
-coming = pytest.mark.xfail(
-    refusal(["camera", "--config", "cameras.toml"]) is not None, reason="no camera --config yet"
-)
 expected = pytest.mark.xfail(
     "expected_streams" not in WorkerConfig.model_fields, reason="no expected_streams yet"
 )
 
 
-def each(*, but: list[Service], mark: pytest.MarkDecorator) -> pytest.MarkDecorator:
-    """Every service of ours; some of them wait for a part that is not there yet."""
-    cases = [pytest.param(one, marks=mark if one in but else (), id=one.name) for one in OURS]
-    return pytest.mark.parametrize("one", cases)
-
-
-@each(but=[service("cameras")], mark=coming)
+@pytest.mark.parametrize("one", OURS, ids=lambda one: one.name)
 def test_its_command_is_one_of_ours(one: Service) -> None:
     assert refusal(one.told["command"]) is None
 
 
-@each(but=WORKERS, mark=expected)
-def test_its_settings_are_taken(one: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in one.environment.items():
+@expected
+def test_the_workers_take_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WORKERS[0].environment.items():
         monkeypatch.setenv(name, value)
     settings = load_config(None, {})
     assert settings.bootstrap == "kafka:19092"
     assert settings.metrics_host == "0.0.0.0"  # noqa: S104 - within the container
 
 
-def test_the_cameras_file_is_one_of_ours() -> None:
-    settings = pytest.importorskip("pipeline.cameras.settings", reason="no cameras yet")
-    config = settings.load_cameras(DEPLOY / "cameras" / "cameras.toml", {})
-    assert list(config.camera) == list(CAMERAS["camera"])
-    assert config.metrics_port == CAMERAS_PORT
+def test_the_cameras_take_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in service("cameras").environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load_cameras(DEPLOY / "cameras" / "cameras.toml", {})
+    assert settings.bootstrap == "kafka:19092"
+    assert settings.metrics_host == "0.0.0.0"  # noqa: S104 - within the container
+    assert list(settings.camera) == list(CAMERAS["camera"])
 
 
 def test_every_worker_has_a_place_of_its_own() -> None:
