@@ -1,13 +1,12 @@
 """A camera on the network or at this machine, through libav: one connection, picture by picture."""
 
-import errno
 import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from statistics import median_low
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -15,33 +14,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.cameras.address import Address
-from pipeline.cameras.arrival import Burst, paced
+from pipeline.cameras.opening import Transport, open_camera, video_of, words_of
+from pipeline.cameras.pacing import Burst, paced
 from pipeline.cameras.values import Left, Lost, Picture
 from pipeline.clock import Clock
 from pipeline.decode import MAX_PIXELS, picture_size, upright
 from pipeline.errors import CameraLostError, UndecodableFrameError
 from pipeline.sources import rotation
 
-Transport = Literal["tcp", "udp"]
-
-# A playlist from outside must not name our files.
-NETWORK = "http,https,httpproxy,tcp,tls,crypto,udp,rtp,srtp,rtsp,rtmp,rtmps,rtmpt,srt,data"
-# How long a stream is looked at before its first picture. By default libav measures its rate over
-# twenty frames; and `nobuffer` would throw away what it looked at, up to the next key frame.
-PROBING = {"fpsprobesize": "0", "analyzeduration": "500000"}  # microseconds
-
 INVENTS_TIMES = "mpjpeg"  # libav's format of MJPEG over HTTP, which has none: 25 a second
 IN_PIECES = "hls"
-
-_REFUSALS = (
-    av.HTTPClientError,
-    av.InvalidDataError,
-    av.DemuxerNotFoundError,
-    av.DecoderNotFoundError,
-    av.ProtocolNotFoundError,
-    FileNotFoundError,
-    PermissionError,
-)
 
 
 class LiveSource:
@@ -71,7 +53,7 @@ class LiveSource:
     def pictures(self, stop: threading.Event) -> Iterator[Picture | Left | None]:
         """See `Source`."""
         with closing(self._open()) as container:
-            stream = _video_of(container, self._address.shown)
+            stream = video_of(container)
             pictures = self._read(container, stream, stop)
             if container.format.name == IN_PIECES:
                 yield from paced(pictures, clock=self._clock, stop=stop)
@@ -111,34 +93,17 @@ class LiveSource:
             words = f"nothing came for {self._stall_s:g} s"
             raise CameraLostError(Lost.STALLED, words) from None
         except (av.FFmpegError, OSError) as exc:
-            words = f"the connection broke ({exc.strerror or type(exc).__name__})"
+            words = f"the connection broke ({words_of(exc)})"
             raise CameraLostError(Lost.BROKEN, words) from None
 
     def _open(self) -> InputContainer:
-        url = self._address.url
-        device = url.startswith("/dev/")
-        options = dict(PROBING)
-        if not device:
-            options["protocol_whitelist"] = NETWORK
-        if url.startswith(("rtsp:", "rtsps:")):
-            options |= {"rtsp_transport": self._transport, "allowed_media_types": "video"}
-        began_s = self._clock.monotonic()
-        try:
-            return av.open(
-                url,
-                format="v4l2" if device else None,
-                options=options,
-                timeout=(self._connect_s, self._stall_s),
-            )
-        except (av.FFmpegError, OSError) as exc:
-            raise self._unopened(exc, self._clock.monotonic() - began_s) from None
-
-    def _unopened(self, exc: Exception, after_s: float) -> CameraLostError:
-        """A server that says nothing can look like one that talks nonsense: the time tells."""
-        if isinstance(exc, av.ExitError) or after_s >= self._connect_s:
-            return CameraLostError(Lost.UNREACHABLE, f"no answer in {self._connect_s:g} s")
-        lost = Lost.REFUSED if isinstance(exc, _REFUSALS) else Lost.UNREACHABLE
-        return CameraLostError(lost, _words(exc))
+        return open_camera(
+            self._address,
+            transport=self._transport,
+            connect_s=self._connect_s,
+            stall_s=self._stall_s,
+            clock=self._clock,
+        )
 
 
 class _Reader:
@@ -203,25 +168,3 @@ def _producer_time_us(packet: "Packet[Any]") -> int | None:
     if not packet.has_sidedata("prft"):
         return None
     return int(struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))[0])
-
-
-def _video_of(container: InputContainer, shown: str) -> VideoStream:
-    if container.format.name == "tty":  # libav shows any text as a film of a terminal
-        raise CameraLostError(Lost.REFUSED, "a text, no video")
-    if not container.streams.video:
-        raise CameraLostError(Lost.REFUSED, f"{shown} has no video")
-    return container.streams.video[0]
-
-
-def _words(exc: Exception) -> str:
-    """Why it cannot be opened, without the address: libav repeats it, with its password."""
-    if isinstance(exc, av.HTTPUnauthorizedError):
-        return "it wants another user or password"
-    if isinstance(exc, av.HTTPNotFoundError):
-        return "it has nothing at this path"
-    if isinstance(exc, av.InvalidDataError):
-        return "what it sends is no video"
-    if isinstance(exc, OSError) and exc.errno == errno.EIO:
-        return "it cannot be reached, or its name is not known"
-    strerror = getattr(exc, "strerror", None)
-    return str(strerror) if strerror else type(exc).__name__

@@ -1,35 +1,65 @@
-"""Opens what a camera sends, and says in our words why it cannot be opened or goes on no longer."""
+"""Opens what a camera sends, and says in our words why it cannot be opened."""
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Literal
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.cameras.address import Address
-from pipeline.cameras.live import NETWORK, PROBING, Transport
-from pipeline.errors import SourceError
+from pipeline.cameras.values import Lost
+from pipeline.clock import Clock
+from pipeline.errors import CameraLostError
+
+Transport = Literal["tcp", "udp"]
 
 DEVICES = "/dev/"
+# A playlist from outside must not name our files.
+NETWORK = "http,https,httpproxy,tcp,tls,crypto,udp,rtp,srtp,rtsp,rtmp,rtmps,rtmpt,srt,data"
+# How long a stream is looked at before its first picture. By default libav measures its rate over
+# twenty frames; and `nobuffer` would throw away what it looked at, up to the next key frame.
+PROBING = {"fpsprobesize": "0", "analyzeduration": "500000"}  # microseconds
+
+_REFUSALS = (
+    av.HTTPClientError,
+    av.InvalidDataError,
+    av.DemuxerNotFoundError,
+    av.DecoderNotFoundError,
+    av.ProtocolNotFoundError,
+    FileNotFoundError,
+    PermissionError,
+)
 
 
-def open_camera(address: Address, *, transport: Transport, patience_s: float) -> InputContainer:
-    """Open a URL, a device or a file; every wait, then too, is bounded. Raises `SourceError`."""
+def open_camera(
+    address: Address, *, transport: Transport, connect_s: float, stall_s: float, clock: Clock
+) -> InputContainer:
+    """Open a URL, a device or a file. Raises `CameraLostError`.
+
+    Opening takes `connect_s` at most, every wait for more later on `stall_s`.
+    """
     device = address.url.startswith(DEVICES)
     options = dict(PROBING)
     if is_live(address) and not device:
         options["protocol_whitelist"] = NETWORK
-    if _is_rtsp(address):
+    if address.url.startswith(("rtsp://", "rtsps://")):
         options |= {"rtsp_transport": transport, "allowed_media_types": "video"}
-    with translated(address):
+    began_s = clock.monotonic()
+    try:
         return av.open(
             address.url,
             format="v4l2" if device else None,
             options=options,
-            timeout=patience_s,
+            timeout=(connect_s, stall_s),
         )
+    except (av.FFmpegError, OSError) as exc:
+        # a server that says nothing can look like one that talks nonsense: the time tells
+        if isinstance(exc, av.ExitError) or clock.monotonic() - began_s >= connect_s:
+            words = f"no answer in {connect_s:g} s; is the camera on, and the address right?"
+            raise CameraLostError(Lost.UNREACHABLE, words) from None
+        lost = Lost.REFUSED if isinstance(exc, _REFUSALS) else Lost.UNREACHABLE
+        raise CameraLostError(lost, _why(exc, address)) from None  # exc has the password in it
 
 
 def is_live(address: Address) -> bool:
@@ -37,27 +67,19 @@ def is_live(address: Address) -> bool:
     return "://" in address.url or address.url.startswith(DEVICES)
 
 
-def video_of(container: InputContainer, address: Address) -> VideoStream:
-    """Give the stream of pictures. Raises `SourceError` where there is none."""
+def video_of(container: InputContainer) -> VideoStream:
+    """Give the stream of pictures. Raises `CameraLostError` where there is none."""
     if container.format.name == "tty":  # libav shows any text as a film of a terminal
-        raise SourceError(f"{address.shown}: a text file, no video")
+        raise CameraLostError(Lost.REFUSED, "a text file, no video")
     if not container.streams.video:
         found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-        raise SourceError(f"{address.shown}: sends no video (streams: {found})")
+        raise CameraLostError(Lost.REFUSED, f"sends no video (streams: {found})")
     return container.streams.video[0]
 
 
-@contextmanager
-def translated(address: Address) -> Iterator[None]:
-    """Turn libav's errors into `SourceError`; their own words hold the URL with its password."""
-    try:
-        yield
-    except (av.FFmpegError, OSError) as exc:
-        raise SourceError(f"{address.shown}: {_why(exc, address)}") from None
-
-
-def _is_rtsp(address: Address) -> bool:
-    return address.url.startswith(("rtsp://", "rtsps://"))
+def words_of(exc: Exception) -> str:
+    """What libav says, without the address: it repeats that, with its password."""
+    return getattr(exc, "strerror", None) or type(exc).__name__
 
 
 def _why(exc: Exception, address: Address) -> str:
@@ -70,17 +92,12 @@ def _why(exc: Exception, address: Address) -> str:
         return "the camera answers, but has no stream of that path (404); see its manual for it"
     if isinstance(exc, ConnectionRefusedError):
         return "nobody listens there (connection refused); is the port right, and RTSP enabled?"
-    if isinstance(exc, av.ExitError) or (
-        isinstance(exc, av.InvalidDataError) and _is_rtsp(address)
-    ):
-        # a server that is stopped and answers nothing to RTSP becomes `invalid data`
-        return "no picture in time; is the camera on, and the address right?"
     if isinstance(exc, av.InvalidDataError):
         return "no video that can be read (is the file whole, and a video?)"
-    if isinstance(exc, OSError) and exc.errno == errno.ENOENT:
+    if isinstance(exc, FileNotFoundError):
         return "no such file or device; check the path"
-    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM):
+    if isinstance(exc, PermissionError):
         return "no permission to read it (a camera device wants its user in the group `video`)"
     if isinstance(exc, OSError) and exc.errno == errno.EIO and "://" in address.url:
-        return "the connection broke, or there was none; is the host's name right, the camera on?"
-    return getattr(exc, "strerror", None) or type(exc).__name__
+        return "it cannot be reached; is the host's name right, and the camera on?"
+    return words_of(exc)

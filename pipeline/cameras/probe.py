@@ -6,7 +6,7 @@ damage and B-frames.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from statistics import mean
 
@@ -18,10 +18,9 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.address import Address
 from pipeline.cameras.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
-from pipeline.cameras.live import Transport
-from pipeline.cameras.opening import is_live, open_camera, translated, video_of
+from pipeline.cameras.opening import Transport, is_live, open_camera, video_of, words_of
 from pipeline.clock import Clock
-from pipeline.errors import SourceError
+from pipeline.errors import CameraLostError, SourceError
 
 PATIENCE_S = 10.0
 SETTLING_S = 1.0  # what was sent while the stream was being opened comes all at once
@@ -59,10 +58,10 @@ class Probed:
 def probe(address: Address, *, transport: Transport, seconds: float, clock: Clock) -> Probed:
     """Watch for `seconds`, or so much of a file. Raises `SourceError`."""
     began_s = clock.time()
-    with open_camera(address, transport=transport, patience_s=PATIENCE_S) as container:
-        stream = video_of(container, address)
+    with _translated(address), closing(_open(address, transport, clock)) as container:
+        stream = video_of(container)
         watched = _Watched(container, stream, live=is_live(address), clock=clock)
-        with translated(address), _missed_packets() as missed:
+        with _missed_packets() as missed:
             for packet in container.demux(stream):
                 if packet.size:
                     watched.take(packet)
@@ -75,6 +74,24 @@ def probe(address: Address, *, transport: Transport, seconds: float, clock: Cloc
             )
         first_s = watched.first_picture_at_s - began_s
         return watched.told(watched.newest, first_picture_s=first_s, lost=sum(missed))
+
+
+def _open(address: Address, transport: Transport, clock: Clock) -> InputContainer:
+    return open_camera(
+        address, transport=transport, connect_s=PATIENCE_S, stall_s=PATIENCE_S, clock=clock
+    )
+
+
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except CameraLostError as exc:
+        raise SourceError(f"{address.shown}: {exc}") from None
+    except av.ExitError:
+        raise SourceError(f"{address.shown}: no picture for {PATIENCE_S:g} s") from None
+    except (av.FFmpegError, OSError) as exc:
+        raise SourceError(f"{address.shown}: the connection broke ({words_of(exc)})") from None
 
 
 class _Watched:

@@ -13,7 +13,7 @@ from rich.table import Table
 from engines.bundle import find_bundle, load_bundle
 from pipeline.cameras.address import Address
 from pipeline.cameras.fitness import Fitness, judge
-from pipeline.cameras.live import Transport
+from pipeline.cameras.opening import Transport
 from pipeline.cameras.probe import SETTLING_S, Probed
 from pipeline.cameras.probe import probe as watch
 from pipeline.cli.options import AsJson

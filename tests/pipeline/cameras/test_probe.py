@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras.address import Address
-from pipeline.cameras.live import Transport
+from pipeline.cameras.opening import Transport
 from pipeline.cameras.probe import Probed, probe
 from pipeline.clock import SystemClock
 from pipeline.errors import SourceError
