@@ -66,11 +66,16 @@ class LiveSource:
         self, pictures: Iterator[Picture | Left | None]
     ) -> Iterator[Picture | Left | None]:
         burst = Burst()
-        for picture in pictures:
-            if isinstance(picture, Picture):
-                yield from burst.add(picture, waited_s=self._waited_s)
-            else:
-                yield picture
+        try:
+            for picture in pictures:
+                if isinstance(picture, Picture):
+                    yield from burst.add(picture, waited_s=self._waited_s)
+                else:
+                    yield picture
+        except CameraLostError:
+            yield from burst.end()
+            raise
+        yield from burst.end()
 
     def _read(
         self, container: InputContainer, stream: VideoStream, stop: threading.Event

@@ -28,8 +28,12 @@ class Burst:
         self._held.append(picture)
         if waited_s < WAITED_S and len(self._held) < MOST_PICTURES:
             return []
+        return self.end()
+
+    def end(self) -> Sequence[Picture]:
+        """Hold nothing back any more; returns what was held."""
         held, self._held = self._held, None
-        return _dated(held)
+        return _dated(held) if held else []
 
 
 def _dated(held: Sequence[Picture]) -> list[Picture]:

@@ -30,6 +30,13 @@ def test_a_server_that_goes_on_and_on_is_held_back_for_a_while_only() -> None:
     assert taken == [0] * (MOST_PICTURES - 1) + [MOST_PICTURES, 1]
 
 
+def test_at_the_end_nothing_is_held_back() -> None:
+    burst = Burst()
+    burst.add(picture(0), waited_s=0)
+    assert [one.pts_us for one in burst.end()] == [0]
+    assert list(burst.end()) == []
+
+
 def test_what_the_last_knows_of_the_cameras_clock_all_know() -> None:
     burst = Burst()
     burst.add(picture(0), waited_s=0)

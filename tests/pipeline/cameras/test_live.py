@@ -1,0 +1,166 @@
+"""What comes over the network, by its protocol: HLS, FLV and MJPEG over HTTP, and what is refused.
+
+RTSP has a real server of its own: tests/cameras and tests/cli/test_camera_troubles.py.
+"""
+
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from pipeline.cameras.address import Address
+from pipeline.cameras.live import LiveSource
+from pipeline.cameras.values import Left, Lost, Picture
+from pipeline.clock import SystemClock
+from pipeline.decode import decode_upright
+from pipeline.errors import CameraLostError
+from pipeline.local.ports import free_ports
+from tests.cameras.blocks import Mark, draw, read
+from tests.cameras.mjpeg import MjpegCamera, MjpegServer
+
+FPS = 10
+
+
+def live(url: str) -> LiveSource:
+    return LiveSource(
+        Address.of(url, {}), transport="tcp", connect_s=5, stall_s=5, clock=SystemClock()
+    )
+
+
+def pictures(url: str, count: int) -> list[Picture]:
+    found = (one for one in live(url).pictures(threading.Event()) if isinstance(one, Picture))
+    return list(islice(found, count))
+
+
+def lost(url: str) -> CameraLostError:
+    with pytest.raises(CameraLostError) as caught:
+        list(live(url).pictures(threading.Event()))
+    return caught.value
+
+
+def mark(picture: Picture) -> Mark:
+    frame = picture.frame or decode_upright(picture.jpeg or b"")
+    return read(frame.to_ndarray(format="rgb24"))
+
+
+def film(file: str, kind: str, *, frames: int, options: dict[str, str] | None = None) -> None:
+    """Write a marked video."""
+    with av.open(file, "w", format=kind, options=options or {}) as out:
+        stream = out.add_stream("libx264", rate=FPS, options={"tune": "zerolatency", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
+        for n in range(frames):
+            luma = draw(Mark(n, 1_000 * n), 160, 128)
+            frame = av.VideoFrame(160, 128, "gray")
+            frame.planes[0].update(luma)
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = n, Fraction(1, FPS)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_on_a_web_server_is_read_to_its_end_and_then_lost(tmp_path: Path) -> None:
+    film(str(tmp_path / "gate.flv"), "flv", frames=30)
+    with web(tmp_path) as address:
+        found = live(f"{address}/gate.flv").pictures(threading.Event())
+        seen = [one for one in islice(found, 30) if isinstance(one, Picture)]
+        with pytest.raises(CameraLostError, match="the connection was closed"):
+            list(found)
+    assert [mark(one).number for one in seen] == list(range(30))
+    steps = [(b.pts_us or 0) - (a.pts_us or 0) for a, b in pairwise(seen)]
+    assert steps == pytest.approx([100_000] * 29, abs=1000)
+
+
+def test_hls_is_played_at_its_own_rate(tmp_path: Path) -> None:
+    options = {"hls_time": "1", "hls_list_size": "0"}
+    film(str(tmp_path / "gate.m3u8"), "hls", frames=40, options=options)
+    with web(tmp_path) as address:
+        began_s = time.monotonic()
+        seen = pictures(f"{address}/gate.m3u8", 20)
+        took_s = time.monotonic() - began_s
+    assert [mark(one).number for one in seen] == list(range(20))
+    assert took_s >= 1.8
+
+
+def test_a_playlist_from_outside_cannot_name_our_files(tmp_path: Path) -> None:
+    film(str(tmp_path / "secret.ts"), "mpegts", frames=20)
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{tmp_path}/secret.ts\n"
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "gate.m3u8").write_text(playlist + "#EXT-X-ENDLIST\n")
+    with web(tmp_path / "served") as address:
+        assert lost(f"{address}/gate.m3u8").lost in (Lost.REFUSED, Lost.UNREACHABLE)
+
+
+def test_mjpeg_over_http_is_passed_on_byte_for_byte() -> None:
+    camera = MjpegCamera("gate")
+    with MjpegServer(camera) as server:
+        seen = pictures(server.url("gate"), 5)
+    sent = dict(camera.sent)
+    assert [zlib.crc32(one.jpeg or b"") for one in seen] == [sent[mark(one)] for one in seen]
+    assert {one.pts_us for one in seen} == {None}  # libav would invent 25 a second
+
+
+def test_parts_that_are_no_pictures_are_damaged_and_the_next_good_one_is_seen() -> None:
+    camera = MjpegCamera("gate")
+    with MjpegServer(camera) as server:
+        found = live(server.url("gate")).pictures(threading.Event())
+        assert isinstance(next(found), Picture)
+        camera.garbage = True
+        assert Left.DAMAGED in list(islice(found, 5))
+        camera.garbage = False
+        assert any(isinstance(one, Picture) for one in islice(found, 10))
+
+
+def test_what_is_refused_and_what_is_not_there_are_told_apart() -> None:
+    camera = MjpegCamera("gate")
+    camera.login = "me:secret"
+    [nobody] = free_ports(1)
+    with MjpegServer(camera) as server:
+        wrong = lost(server.url("gate", login="me:wrong"))
+        assert (wrong.lost, "refuses the login" in str(wrong)) == (Lost.REFUSED, True)
+        assert "wrong" not in str(wrong)
+        assert lost(server.url("yard")).lost == Lost.REFUSED
+    assert lost(f"http://127.0.0.1:{nobody}/gate").lost == Lost.UNREACHABLE
+
+
+def test_a_page_that_is_no_video_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<h1>Welcome to your camera</h1>")
+    with web(tmp_path) as address:
+        assert lost(f"{address}/index.html").lost == Lost.REFUSED
+
+
+def test_silence_is_a_stall_in_time() -> None:
+    camera = MjpegCamera("gate")
+    with MjpegServer(camera) as server:
+        address = Address.of(server.url("gate"), {})
+        source = LiveSource(address, transport="tcp", connect_s=5, stall_s=1, clock=SystemClock())
+        found = source.pictures(threading.Event())
+        next(found)
+        camera.muted = True
+        began_s = time.monotonic()
+        with pytest.raises(CameraLostError, match="nothing came for 1 s"):
+            list(found)
+        assert time.monotonic() - began_s < 4
