@@ -7,23 +7,28 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from engines.base import EngineName, GpuPrecision
 from pipeline.broker.base import Topics
 from pipeline.errors import ConfigError
+from pipeline.wire import is_stream_id
 
 PREFIX = "LONGTAKE_"
 OTHER_VARIABLES = {
     "LONGTAKE_CACHE",  # read by the local broker
     *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
 }
+
+SHOWN = 300  # characters of a wrong value
+MAX_EXPECTED = 10_000  # three series for each in every worker
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
@@ -36,6 +41,15 @@ def _no_switch(value: object) -> object:
 
 Number = BeforeValidator(_no_switch)
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365), Number]
+
+
+def _stream(value: str) -> str:
+    if not is_stream_id(value):
+        raise ValueError("a stream's id has 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    return value
+
+
+Stream = Annotated[str, AfterValidator(_stream)]
 
 
 class Start(StrEnum):
@@ -109,6 +123,8 @@ class WorkerConfig(BaseSettings):
     heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.5
     transaction_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 3.0
 
+    expected_streams: Annotated[tuple[Stream, ...], Field(max_length=MAX_EXPECTED)] = ()
+    """Streams that have metrics of their own, seen or not: who is absent can raise an alarm."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9108
     """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
@@ -152,6 +168,8 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
         raise ConfigError(f"{file} is not TOML: {exc}") from exc
     except ValidationError as exc:
         raise ConfigError(explain(exc, WorkerConfig.model_fields)) from exc
+    except SettingsError as exc:
+        raise ConfigError(f"{exc}: a list in the environment is a JSON list") from exc
 
 
 def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
@@ -175,5 +193,7 @@ def explain(exc: ValidationError, fields: Iterable[str]) -> str:
             known = ", ".join(sorted(fields))
             lines.append(f"{key}: no such setting; known are {known}")
         else:
-            lines.append(f"{key} = {error['input']!r}: {error['msg']}")
+            shown = repr(error["input"])
+            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+            lines.append(f"{key} = {shown}: {error['msg']}")
     return "wrong configuration: " + "; ".join(lines)

@@ -5,6 +5,8 @@ from pipeline.admission import Admission, Rules, Verdict
 from pipeline.records import Frame, Reset
 from pipeline.wire import NEW_CHAIN, MemoryFacts, Snapshot
 
+WARM_US = 1_000_000  # who remembers less is cold: the model has not seen much of the action yet
+
 
 class Stream:
     """One stream's memory, but for the tensors, which are in the engine's row. One owner thread.
@@ -19,6 +21,8 @@ class Stream:
         "chain",
         "frames",
         "head",
+        "label",
+        "label_us",
         "name",
         "offset",
         "pending_reset",
@@ -37,6 +41,8 @@ class Stream:
         self.frames = 0
         self.chain = NEW_CHAIN
         self.pending_reset: Reset | None = None
+        self.label: int | None = None  # the last answer's and since when; only metrics ask for it,
+        self.label_us = 0  # so no snapshot has it
 
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Stream":
@@ -55,6 +61,11 @@ class Stream:
     def idle(self) -> bool:
         """Whether every record of the stream that has arrived is finished."""
         return self.head is self.admission
+
+    @property
+    def warm(self) -> bool:
+        """Whether the model remembers at least a second of the stream."""
+        return self.pending_reset is None and self.age_us >= WARM_US
 
     def settle(self, verdict: Verdict, offset: int) -> None:
         """Take note that the record at `offset` is finished, whatever became of it."""
@@ -90,6 +101,17 @@ class Stream:
         self.stepped_us = frame.captured_us
         self.chain = chain
         self.pending_reset = None
+
+    def say(self, label: int, captured_us: int, *, afresh: bool) -> int | None:
+        """Take note of the newest answer; for how long the one before it held, if that is over.
+
+        That is unknown where memory starts afresh, and at the first answer after a restore.
+        """
+        before, since_us = self.label, self.label_us
+        if label == before and not afresh:
+            return None
+        self.label, self.label_us = label, captured_us
+        return None if before is None or afresh else max(0, captured_us - since_us)
 
 
 class Rows:

@@ -19,7 +19,7 @@ from pipeline.records import (
     Input,
     Outgoing,
 )
-from pipeline.wire import Manifest, Skips
+from pipeline.wire import Answer, Manifest, Skips
 
 CAREFUL_ATTEMPT = 3
 SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
@@ -44,6 +44,8 @@ class Item:
     pixels: Future[Pixels] | None = None
     pick: int | None = None  # its line of its batch's features, once it is encoded
     fate: Fate | None = None
+    answer: Answer | None = None
+    held_us: int | None = None  # if the answer is a new one: how long the one before it held
     outgoing: Outgoing | None = None
 
     @property
@@ -52,6 +54,12 @@ class Item:
         if isinstance(self.record, Frame):
             return len(self.record.content)
         return len(self.record.record.value or b"") if isinstance(self.record, BadRecord) else 0
+
+    @property
+    def captured_us(self) -> int:
+        """When the frame was captured; what is no frame is as old as its record."""
+        record = self.record
+        return record.captured_us if isinstance(record, Frame) else record.record_ms * 1000
 
     @property
     def ready(self) -> bool:

@@ -137,12 +137,18 @@ class Predictor:
                 )
 
     def _publish(self, s: Stepping, logits: Logits) -> None:
-        value, chain = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
-        s.stream.advance(s.frame, chain)
-        s.item.fate = Fate.PREDICTED
+        answer = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
+        afresh = s.memory.reset is not None
+        s.item.held_us = s.stream.say(answer.label, s.frame.captured_us, afresh=afresh)
+        s.stream.advance(s.frame, answer.chain)
+        s.item.fate, s.item.answer = Fate.PREDICTED, answer
         headers = () if s.frame.traceparent is None else ((TRACEPARENT, s.frame.traceparent),)
         s.item.outgoing = Outgoing(
-            Destination.PREDICTIONS, s.frame.partition, s.stream.name.encode(), value, headers
+            Destination.PREDICTIONS,
+            s.frame.partition,
+            s.stream.name.encode(),
+            answer.value,
+            headers,
         )
 
     def _dead_letter(self, item: Item, reason: str, error: str) -> None:

@@ -22,7 +22,8 @@ class StallDetector:
         self._reader = reader
         self._reads = reads
         self._clock = clock
-        self._ends: Future[Mapping[int, int]] | None = None
+        self.ends: Mapping[int, int] = {}  # of the log, as of the last answer
+        self._answer: Future[Mapping[int, int]] | None = None
         self._looked_s = clock.monotonic()
         self._before: Mapping[int, int] = {}  # positions at the last look
         self._strikes: dict[int, int] = {}
@@ -30,26 +31,27 @@ class StallDetector:
     @property
     def due(self) -> bool:
         """Whether `look` has anything to do."""
-        if self._ends is not None:
-            return self._ends.done()
+        if self._answer is not None:
+            return self._answer.done()
         return self._clock.monotonic() - self._looked_s >= LOOK_S
 
-    def look(self, positions: Mapping[int, int]) -> list[int]:
-        """Take note of where reading stands, in the partitions that should go on.
+    def look(self, positions: Mapping[int, int], *, paused: bool = False) -> list[int]:
+        """Take note of where reading stands; while it is `paused` nothing has to go on.
 
         Returns the partitions to be sought anew. Raises `StalledError` where that did not help.
         """
-        if self._ends is None:
+        if self._answer is None:
             self._looked_s = self._clock.monotonic()
-            self._ends = self._reads.submit(self._reader.ends, sorted(positions))
+            self._answer = self._reads.submit(self._reader.ends, sorted(positions))
             return []
-        answer, self._ends = self._ends, None
+        answer, self._answer = self._answer, None
         try:
             ends = answer.result()
         except BrokerUnavailableError:
             return []
-        before, self._before = self._before, dict(positions)
-        still = {n for n, at in positions.items() if before.get(n) == at < ends.get(n, at)}
+        self.ends = ends
+        before, self._before = self._before, {} if paused else dict(positions)
+        still = {n for n, at in self._before.items() if before.get(n) == at < ends.get(n, at)}
         self._strikes = {number: self._strikes.get(number, 0) + 1 for number in still}
         lost = [number for number, strikes in self._strikes.items() if strikes >= STOP_AFTER]
         if lost:

@@ -130,6 +130,19 @@ class MemoryFacts:
     note: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said of one frame: as its readers get it, and the best label by itself.
+
+    `label` is its place in the bundle's list, `confidence` its score before it is rounded.
+    """
+
+    value: bytes
+    chain: str
+    label: int
+    confidence: float
+
+
 class PredictionWriter:
     """Writes the predictions of one bundle, chained per stream.
 
@@ -143,8 +156,8 @@ class PredictionWriter:
 
     def write(
         self, frame: Frame, logits: NDArray[np.float32], memory: MemoryFacts, prev: str
-    ) -> tuple[bytes, str]:
-        """Write one prediction from logits (K,). Returns the value's bytes and the new chain."""
+    ) -> Answer:
+        """Write one prediction from logits (K,)."""
         scores = self._scores(logits)
         best = int(np.argmax(scores))
         pairs = ",".join(
@@ -160,7 +173,8 @@ class PredictionWriter:
             f',"source":{{"partition":{frame.partition},"offset":{frame.offset}}}'
         ).encode()
         chain = link(prev, body)
-        return body + f',"prev":"{prev}","chain":"{chain}"}}'.encode(), chain
+        value = body + f',"prev":"{prev}","chain":"{chain}"}}'.encode()
+        return Answer(value, chain, best, scores[best])
 
     def _scores(self, logits: NDArray[np.float32]) -> list[float]:
         """Softmax or sigmoid in float64, one line at a time: no row meets another's rounding."""

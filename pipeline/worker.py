@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 IDLE_POLL_S = 0.02
 DECODE_WAIT_S = 0.005
 POLL_RECORDS = 256
+CENSUS_S = 1.0  # how often the memories of all streams are counted
 
 
 class Decoder(Protocol):
@@ -93,6 +94,8 @@ class Worker:
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
         )
         self._predictor = Predictor(engine, writer, self._rules, topic=broker.topics.frames)
+        metrics.model.knows(bundle.labels)
+        metrics.streams.expect(config.expected_streams)
         self._freezer = Freezer(engine, bundle=bundle.digest, worker=name, partitions=count)
         how = Restoring(
             bundle=bundle,
@@ -129,7 +132,8 @@ class Worker:
         self._member: Member | None = None
         self._generation = -1
         self._member_id: str | None = None
-        self._frozen_s = clock.monotonic()
+        self._frozen_s = self._counted_s = clock.monotonic()
+        self._wanted_s: dict[int, float] = {}  # since when partitions wait to be read
         self._paused = False
         self.turns = 0
         # In the group, and every partition of ours restored and running. As of the end of a turn:
@@ -153,7 +157,15 @@ class Worker:
         self._throttle()
         self._look_for_stalls()
         self.ready = self._is_ready()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let the metrics know how we are."""
         self._metrics.turned(self._partitions.values(), ready=self.ready)
+        now_s = self._clock.monotonic()
+        if now_s - self._counted_s >= CENSUS_S:
+            self._counted_s = now_s
+            self._metrics.model.remembers(self._partitions.values())
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Commit what is finished and leave the group. What was only polled is read again."""
@@ -222,12 +234,14 @@ class Worker:
         if isinstance(event, Dropped):
             log.info("partitions %s are no longer ours: memory dropped", numbers)
             self._restorer.forget(numbers)
+            for number in numbers:
+                self._wanted_s.pop(number, None)
             return
         if isinstance(event, Assigned):
             log.info("partitions %s are ours now", numbers)
         else:
             log.warning("partitions %s: retention has overtaken us; restoring", numbers)
-        self._restorer.want(numbers)
+        self._want(numbers)
 
     def _follow(self, member: Member | None) -> None:
         """Take note of who we are. Another member id says that we were away: trust no memory."""
@@ -239,8 +253,13 @@ class Worker:
         if self._member_id is not None and numbers:
             log.warning("the group knows us by another id now: restoring partitions %s", numbers)
             self._drop(numbers)
-            self._restorer.want(numbers)
+            self._want(numbers)
         self._member_id = member.member_id
+
+    def _want(self, numbers: Sequence[int]) -> None:
+        self._restorer.want(numbers)
+        for number in numbers:
+            self._wanted_s.setdefault(number, self._clock.monotonic())
 
     def _drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -257,18 +276,29 @@ class Worker:
     # --------------------------------------------------------------------------- the frame path
 
     def _admit(self, records: Sequence[Record]) -> None:
+        now_s = self._clock.time()
         for record in records:
             partition = self._partitions.get(record.partition)
             if partition is None or not partition.opened:
                 continue  # polled before the partition was dropped; read again after the restore
             frame = read_frame(record, max_bytes=self._config.max_frame_bytes)
             item = partition.admit(frame, self._rules)
+            if isinstance(frame, Frame):
+                self._metrics.polled(frame.captured_us, now_s=now_s)
             if item is not None and item.fate is None and isinstance(frame, Frame):
                 suspected = record.offset < partition.suspects_end
                 decoder = self._careful if suspected else self._decoder
                 item.pixels = self._decodes.submit(
-                    record.partition, partial(decoder, frame.content)
+                    record.partition, partial(self._decode, decoder, frame.content)
                 )
+
+    def _decode(self, decoder: Decoder, content: bytes) -> Pixels:
+        """Decode in a thread of the pool, and tell how long it took."""
+        began_s = self._clock.monotonic()
+        try:
+            return decoder(content)
+        finally:
+            self._metrics.decoded(self._clock.monotonic() - began_s)
 
     def _predict(self) -> None:
         partitions = list(self._partitions.values())
@@ -283,11 +313,12 @@ class Worker:
             self._await_decoder(partitions)
             return
         items = [item for taken in batch.values() for item in taken]
-        began_s = self._clock.monotonic()
+        began_s, now_s = self._clock.monotonic(), self._clock.time()
         resets = self._predictor.run(items)
         for partition, taken in batch.items():
             partition.finish(taken)
-        self._metrics.batch(items, seconds=self._clock.monotonic() - began_s, resets=resets)
+        seconds = self._clock.monotonic() - began_s
+        self._metrics.batch(items, began_s=now_s, seconds=seconds, resets=resets)
         self._metrics.device.show(self._engine.facts)
         self._depart()
 
@@ -315,16 +346,18 @@ class Worker:
         headers = self._freezer.headers(self._generation, self._clock.time())
         for partition in self._partitions.values():
             self._outbox.put(partition.departures(headers))
-        for departure in self._outbox.advance():
-            self._metrics.published(departure.captured_us, now_s=self._clock.time())
+        self._metrics.departed(self._outbox.advance(), now_s=self._clock.time())
 
     def _look_for_stalls(self) -> None:
         """Seek anew where reading stands still though the log has more."""
         if not self._stalls.due:
             return
-        opened = [] if self._paused else [n for n, p in self._partitions.items() if p.opened]
+        opened = {n: p for n, p in self._partitions.items() if p.opened}
         positions = {n: at for n in opened if (at := self._consumer.position(n)) is not None}
-        for number in self._stalls.look(positions):
+        lost = self._stalls.look(positions, paused=self._paused)
+        ends = self._stalls.ends
+        self._metrics.behind(sum(max(0, ends.get(n, 0) - p.next_offset) for n, p in opened.items()))
+        for number in lost:
             log.warning(
                 "partition %d stands still at offset %d, the log has more: seeking there anew",
                 number,
@@ -368,11 +401,13 @@ class Worker:
                 "partition %d: checkpoint %d is lost; restoring", part.partition, part.number
             )
             self._drop([part.partition])
-            self._restorer.want([part.partition])
+            self._want([part.partition])
             return
         partition.settled = part.number
         if not partition.opened:
             partition.opened = True
+            waited_s = self._clock.monotonic() - self._wanted_s.pop(part.partition)
+            self._metrics.opened(waited_s)
             self._consumer.start(part.partition, part.next_offset)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
 

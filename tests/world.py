@@ -123,6 +123,7 @@ class Process:
         self.faults = Faults()
         self.decodes, self.writes, self.reads, self.sends = Steps(), Steps(), Steps(), Steps()
         self.broker = Broker(world.log, slot=slot, fault=self.faults, stall_s=0.0)
+        self.metrics = WorkerMetrics()
         self.worker = Worker(
             world.config,
             name=slot,
@@ -133,7 +134,7 @@ class Process:
             careful=world.careful,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
-            metrics=WorkerMetrics(),
+            metrics=self.metrics,
         )
 
     @property

@@ -24,7 +24,7 @@ def test_a_worker_tells_of_itself_over_http(group: Group, start: Start) -> None:
     (who,) = families["longtake_worker_info"].samples
     assert who.labels["bundle"].startswith("tiny@")
     assert families["longtake_partitions"].samples[0].value == 2
-    assert families["longtake_prediction_age_seconds"].type == "histogram"
+    assert families["longtake_frame_age_seconds"].type == "histogram"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)

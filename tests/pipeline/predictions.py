@@ -40,9 +40,9 @@ class Tape:
         )
         logits = np.array([1.0, offset / 100], np.float32)
         memory = MemoryFacts(frames, 0, None, reset, None)
-        value, chain = self._writer.write(frame, logits, memory, chain)
-        self._chains[stream] = chain, frames + 1
-        record = Record(self.partition, len(self.records), 1_000, stream.encode(), value)
+        answer = self._writer.write(frame, logits, memory, chain)
+        self._chains[stream] = answer.chain, frames + 1
+        record = Record(self.partition, len(self.records), 1_000, stream.encode(), answer.value)
         self.records.append(record)
         return record
 

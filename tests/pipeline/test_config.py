@@ -188,6 +188,40 @@ def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert all(key in said for key in ("max_bach", "max_batch", "gap_reset_s"))
 
 
+# ---------------------------------------------------------------------- expected streams
+
+
+def test_expected_streams_are_a_list_in_the_file(tmp_path: Path) -> None:
+    config = load_config(toml(tmp_path, 'expected_streams = ["gate", "yard:2"]'), {})
+    assert config.expected_streams == ("gate", "yard:2")
+
+
+def test_expected_streams_are_a_json_list_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LONGTAKE_EXPECTED_STREAMS", '["gate", "yard"]')
+    assert load_config(None, {}).expected_streams == ("gate", "yard")
+
+
+def test_a_list_in_the_environment_that_is_no_json_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LONGTAKE_EXPECTED_STREAMS", "gate, yard")
+    said = refusal()
+    assert "expected_streams" in said
+    assert "JSON list" in said
+
+
+def test_an_expected_stream_has_the_id_of_a_stream() -> None:
+    assert "expected_streams.1 = 'the yard'" in refusal(expected_streams=["gate", "the yard"])
+
+
+def test_more_than_ten_thousand_expected_streams_are_refused_in_a_short_line() -> None:
+    said = refusal(expected_streams=[f"cam-{n}" for n in range(10_001)])
+    assert "at most 10000" in said
+    assert len(said) < 500
+
+
 # ---------------------------------------------------------------------- broken files
 
 

@@ -251,3 +251,37 @@ def test_no_row_is_handed_out_twice(takes: list[bool]) -> None:
             used.append(row)
         else:
             rows.give(used.pop(len(used) // 2))
+
+
+def test_a_stream_is_warm_once_a_second_of_it_is_remembered() -> None:
+    stream, warm = Stream("cam-1"), []
+    for t in (0, 600_000, 1_000_000, 4_000_000):  # after the third a gap
+        step(stream, t)
+        warm.append(stream.warm)
+    assert warm == [False, False, True, False]
+
+
+def test_a_stream_whose_next_frame_starts_afresh_is_cold() -> None:
+    stream = Stream("cam-1")
+    for t in (0, S, 2 * S):
+        step(stream, t)
+    stream.owe(Reset.EPOCH)
+    assert not stream.warm
+
+
+def test_a_label_has_held_until_another_takes_its_place() -> None:
+    stream = Stream("cam-1")
+    held = [stream.say(label, t * S, afresh=False) for t, label in enumerate((4, 4, 4, 1, 4))]
+    assert held == [None, None, None, 3 * S, S]
+
+
+def test_where_memory_starts_afresh_nobody_knows_how_long_a_label_has_held() -> None:
+    stream = Stream("cam-1")
+    assert [stream.say(4, 0, afresh=True), stream.say(1, 9 * S, afresh=True)] == [None, None]
+    assert stream.say(4, 11 * S, afresh=False) == 2 * S
+
+
+def test_a_clock_that_goes_back_makes_no_label_hold_for_less_than_nothing() -> None:
+    stream = Stream("cam-1")
+    stream.say(4, 9 * S, afresh=False)
+    assert stream.say(1, S, afresh=False) == 0

@@ -35,15 +35,17 @@ class Looking:
         self._clock, self._reads = ManualClock(), Steps()
         self.detector = StallDetector(log, reads=self._reads, clock=self._clock)
 
-    def rounds(self, count: int, positions: Mapping[int, int]) -> list[list[int]]:
+    def rounds(
+        self, count: int, positions: Mapping[int, int], *, paused: bool = False
+    ) -> list[list[int]]:
         found = []
         for _ in range(count):
             self._clock.advance(LOOK_S)
             assert self.detector.due
-            assert self.detector.look(positions) == []
+            assert self.detector.look(positions, paused=paused) == []
             assert not self.detector.due
             self._reads.run_all()
-            found.append(self.detector.look(positions))
+            found.append(self.detector.look(positions, paused=paused))
         return found
 
 
@@ -68,6 +70,13 @@ def test_what_moved_after_it_was_sought_is_forgiven() -> None:
     looking.rounds(STOP_AFTER, {0: 10})
     assert looking.rounds(1, {0: 11}) == [[]]
     assert looking.rounds(STOP_AFTER - 1, {0: 11})[SEEK_AFTER - 1] == [0]
+
+
+def test_who_is_paused_need_not_go_on_but_the_ends_are_looked_at() -> None:
+    looking = Looking(Ends(p0=20))
+    for _ in range(STOP_AFTER + 2):
+        assert looking.rounds(1, {0: 10}, paused=True) == [[]]
+    assert looking.detector.ends == {0: 20}
 
 
 def test_a_broker_that_does_not_answer_convicts_nobody() -> None:

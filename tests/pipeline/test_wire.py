@@ -59,8 +59,8 @@ def writer(*labels: str, activation: str = "softmax") -> PredictionWriter:
 def predicted(
     *values: float, memory: MemoryFacts = GOING_ON, labels: tuple[str, ...] = ("walk", "run")
 ) -> dict[str, Any]:
-    value, _ = writer(*labels).write(frame(), logits(*values), memory, "77ab01ce")
-    return json.loads(value)
+    answer = writer(*labels).write(frame(), logits(*values), memory, "77ab01ce")
+    return json.loads(answer.value)
 
 
 def chain_by_hand(value: bytes) -> str:
@@ -134,7 +134,7 @@ def test_a_capture_time_beyond_the_year_9999_is_malformed() -> None:
 def test_an_absurd_record_timestamp_never_stops_the_worker(ms: int) -> None:
     read = read_frame(record(ms=ms), max_bytes=LIMIT)
     if isinstance(read, Frame):
-        value, _ = writer("a", "b").write(read, logits(0, 1), FRESH, "00000000")
+        value = writer("a", "b").write(read, logits(0, 1), FRESH, "00000000").value
         assert re.fullmatch(r"\d{4}-.*Z", json.loads(value)["captured_at"])
 
 
@@ -192,7 +192,8 @@ def test_no_record_raises(key: bytes | None, value: bytes | None, headers: list[
 def test_a_prediction_is_written_as_documented() -> None:
     scores = np.log(np.array([0.9312, 0.0411, 0.0277]))
     labels = writer("walk", "run", "fall")
-    value, chain = labels.write(frame(), logits(*scores), GOING_ON, "77ab01ce")
+    answer = labels.write(frame(), logits(*scores), GOING_ON, "77ab01ce")
+    value, chain = answer.value, answer.chain
     body = (
         '{"schema":1,"stream":"cam-1","seq":812,"captured_at":"2026-11-23T14:26:00.123Z",'
         '"label":"walk","confidence":0.9312,'
@@ -204,15 +205,20 @@ def test_a_prediction_is_written_as_documented() -> None:
     assert value.decode() == body + f',"prev":"77ab01ce","chain":"{chain}"}}'
 
 
+def test_the_best_label_is_told_by_its_place_with_its_whole_score() -> None:
+    answer = writer("walk", "run").write(frame(), logits(0, 2), GOING_ON, "77ab01ce")
+    assert (answer.label, answer.confidence) == (1, pytest.approx(1 / (1 + np.exp(-2)), abs=1e-12))
+
+
 def test_what_is_unknown_is_null() -> None:
-    value, _ = writer("a").write(frame(seq=None), logits(0), GOING_ON, "00000000")
+    value = writer("a").write(frame(seq=None), logits(0), GOING_ON, "00000000").value
     assert b'"seq":null,' in value
     assert b'"gap_s":null,"reset":null,"note":null}' in value
 
 
 def test_scores_have_four_decimals_and_seconds_three() -> None:
     memory = MemoryFacts(0, 0, 99_999_600, Reset.EPOCH, "clock")
-    value, _ = writer("a", "b").write(frame(), logits(1000, -1000), memory, "00000000")
+    value = writer("a", "b").write(frame(), logits(1000, -1000), memory, "00000000").value
     assert b'"confidence":1.0000,"scores":{"a":1.0000,"b":0.0000}' in value
     assert b'{"frames":0,"age_s":0.000,"gap_s":100.000,"reset":"epoch","note":"clock"}' in value
 
@@ -224,8 +230,10 @@ def test_every_reset_has_its_documented_name(reset: str) -> None:
 
 
 def test_labels_keep_their_order_and_their_letters() -> None:
-    value, _ = writer("Grüße", "走る", 'say "hi"\\').write(
-        frame(), logits(0, 2, 1), GOING_ON, "00000000"
+    value = (
+        writer("Grüße", "走る", 'say "hi"\\')
+        .write(frame(), logits(0, 2, 1), GOING_ON, "00000000")
+        .value
     )
     assert '"label":"走る"' in value.decode()
     assert '"scores":{"Grüße":' in value.decode()
@@ -233,21 +241,25 @@ def test_labels_keep_their_order_and_their_letters() -> None:
 
 
 def test_nothing_is_spaced() -> None:
-    value, _ = writer("a", "b").write(frame(), logits(0, 1), GOING_ON, "00000000")
+    value = writer("a", "b").write(frame(), logits(0, 1), GOING_ON, "00000000").value
     assert re.search(rb"\s", value) is None
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_a_tie_goes_to_the_first_label(activation: str) -> None:
-    value, _ = writer("a", "b", "c", activation=activation).write(
-        frame(), logits(0.25, 1.5, 1.5), GOING_ON, "00000000"
+    value = (
+        writer("a", "b", "c", activation=activation)
+        .write(frame(), logits(0.25, 1.5, 1.5), GOING_ON, "00000000")
+        .value
     )
     assert json.loads(value)["label"] == "b"
 
 
 def test_sigmoid_scores_stand_alone() -> None:
-    value, _ = writer("a", "b", "c", "d", activation="sigmoid").write(
-        frame(), logits(0, 2, -2, -2000), GOING_ON, "00000000"
+    value = (
+        writer("a", "b", "c", "d", activation="sigmoid")
+        .write(frame(), logits(0, 2, -2, -2000), GOING_ON, "00000000")
+        .value
     )
     read = json.loads(value)
     assert list(read["scores"].values()) == [0.5, 0.8808, 0.1192, 0.0]
@@ -287,14 +299,16 @@ def test_times_are_iso_with_milliseconds_in_utc(us: int, text: str) -> None:
 def test_a_reader_can_check_the_chain_by_text_alone() -> None:
     labels, prev, values = writer(',"prev":"00000000"', "b"), "00000000", []
     for seq in range(20):
-        value, prev = labels.write(frame(seq), logits(seq, 3), GOING_ON, prev)
-        values.append(value)
+        answer = labels.write(frame(seq), logits(seq, 3), GOING_ON, prev)
+        prev = answer.chain
+        values.append(answer.value)
     assert [chain_by_hand(value) for value in values] == [json.loads(v)["chain"] for v in values]
     assert all(json.loads(b)["prev"] == json.loads(a)["chain"] for a, b in pairwise(values))
 
 
 def test_any_altered_byte_breaks_the_chain() -> None:
-    value, chain = writer("walk", "run").write(frame(), logits(0, 1), GOING_ON, "77ab01ce")
+    answer = writer("walk", "run").write(frame(), logits(0, 1), GOING_ON, "77ab01ce")
+    value, chain = answer.value, answer.chain
     end = value.rindex(b',"prev":')
     for place in range(end):
         for flip in (1, 0x80, 0xFF):
@@ -304,7 +318,7 @@ def test_any_altered_byte_breaks_the_chain() -> None:
 
 
 def test_the_chain_holds_what_came_before() -> None:
-    chains = {writer("a").write(frame(), logits(0), FRESH, f"{n:08x}")[1] for n in range(100)}
+    chains = {writer("a").write(frame(), logits(0), FRESH, f"{n:08x}").chain for n in range(100)}
     assert len(chains) == 100
 
 
@@ -348,7 +362,7 @@ def violations(value: Any, rules: dict[str, Any], where: str = "$") -> list[str]
 @pytest.mark.parametrize("seq", [None, 0, 10**18 - 1])
 def test_predictions_obey_their_schema(reset: Reset | None, seq: int | None) -> None:
     memory = MemoryFacts(3, 400_000, 250_000, reset, "clock")
-    value, _ = writer("walk", "run").write(frame(seq), logits(0, 1), memory, "00000000")
+    value = writer("walk", "run").write(frame(seq), logits(0, 1), memory, "00000000").value
     assert violations(json.loads(value), schema()) == []
 
 
