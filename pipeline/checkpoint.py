@@ -32,6 +32,7 @@ class PartitionCheckpoint:
     manifest: Manifest
     captured_us: tuple[int, ...]  # capture times of its predictions
     fates: Mapping[Fate, int]  # of the records it covers
+    expired: int = 0  # records that retention deleted before they were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,12 @@ class Freezer:
             manifest,
             tuple(partition.captured_us),
             dict(partition.fates - partition.frozen_fates),
+            partition.expired - partition.frozen_expired,
         )
         if partition.captured_us or partition.skipped:
             partition.bound = partition.checkpoint
         partition.frozen_fates = partition.fates.copy()
+        partition.frozen_expired = partition.expired
         partition.start = partition.next_offset
         partition.outgoing, partition.changed, partition.captured_us = [], {}, []
         partition.skipped = {}

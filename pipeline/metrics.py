@@ -107,6 +107,9 @@ class WorkerMetrics:
         self._fates = counter(
             "longtake_records", "Input records by how they ended, once committed.", ["fate"]
         )
+        self._expired = counter(
+            "longtake_expired_records", "Records that retention deleted before they were read."
+        )
         self._letters = counter(
             "longtake_dead_letters", "Dead letters by reason, once committed.", ["reason"]
         )
@@ -180,6 +183,7 @@ class WorkerMetrics:
         self._commit.observe(seconds)
         for fate, count in part.fates.items():
             self._fates.labels(fate).inc(count)
+        self._expired.inc(part.expired)
         for captured_us in part.captured_us:
             self._published.observe(_age_s(captured_us, now_s))
         self._count_written(part.outgoing)

@@ -100,6 +100,7 @@ class Partition:
         self.changed: dict[str, Stream] = {}
         self.captured_us: list[int] = []  # of its predictions
         self.frozen_fates = self.fates.copy()  # when it was opened
+        self.frozen_expired = self.expired
         self.skipped: dict[str, Skips] = {}  # by stream
         self.settled = manifest.checkpoint  # number of the newest that is in the log
         self.bound = manifest.checkpoint  # number of the newest with predictions or skips in it

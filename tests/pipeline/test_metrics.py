@@ -173,3 +173,14 @@ def test_failed_commits_are_counted_by_their_error(watched: Watched) -> None:
     name = "longtake_commit_failures_total"
     assert watched.value(name, error="BrokerUnavailableError") == 1
     assert watched.value(name, error="FencedError") == 0
+
+
+def test_what_retention_deleted_before_it_was_read_is_counted(watched: Watched) -> None:
+    watched.film(3)
+    watched.world.settle()
+    watched.world.crash("one")
+    watched.film(5)
+    watched.world.log.expire(0, 6)
+    watched.world.launch("one")
+    watched.world.settle()
+    assert watched.value("longtake_expired_records_total") == 3
