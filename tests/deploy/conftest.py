@@ -1,0 +1,28 @@
+"""Fixtures for tests of what is deployed: Prometheus' own tools, and a worker on a real Kafka."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.cli.conftest import group, start, tiny
+
+__all__ = ["group", "start", "tiny"]
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Where Prometheus is, with promtool beside it (Debian's package has both)."""
+    found, tool = shutil.which("prometheus"), shutil.which("promtool")
+    if found is None or tool is None:
+        why = "no prometheus and promtool on this machine: tests/setup-system.sh installs them"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool(prometheus: str) -> str:
+    """Where promtool is."""
+    return str(shutil.which("promtool", path=os.path.dirname(prometheus)))  # noqa: PTH120

@@ -1,0 +1,29 @@
+"""What the files in deploy/ ask Prometheus for."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+RULES = "".join((PROMETHEUS / f"{name}.yml").read_text() for name in ("recording", "alerts"))
+DASHBOARD: dict[str, Any] = json.loads(
+    (ROOT / "deploy" / "grafana" / "dashboards" / "longtake.json").read_text()
+)
+PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+ALERTS = re.findall(r"^ +- alert: (\w+)$", RULES, re.MULTILINE)
+RECORDED = set(re.findall(r"^ +- record: (\S+)$", RULES, re.MULTILINE))
+OF_RULES = re.findall(r"^ +expr: (.+)$", RULES, re.MULTILINE)
+OF_DASHBOARD = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+
+def series_in(expression: str) -> set[str]:
+    """The names of our series that an expression asks for, recorded ones aside."""
+    return set(re.findall(r"(?<![\w:])longtake_\w+(?![\w:])", expression))
+
+
+def family(series: str) -> str:
+    """The metric that a series belongs to: a histogram has three kinds of series."""
+    return re.sub(r"_(bucket|sum|count)$", "", series)

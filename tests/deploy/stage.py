@@ -1,0 +1,118 @@
+"""All of it at once: two streams into a real Kafka, a worker, stand-in cameras, a Prometheus."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.local.ports import free_ports
+from tests.cli.commands import Running, until, write_settings
+from tests.clusters import KafkaCluster
+from tests.deploy.cameras import CamerasStandIn
+from tests.deploy.troubles import Troubles
+from tests.deploy.watching import Prometheus, watching
+from tests.engines.bundles import write_tiny
+from tests.pipeline.pictures import encoded, jpeg
+
+STREAMS = ("gate", "yard")
+PERIOD_S = 0.1
+GARBAGE = b"\xff\xd8\xff no picture"
+WHITE = encoded(Image.new("RGB", (16, 16), "white"), "PNG")  # the bundle's numbers explode on it
+
+
+class Feed:
+    """Publishes a frame of each stream every now and then, in a thread."""
+
+    def __init__(self, cluster: KafkaCluster, cameras: CamerasStandIn) -> None:
+        self.instead: bytes | None = None  # of a picture
+        self._cluster, self._cameras = cluster, cameras
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def publish(self, n: int) -> None:
+        captured = b"%.3f" % (time.time() * 1000)
+        for partition, stream in enumerate(STREAMS):
+            content = self.instead or jpeg(16, 16, seed=n % 97)
+            headers = (("captured-at", captured),)
+            self._cluster.publish(partition, stream.encode(), content, headers)
+            self._cameras.published(stream, content)
+
+    def _run(self) -> None:
+        n = 0
+        while not self._over.wait(PERIOD_S):
+            self.publish(n := n + 1)
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._thread.join()
+
+
+class Stage:
+    """What a test sees of it. `settle` first: the test before may have left a mess."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self.cluster = KafkaCluster(bootstrap, len(STREAMS))
+        self.troubles = Troubles(folder / "troubles")
+        self.cameras = CamerasStandIn(*STREAMS)
+        self.feed = Feed(self.cluster, self.cameras)
+        self.worker_port, self.cameras_port = free_ports(2)
+        self.prometheus = Prometheus(0)
+        bundle = write_tiny(folder / "tiny", explodes=True)
+        more = {"expected_streams": STREAMS, "metrics_port": self.worker_port, "slot": "one"}
+        self._settings = write_settings(
+            folder / "worker.toml", self.cluster, bundle=str(bundle), **more
+        )
+        self._log = folder / "worker.log"
+        self.worker: Running
+        self.serving = ExitStack()
+
+    def launch(self) -> None:
+        """Start the worker; Prometheus has seen its zeros before there is anything to count."""
+        with self.troubles.of("slow restore"):
+            self.launch_unready()
+        self.worker.ready()
+
+    def launch_unready(self) -> None:
+        path = {"PYTHONPATH": str(self.troubles.folder)}
+        self.worker = Running(self._log, "worker", "--config", self._settings, **path)
+        until(lambda: 0 in self.prometheus.ask("longtake_ready"), "a worker that is scraped")
+
+    def settle(self) -> None:
+        """Wait until no alert fires."""
+        until(lambda: not self.prometheus.firing(), "a world in which all is well")
+
+    @contextmanager
+    def no_cameras(self) -> Iterator[None]:
+        """Let nobody answer for the cameras."""
+        self.serving.close()
+        yield
+        self.serving.enter_context(self.cameras.served(self.cameras_port))
+
+    def kill(self) -> None:
+        self.worker.process.kill()
+        self.worker.process.wait()
+
+
+@contextmanager
+def staged(prometheus: str, bootstrap: str, folder: Path) -> Iterator[Stage]:
+    """Put it all up, and take it down in the end."""
+    stage = Stage(bootstrap, folder)
+    ports = {"workers": [stage.worker_port], "cameras": [stage.cameras_port]}
+    with ExitStack() as stack:
+        stack.callback(stage.cluster.close)
+        stack.enter_context(stage.serving)
+        stage.serving.enter_context(stage.cameras.served(stage.cameras_port))
+        watched = stack.enter_context(watching(prometheus, folder / "prometheus", **ports))
+        stage.prometheus = watched
+        stack.enter_context(stage.feed.going())
+        stage.launch()
+        stack.callback(stage.kill)
+        yield stage

@@ -1,0 +1,113 @@
+"""Prometheus' own tools on our configuration, and names that exist on both sides."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.metrics import WorkerMetrics
+from tests.cli.commands import Group, Start, until, write_settings
+from tests.deploy.cameras import METRICS, CamerasStandIn
+from tests.deploy.expressions import (
+    ALERTS,
+    OF_DASHBOARD,
+    OF_RULES,
+    PROMETHEUS,
+    RECORDED,
+    ROOT,
+    RULES,
+    family,
+    series_in,
+)
+from tests.pipeline.pictures import jpeg
+
+Described = dict[str, tuple[str, frozenset[str]]]  # metric -> type, labels
+
+
+def ran(*command: str | Path, stdin: str = "") -> tuple[int, str]:
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def exposed(text: str) -> Described:
+    """What a scrape offers of ours."""
+    found: Described = {}
+    for metric in text_string_to_metric_families(text):
+        labels = frozenset(label for sample in metric.samples for label in sample.labels)
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        if name.startswith("longtake_"):
+            found[name] = (metric.type, labels - {"le"})
+    return found
+
+
+def documented(section: str) -> Described:
+    """What docs/metrics.md says of one kind of process."""
+    text = (ROOT / "docs" / "metrics.md").read_text().partition(f"## {section}\n")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| .+ \|$", text.partition("\n## ")[0], re.M)
+    return {name: (kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+
+
+def worker_metrics() -> Described:
+    metrics = WorkerMetrics()
+    metrics.model.knows(["walk"])
+    metrics.streams.expect(["gate"])
+    metrics.runs(worker="one", bundle="tiny", engine="onnxruntime")
+    return exposed(generate_latest(metrics.registry).decode())
+
+
+def test_the_configuration_is_one(promtool: str) -> None:
+    code, said = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
+    assert (code, "WARNING" in said) == (0, False), said
+
+
+def test_the_rules_are_rules(promtool: str) -> None:
+    files = (PROMETHEUS / "recording.yml", PROMETHEUS / "alerts.yml")
+    code, said = ran(promtool, "check", "rules", "--lint-fatal", *files)
+    assert code == 0, said
+
+
+def test_every_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
+    code, said = ran(promtool, "test", "rules", PROMETHEUS / "tests.yml")
+    assert code == 0, said
+
+
+def test_every_alert_has_a_test() -> None:
+    tested = set(re.findall(r"alertname: (\w+)\n", (PROMETHEUS / "tests.yml").read_text()))
+    assert set(ALERTS) == tested
+
+
+def test_every_alert_has_a_section_in_the_runbook() -> None:
+    told = re.findall(r"runbook: docs/runbook.md#(\w+)$", RULES, re.MULTILINE)
+    sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert told == [alert.lower() for alert in ALERTS]
+    assert sections == ALERTS
+
+
+def test_rules_and_dashboard_ask_for_what_is_there() -> None:
+    asked = {family(name) for e in (*OF_RULES, *OF_DASHBOARD) for name in series_in(e)}
+    assert asked - worker_metrics().keys() - METRICS.keys() == set()
+    recorded = {name for e in (*OF_RULES, *OF_DASHBOARD) for name in re.findall(r"\w+:\w+:\w+", e)}
+    assert recorded == RECORDED
+
+
+@pytest.mark.parametrize("section", ["Worker", "Camera process"])
+def test_the_documentation_lists_exactly_the_metrics_that_exist(section: str) -> None:
+    cameras = exposed(generate_latest(CamerasStandIn("gate").registry).decode())
+    assert documented(section) == {"Worker": worker_metrics(), "Camera process": cameras}[section]
+
+
+@pytest.mark.kafka
+def test_a_real_workers_metrics_are_documented_and_keep_the_conventions(
+    group: Group, start: Start, tiny: Path, tmp_path: Path, promtool: str
+) -> None:
+    more = {"bundle": str(tiny), "expected_streams": ["cam-1"]}
+    settings = write_settings(tmp_path / "watched.toml", group.cluster, **more)
+    worker = start("worker", "--config", settings).ready()
+    group.cluster.publish(0, b"cam-1", jpeg(16, 16, seed=1))
+    until(lambda: worker.metric('longtake_records_total{fate="predicted"}') == 1, "one predicted")
+    text = worker.get("/metrics")[1]
+    assert exposed(text) == documented("Worker")
+    assert ran(promtool, "check", "metrics", stdin=text) == (0, "")
