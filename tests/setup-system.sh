@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours;
 # GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s).
+# Prometheus, as a program: its service is masked, so that it does not begin to serve.
 # Quick when it is there already. Without root or apt-get it says what to install and fails.
 set -eu
 
@@ -10,6 +11,7 @@ command -v kcat >/dev/null || want kcat
 /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import Gst
 Gst.init(None); Gst.ElementFactory.find("x264enc") or exit(1)' 2>/dev/null ||
     want "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-ugly"
+command -v promtool >/dev/null || want prometheus
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -19,6 +21,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 fi
 
 install() {
+    case "$missing" in *prometheus*) systemctl --quiet mask prometheus.service || true ;; esac
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
 }
 

@@ -28,6 +28,7 @@ class Feed:
 
     def __init__(self, cluster: KafkaCluster, cameras: CamerasStandIn) -> None:
         self.instead: bytes | None = None  # of a picture
+        self.silent = ""  # a stream that publishes nothing
         self._cluster, self._cameras = cluster, cameras
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -35,6 +36,8 @@ class Feed:
     def publish(self, n: int) -> None:
         captured = b"%.3f" % (time.time() * 1000)
         for partition, stream in enumerate(STREAMS):
+            if stream == self.silent:
+                continue
             content = self.instead or jpeg(16, 16, seed=n % 97)
             headers = (("captured-at", captured),)
             self._cluster.publish(partition, stream.encode(), content, headers)
@@ -56,7 +59,7 @@ class Feed:
 
 
 class Stage:
-    """What a test sees of it. `settle` first: the test before may have left a mess."""
+    """What a test sees of it. `settle` first: the test before may have left a mess behind."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         self.cluster = KafkaCluster(bootstrap, len(STREAMS))
@@ -87,6 +90,7 @@ class Stage:
 
     def settle(self) -> None:
         """Wait until no alert fires."""
+        assert self.worker.process.poll() is None, self.worker.log[-1000:]
         until(lambda: not self.prometheus.firing(), "a world in which all is well")
 
     @contextmanager

@@ -72,13 +72,21 @@ def test_numbers_that_explode_are_told(stage: Stage) -> None:
         ("slow engine", "PredictionsLate"),
         ("failing commits", "CommitsFail"),
         ("no broker", "WorkerWithoutBroker"),
-        ("no broker", "ExpectedStreamSilent"),
         ("standing still", "ReadingStalls"),
     ],
 )
 def test_a_worker_in_trouble_is_told(stage: Stage, trouble: str, alert: str) -> None:
     with stage.troubles.of(trouble):
         fires(stage, alert)
+
+
+@pytest.mark.slow
+def test_an_expected_stream_that_is_silent_is_told(stage: Stage) -> None:
+    stage.feed.silent = "gate"
+    try:
+        fires(stage, "ExpectedStreamSilent")
+    finally:
+        stage.feed.silent = ""
 
 
 @pytest.mark.slow

@@ -40,10 +40,13 @@ def failing_commits(go_on):
         raise BrokerUnavailableError("no commits today")
     return go_on()
 
-def polls(go_on):
+def no_broker(go_on):
     if (HERE / "no broker").exists():
         time.sleep(0.05)
         raise BrokerUnavailableError("no broker today")
+    return go_on()
+
+def standing_still(go_on):
     if (HERE / "standing still").exists():
         time.sleep(0.05)
         return Poll((), ())
@@ -52,7 +55,9 @@ def polls(go_on):
 around(OnnxRuntimeEngine, "encode", slow_engine)
 around(KafkaChangelog, "read", slow_restore)
 around(KafkaWriter, "commit", failing_commits)
-around(KafkaFrames, "poll", polls)
+around(KafkaFrames, "poll", standing_still)
+around(KafkaFrames, "poll", no_broker)
+around(KafkaChangelog, "ends", no_broker)
 """
 
 
