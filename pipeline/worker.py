@@ -408,6 +408,7 @@ class Worker:
             partition.opened = True
             waited_s = self._clock.monotonic() - self._wanted_s.pop(part.partition)
             self._metrics.opened(waited_s)
+            self._counted_s -= CENSUS_S  # its streams are counted in this turn
             self._consumer.start(part.partition, part.next_offset)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
 

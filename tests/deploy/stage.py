@@ -83,9 +83,12 @@ class Stage:
             self.launch_unready()
         self.worker.ready()
 
-    def launch_unready(self) -> None:
+    def start(self) -> None:
         path = {"PYTHONPATH": str(self.troubles.folder)}
         self.worker = Running(self._log, "worker", "--config", self._settings, **path)
+
+    def launch_unready(self) -> None:
+        self.start()
         until(lambda: 0 in self.prometheus.ask("longtake_ready"), "a worker that is scraped")
 
     def settle(self) -> None:

@@ -113,7 +113,7 @@ def test_frames_that_nobody_has_read_in_time_are_told(stage: Stage) -> None:
         stage.feed.publish(n)
     for partition in (0, 1):
         stage.cluster.expire(partition, -1)
-    stage.launch()
+    stage.start()
     fires(stage, "FramesExpired")
 
 

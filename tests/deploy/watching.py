@@ -21,6 +21,7 @@ def hurried(text: str) -> str:
     """Scrapes and rules every second, windows of some seconds, and hardly any patience."""
     text = text.replace("[$__range]", "[1h]")
     text = re.sub(r"\[(\d+[sm]|\$__rate_interval)\]", f"[{WINDOW}]", text)
+    text = re.sub(r"offset \d+m", f"offset {WINDOW}", text)
     text = re.sub(r"^( +for:) \w+$", r"\1 1s", text, flags=re.MULTILINE)
     return re.sub(r"(_interval:) \w+$", r"\1 1s", text, flags=re.MULTILINE)
 

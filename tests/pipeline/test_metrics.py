@@ -139,6 +139,19 @@ def test_a_stream_is_cold_for_its_first_second(watched: Watched) -> None:
     assert [watched.value(name) for name in streams] == [1, 0]
 
 
+def test_streams_that_came_back_are_counted_once_the_worker_is_ready(watched: Watched) -> None:
+    watched.film(3)
+    watched.world.settle()
+    watched.world.crash("one")
+    watched.world.launch("one")
+    watched.world.bury()
+    while not watched.process.worker.ready:
+        watched.world.turn("one")
+        for kind in ("reads", "writes"):
+            watched.world.work_off("one", kind)
+    assert watched.value("longtake_streams") == 1
+
+
 def test_only_expected_streams_have_series_and_those_that_never_came_are_zero(
     watched: Watched,
 ) -> None:
