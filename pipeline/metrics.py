@@ -30,7 +30,7 @@ from pipeline.errors import (
 )
 from pipeline.model_metrics import ModelMetrics
 from pipeline.partition import Departure, Item, Partition
-from pipeline.records import Destination, Fate, Outgoing, Reset
+from pipeline.records import Destination, Fate, Frame, Outgoing, Reset
 from pipeline.stream_metrics import StreamMetrics
 
 STAGES = ("polled", "batched", "published")
@@ -169,9 +169,9 @@ class WorkerMetrics:
         """One batch went through the engine; it began at `began_s` since 1970."""
         frames = 0
         for item in items:
-            if item.pixels is not None:
+            if item.pixels is not None and isinstance(item.record, Frame):
                 frames += 1
-                self._batched.observe(_age_s(item.captured_us, began_s))
+                self._batched.observe(_age_s(item.record.captured_us, began_s))
         if frames:
             self._engine.observe(seconds)
             self._batch.observe(frames)

@@ -56,12 +56,6 @@ class Item:
         return len(self.record.record.value or b"") if isinstance(self.record, BadRecord) else 0
 
     @property
-    def captured_us(self) -> int:
-        """When the frame was captured; what is no frame is as old as its record."""
-        record = self.record
-        return record.captured_us if isinstance(record, Frame) else record.record_ms * 1000
-
-    @property
     def ready(self) -> bool:
         """Whether nothing is left to wait for before its turn."""
         return self.pixels is None or self.pixels.done()
