@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours;
-# GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s).
+# GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s);
 # Prometheus, as a program: its service is masked, so that it does not begin to serve.
 # Quick when it is there already. Without root or apt-get it says what to install and fails.
 set -eu

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from tests.cli.conftest import group, start, tiny
+from tests.cli.conftest import clip, group, start, tiny
 
-__all__ = ["group", "start", "tiny"]
+__all__ = ["clip", "group", "start", "tiny"]
 
 
 @pytest.fixture(scope="session")
