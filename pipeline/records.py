@@ -6,6 +6,7 @@ from enum import StrEnum
 Headers = tuple[tuple[str, bytes], ...]
 
 TRACEPARENT = "traceparent"
+MAX_HEADERS = 100  # of one record
 
 
 class Fate(StrEnum):
