@@ -258,6 +258,38 @@ def test_a_jpeg_with_endless_scans_is_refused() -> None:
         decode_picture(content[:-2] + scan * 100 + b"\xff\xd9", SIZE)
 
 
+def progressive(side: int, scans: int) -> bytes:
+    """A grey square whose last scan, of next to nothing, is repeated."""
+    content = encoded(Image.new("L", (side, side), 128), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (scans - content.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_a_large_jpeg_has_fewer_scans_than_a_small_one() -> None:
+    assert decode_picture(progressive(4096, 32), SIZE).shape == (60, 80, 3)
+    with pytest.raises(UndecodableFrameError, match="its 4096 x 4096 pixels in 33 scans; at most"):
+        decode_picture(progressive(4096, 33), SIZE)
+
+
+def riff(chunks: bytes) -> bytes:
+    return b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks
+
+
+NOTHING = {  # what a picture may have too much of
+    "jpeg 4:2:0": lambda content, n: content[:2] + b"\xff\xe3\0\2" * n + content[2:],
+    "png RGB": lambda content, n: content[:33] + png_chunk(b"IDAT", b"") * n + content[33:],
+    "webp lossy": lambda content, n: riff(content[12:] + b"none\0\0\0\0" * n),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_a_picture_of_endless_segments_is_refused(kind: str) -> None:
+    """Two million of them would keep all threads of Python waiting for two seconds."""
+    assert decoded_or_refused(NOTHING[kind](KINDS[kind], 9_900))
+    with pytest.raises(UndecodableFrameError, match="has more than 10000 segments"):
+        decode_picture(NOTHING[kind](KINDS[kind], 10_000), SIZE)
+
+
 def test_a_jpeg_without_its_own_tables_is_refused() -> None:
     at = JPEG.index(b"\xff\xdb")
     tables = 2 * (2 + int.from_bytes(JPEG[at + 2 : at + 4]))
