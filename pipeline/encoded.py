@@ -1,4 +1,4 @@
-"""What makes the pixels of a JPEG, PNG or WebP, found by walking its segments: nothing is decoded.
+"""What makes the pixels of a JPEG, PNG or WebP, found by walking its segments, not by decoding.
 
 Size, turn (EXIF) and completeness are known before libav sees a byte, and only the parts that make
 pixels are handed on, so that broken or exploding metadata (zTXt, ICC, EXIF) can do no harm. What
@@ -6,6 +6,7 @@ would take too long is refused here as well.
 """
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,11 @@ from pipeline.errors import UndecodableFrameError
 
 MAX_SEGMENTS = 10_000  # in 8 KB pieces, as libpng writes them, that is more than a record can hold
 MAX_SCANS = 100  # each goes over the whole picture: a small file could keep a thread for minutes
+UNASKED_BYTES = 512 * 1024
+"""A PNG with more data than this is unpacked once, and thrown away, to see how much it holds: libav
+unpacks all there is, also behind the last row. Eight megabytes hold eight thousand: 13 seconds."""
+MOST_UNPACKED_BYTES = 512 * 1024 * 1024  # twice what 8K of 16-bit RGBA has; the header may lie
+PIECE_BYTES = 64 * 1024  # of packed data; unpacked it is 64 MB at most
 
 NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP"}
 
@@ -102,17 +108,37 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _walk_png(content: bytes) -> Encoded:
-    parts = [content[:8]]
+    parts, packed = [content[:8]], list[bytes]()
     orientation = 1
     for kind, start, end in _png_chunks(content):
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             parts.append(content[start:end])
         elif kind == b"eXIf":
             orientation = _exif_orientation(content[start + 8 : end - 4])
+        if kind == b"IDAT":
+            packed.append(content[start + 8 : end - 4])
     if content[12:16] != b"IHDR":
         raise _broken("PNG", content, "does not begin with its IHDR chunk")
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    _refuse_png_bomb(content, b"".join(packed), width, height)
     return Encoded("png", width, height, orientation, b"".join(parts))
+
+
+def _refuse_png_bomb(content: bytes, packed: bytes, width: int, height: int) -> None:
+    """Refuse data that unpack to much more than the picture's rows. An interlaced one has more."""
+    if len(packed) <= UNASKED_BYTES:
+        return
+    depth, channels = content[24], {0: 1, 2: 3, 3: 1, 4: 2}.get(content[25], 4)
+    rows = height * (width * depth * channels // 8 + 2) + UNASKED_BYTES
+    rest = min(2 * rows, MOST_UNPACKED_BYTES)
+    unpacker = zlib.decompressobj()
+    for at in range(0, len(packed), PIECE_BYTES):
+        try:
+            rest -= len(unpacker.decompress(packed[at : at + PIECE_BYTES]))
+        except zlib.error as exc:
+            raise _broken("PNG", content, f"is damaged: {exc}") from exc
+        if rest < 0:
+            raise _broken("PNG", content, "unpacks to more than twice its rows")
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.decode import MAX_PIXELS, Fit, decode_picture, decode_upright
+from pipeline.encoded import UNASKED_BYTES
 from pipeline.errors import UndecodableFrameError
+from tests.damaged.seeds import flat_png, packed_zeros
 
 from .pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
 
@@ -249,6 +251,20 @@ def test_metadata_that_would_explode_are_never_unpacked() -> None:
     content, start = KINDS["png RGB"], time.perf_counter()
     decode_picture(content[:33] + bomb + content[33:], SIZE)
     assert time.perf_counter() - start < 0.1
+
+
+def test_a_png_that_unpacks_to_more_than_its_rows_is_refused() -> None:
+    content = flat_png(500, 500, packed_zeros(600 << 20))
+    assert len(content) > UNASKED_BYTES
+    with pytest.raises(UndecodableFrameError, match="unpacks to more than twice its rows"):
+        decode_picture(content, SIZE)
+
+
+def test_a_large_png_that_holds_its_rows_alone_decodes() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), "PNG")
+    assert len(content) > UNASKED_BYTES
+    assert decode_picture(content, SIZE).shape == (60, 80, 3)
 
 
 def test_a_jpeg_with_endless_scans_is_refused() -> None:
