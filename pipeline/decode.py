@@ -19,7 +19,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from pipeline.encoded import NAMES, walk
+from pipeline.encoded import NAMES, refuse_bomb, walk
 from pipeline.errors import UndecodableFrameError
 
 MAX_PIXELS = 32 * 1024 * 1024
@@ -187,6 +187,7 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
             f"{kind} of {len(content)} bytes goes over its {size} pixels in {picture.scans} scans;"
             f" at most {MAX_SCANNED_PIXELS} pixels are gone over"
         )
+    refuse_bomb(picture)
     decoder = av.CodecContext.create(picture.codec, "r")
     decoder.thread_count = 1
     decoder.options = {"err_detect": "crccheck+bitstream+buffer+careful+explode"}

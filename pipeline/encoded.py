@@ -18,7 +18,6 @@ MAX_SCANS = 100  # each goes over the whole picture: a small file could keep a t
 UNASKED_BYTES = 512 * 1024
 """A PNG with more data than this is unpacked once, and thrown away, to see how much it holds: libav
 unpacks all there is, also behind the last row. Eight megabytes hold eight thousand: 13 seconds."""
-MOST_UNPACKED_BYTES = 512 * 1024 * 1024  # twice what 8K of 16-bit RGBA has; the header may lie
 PIECE_BYTES = 64 * 1024  # of packed data; unpacked it is 64 MB at most
 
 NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP"}
@@ -49,6 +48,28 @@ def walk(content: bytes) -> Encoded:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return _walk_webp(content)
     raise UndecodableFrameError(f"{len(content)} bytes are no JPEG, PNG or WebP")
+
+
+def refuse_bomb(picture: Encoded) -> None:
+    """Refuse a PNG whose data unpack to more than its rows; its size was found acceptable before.
+
+    An interlaced one has up to twice as many rows, each with up to two bytes besides its pixels.
+    """
+    content = picture.content
+    if picture.codec != "png" or len(content) <= UNASKED_BYTES:
+        return
+    chunks = [content[a + 8 : b - 4] for kind, a, b in _png_chunks(content) if kind == b"IDAT"]
+    packed = b"".join(chunks)
+    pixel_bits = min(64, content[24] * {0: 1, 2: 3, 3: 1, 4: 2}.get(content[25], 4))
+    rest = picture.height * (picture.width * pixel_bits // 8 + 5) + UNASKED_BYTES
+    unpacker = zlib.decompressobj()
+    for at in range(0, len(packed), PIECE_BYTES):
+        try:
+            rest -= len(unpacker.decompress(packed[at : at + PIECE_BYTES]))
+        except zlib.error as exc:
+            raise _broken("PNG", content, f"is damaged: {exc}") from exc
+        if rest < 0:
+            raise _broken("PNG", content, "unpacks to more than its rows")
 
 
 # FF and a code; but not a stuffed FF00, a fill byte or a restart FFD0-7, which belong to the data
@@ -108,37 +129,17 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _walk_png(content: bytes) -> Encoded:
-    parts, packed = [content[:8]], list[bytes]()
+    parts = [content[:8]]
     orientation = 1
     for kind, start, end in _png_chunks(content):
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             parts.append(content[start:end])
         elif kind == b"eXIf":
             orientation = _exif_orientation(content[start + 8 : end - 4])
-        if kind == b"IDAT":
-            packed.append(content[start + 8 : end - 4])
     if content[12:16] != b"IHDR":
         raise _broken("PNG", content, "does not begin with its IHDR chunk")
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    _refuse_png_bomb(content, b"".join(packed), width, height)
     return Encoded("png", width, height, orientation, b"".join(parts))
-
-
-def _refuse_png_bomb(content: bytes, packed: bytes, width: int, height: int) -> None:
-    """Refuse data that unpack to much more than the picture's rows. An interlaced one has more."""
-    if len(packed) <= UNASKED_BYTES:
-        return
-    depth, channels = content[24], {0: 1, 2: 3, 3: 1, 4: 2}.get(content[25], 4)
-    rows = height * (width * depth * channels // 8 + 2) + UNASKED_BYTES
-    rest = min(2 * rows, MOST_UNPACKED_BYTES)
-    unpacker = zlib.decompressobj()
-    for at in range(0, len(packed), PIECE_BYTES):
-        try:
-            rest -= len(unpacker.decompress(packed[at : at + PIECE_BYTES]))
-        except zlib.error as exc:
-            raise _broken("PNG", content, f"is damaged: {exc}") from exc
-        if rest < 0:
-            raise _broken("PNG", content, "unpacks to more than twice its rows")
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

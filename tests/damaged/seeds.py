@@ -53,6 +53,7 @@ def bombs() -> dict[str, bytes]:
         "zTXt": png[:33] + png_chunk(b"zTXt", b"key\0\0" + zeros) + png[33:],
         "iCCP": png[:33] + png_chunk(b"iCCP", b"key\0\0" + zeros) + png[33:],
         "iTXt": png[:33] + png_chunk(b"iTXt", b"key\0\1\0\0\0" + zeros) + png[33:],
+        "twice the rows, and large": flat_png(4_096, 4_096, packed_zeros(600 << 20)),
         "more rows than said": flat_png(80, 60, zeros),
         "a wall of pixels": flat_png(4_095, 5_120, packed_zeros(60 << 20)),
         "fewer rows than said": png_claiming(5_000, 5_000),
