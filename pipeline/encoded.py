@@ -18,7 +18,7 @@ MAX_SCANS = 100  # each goes over the whole picture: a small file could keep a t
 UNASKED_BYTES = 512 * 1024
 """A PNG with more data than this is unpacked once, and thrown away, to see how much it holds: libav
 unpacks all there is, also behind the last row. Eight megabytes hold eight thousand: 13 seconds."""
-PIECE_BYTES = 64 * 1024  # of packed data; unpacked it is 64 MB at most
+PIECE_BYTES = 4 * 1024  # of packed data; unpacked it is 4 MB at most
 
 NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP"}
 
