@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,10 @@ from pipeline.broker.base import Topics
 from pipeline.errors import ConfigError
 
 PREFIX = "LONGTAKE_"
-OTHER_VARIABLES = {"LONGTAKE_CACHE"}  # read by the local broker
+OTHER_VARIABLES = {
+    "LONGTAKE_CACHE",  # read by the local broker
+    *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
+}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
@@ -142,16 +145,17 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
     class FromFile(WorkerConfig):
         model_config = SettingsConfigDict(toml_file=file)
 
-    _refuse_unknown_variables(os.environ)
+    refuse_unknown_variables(os.environ)
     try:
         return FromFile(**{name: value for name, value in flags.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file} is not TOML: {exc}") from exc
     except ValidationError as exc:
-        raise ConfigError(_explain(exc)) from exc
+        raise ConfigError(explain(exc, WorkerConfig.model_fields)) from exc
 
 
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """Raise `ConfigError` for a LONGTAKE_ variable that nobody reads: a misspelt one, mostly."""
     known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
     ours = {name for name in environment if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
@@ -162,12 +166,13 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         )
 
 
-def _explain(exc: ValidationError) -> str:
+def explain(exc: ValidationError, fields: Iterable[str]) -> str:
+    """Say what is wrong with settings; `fields` are those that there are."""
     lines = []
     for error in exc.errors():
         key = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
-            known = ", ".join(sorted(WorkerConfig.model_fields))
+            known = ", ".join(sorted(fields))
             lines.append(f"{key}: no such setting; known are {known}")
         else:
             lines.append(f"{key} = {error['input']!r}: {error['msg']}")

@@ -81,6 +81,17 @@ def decode_upright(content: bytes, *, max_pixels: int = MAX_PIXELS) -> av.VideoF
     return upright(*_decode(content, max_pixels))
 
 
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Tell a picture's width and height as stored, without decoding it.
+
+    Raises `UndecodableFrameError` where the walk finds that it is no picture, or is not whole.
+    """
+    picture = _walk(content)
+    if not 0 < picture.width * picture.height <= MAX_PIXELS:
+        raise UndecodableFrameError(f"a picture of {picture.width} x {picture.height} pixels")
+    return picture.width, picture.height
+
+
 def fit_frame(frame: av.VideoFrame, fit: Fit, *, orientation: int = 1) -> NDArray[np.uint8]:
     """Bring a frame to (H, W, 3) RGB; `orientation` is the EXIF number of how it is to be turned.
 

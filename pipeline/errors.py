@@ -7,7 +7,8 @@ LongtakeError
 │       └── CrashingFrameError         they crash the process that tries
 ├── RetryError                 retry: the outside world is away, nothing was decided
 │   ├── BrokerUnavailableError     no answer from the broker
-│   └── CommitRefusedError         the group has moved on; wait for the next generation
+│   ├── CommitRefusedError         the group has moved on; wait for the next generation
+│   └── CameraLostError            a camera is gone, or will not let us see
 └── StopError                  stop: a person has to act; each has its exit code (2, 10-26)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
@@ -70,6 +71,14 @@ class BrokerUnavailableError(RetryError):
 
 class CommitRefusedError(RetryError):
     """The group refused the commit: our generation is over. Nothing was written."""
+
+
+class CameraLostError(RetryError):
+    """A camera brings no pictures any more; `lost` says why in one word, the text in several."""
+
+    def __init__(self, lost: str, text: str) -> None:
+        super().__init__(text)
+        self.lost = lost
 
 
 class StopError(LongtakeError):

@@ -97,6 +97,11 @@ def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
+def rotation(frame: av.VideoFrame) -> int:
+    """How a video's frame is to be turned, as an EXIF orientation."""
+    return _ORIENTATIONS.get(frame.rotation, 1)
+
+
 def read_labels(path: Path) -> list[str]:
     """Read the label of every frame from a CSV file `frame,label`, one row per frame from 0."""
     with _translated(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
@@ -158,8 +163,7 @@ def _video_frames(
                 if origin_us is None:
                     origin_us = shown_us - (pts_us + step_us)
                 pts_us = shown_us - origin_us
-            orientation = _ORIENTATIONS.get(frame.rotation, 1)
-            yield SourceFrame(index, pts_us, upright(frame, orientation))
+            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
             index += 1
     if index == 0:
         raise SourceError(f"{name}: holds no frame that decodes")

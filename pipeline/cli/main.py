@@ -20,7 +20,19 @@ from engines.errors import (
     EngineUnavailableError,
     VerificationError,
 )
-from pipeline.cli import admin, engine, evaluate, predict, prove, replay, reset, serve, train, watch
+from pipeline.cli import (
+    admin,
+    camera,
+    engine,
+    evaluate,
+    predict,
+    prove,
+    replay,
+    reset,
+    serve,
+    train,
+    watch,
+)
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
@@ -111,7 +123,7 @@ app.command()(serve.demo)
 app.command()(predict.run)
 app.command()(evaluate.evaluate)
 app.command()(serve.worker)
-app.command()(serve.camera)
+app.command()(camera.camera)
 app.command()(serve.broker)
 app.command()(replay.replay)
 app.command()(watch.tail)

@@ -1,7 +1,6 @@
-"""The commands that run until they are stopped: demo, worker, camera, broker."""
+"""The commands that run until they are stopped: demo, worker, broker."""
 
 import logging
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +8,9 @@ import typer
 from rich.console import Console
 
 from engines.base import EngineName
-from pipeline.camera import Camera
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.cli.output import try_to_write
-from pipeline.clock import SystemClock
 from pipeline.config import Delivery, ForeignState, Overload, Start, load_config
-from pipeline.wire import is_stream_id
 
 
 def demo(
@@ -101,43 +97,6 @@ def worker(
     service = Service(settings, broker=broker, name=broker.slot)
     until_signalled(service.stop)
     service.run()
-
-
-def camera(
-    source: Annotated[str, typer.Argument(help="A video file, a folder of pictures, a URL.")],
-    stream: Annotated[str, typer.Option(help="The stream's id.")],
-    bootstrap: Bootstrap = None,
-    topic: Annotated[str | None, typer.Option(help="The frames topic. [frames]")] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
-    fps: Annotated[float | None, typer.Option(min=0.01, help="At most so many a second.")] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
-) -> None:
-    """Publish a video or a camera as JPEG frames, at its true rate.
-
-    Example: `longtake camera gate.mp4 --stream gate --loop`
-    """
-    from pipeline.broker.kafka.publisher import KafkaPublisher
-    from pipeline.service import until_signalled
-
-    if not is_stream_id(stream):
-        raise typer.BadParameter(
-            f"{stream!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -", param_hint="--stream"
-        )
-    settings = load_config(None, {"bootstrap": bootstrap, "frames_topic": topic})
-    publisher = KafkaPublisher(settings.bootstrap, topic=settings.frames_topic)
-    stop = threading.Event()
-    until_signalled(stop.set)
-    console = Console(stderr=True)
-    sent = 0
-    try:
-        with console.status(f"{stream}: connecting") as status:
-            played = Camera(source, stream, loop=loop, fps=fps, quality=quality)
-            for sent in played.play(publisher, clock=SystemClock(), stop=stop):
-                if sent % 15 == 0:
-                    status.update(f"{stream}: {sent} frames sent, {publisher.lost} lost")
-    finally:
-        publisher.close()
-    console.print(f"{stream}: {sent} frames sent, {publisher.lost} lost", highlight=False)
 
 
 def broker(

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pipeline.camera import Camera
+from pipeline.broker.shots import Shot
+from pipeline.cameras.clip import ClipSource
+from pipeline.cameras.shutter import Exposure, Shutter
 from pipeline.clock import SystemClock
 from pipeline.demo.stage import KafkaStage, MemoryStage, Stage
 from pipeline.demo.view import StreamView, View
@@ -117,10 +119,14 @@ def _play(
 def _film(
     clip: Path, name: str, stage: Stage, stop: threading.Event, failures: list[LongtakeError]
 ) -> None:
-    camera = Camera(str(clip), name, loop=True)
+    clock = SystemClock()
+    shutter = Shutter(name, Exposure(), epoch_s=int(clock.time()))
+    source = ClipSource(clip, loop=True, realtime=True, clock=clock)
     try:
-        for _ in camera.play(stage, clock=SystemClock(), stop=stop):
-            pass
+        for picture in source.pictures(stop):
+            shot = shutter.take(picture, arrived_us=0)
+            if isinstance(shot, Shot):
+                stage.publish(shot.stream, shot.content, shot.headers)
     except LongtakeError as exc:
         failures.append(exc)
 

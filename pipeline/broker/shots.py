@@ -1,0 +1,62 @@
+"""What cameras hand to the log, and the contract of the way there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from pipeline.records import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One JPEG, ready for the log. `captured_us` counts from 1970."""
+
+    stream: str
+    seq: int
+    epoch: int
+    captured_us: int
+    content: bytes
+
+    @property
+    def headers(self) -> Headers:
+        """As the wire contract wants them."""
+        return (
+            ("captured-at", f"{self.captured_us / 1000:.3f}".encode()),
+            ("seq", str(self.seq).encode()),
+            ("epoch", str(self.epoch).encode()),
+            ("content-type", b"image/jpeg"),
+        )
+
+
+class Outcome(Enum):
+    """What became of a shot that was sent."""
+
+    TAKEN = "taken"
+    OVERSIZED = "oversized"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of one shot; `why` in words where it was not taken."""
+
+    number: int
+    outcome: Outcome
+    why: str = ""
+
+
+class Uplink(Protocol):
+    """A way into the log that keeps the order of what it is sent, and never gives up by itself.
+
+    After an outcome `FAILED` it is of no further use.
+    """
+
+    def send(self, number: int, shot: Shot) -> None:
+        """Hand a shot over, without waiting for the broker."""
+
+    def settled(self) -> Sequence[Settled]:
+        """What has become of shots since the last call."""
+
+    def close(self) -> None:
+        """Let go, whatever is still on its way."""

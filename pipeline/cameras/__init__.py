@@ -1,0 +1,1 @@
+"""Live cameras and clips, each in its own thread, into the log."""

@@ -1,0 +1,107 @@
+"""Shots that wait on disk while the broker is away: the newest seconds, in their order."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.broker.shots import Shot
+from pipeline.errors import OutputError
+
+_OPEN = (
+    # ours alone for as long as we live; the machine's own crash may cost the last seconds
+    "pragma locking_mode = exclusive",
+    "pragma journal_mode = wal",
+    "pragma synchronous = normal",
+    "pragma user_version = 1",  # a write, which takes the lock
+    """create table if not exists shots (
+        number integer primary key, kept_us integer not null,
+        stream text not null, seq integer not null, epoch integer not null,
+        captured_us integer not null, content blob not null
+    )""",
+)
+_SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
+_PUT = "insert into shots values (?, ?, ?, ?, ?, ?, ?)"
+_OLDEST = "select number, stream, seq, epoch, captured_us, content from shots order by number"
+_AGES = "select number, stream, length(content), kept_us from shots order by number"
+BUSY_S = 1.0
+
+
+class Spool:
+    """A bounded queue of shots in a file, in the order of the numbers that they were given.
+
+    Above `most_bytes` of pictures, or when one has been kept for `most_us`, the oldest go. One
+    thread uses it. What a killed process has left is still there for the next one. Every method
+    raises `OutputError` where the file cannot be used: the disk is full, another process has it.
+    """
+
+    def __init__(self, file: Path, *, most_bytes: int, most_us: int) -> None:
+        self._file = file
+        self._most_bytes = most_bytes
+        self._most_us = most_us
+        with self._translated():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._base = sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False)
+            for statement in _OPEN:
+                self._base.execute(statement)
+            self.frames, self.bytes, self.newest = self._base.execute(_SUMS).fetchone()
+
+    def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> Counter[str]:
+        """Keep numbered shots. Returns how many of which stream had to go for it."""
+        rows = [
+            (number, now_us, shot.stream, shot.seq, shot.epoch, shot.captured_us, shot.content)
+            for number, shot in shots
+        ]
+        with self._translated(), self._base:
+            self._base.executemany(_PUT, rows)
+        self.frames += len(rows)
+        self.bytes += sum(len(shot.content) for _, shot in shots)
+        return self._expire(now_us)
+
+    def take(self) -> tuple[int, Shot] | None:
+        """Take the oldest out."""
+        with self._translated():
+            found = self._base.execute(f"{_OLDEST} limit 1").fetchone()
+        if found is None:
+            return None
+        number, *shot = found
+        self._remove([(number, len(shot[-1]))])
+        return number, Shot(*shot)
+
+    def _expire(self, now_us: int) -> Counter[str]:
+        gone: Counter[str] = Counter()
+        doomed: list[tuple[int, int]] = []
+        over_bytes = self.bytes - self._most_bytes
+        with self._translated():
+            for number, stream, size, kept_us in self._base.execute(_AGES):
+                if over_bytes <= 0 and now_us - kept_us <= self._most_us:
+                    break
+                over_bytes -= size
+                gone[stream] += 1
+                doomed.append((number, size))
+        self._remove(doomed)
+        return gone
+
+    def _remove(self, sizes: Sequence[tuple[int, int]]) -> None:
+        with self._translated(), self._base:
+            self._base.executemany("delete from shots where number = ?", [(n,) for n, _ in sizes])
+        self.frames -= len(sizes)
+        self.bytes -= sum(size for _, size in sizes)
+
+    def close(self) -> None:
+        """Close the file; an empty one is deleted."""
+        with self._translated():
+            self._base.close()
+            if not self.frames:
+                self._file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as exc:
+            raise OutputError(
+                f"the spool {self._file} cannot be used: {exc}. Is the disk full, or does another"
+                " `longtake camera` use it?"
+            ) from exc

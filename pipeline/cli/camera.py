@@ -1,0 +1,145 @@
+"""`longtake camera`: one camera by flags, or many by a file."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cameras.live import Transport
+from pipeline.cameras.settings import CamerasConfig, load_cameras
+from pipeline.cameras.site import Site
+from pipeline.cameras.values import Left, State
+from pipeline.cli.options import Bootstrap
+from pipeline.wire import is_stream_id
+
+LOST = (Left.OVERFLOWED, Left.EXPIRED, Left.OVERSIZED)
+
+
+def camera(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A URL, a video device or file, a folder of pictures."),
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="The stream's id.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A TOML file of cameras, instead of SOURCE.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    topic: Annotated[str | None, typer.Option(help="The frames topic. [frames]")] = None,
+    transport: Annotated[
+        Transport | None, typer.Option(help="Of RTSP: tcp loses no packet, udp no time. [tcp]")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,
+    realtime: Annotated[
+        bool,
+        typer.Option(
+            "--realtime/--no-realtime", help="Play a file at its own rate, or as fast as it goes."
+        ),
+    ] = True,
+    fps: Annotated[float | None, typer.Option(help="At most so many frames a second.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="At most so large, such as 640x360; the shape stays.")
+    ] = None,
+    quality: Annotated[int | None, typer.Option(help="JPEG quality, 1 to 100. [90]")] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(help="Keep frames in this file while the broker is away, restarts included."),
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9109 with --config]")
+    ] = None,
+) -> None:
+    """Publish cameras or videos as JPEG frames, and go on whatever happens to them.
+
+    Put secrets into the environment or into a file: `${NAME}` and `${file:/path}` in an address are
+    replaced, and never shown. While the broker is away the newest minute of frames is kept on disk.
+    With --config the file is watched: cameras come and go without disturbing the others.
+
+    Example: `longtake camera 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --stream gate --fps 15`,
+    or `longtake camera gate.mp4 --stream gate --loop`, or `longtake camera --config cameras.toml`
+    """
+    one = {
+        "url": source,
+        "transport": transport,
+        "loop": loop or None,
+        "realtime": None if realtime else False,
+        "fps": fps,
+        "size": size,
+        "quality": quality,
+    }
+    given = {name: value for name, value in one.items() if value is not None}
+    if config is None:
+        if source is None or stream is None:
+            raise typer.BadParameter("wanted SOURCE and --stream, or --config", param_hint="SOURCE")
+        if not is_stream_id(stream):
+            raise typer.BadParameter(
+                f"{stream!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",
+                param_hint="--stream",
+            )
+    elif given or stream is not None:
+        raise typer.BadParameter(
+            "says what the file says: SOURCE, --stream and the camera's own options go without it",
+            param_hint="--config",
+        )
+    flags: dict[str, object] = {
+        "bootstrap": bootstrap,
+        "frames_topic": topic,
+        "spool": spool,
+        "metrics_port": metrics_port,
+        "camera": {stream: given} if config is None else None,
+    }
+    _run(config, flags, serve=config is not None or metrics_port is not None)
+
+
+def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
+    from pipeline.broker.kafka.uplink import KafkaUplink
+    from pipeline.cameras.service import CameraService
+    from pipeline.service import until_signalled
+
+    def load() -> CamerasConfig:
+        return load_cameras(file, flags)
+
+    settings = load()
+    service = CameraService(
+        settings,
+        connect=lambda: KafkaUplink(settings.bootstrap, topic=settings.frames_topic),
+        load=load,
+        file=file,
+        serve=serve,
+    )
+
+    def reread(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        service.reload()
+
+    until_signalled(service.stop)
+    signal.signal(signal.SIGHUP, reread)
+    console = Console(stderr=True)
+    try:
+        with console.status("connecting") as status:
+            service.run(lambda: status.update(_line(service.site, how=True)))
+    finally:
+        waiting = service.spool.frames
+        kept = f", {waiting} wait in {settings.spool}" if waiting and settings.spool else ""
+        lost = waiting if waiting and not settings.spool else 0
+        console.print(_line(service.site, lost=lost) + kept, highlight=False, soft_wrap=True)
+
+
+def _line(site: Site, *, lost: int = 0, how: bool = False) -> str:
+    """How it goes, for people; `how` a single camera is, too."""
+    tallies = site.tallies
+    sent = sum(tally.left[Left.PUBLISHED] for tally in tallies.values())
+    lost += sum(tally.left[left] for tally in tallies.values() for left in LOST)
+    frames = f"{sent} frames sent, {lost} lost"
+    if len(tallies) == 1:
+        ((name, tally),) = tallies.items()
+        return f"{name}, {tally.state}: {frames}" if how else f"{name}: {frames}"
+    states = [
+        f"{count} {state}"
+        for state in State
+        if (count := sum(tally.state is state for tally in tallies.values()))
+    ]
+    return f"{len(tallies)} cameras, {', '.join(states)}: {frames}"

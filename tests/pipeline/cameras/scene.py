@@ -1,0 +1,41 @@
+"""A clock that is turned on by waiting, and pictures of known colours."""
+
+import threading
+
+import av
+import numpy as np
+
+from pipeline.cameras.values import Picture
+from pipeline.clock import ManualClock
+from pipeline.sources import encode_jpeg
+
+START_S = 1_700_000_000.25
+START_US = round(START_S * 1e6)
+
+
+class Pause(threading.Event):
+    """An event that is waited for by turning a clock on."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits = list[float]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        self._clock.advance(timeout or 0.0)
+        return self.is_set()
+
+
+def frame(grey: int = 0, *, width: int = 64, height: int = 48) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.full((height, width, 3), grey, np.uint8), format="rgb24")
+
+
+def decoded(grey: int = 0, *, width: int = 64, height: int = 48, at_us: int) -> Picture:
+    shown = frame(grey, width=width, height=height)
+    return Picture(width, height, frame=shown, captured_us=at_us)
+
+
+def encoded(grey: int = 0, *, width: int = 64, height: int = 48, at_us: int) -> Picture:
+    jpeg = encode_jpeg(frame(grey, width=width, height=height))
+    return Picture(width, height, jpeg=jpeg, captured_us=at_us)

@@ -1,0 +1,92 @@
+"""A clip plays at its true rate; its clock and its waiting are ours."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from pipeline.cameras.clip import ClipSource
+from pipeline.cameras.values import Lost
+from pipeline.clock import ManualClock
+from pipeline.errors import CameraLostError
+from tests.pipeline.cameras.scene import START_S, START_US, Pause
+from tests.pipeline.pictures import write_video
+
+
+class Scene:
+    """A clip with its clock, and a taker who takes his time."""
+
+    def __init__(self, clip: str, *, costs_s: float = 0.0, **how: bool) -> None:
+        self.clock = ManualClock(START_S)
+        self.stop = Pause(self.clock)
+        self.source = ClipSource(
+            Path(clip), **{"loop": False, "realtime": True} | how, clock=self.clock
+        )
+        self._costs_s = costs_s
+
+    def times_ms(self, frames: int = 1000) -> list[float]:
+        """Capture times since the start."""
+        times = []
+        try:
+            for picture in islice(self.source.pictures(self.stop), frames):
+                times.append(round(((picture.captured_us or 0) - START_US) / 1000, 1))
+                self.clock.advance(self._costs_s)
+        except CameraLostError as exc:
+            assert exc.lost == Lost.ENDED  # noqa: PT017
+        return times
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five frames, the third late."""
+    folder = tmp_path_factory.mktemp("camera")
+    return str(write_video(folder / "clip.mp4", [0, 100, 250, 300, 400]))
+
+
+def test_frames_are_captured_when_they_are_due(clip: str) -> None:
+    scene = Scene(clip)
+    assert scene.times_ms() == [0, 100, 250, 300, 400]
+    assert scene.stop.waits == pytest.approx([0, 0.1, 0.15, 0.05, 0.1], abs=1e-6)
+
+
+def test_time_that_a_frame_takes_is_not_waited_again(clip: str) -> None:
+    scene = Scene(clip, costs_s=0.04)
+    scene.times_ms()
+    assert scene.stop.waits == pytest.approx([0, 0.06, 0.11, 0.01, 0.06], abs=1e-6)
+
+
+def test_a_clip_that_is_late_does_not_wait_and_keeps_its_times(clip: str) -> None:
+    scene = Scene(clip, costs_s=0.5)
+    assert scene.times_ms() == [0, 100, 250, 300, 400]
+    assert set(scene.stop.waits) == {0.0}
+
+
+def test_not_in_real_time_nothing_is_waited_for_and_times_stay(clip: str) -> None:
+    scene = Scene(clip, realtime=False)
+    assert scene.times_ms() == [0, 100, 250, 300, 400]
+    assert set(scene.stop.waits) == {0.0}
+
+
+def test_a_loop_goes_on_in_time(clip: str) -> None:
+    times = Scene(clip, loop=True).times_ms(11)
+    assert times == [0, 100, 250, 300, 400, 500, 600, 750, 800, 900, 1000]
+
+
+def test_a_clip_of_a_single_frame_can_be_looped(tmp_path: Path) -> None:
+    single = write_video(tmp_path / "single.mp4", [0])
+    assert Scene(str(single), loop=True).times_ms(3) == [0, 33.3, 66.7]
+
+
+def test_it_stops_between_two_frames(clip: str) -> None:
+    scene = Scene(clip, loop=True)
+    pictures = scene.source.pictures(scene.stop)
+    assert len(list(islice(pictures, 2))) == 2
+    scene.stop.set()
+    assert list(pictures) == []
+
+
+def test_a_clip_that_cannot_be_opened_is_refused() -> None:
+    scene = Scene("nowhere.mp4")
+    with pytest.raises(CameraLostError, match=r"nowhere\.mp4: no such file") as caught:
+        next(scene.source.pictures(scene.stop))
+    assert caught.value.lost == Lost.REFUSED

@@ -1,0 +1,161 @@
+"""One camera's life: what state it is in, what is counted, when it is tried again."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+import pytest
+
+from pipeline.broker.shots import Shot
+from pipeline.cameras.backoff import MOST_S, Backoff
+from pipeline.cameras.feed import Feed
+from pipeline.cameras.shutter import Exposure, Shutter
+from pipeline.cameras.tally import Tally
+from pipeline.cameras.values import Left, Lost, NewEpoch, Picture, State
+from pipeline.clock import ManualClock
+from pipeline.errors import CameraLostError
+from tests.pipeline.cameras.scene import START_S, Pause, decoded
+
+Step = Callable[[], Picture | Left | None]
+
+
+class Script:
+    """See `Source`. Each connection is a list of what happens; afterwards the film is over."""
+
+    retries = True
+
+    def __init__(self, *connections: Sequence[Step]) -> None:
+        self._connections = list(connections)
+
+    def pictures(self, stop: threading.Event) -> Iterator[Picture | Left | None]:
+        if not self._connections:
+            stop.set()
+            return
+        for step in self._connections.pop(0):
+            yield step()
+        raise CameraLostError(Lost.ENDED, "it said goodbye")
+
+
+class Stop(Pause):
+    """Also notes how the camera is whenever it waits for another try."""
+
+    def __init__(self, clock: ManualClock, tally: Tally) -> None:
+        super().__init__(clock)
+        self._tally = tally
+        self.states = list[State]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.states.append(self._tally.state)
+        return super().wait(timeout)
+
+
+class Scene:
+    """A feed that follows a script, without a thread."""
+
+    def __init__(self, *connections: Sequence[str | Lost], frozen_s: float = 0.0) -> None:
+        self.clock = ManualClock(START_S)
+        self.tally = Tally()
+        self.stop = Stop(self.clock, self.tally)
+        self.shots = list[Shot]()
+        self.states = list[State]()  # after each picture
+        self._greys = itertools.cycle(range(100, 250, 20))
+        script = Script(*[[self._step(what) for what in one] for one in connections])
+        self.feed = Feed(
+            "gate",
+            script,
+            Shutter("gate", Exposure(frozen_s=frozen_s), epoch_s=7),
+            post=self._post,
+            tally=self.tally,
+            backoff=Backoff(Random(1)),  # noqa: S311
+            clock=self.clock,
+            stop=self.stop,
+            stall_s=5.0,
+        )
+
+    def _post(self, shot: Shot) -> bool:
+        self.shots.append(shot)
+        return True
+
+    def _step(self, what: str | Lost) -> Step:
+        def step() -> Picture | Left:
+            if isinstance(what, Lost):
+                raise CameraLostError(what, "in words")
+            self.states.append(self.tally.state)  # what the last picture made of it
+            self.clock.advance(0.5)
+            if what == "bad":
+                return Left.DAMAGED
+            grey = 7 if what == "still" else next(self._greys)
+            return decoded(grey, at_us=round(self.clock.time() * 1e6))
+
+        return step
+
+    def run(self) -> float:
+        """Follow the script to its end; how long it took."""
+        began_s = self.clock.time()
+        self.feed.run()
+        return self.clock.time() - began_s
+
+
+def test_a_camera_that_sends_pictures_is_live_and_counts_its_epoch() -> None:
+    scene = Scene(["good"] * 3)
+    scene.run()
+    assert [shot.seq for shot in scene.shots] == [0, 1, 2]
+    assert scene.tally.epochs == {NewEpoch.START: 1}
+    assert scene.tally.captured_us == scene.shots[-1].captured_us
+
+
+@pytest.mark.parametrize(
+    ("why", "before", "state"),
+    [
+        (Lost.UNREACHABLE, [], State.CONNECTING),
+        (Lost.REFUSED, [], State.REFUSED),
+        (Lost.UNREACHABLE, ["good"], State.STALLED),
+        (Lost.STALLED, ["good"], State.STALLED),
+        (Lost.BROKEN, ["good"], State.STALLED),
+        (Lost.REFUSED, ["good"], State.REFUSED),
+    ],
+)
+def test_what_a_camera_is_lost_to_tells_its_state(
+    why: Lost, before: list[str], state: State
+) -> None:
+    scene = Scene([*before, why])
+    scene.run()
+    assert scene.stop.states[0] == state
+    assert scene.tally.lost[why] == 1
+
+
+def test_it_goes_on_after_a_loss_with_the_same_epoch_and_the_next_number() -> None:
+    scene = Scene(["good", "good", Lost.BROKEN], [Lost.UNREACHABLE], ["good"])
+    scene.run()
+    assert [(shot.seq, shot.epoch) for shot in scene.shots] == [(0, 7), (1, 7), (2, 7)]
+    assert scene.tally.lost == {Lost.BROKEN: 1, Lost.UNREACHABLE: 1, Lost.ENDED: 1}
+    times = [shot.captured_us for shot in scene.shots]
+    assert times == sorted(set(times))
+
+
+def test_pictures_that_are_all_damaged_are_a_stall() -> None:
+    scene = Scene(["good", *["bad"] * 20])
+    scene.run()
+    assert (scene.tally.lost[Lost.STALLED], scene.tally.left[Left.DAMAGED]) == (1, 11)
+
+
+def test_a_frozen_picture_is_told_and_withheld_and_live_again_when_it_moves() -> None:
+    scene = Scene(["good", *["still"] * 8, "good", "good"], frozen_s=2)
+    scene.run()
+    assert scene.states[1:] == [State.LIVE] * 5 + [State.FROZEN] * 4 + [State.LIVE]
+    assert scene.tally.left[Left.FROZEN] == 4
+
+
+def test_waits_double_up_to_half_a_minute_and_no_two_cameras_wait_alike() -> None:
+    one, other = Backoff(Random(1)), Backoff(Random(2))  # noqa: S311
+    waits = [one.wait_s() for _ in range(10)]
+    assert all(0.5 <= wait / min(MOST_S, 0.5 * 2**n) <= 1 for n, wait in enumerate(waits))
+    assert waits != [other.wait_s() for _ in range(10)]
+    one.reset()
+    assert one.wait_s() <= 0.5
+
+
+def test_a_camera_that_flaps_is_tried_less_and_less_one_that_was_well_at_once() -> None:
+    assert Scene(*[["good", Lost.BROKEN]] * 8).run() > 40
+    assert Scene(*[["good"] * 25] * 8).run() < 8 * (25 * 0.5 + 0.5)

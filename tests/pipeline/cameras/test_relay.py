@@ -1,0 +1,213 @@
+"""Every camera's shots reach the log in their order, whatever the broker does meanwhile."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.broker.shots import Outcome, Settled, Shot, Uplink
+from pipeline.cameras.relay import LANE_SHOTS, LATE_S, WINDOW_BYTES, Relay
+from pipeline.cameras.spool import Spool
+from pipeline.cameras.values import Left
+from pipeline.clock import ManualClock
+from pipeline.errors import BrokerUnreachableError
+from tests.world import Steps
+
+
+class Log:
+    """What a broker has taken, and whether one is there."""
+
+    def __init__(self) -> None:
+        self.shots = list[Shot]()
+        self.up = True
+
+    def connect(self) -> Uplink:
+        if not self.up:
+            raise BrokerUnreachableError("no Kafka answers at nowhere:9092")
+        return Way(self)
+
+
+class Way:
+    """See `Uplink`: holds shots while its log is away, as an idempotent producer does."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._waiting: deque[tuple[int, Shot]] = deque()
+        self._settled = list[Settled]()
+
+    def send(self, number: int, shot: Shot) -> None:
+        self._waiting.append((number, shot))
+
+    def settled(self) -> list[Settled]:
+        while self._log.up and self._waiting:
+            number, shot = self._waiting.popleft()
+            large = len(shot.content) > 5000
+            if not large:
+                self._log.shots.append(shot)
+            self._settled.append(
+                Settled(number, Outcome.OVERSIZED if large else Outcome.TAKEN, "too large")
+            )
+        found, self._settled = self._settled, []
+        return found
+
+    def fail(self) -> None:
+        self._settled.append(Settled(0, Outcome.FAILED, "fenced"))
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class Scene:
+    """A relay that is turned by hand, and an account of what became of shots."""
+
+    def __init__(self, folder: Path, *, most_bytes: int = 1 << 30) -> None:
+        self.log, self.clock, self.opening = Log(), ManualClock(), Steps()
+        self.left: Counter[Left] = Counter()
+        self.way = self.log.connect()
+        self.spool = Spool(folder / "spool.db", most_bytes=most_bytes, most_us=60_000_000)
+        self.relay = Relay(
+            self.log.connect,
+            self.spool,
+            self,
+            uplink=self.way,
+            opening=self.opening,
+            clock=self.clock,
+        )
+        self.posted = list[Shot]()
+
+    def count(self, stream: str, left: Left, shots: int) -> None:
+        self.left[left] += shots
+
+    def taken(self, shot: Shot, age_s: float) -> None:
+        self.left[Left.PUBLISHED] += 1
+
+    def film(self, shots: int, *, stream: str = "gate", size: int = 100) -> None:
+        """One shot at a time, ten a second."""
+        for _ in range(shots):
+            shot = Shot(stream, len(self.posted), 7, round(self.clock.time() * 1e6), b"x" * size)
+            self.posted.append(shot)
+            self.relay.post(shot)
+            self.turn()
+
+    def turn(self) -> None:
+        self.clock.advance(0.1)
+        self.relay.turn(0.0)
+        self.opening.run_all()
+
+    def settle(self) -> None:
+        for _ in range(30):
+            self.turn()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def test_while_the_broker_answers_nothing_touches_the_disk(scene: Scene) -> None:
+    scene.film(50)
+    scene.settle()
+    assert scene.log.shots == scene.posted
+    assert scene.left == {Left.PUBLISHED: 50}
+    assert scene.spool.newest == 0
+    assert scene.relay.spooled == (0, 0)
+
+
+def test_while_it_is_away_shots_wait_on_disk_and_leave_in_order(scene: Scene) -> None:
+    scene.film(10)
+    scene.log.up = False
+    scene.film(100)
+    assert not scene.relay.broker_up
+    assert scene.relay.spooled[0] == 100 - round(LATE_S * 10)
+    scene.log.up = True
+    scene.film(20)
+    scene.settle()
+    assert scene.log.shots == scene.posted
+    assert (scene.relay.broker_up, scene.relay.spooled) == (True, (0, 0))
+
+
+def test_what_failed_on_its_way_leaves_again_before_all_later_shots(scene: Scene) -> None:
+    scene.log.up = False
+    scene.film(30)
+    assert isinstance(scene.way, Way)
+    scene.way.fail()
+    scene.film(10)
+    scene.log.up = True
+    scene.settle()
+    assert scene.log.shots == scene.posted
+
+
+def test_a_broker_that_is_away_is_tried_again_until_it_is_there(scene: Scene) -> None:
+    scene.log.up = False
+    assert isinstance(scene.way, Way)
+    scene.way.fail()
+    scene.film(60)
+    scene.log.up = True
+    scene.settle()
+    assert scene.log.shots == scene.posted
+
+
+def test_when_the_spool_is_full_the_oldest_in_it_go_and_are_counted(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, most_bytes=5000)
+    scene.log.up = False
+    scene.film(100)
+    scene.log.up = True
+    scene.settle()
+    assert scene.left == {Left.PUBLISHED: 100 - scene.left[Left.EXPIRED], Left.EXPIRED: 39}
+    seqs = [shot.seq for shot in scene.log.shots]
+    assert seqs == sorted(seqs)
+    assert seqs[-50:] == list(range(50, 100))
+    scene.spool.close()
+
+
+def test_a_shot_that_is_too_large_is_dropped_and_the_others_go_on(scene: Scene) -> None:
+    scene.film(3)
+    scene.film(1, size=6000)
+    scene.film(3)
+    scene.settle()
+    assert scene.left == {Left.PUBLISHED: 6, Left.OVERSIZED: 1}
+    assert [shot.seq for shot in scene.log.shots] == [0, 1, 2, 4, 5, 6]
+
+
+def test_one_camera_that_floods_costs_the_others_nothing(scene: Scene) -> None:
+    flood = [Shot("mad", n, 7, 0, b"x" * 100) for n in range(LANE_SHOTS * 5)]
+    for shot in flood:
+        scene.relay.post(shot)
+    scene.film(5)
+    scene.settle()
+    assert scene.left[Left.OVERFLOWED] == LANE_SHOTS * 4
+    assert [s.seq for s in scene.log.shots if s.stream == "gate"] == [0, 1, 2, 3, 4]
+    assert [s for s in scene.log.shots if s.stream == "mad"] == flood[-LANE_SHOTS:]
+
+
+def test_what_is_on_its_way_is_bounded(scene: Scene) -> None:
+    scene.log.up = False
+    for n in range(40):
+        scene.relay.post(Shot("gate", n, 7, 0, bytes(1 << 20)))
+        scene.relay.turn(0.0)
+    assert scene.relay.spooled[1] >= (40 << 20) - WINDOW_BYTES
+
+
+def test_who_has_time_is_taken_only_while_the_way_is_free(scene: Scene) -> None:
+    offer: Callable[[], bool] = lambda: scene.relay.offer(Shot("clip", 0, 7, 0, b"x"))  # noqa: E731
+    taken = [offer() for _ in range(LANE_SHOTS)]
+    assert taken.count(True) == LANE_SHOTS // 2
+    scene.log.up = False
+    scene.film(30)
+    assert not offer()
+
+
+def test_at_the_end_what_the_broker_has_not_taken_stays_for_the_next_process(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    scene.log.up = False
+    scene.film(30)
+    scene.relay.start()
+    scene.relay.stop(0.0)
+    kept = Spool(tmp_path / "spool.db", most_bytes=1 << 30, most_us=60_000_000)
+    assert [found[1] for found in iter(kept.take, None) if found] == scene.posted
+    kept.close()

@@ -1,0 +1,100 @@
+"""Which pictures become shots, and what a shot says of itself."""
+
+import pytest
+
+from pipeline.broker.shots import Shot
+from pipeline.cameras.shutter import Exposure, Shutter
+from pipeline.cameras.values import Left, NewEpoch, Picture
+from pipeline.decode import Fit, decode_picture, picture_size
+from tests.pipeline.cameras.scene import START_US, decoded, encoded
+
+
+def shutter(**limits: object) -> Shutter:
+    return Shutter("gate", Exposure(**limits), epoch_s=1_700_000_000)  # type: ignore[arg-type]
+
+
+def take(one: Shutter, picture: Picture) -> Shot:
+    shot = one.take(picture, arrived_us=START_US)
+    assert isinstance(shot, Shot)
+    return shot
+
+
+def test_a_shot_is_a_jpeg_with_its_counter_and_the_cameras_start() -> None:
+    one = shutter()
+    take(one, decoded(at_us=START_US))
+    shot = take(one, decoded(at_us=START_US + 100_000))
+    assert decode_picture(shot.content, Fit(48, 64, "stretch")).shape == (48, 64, 3)
+    assert dict(shot.headers) == {
+        "captured-at": b"1700000000350.000",
+        "seq": b"1",
+        "epoch": b"1700000000",
+        "content-type": b"image/jpeg",
+    }
+
+
+def test_a_cameras_own_jpeg_is_passed_on_untouched() -> None:
+    picture = encoded(grey=90, at_us=START_US)
+    assert take(shutter(), picture).content == picture.jpeg
+
+
+def test_a_jpeg_above_the_limit_is_made_smaller_in_its_shape() -> None:
+    shot = take(shutter(size=(32, 32)), encoded(width=96, height=48, at_us=START_US))
+    assert picture_size(shot.content) == (32, 16)
+
+
+def test_a_picture_within_the_limit_is_not_made_larger() -> None:
+    assert picture_size(take(shutter(size=(640, 480)), decoded(at_us=START_US)).content) == (64, 48)
+
+
+def test_fps_leaves_frames_out_and_seq_counts_what_is_left() -> None:
+    one = shutter(fps=5)
+    taken = [one.take(decoded(at_us=START_US + n * 66_667), arrived_us=0) for n in range(16)]
+    shots = [shot for shot in taken if isinstance(shot, Shot)]
+    assert [shot.seq for shot in shots] == [0, 1, 2, 3, 4, 5]
+    assert taken.count(Left.THINNED) == 10
+
+
+def test_fps_at_the_true_rate_leaves_nothing_out() -> None:
+    one = shutter(fps=15)
+    taken = [one.take(decoded(at_us=START_US + n * 66_667), arrived_us=0) for n in range(150)]
+    assert taken.count(Left.THINNED) <= 1
+
+
+def test_a_picture_that_does_not_decode_is_damaged() -> None:
+    one = shutter(frozen_s=10)
+    half = encoded(at_us=START_US)
+    cut = Picture(64, 48, jpeg=(half.jpeg or b"")[:200], captured_us=START_US)
+    assert one.take(cut, arrived_us=START_US) is Left.DAMAGED
+
+
+def test_another_size_begins_another_epoch() -> None:
+    one = shutter()
+    before = take(one, decoded(at_us=START_US))
+    assert (one.began, before.epoch) == (NewEpoch.START, 1_700_000_000)
+    one.began = None
+    after = take(one, decoded(width=80, at_us=START_US + 100_000))
+    assert (one.began, after.epoch) == (NewEpoch.SIZE, 1_700_000_001)
+    assert after.seq == before.seq + 1
+
+
+def test_a_jump_of_the_cameras_clock_begins_another_epoch_with_the_right_time() -> None:
+    one = shutter()
+    for n, pts_us in enumerate([0, 100_000, 200_000, 3_600_000_000, 3_600_100_000]):
+        picture = Picture(64, 48, frame=decoded(at_us=0).frame, pts_us=pts_us)
+        shot = one.take(picture, arrived_us=START_US + n * 100_000 + (n > 2) * 3_000_000)
+        assert isinstance(shot, Shot)
+    assert (one.began, shot.epoch) == (NewEpoch.CLOCK, 1_700_000_003)
+    assert shot.captured_us == START_US + 3_400_000
+
+
+@pytest.mark.parametrize("make", [decoded, encoded])
+def test_a_picture_that_stands_still_is_withheld_until_it_moves(make: type) -> None:
+    one = shutter(frozen_s=2)
+    greys = [10, 10, 10, 10, 10, 10, 200, 200]
+    taken = [
+        one.take(make(grey, at_us=START_US + n * 500_000), arrived_us=0)
+        for n, grey in enumerate(greys)
+    ]
+    assert [one is Left.FROZEN for one in taken] == [False] * 4 + [True] * 2 + [False] * 2
+    assert isinstance(taken[-1], Shot)
+    assert taken[-1].seq == 5

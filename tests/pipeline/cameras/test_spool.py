@@ -1,0 +1,80 @@
+"""Shots on disk: in order, bounded, and still there for the next process."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.broker.shots import Shot
+from pipeline.cameras.spool import Spool
+from pipeline.errors import OutputError
+
+SECOND = 1_000_000
+
+
+def shot(number: int, *, stream: str = "gate", size: int = 1000) -> Shot:
+    return Shot(stream, number, 7, number * SECOND, bytes([number % 256]) * size)
+
+
+def spool(file: Path, *, most_bytes: int = 1 << 20, most_s: int = 60) -> Spool:
+    return Spool(file, most_bytes=most_bytes, most_us=most_s * SECOND)
+
+
+def taken(one: Spool) -> list[tuple[int, Shot]]:
+    return [found for found in iter(one.take, None) if found is not None]
+
+
+def test_shots_come_back_as_they_were_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db")
+    one.put([(5, shot(5)), (6, shot(6))], now_us=0)
+    one.put([(3, shot(3)), (4, shot(4))], now_us=0)  # what was on its way when the broker went
+    assert taken(one) == [(n, shot(n)) for n in (3, 4, 5, 6)]
+    assert (one.frames, one.bytes) == (0, 0)
+
+
+def test_above_its_bytes_the_oldest_go_and_are_told_by_stream(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db", most_bytes=3000)
+    gone = one.put([(1, shot(1)), (2, shot(2, stream="yard")), (3, shot(3))], now_us=0)
+    assert not gone
+    assert one.put([(4, shot(4)), (5, shot(5))], now_us=0) == Counter(gate=1, yard=1)
+    assert [number for number, _ in taken(one)] == [3, 4, 5]
+
+
+def test_what_was_kept_too_long_goes(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db", most_s=10)
+    for second in range(15):
+        one.put([(second, shot(second))], now_us=second * SECOND)
+    assert [number for number, _ in taken(one)] == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+
+
+def test_what_a_process_leaves_is_there_for_the_next(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db")
+    one.put([(8, shot(8)), (9, shot(9))], now_us=0)
+    one.take()
+    one.close()
+    other = spool(tmp_path / "spool.db")
+    assert (other.frames, other.bytes, other.newest) == (1, 1000, 9)
+    assert taken(other) == [(9, shot(9))]
+
+
+def test_an_empty_spool_leaves_no_file(tmp_path: Path) -> None:
+    one = spool(tmp_path / "deep" / "spool.db")
+    one.put([(1, shot(1))], now_us=0)
+    taken(one)
+    one.close()
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_two_processes_cannot_have_the_same_file(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db")
+    with pytest.raises(OutputError, match=r"spool\.db cannot be used: database is locked"):
+        spool(tmp_path / "spool.db")
+    one.close()
+
+
+def test_a_file_that_is_no_spool_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but long enough to be looked at " * 50)
+    with pytest.raises(OutputError, match="file is not a database"):
+        spool(file)
+    assert file.read_text().startswith("not a database")
