@@ -86,7 +86,7 @@ def picture_size(content: bytes) -> tuple[int, int]:
 
     Raises `UndecodableFrameError` where the walk finds that it is no picture, or is not whole.
     """
-    picture = _walk(content)
+    picture = walk(content)
     if not 0 < picture.width * picture.height <= MAX_PIXELS:
         raise UndecodableFrameError(f"a picture of {picture.width} x {picture.height} pixels")
     return picture.width, picture.height
