@@ -48,6 +48,12 @@ class Record:
     value: bytes | None
     headers: Headers = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that a producer has put into it."""
+        parts = (self.key or b"", self.value or b"", *(content for _, content in self.headers))
+        return sum(len(part) for part in parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
