@@ -19,7 +19,7 @@ from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
 from pipeline.records import MAX_HEADERS
 from pipeline.wire import Manifest
-from tests.clusters import KafkaCluster
+from tests.clusters import KafkaCluster, NoText
 from tests.contracts.test_broker import PARTITIONS, Owner, settled, until
 
 pytestmark = pytest.mark.kafka
@@ -119,16 +119,6 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     with pytest.raises(KafkaError):
         opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
-
-
-class NoText(str):
-    """A name that a producer of another language would send: two bytes that are no UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        del encoding, errors
-        return b"\xff\xfe"
 
 
 def test_k18_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaCluster) -> None:

@@ -13,6 +13,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.decode import Fit, decode_picture
 from pipeline.metrics import WorkerMetrics
+from pipeline.records import Fate
 from pipeline.worker import Executors, Worker
 from tests.clusters import Cluster
 
@@ -73,12 +74,11 @@ class Watched:
     @property
     def committed(self) -> int:
         """How many records have a fate that is in the log."""
-        families = self.metrics.registry.collect()
-        counts = [
-            sample.value
-            for family in families
-            if family.name == "longtake_records"
-            for sample in family.samples
-            if sample.name == "longtake_records_total"
-        ]
-        return round(sum(counts))
+        return sum(self.fates.values())
+
+    @property
+    def fates(self) -> dict[Fate, int]:
+        """The fates that are in the log."""
+        look = self.metrics.registry.get_sample_value
+        counts = {fate: look("longtake_records_total", {"fate": fate}) for fate in Fate}
+        return {fate: round(count or 0) for fate, count in counts.items()}
