@@ -19,8 +19,9 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from pipeline.encoded import NAMES, refuse_bomb, walk
+from pipeline.encoded import NAMES, Encoded, refuse_bomb, walk
 from pipeline.errors import UndecodableFrameError
+from pipeline.lossless import decode_lossless_webp
 
 MAX_PIXELS = 32 * 1024 * 1024
 """8K video fits (7680 x 4320). What decodes holds up to 16 bytes a pixel, half a gigabyte, and one
@@ -199,17 +200,23 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
             f" at most {MAX_SCANNED_PIXELS} pixels are gone over"
         )
     refuse_bomb(picture)
+    told = f"{kind} of {len(content)} bytes ({size})"
+    frame = _frame(picture, told)
+    if (frame.width, frame.height) != (picture.width, picture.height):
+        raise UndecodableFrameError(f"{told} contradicts its size")
+    return frame, picture.orientation
+
+
+def _frame(picture: Encoded, told: str) -> av.VideoFrame:
+    if picture.codec == "lossless":
+        return av.VideoFrame.from_ndarray(decode_lossless_webp(picture.content), format="rgb24")
     decoder = av.CodecContext.create(picture.codec, "r")
     decoder.thread_count = 1
     decoder.options = {"err_detect": "crccheck+bitstream+buffer+careful+explode"}
     try:
         frames = [*decoder.decode(av.Packet(picture.content)), *decoder.decode(None)]
     except (av.FFmpegError, ValueError, MemoryError) as exc:
-        raise UndecodableFrameError(
-            f"{kind} of {len(content)} bytes ({size}) does not decode: {exc}"
-        ) from exc
+        raise UndecodableFrameError(f"{told} does not decode: {exc}") from exc
     if len(frames) != 1 or frames[0].is_corrupt:
-        raise UndecodableFrameError(f"{kind} of {len(content)} bytes ({size}) is damaged")
-    if (frames[0].width, frames[0].height) != (picture.width, picture.height):
-        raise UndecodableFrameError(f"{kind} of {len(content)} bytes contradicts its size {size}")
-    return frames[0], picture.orientation
+        raise UndecodableFrameError(f"{told} is damaged")
+    return frames[0]

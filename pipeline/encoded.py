@@ -20,7 +20,7 @@ UNASKED_BYTES = 512 * 1024
 unpacks all there is, also behind the last row. Eight megabytes hold eight thousand: 13 seconds."""
 PIECE_BYTES = 4 * 1024  # of packed data; unpacked it is 4 MB at most
 
-NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP"}
+NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP", "lossless": "WebP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Encoded:
     data go over the picture.
     """
 
-    codec: Literal["mjpeg", "png", "webp"]
+    codec: Literal["mjpeg", "png", "webp", "lossless"]  # the last is a WebP, too
     width: int
     height: int
     orientation: int
@@ -159,12 +159,14 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _walk_webp(content: bytes) -> Encoded:
     orientation, sizes, parts = 1, list[tuple[int, int]](), list[bytes]()
+    codec: Literal["webp", "lossless"] = "webp"
     for kind, start, end in _webp_chunks(content):
         body = content[start + 8 : end]
         if kind in (b"ANIM", b"ANMF"):
             raise _broken("WebP", content, "is animated: a film, not a picture")
         if kind in (b"VP8X", b"VP8 ", b"VP8L"):
             sizes.append(_webp_size(kind, body))
+            codec = "lossless" if kind == b"VP8L" else codec
         if kind in (b"VP8X", b"ALPH", b"VP8 ", b"VP8L"):
             parts.append(content[start:end] + b"\0" * (end & 1))
         elif kind == b"EXIF":
@@ -173,7 +175,7 @@ def _walk_webp(content: bytes) -> Encoded:
         raise _broken("WebP", content, f"is damaged: it holds pictures of sizes {sizes[:4]}")
     chunks = b"WEBP" + b"".join(parts)
     riff = b"RIFF" + len(chunks).to_bytes(4, "little") + chunks
-    return Encoded("webp", *sizes[0], orientation, riff)
+    return Encoded(codec, *sizes[0], orientation, riff)
 
 
 def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
