@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle
 from random import Random
 
@@ -11,6 +12,8 @@ from tests.damaged.mutations import mutate
 from tests.damaged.seeds import bombs, whole
 from tests.pipeline.pictures import jpeg
 
+DAMAGED = 2000
+OVERSIZED_BYTES = (8 << 20) + 1  # one more than a worker accepts unless told otherwise
 PARTITIONS = 3
 GOOD = tuple(f"good-{number}" for number in range(PARTITIONS))
 GOOD_EVERY = 10  # records of bad cameras to one of each good camera
@@ -54,6 +57,12 @@ class Sent:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+@cache
+def standard() -> tuple[Sent, ...]:
+    """What the tests send."""
+    return tuple(records(1, DAMAGED, oversized_bytes=OVERSIZED_BYTES))
 
 
 def records(seed: int, damaged: int, *, oversized_bytes: int) -> Iterator[Sent]:
