@@ -24,8 +24,8 @@ from pipeline.errors import UndecodableFrameError
 from pipeline.lossless import decode_lossless_webp
 
 MAX_PIXELS = 32 * 1024 * 1024
-"""8K video fits (7680 x 4320). What decodes holds up to 16 bytes a pixel, half a gigabyte, and one
-of 16-bit RGBA, a file of 250 KB, takes a core for 0.6 s."""
+"""8K video fits (7680 x 4320). What decodes holds up to 16 bytes a pixel, half a gigabyte, and 24
+if it is a lossless WebP. A picture of this size takes a core for up to a second."""
 MAX_SCANNED_PIXELS = 16 * MAX_PIXELS
 """Over all scans of a progressive JPEG: the largest picture may have 16, cameras write about ten.
 Scans that cost nothing to write would keep a core busy for ten times as long."""

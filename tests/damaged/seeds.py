@@ -65,8 +65,8 @@ def bombs() -> dict[str, bytes]:
         "scans within the limit": grey[:-2] + scan * 20 + b"\xff\xd9",
         "segments": jpeg[:2] + b"\xff\xe3\0\2" * 200_000 + jpeg[2:],
         "chunks": png[:33] + png_chunk(b"IDAT", b"") * 60_000 + png[33:],
-        "flat webp": encoded(Image.new("RGB", (5_000, 5_000)), "WEBP", lossless=True, method=0),
-        "huge": encoded(Image.new("RGB", (8_192, 8_192)), "WEBP", lossless=True, method=0),
+        "flat webp": flat_webp(4_000, 4_000),
+        "huge": flat_webp(8_192, 8_192),
         "thread": encoded(Image.new("L", (1, 30_000)), "PNG"),
     }
 
@@ -84,6 +84,11 @@ def flat_png(width: int, height: int, data: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
     return PNG + b"".join(png_chunk(kind, body) for kind, body in chunks)
+
+
+def flat_webp(width: int, height: int) -> bytes:
+    """A black picture in 34 bytes, of any size."""
+    return encoded(Image.new("RGB", (width, height)), "WEBP", lossless=True, method=0)
 
 
 def resized_jpeg(content: bytes, width: int, height: int) -> bytes:
