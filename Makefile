@@ -32,6 +32,7 @@ setup: .venv/installed
 
 lock:
 	$(LOCK) --group dev --extra local --output-file requirements.lock
+	$(LOCK) --constraints requirements.lock --output-file requirements-runtime.lock  # what the image gets
 	$(LOCK) --group train-tests --extra train --extra pretrained --constraints requirements.lock $(ONLY_ON_A_GPU:%=--no-emit-package %) --output-file requirements-train.lock
 
 demo: setup

@@ -1,15 +1,20 @@
 #!/bin/sh
-# Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours.
+# Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours;
+# GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s).
 # Quick when it is there already. Without root or apt-get it says what to install and fails.
 set -eu
 
 missing=
-command -v kcat >/dev/null || missing="kcat"
+want() { missing="${missing:+$missing }$1"; }
+command -v kcat >/dev/null || want kcat
+/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import Gst
+Gst.init(None); Gst.ElementFactory.find("x264enc") or exit(1)' 2>/dev/null ||
+    want "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-ugly"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "the tests want $missing, and only root with apt-get can install it here;" \
-        "please do: sudo apt-get install $missing (macOS: brew install $missing)" >&2
+        "please do: sudo apt-get install $missing (macOS: brew install kcat)" >&2
     exit 1
 fi
 

@@ -30,7 +30,7 @@ class Address:
         def fill(found: re.Match[str]) -> str:
             secret = _read(found[2]) if found[1] else environment.get(found[2])
             if secret is None:
-                raise ConfigError(f"{text}: the environment has no {found[2]}")
+                raise ConfigError(f"{without_login(text)}: the environment has no {found[2]}")
             return quote(secret, safe=":")
 
         return cls(_PLACE.sub(fill, text), without_login(text))

@@ -1,12 +1,12 @@
 """A camera on the network or at this machine, through libav: one connection, picture by picture."""
 
-import errno
 import struct
 import threading
-import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, Literal
+from statistics import median_low
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -14,28 +14,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.cameras.address import Address
+from pipeline.cameras.opening import Transport, open_camera, video_of, words_of
+from pipeline.cameras.pacing import Burst, paced
 from pipeline.cameras.values import Left, Lost, Picture
+from pipeline.clock import Clock
 from pipeline.decode import MAX_PIXELS, picture_size, upright
 from pipeline.errors import CameraLostError, UndecodableFrameError
 from pipeline.sources import rotation
 
-Transport = Literal["tcp", "udp"]
-
-# A playlist from outside must not name our files.
-NETWORK = "http,https,httpproxy,tcp,tls,crypto,udp,rtp,srtp,rtsp,rtmp,rtmps,rtmpt,srt,data"
-# How long a stream is looked at before its first picture. By default libav measures its rate over
-# twenty frames; and `nobuffer` would throw away what it looked at, up to the next key frame.
-PROBING = {"fpsprobesize": "0", "analyzeduration": "500000"}  # microseconds
-
-_REFUSALS = (
-    av.HTTPClientError,
-    av.InvalidDataError,
-    av.DemuxerNotFoundError,
-    av.DecoderNotFoundError,
-    av.ProtocolNotFoundError,
-    FileNotFoundError,
-    PermissionError,
-)
+INVENTS_TIMES = "mpjpeg"  # libav's format of MJPEG over HTTP, which has none: 25 a second
+IN_PIECES = "hls"
 
 
 class LiveSource:
@@ -47,67 +35,88 @@ class LiveSource:
     retries = True
 
     def __init__(
-        self, address: Address, *, transport: Transport, connect_s: float, stall_s: float
+        self,
+        address: Address,
+        *,
+        transport: Transport,
+        connect_s: float,
+        stall_s: float,
+        clock: Clock,
     ) -> None:
         self._address = address
         self._transport = transport
         self._connect_s = connect_s
         self._stall_s = stall_s
+        self._clock = clock
+        self._waited_s = 0.0
 
     def pictures(self, stop: threading.Event) -> Iterator[Picture | Left | None]:
         """See `Source`."""
         with closing(self._open()) as container:
-            stream = _video_of(container, self._address.shown)
-            reader = _Reader(stream)
-            try:
-                for packet in container.demux():
-                    if stop.is_set():
-                        return
-                    if packet.stream.index == stream.index:
-                        yield from reader.read(packet)
-                    else:
-                        yield None
-            except av.ExitError as exc:
-                raise CameraLostError(
-                    Lost.STALLED, f"nothing came for {self._stall_s:g} s"
-                ) from exc
-            except (av.FFmpegError, OSError) as exc:
-                raise CameraLostError(Lost.BROKEN, _words(exc)) from exc
-        raise CameraLostError(Lost.ENDED, "it said goodbye")
+            stream = video_of(container)
+            pictures = self._read(container, stream, stop)
+            if container.format.name == IN_PIECES:
+                yield from paced(pictures, clock=self._clock, stop=stop)
+            else:
+                yield from self._caught_up(pictures)
+        if not stop.is_set():
+            raise CameraLostError(Lost.ENDED, "the connection was closed")
+
+    def _caught_up(
+        self, pictures: Iterator[Picture | Left | None]
+    ) -> Iterator[Picture | Left | None]:
+        burst = Burst()
+        for picture in pictures:
+            if isinstance(picture, Picture):
+                yield from burst.add(picture, waited_s=self._waited_s)
+            else:
+                yield picture
+
+    def _read(
+        self, container: InputContainer, stream: VideoStream, stop: threading.Event
+    ) -> Iterator[Picture | Left | None]:
+        """What comes, as it comes; notes how long it was waited for."""
+        reader = _Reader(stream, counts=container.format.name != INVENTS_TIMES)
+        packets = container.demux()
+        try:
+            while not stop.is_set():
+                began_s = self._clock.monotonic()
+                packet = next(packets, None)
+                self._waited_s = self._clock.monotonic() - began_s
+                if packet is None:
+                    return
+                if packet.stream.index == stream.index:
+                    yield from reader.read(packet)
+                else:
+                    yield None
+        except av.ExitError:
+            words = f"nothing came for {self._stall_s:g} s"
+            raise CameraLostError(Lost.STALLED, words) from None
+        except (av.FFmpegError, OSError) as exc:
+            words = f"the connection broke ({words_of(exc)})"
+            raise CameraLostError(Lost.BROKEN, words) from None
 
     def _open(self) -> InputContainer:
-        url = self._address.url
-        device = url.startswith("/dev/")
-        options = dict(PROBING)
-        if not device:
-            options["protocol_whitelist"] = NETWORK
-        if url.startswith(("rtsp:", "rtsps:")):
-            options |= {"rtsp_transport": self._transport, "allowed_media_types": "video"}
-        began_s = time.monotonic()
-        try:
-            return av.open(
-                url,
-                format="v4l2" if device else None,
-                options=options,
-                timeout=(self._connect_s, self._stall_s),
-            )
-        except (av.FFmpegError, OSError) as exc:
-            raise self._unopened(exc, time.monotonic() - began_s) from exc
-
-    def _unopened(self, exc: Exception, after_s: float) -> CameraLostError:
-        """A server that says nothing can look like one that talks nonsense: the time tells."""
-        if isinstance(exc, av.ExitError) or after_s >= self._connect_s:
-            return CameraLostError(Lost.UNREACHABLE, f"no answer in {self._connect_s:g} s")
-        lost = Lost.REFUSED if isinstance(exc, _REFUSALS) else Lost.UNREACHABLE
-        return CameraLostError(lost, _words(exc))
+        return open_camera(
+            self._address,
+            transport=self._transport,
+            connect_s=self._connect_s,
+            stall_s=self._stall_s,
+            clock=self._clock,
+        )
 
 
 class _Reader:
-    """Packets of one connection to pictures."""
+    """Packets of one connection to pictures; `counts` tells whether their time stamps are its own.
 
-    def __init__(self, stream: VideoStream) -> None:
+    A packet's wall clock can be that of the packet after it: libav's parser has a delay. What it
+    says of time stamp 0 is the same for all, so the median of some is right.
+    """
+
+    def __init__(self, stream: VideoStream, *, counts: bool) -> None:
         self._stream = stream
-        self._wall_us: int | None = None  # the camera's clock where its time stamps are 0
+        self._counts = counts
+        self._walls_us: deque[int] = deque(maxlen=9)  # the camera's clock at time stamp 0
         self._passes = stream.codec_context.name == "mjpeg"
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -116,7 +125,7 @@ class _Reader:
         pts_us = self._microseconds(packet.pts)
         wall_us = _producer_time_us(packet)
         if wall_us is not None and pts_us is not None:
-            self._wall_us = wall_us - pts_us
+            self._walls_us.append(wall_us - pts_us)
         try:
             if self._passes:
                 yield from self._pass(packet, pts_us)
@@ -144,10 +153,14 @@ class _Reader:
 
     def _microseconds(self, pts: int | None) -> int | None:
         base = self._stream.time_base
-        return None if pts is None or base is None else round(pts * base * 1_000_000)
+        if pts is None or base is None or not self._counts:
+            return None
+        return round(pts * base * 1_000_000)
 
     def _wall(self, pts_us: int | None) -> int | None:
-        return None if pts_us is None or self._wall_us is None else pts_us + self._wall_us
+        if pts_us is None or not self._walls_us:
+            return None
+        return pts_us + median_low(self._walls_us)
 
 
 def _producer_time_us(packet: "Packet[Any]") -> int | None:
@@ -155,25 +168,3 @@ def _producer_time_us(packet: "Packet[Any]") -> int | None:
     if not packet.has_sidedata("prft"):
         return None
     return int(struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))[0])
-
-
-def _video_of(container: InputContainer, shown: str) -> VideoStream:
-    if container.format.name == "tty":  # libav shows any text as a film of a terminal
-        raise CameraLostError(Lost.REFUSED, "a text, no video")
-    if not container.streams.video:
-        raise CameraLostError(Lost.REFUSED, f"{shown} has no video")
-    return container.streams.video[0]
-
-
-def _words(exc: Exception) -> str:
-    """Why, without the address: libav repeats it, with its password."""
-    if isinstance(exc, av.HTTPUnauthorizedError):
-        return "it wants another user or password"
-    if isinstance(exc, av.HTTPNotFoundError):
-        return "it has nothing at this path"
-    if isinstance(exc, av.InvalidDataError):
-        return "what it sends is no video"
-    if isinstance(exc, OSError) and exc.errno == errno.EIO:
-        return "it cannot be reached, or its name is not known"
-    strerror = getattr(exc, "strerror", None)
-    return str(strerror) if strerror else type(exc).__name__

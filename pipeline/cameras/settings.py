@@ -22,7 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from pipeline.cameras.live import Transport
+from pipeline.cameras.opening import Transport
 from pipeline.config import PREFIX, Name, Number, explain, refuse_unknown_variables
 from pipeline.errors import ConfigError
 from pipeline.wire import is_stream_id

@@ -75,7 +75,9 @@ class Shutter:
     def _time(self, picture: Picture, arrived_us: int) -> int:
         if picture.captured_us is not None:
             return picture.captured_us
-        captured = self._clock.capture(picture.pts_us, picture.wall_us, arrived_us=arrived_us)
+        captured = self._clock.capture(
+            picture.pts_us, picture.wall_us, arrived_us=arrived_us - picture.late_us
+        )
         if captured.jumped:
             self._begin(NewEpoch.CLOCK, captured.at_us)
         return captured.at_us

@@ -13,6 +13,7 @@ from pipeline.cameras.backoff import Backoff
 from pipeline.cameras.clip import ClipSource
 from pipeline.cameras.feed import Feed, Source
 from pipeline.cameras.live import LiveSource
+from pipeline.cameras.opening import is_live
 from pipeline.cameras.settings import CameraSettings
 from pipeline.cameras.shutter import Exposure, Shutter
 from pipeline.cameras.tally import Tally
@@ -90,7 +91,7 @@ class Site:
         feed.start()
 
     def _source(self, settings: CameraSettings, address: Address) -> Source:
-        if "://" not in address.url and not address.url.startswith("/dev/"):
+        if not is_live(address):
             return ClipSource(
                 Path(address.url),
                 loop=settings.loop,
@@ -102,6 +103,7 @@ class Site:
             transport=settings.transport,
             connect_s=settings.connect_s,
             stall_s=settings.stall_s,
+            clock=self._clock,
         )
 
     def _end(self, name: str) -> None:

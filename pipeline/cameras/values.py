@@ -52,6 +52,7 @@ class Picture:
 
     Times in microseconds. `pts_us` is of the camera's own count, None where it sends none;
     `wall_us` is what the camera says the time was; `captured_us` is given where it is certain.
+    `late_us` is for how long the picture has been here already.
     """
 
     width: int
@@ -61,3 +62,4 @@ class Picture:
     pts_us: int | None = None
     wall_us: int | None = None
     captured_us: int | None = None
+    late_us: int = 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cameras.live import Transport
+from pipeline.cameras.opening import Transport
 from pipeline.cameras.settings import CamerasConfig, load_cameras
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import Left, State

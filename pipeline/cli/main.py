@@ -26,6 +26,7 @@ from pipeline.cli import (
     engine,
     evaluate,
     predict,
+    probe,
     prove,
     replay,
     reset,
@@ -124,6 +125,7 @@ app.command()(predict.run)
 app.command()(evaluate.evaluate)
 app.command()(serve.worker)
 app.command()(camera.camera)
+app.command()(probe.probe)
 app.command()(serve.broker)
 app.command()(replay.replay)
 app.command()(watch.tail)

@@ -60,11 +60,11 @@ class Ended:
 class Running:
     """A command that goes on until it is told to end."""
 
-    def __init__(self, log: Path, *arguments: str | Path) -> None:
+    def __init__(self, log: Path, *arguments: str | Path, **extra: str) -> None:
         self._log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [SCRIPT, *arguments], stdout=file, stderr=file, env=environment()
+                [SCRIPT, *arguments], stdout=file, stderr=file, env=environment(**extra)
             )
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.broker.base import Topics
@@ -137,14 +137,19 @@ class TopicAdmin:
         return sorted(n.removesuffix(STATE_SUFFIX) for n in found if n.endswith(STATE_SUFFIX))
 
     def _setting(self, topic: str, name: str) -> str | None:
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        with translated(f"reading the settings of topic {topic}"):
-            described = self._admin.describe_configs([resource])
-        return _find(described, name)
+        return read_setting(self._admin, topic, name)
 
     def close(self) -> None:
         """Close the connection."""
         self._admin.close()
+
+
+def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
+    """Read one of a topic's settings; None where the broker does not tell it."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    with translated(f"reading the settings of topic {topic}"):
+        described = admin.describe_configs([resource])
+    return _find(described, name)
 
 
 def _unlike(report: TopicReport, partitions: int) -> TopicReport:

@@ -1,21 +1,30 @@
-"""The cameras' way into the frames topic: an idempotent producer that never gives a shot up."""
+"""The cameras' way into the frames topic: an idempotent producer that never gives a shot up.
+
+K18: after a record that the broker finds too large, the client fails those behind it for the same
+reason, though they are not. So the broker never sees one: the topic's limit is asked for, and a
+batch is no larger either. If the limit has become smaller meanwhile, all are sent again by a new
+uplink, which knows.
+"""
 
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_producer
+from pipeline.broker.kafka.client import REQUEST_BYTES, translated
+from pipeline.broker.kafka.opening import open_admin, open_producer
 from pipeline.broker.kafka.sending import abandon
+from pipeline.broker.kafka.topics import read_setting
 from pipeline.broker.shots import Outcome, Settled, Shot
-from pipeline.errors import BrokerUnreachableError, TopicError
+from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, TopicError
 
 NEVER_MS = 7 * 86_400_000  # as in `outlet`: a batch that expired would let the next overtake it
 CONNECT_MS = 5000
 TOPIC_MS = 3000
+BATCH_BYTES = 1 << 20
+AROUND_BYTES = 1024  # of a record and its batch, around the picture: at most
 LINGER_MS = 5  # what several cameras send at once goes in one request
 
 
@@ -29,6 +38,7 @@ class KafkaUplink:
         self._topic = topic
         self._settled: deque[Settled] = deque()
         try:
+            self._most_bytes = _limit(bootstrap, topic)
             self._producer = self._open(bootstrap)
         except (KafkaError, OSError, ValueError) as exc:
             raise BrokerUnreachableError(
@@ -48,6 +58,7 @@ class KafkaUplink:
             bootstrap,
             bootstrap_timeout_ms=CONNECT_MS,
             allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
+            batch_size=min(BATCH_BYTES, self._most_bytes),
             enable_idempotence=True,
             delivery_timeout_ms=NEVER_MS,
             linger_ms=LINGER_MS,
@@ -57,6 +68,14 @@ class KafkaUplink:
 
     def send(self, number: int, shot: Shot) -> None:
         """See `Uplink`."""
+        if len(shot.content) + AROUND_BYTES > self._most_bytes:
+            why = (
+                f"a frame of {len(shot.content):,} bytes is larger than topic {self._topic} takes"
+                f" (max.message.bytes = {self._most_bytes:,}); lower --quality or --size, or raise"
+                " that setting (and the broker's message.max.bytes)"
+            )
+            self._settled.append(Settled(number, Outcome.OVERSIZED, why))
+            return
         try:
             sending = self._producer.send(
                 self._topic,
@@ -65,25 +84,17 @@ class KafkaUplink:
                 headers=list(shot.headers),
             )
         except KafkaError as exc:
-            self._fail(number, len(shot.content), exc)
+            self._fail(number, exc)
             return
         sending.add_callback(partial(self._take, number))
-        sending.add_errback(partial(self._fail, number, len(shot.content)))
+        sending.add_errback(partial(self._fail, number))
 
     def _take(self, number: int, place: object) -> None:
         del place
         self._settled.append(Settled(number, Outcome.TAKEN))
 
-    def _fail(self, number: int, size: int, exc: BaseException) -> None:
-        if isinstance(exc, MessageSizeTooLargeError):
-            why = (
-                f"a frame of {size:,} bytes is larger than topic {self._topic} takes; lower"
-                " --quality or --size, or raise the topic's max.message.bytes (and the broker's"
-                " message.max.bytes)"
-            )
-            self._settled.append(Settled(number, Outcome.OVERSIZED, why))
-        else:
-            self._settled.append(Settled(number, Outcome.FAILED, repr(exc)))
+    def _fail(self, number: int, exc: BaseException) -> None:
+        self._settled.append(Settled(number, Outcome.FAILED, repr(exc)))
 
     def settled(self) -> Sequence[Settled]:
         """See `Uplink`."""
@@ -92,3 +103,15 @@ class KafkaUplink:
     def close(self) -> None:
         """See `Uplink`."""
         abandon(self._producer)
+
+
+def _limit(bootstrap: str, topic: str) -> int:
+    """Ask how large a record of the topic may be; what we send at most where nobody tells."""
+    admin = open_admin(bootstrap, bootstrap_timeout_ms=CONNECT_MS)
+    try:
+        told = read_setting(admin, topic, "max.message.bytes")
+    except (TopicError, BrokerUnavailableError):
+        told = None  # no such topic, or we may not ask: sending will tell
+    finally:
+        admin.close()
+    return min(REQUEST_BYTES, int(told)) if told else REQUEST_BYTES

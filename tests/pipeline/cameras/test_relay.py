@@ -1,61 +1,18 @@
 """Every camera's shots reach the log in their order, whatever the broker does meanwhile."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.broker.shots import Outcome, Settled, Shot, Uplink
+from pipeline.broker.shots import Shot
 from pipeline.cameras.relay import LANE_SHOTS, LATE_S, WINDOW_BYTES, Relay
 from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import Left
 from pipeline.clock import ManualClock
-from pipeline.errors import BrokerUnreachableError
+from tests.uplinks import Log, Way
 from tests.world import Steps
-
-
-class Log:
-    """What a broker has taken, and whether one is there."""
-
-    def __init__(self) -> None:
-        self.shots = list[Shot]()
-        self.up = True
-
-    def connect(self) -> Uplink:
-        if not self.up:
-            raise BrokerUnreachableError("no Kafka answers at nowhere:9092")
-        return Way(self)
-
-
-class Way:
-    """See `Uplink`: holds shots while its log is away, as an idempotent producer does."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._waiting: deque[tuple[int, Shot]] = deque()
-        self._settled = list[Settled]()
-
-    def send(self, number: int, shot: Shot) -> None:
-        self._waiting.append((number, shot))
-
-    def settled(self) -> list[Settled]:
-        while self._log.up and self._waiting:
-            number, shot = self._waiting.popleft()
-            large = len(shot.content) > 5000
-            if not large:
-                self._log.shots.append(shot)
-            self._settled.append(
-                Settled(number, Outcome.OVERSIZED if large else Outcome.TAKEN, "too large")
-            )
-        found, self._settled = self._settled, []
-        return found
-
-    def fail(self) -> None:
-        self._settled.append(Settled(0, Outcome.FAILED, "fenced"))
-
-    def close(self) -> None:
-        self._waiting.clear()
 
 
 class Scene:

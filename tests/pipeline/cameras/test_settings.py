@@ -90,6 +90,12 @@ def test_a_secret_that_is_not_there_is_named(text: str, complaint: str) -> None:
         Address.of(text, {})
 
 
+def test_a_password_that_stands_in_the_address_is_not_told_when_a_name_is_missing() -> None:
+    with pytest.raises(ConfigError, match="no TOKEN") as caught:
+        Address.of("rtsp://me:secret@cam/${TOKEN}", {})
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

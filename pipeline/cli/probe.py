@@ -1,0 +1,117 @@
+"""`longtake probe`: what a camera sends, and whether it suits the bundle."""
+
+import json
+import os
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engines.bundle import find_bundle, load_bundle
+from pipeline.cameras.address import Address
+from pipeline.cameras.fitness import Fitness, judge
+from pipeline.cameras.opening import Transport
+from pipeline.cameras.probe import SETTLING_S, Probed
+from pipeline.cameras.probe import probe as watch
+from pipeline.cli.options import AsJson
+from pipeline.clock import SystemClock
+
+UNFIT = 1
+
+
+def probe(
+    source: Annotated[
+        str, typer.Argument(help="A URL, a device or a video file. ${NAME}: from the environment.")
+    ],
+    transport: Annotated[Transport, typer.Option(help="How RTP comes.")] = "tcp",
+    seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to watch.")] = 5.0,
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a path.")] = "actions",
+    as_json: AsJson = False,
+) -> None:
+    """Watch a camera for some seconds: what it sends, and whether it suits the bundle.
+
+    Ends with 0 if it does, with 1 if predictions will be worse than they could be, and with 18 if
+    there is no picture.
+
+    Example: `longtake probe 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --bundle actions`
+    """
+    loaded = load_bundle(find_bundle(bundle))
+    address = Address.of(source, os.environ)
+    with Console(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
+        probed = watch(address, transport=transport, seconds=seconds, clock=SystemClock())
+    fitness = judge(probed, loaded.input, bundle=loaded.id)
+    if as_json:
+        typer.echo(json.dumps(_facts(address, probed, fitness, loaded.id)))
+    else:
+        _show(probed, fitness, loaded.id)
+    if not fitness.suits:
+        raise typer.Exit(UNFIT)
+
+
+def _facts(address: Address, probed: Probed, fitness: Fitness, bundle: str) -> dict[str, Any]:
+    rounded = {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in asdict(probed).items()
+    }
+    judged = {"bundle": bundle, "suits": fitness.suits, **asdict(fitness)}
+    return {"source": address.shown, **rounded, **judged}
+
+
+def _show(probed: Probed, fitness: Fitness, bundle: str) -> None:
+    table = Table(show_header=False, box=None)
+    for name, words in _rows(probed):
+        table.add_row(name, escape(words))
+    console = Console()
+    console.print(table)
+    verdict = "[green]suits[/]" if fitness.suits else "[red]does not suit[/]"
+    console.print(f"\n{verdict} {escape(bundle)}", highlight=False)
+    for words in (*fitness.against, *fitness.remarks):
+        console.print(f"- {escape(words)}", highlight=False, soft_wrap=True)
+
+
+def _rows(probed: Probed) -> list[tuple[str, str]]:
+    codec = " ".join(filter(None, (probed.codec_name, probed.profile)))
+    rows = [
+        ("codec", f"{codec}, {probed.pix_fmt} ({probed.format_name})"),
+        ("size", f"{probed.width} x {probed.height}"),
+        (
+            "frames a second",
+            f"{_or_unknown(probed.fps, '.2f')} measured,"
+            f" {_or_unknown(probed.avg_frame_rate, '.2f')} declared",
+        ),
+        ("bit rate", _or_unknown(probed.bit_rate and probed.bit_rate / 1000, ",.0f", "kbit/s")),
+        ("GOP", _gop(probed)),
+        ("B-frames", "yes" if probed.b_frames else "no"),
+        ("seen", f"{probed.frames} frames, {probed.frames_damaged} damaged"),
+    ]
+    return rows + _live_rows(probed) if probed.live else rows
+
+
+def _live_rows(probed: Probed) -> list[tuple[str, str]]:
+    offset_s, jitter_s = probed.clock_offset_s, probed.arrival_jitter_s
+    return [
+        ("RTP packets lost", str(probed.packets_lost)),
+        (
+            "clock",
+            f"by RTCP, {_or_unknown(offset_s, '+.2f', 's')} from ours"
+            if probed.wall_clock
+            else "none (no RTCP sender reports): pictures are dated when they arrive",
+        ),
+        ("jitter of arrival", _or_unknown(jitter_s and 1000 * jitter_s, ".0f", "ms")),
+        ("first picture", f"after {probed.first_picture_s:.2f} s"),
+    ]
+
+
+def _gop(probed: Probed) -> str:
+    if probed.gop_frames is None:
+        return "longer than was watched"
+    if probed.gop_frames == 1:
+        return "every frame is a keyframe"
+    return f"{probed.gop_frames} frames, {_or_unknown(probed.gop_s, '.2f', 's')}"
+
+
+def _or_unknown(value: float | None, pattern: str, unit: str = "") -> str:
+    return "unknown" if value is None else f"{value:{pattern}} {unit}".rstrip()

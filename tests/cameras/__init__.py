@@ -1,0 +1,1 @@
+"""Cameras for the tests: real servers whose pictures tell when they were taken."""

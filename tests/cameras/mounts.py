@@ -1,0 +1,18 @@
+"""What a mount of the RTSP server serves. Read by the tests and by Debian's Python."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One camera at `rtsp://.../path`; `gop` frames from keyframe to keyframe (H.264)."""
+
+    path: str
+    codec: Literal["h264", "mjpeg"] = "h264"
+    width: int = 320
+    height: int = 240
+    fps: int = 10
+    gop: int = 20
+    b_frames: int = 0
+    reports: bool = True  # RTCP sender reports, which tell the camera's wall-clock time

@@ -1,0 +1,158 @@
+"""A real RTSP server (GStreamer's, from Debian) for tests: its cameras do as a test tells them.
+
+The only place that starts and ends the script `gstreamer`. No server outlives the thread that
+started it, stalled or not.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from pipeline.local.ports import free_ports
+from pipeline.local.processes import tethered
+from tests.cameras.mounts import Mount
+
+PYTHON = "/usr/bin/python3"  # Debian's, which has gi; the venv's has not
+SCRIPT = Path(__file__).with_name("gstreamer.py")
+PATIENCE_S = 30.0
+
+
+class RtspMissingError(Exception):
+    """The server cannot be started here; the words are its own."""
+
+
+class RtspServer:
+    """Serves `mounts` from the moment it is made until it is closed. Use it as a context manager.
+
+    With a `login` (user:password) every viewer has to know it. Times in the pictures are those of
+    this machine's clock; those in the stream too, until a camera's clock is told to jump.
+    """
+
+    def __init__(self, *mounts: Mount, login: str = "") -> None:
+        self._mounts, self._login = mounts, login
+        [self.port] = free_ports(1)
+        self._process = self._started()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def url(self, path: str, *, login: str = "") -> str:
+        return f"rtsp://{login and login + '@'}127.0.0.1:{self.port}/{path}"
+
+    def freeze(self, path: str) -> None:
+        """From now on the camera sends the picture of now, at its rate and with true times."""
+        self._do("freeze", path)
+
+    def thaw(self, path: str) -> None:
+        self._do("thaw", path)
+
+    def mute(self, path: str) -> None:
+        """The camera sends no pictures; connections stay, and RTCP goes on."""
+        self._do("mute", path)
+
+    def unmute(self, path: str) -> None:
+        self._do("unmute", path)
+
+    def resize(self, path: str, width: int, height: int) -> None:
+        """Change the size of the picture in the running stream; both even."""
+        self._do("resize", path, width, height)
+
+    def jump(self, path: str, seconds: float) -> None:
+        """Change the camera's clock, less than a day: RTP's times and RTCP's for them alike."""
+        self._do("jump", path, seconds)
+
+    def lose(self, path: str, every: int) -> None:
+        """Lose every so-manieth RTP packet on the way; 0 is none."""
+        self._do("lose", path, every)
+
+    def pushed(self, path: str) -> int:
+        """How many pictures have gone out since the server started; none do while nobody looks."""
+        return self._do("pushed", path)
+
+    def kill(self) -> None:
+        """End the server as a power cut does. Nobody listens until `restart`."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Serve again, on the same port, all cameras as they were made."""
+        self.close()
+        self._process = self._started()
+
+    def stall(self) -> None:
+        """Stop the process: it answers nothing, and its connections stay."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        mounts = json.dumps([asdict(mount) for mount in self._mounts])
+        command = tethered([PYTHON, str(SCRIPT), str(self.port), self._login, mounts])
+        with tempfile.TemporaryFile() as words:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, bufsize=0
+            )
+            self._process = process
+            if self._line() == b"serving\n":
+                return process
+            self.close()
+            words.seek(0)
+            said = words.read().decode(errors="replace").strip().splitlines()
+        raise RtspMissingError(said[-1] if said else "it said nothing")
+
+    def _do(self, verb: str, path: str, *arguments: float) -> int:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([verb, path, *arguments]).encode() + b"\n")
+        answer = self._line()
+        assert answer, f"the RTSP server has ended instead of: {verb} {path}"
+        return int(answer)
+
+    def _line(self) -> bytes:
+        """The next line of its output, which it writes in one piece; empty when it has ended."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
+        assert ready, f"the RTSP server has said nothing for {PATIENCE_S:.0f} s"
+        return self._process.stdout.readline()
+
+
+@contextmanager
+def serving(*mounts: Mount, login: str = "") -> Iterator[RtspServer]:
+    """Serve, or skip the test where GStreamer is missing; with CI set that is a failure."""
+    try:
+        server = RtspServer(*mounts, login=login)
+    except RtspMissingError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no RTSP server (tests/setup-system.sh installs it): {exc}")
+    with server:
+        yield server

@@ -1,0 +1,50 @@
+"""`longtake probe`: what a person reads, what a script reads, and what nobody may read."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from pipeline.cameras.fitness import Fitness
+from pipeline.cameras.probe import Probed
+from tests.cameras.mjpeg import MjpegCamera, MjpegServer
+from tests.cli.commands import Longtake
+
+SECRET = "gehe@im"  # noqa: S105 - a camera of our own
+
+
+def test_a_camera_that_suits_is_told_in_one_json_object(longtake: Longtake) -> None:
+    with MjpegServer(MjpegCamera("gate", fps=15)) as server:
+        ended = longtake("probe", server.url("gate"), "--seconds", "1", "--json")
+    told = ended.json
+    assert (ended.code, told["suits"], told["against"]) == (0, True, [])
+    assert told["bundle"].startswith("actions@")
+    named = [field.name for kind in (Probed, Fitness) for field in fields(kind)]
+    assert sorted(told) == sorted(["source", *named, "bundle", "suits"])
+
+
+def test_what_does_not_suit_ends_with_1_and_says_why(longtake: Longtake, clip: Path) -> None:
+    ended = longtake("probe", clip)
+    assert ended.code == 1
+    assert re.search(r"size +64 x 48 *\n", ended.out)
+    assert re.search(r"frames a second +20.00 measured, 2", ended.out)
+    assert "does not suit actions@" in ended.out
+    assert "64 x 48 is smaller than the model's 96 x 96" in ended.out
+
+
+def test_a_login_comes_from_the_environment_and_is_shown_nowhere(longtake: Longtake) -> None:
+    camera = MjpegCamera("gate", fps=15)
+    camera.login = f"admin:{SECRET}"
+    with MjpegServer(camera) as server:
+        url = server.url("gate", login="${GATE_LOGIN}")
+        right = longtake("probe", url, "--seconds", "1", "--json", GATE_LOGIN=camera.login)
+        wrong = longtake("probe", url, GATE_LOGIN="admin:geraten")
+    assert (right.code, wrong.code) == (0, 18)
+    assert "the camera refuses the login; give it as" in wrong.complaint
+    assert not any(secret in right.out + right.err for secret in (SECRET, "gehe%40im", "admin"))
+    assert "geraten" not in wrong.out + wrong.err
+
+
+def test_a_variable_that_is_not_set_is_named(longtake: Longtake) -> None:
+    ended = longtake("probe", "rtsp://${GATE_LOGIN}@127.0.0.1/x")
+    assert ended.code == 2
+    assert "GATE_LOGIN" in ended.complaint

@@ -1,0 +1,48 @@
+"""compose.yaml's Kafka: its settings, as the image turns them into a file, given to a real one."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pipeline.broker.base import Topics
+from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.config import WorkerConfig
+from pipeline.local.cluster import LocalKafka
+from pipeline.local.ports import free_ports
+from tests.deploy.composition import service
+
+TOLD = {
+    name.removeprefix("KAFKA_").lower().replace("_", "."): value
+    for name, value in service("kafka").environment.items()
+}
+
+
+@pytest.fixture
+def broker(kafka: LocalKafka) -> Iterator[LocalKafka]:
+    """One that is started so, on free ports of loopback; `kafka` says whether there can be one."""
+    del kafka
+    ports = dict(zip(("9092", "9093", "19092"), map(str, free_ports(3)), strict=True))
+    settings = {
+        name: re.sub(r":(\d+)\b", lambda port: f":{ports[port[1]]}", value).replace(
+            "//:", "//127.0.0.1:"
+        )
+        for name, value in TOLD.items()
+        if name != "log.dirs"
+    }
+    with LocalKafka(port=int(ports["9092"]), settings=settings) as broker:
+        yield broker
+
+
+@pytest.mark.kafka
+def test_it_starts_with_them_and_takes_our_topics(broker: LocalKafka) -> None:
+    topics = Topics("frames", "predictions", "frames.dlq", "longtake.state")
+    with closing(TopicAdmin(broker.bootstrap, topics)) as admin:
+        reports = admin.create(4)
+    assert [(report.partitions, report.problem) for report in reports] == [(4, None)] * 4
+
+
+def test_it_takes_the_largest_frame_that_a_worker_takes() -> None:
+    largest = WorkerConfig.model_fields["max_frame_bytes"].default
+    assert largest < int(TOLD["message.max.bytes"])

@@ -1,0 +1,74 @@
+"""Both images, as far as they can be checked without building them."""
+
+import json
+import re
+
+import pytest
+
+from pipeline.config import OTHER_VARIABLES, PREFIX, WorkerConfig
+from tests.deploy.commands import refusal
+from tests.deploy.dockerfile import DEPLOY, ROOT, Dockerfile, is_sent
+
+KNOWN = {
+    *("FROM", "RUN", "COPY", "ENV", "USER", "EXPOSE"),
+    *("VOLUME", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
+}
+PORT = str(WorkerConfig.model_fields["metrics_port"].default)
+
+pytestmark = pytest.mark.parametrize("name", ["Dockerfile.cpu", "Dockerfile.gpu"])
+
+
+@pytest.fixture
+def image(name: str) -> Dockerfile:
+    return Dockerfile.read(name)
+
+
+def test_every_line_is_an_instruction(image: Dockerfile) -> None:
+    assert {step.word for step in image.steps} <= KNOWN
+
+
+def test_what_is_copied_exists_and_is_sent_to_the_builder(image: Dockerfile) -> None:
+    assert image.copied()
+    assert [s for s in image.copied() if not (ROOT / s).exists() or not is_sent(s)] == []
+
+
+def test_its_bases_are_pinned_to_a_version(image: Dockerfile) -> None:
+    tags = [rest.split()[0].rpartition(":")[2] for rest in image.told("FROM")]
+    assert len(tags) == 2
+    assert [tag for tag in tags if not re.match(r"\d+\.\d+\.\d+-", tag)] == []
+
+
+def test_what_comes_from_the_build_stays_where_it_was(image: Dockerfile) -> None:
+    """A virtual environment does not bear to be moved."""
+    moved = [copy.split()[1:] for copy in image.told("COPY") if "--from=build" in copy]
+    assert moved == [["/opt/longtake", "/opt/longtake"]]
+
+
+def test_it_runs_a_worker_as_nobody_in_particular(image: Dockerfile) -> None:
+    command = [*json.loads(image.told("ENTRYPOINT")[0]), *json.loads(image.told("CMD")[0])]
+    assert command == ["longtake", "worker"]
+    assert image.told("USER") == ["longtake"]
+    assert refusal(command[1:]) is None
+
+
+def test_its_settings_are_settings(image: Dockerfile) -> None:
+    known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
+    assert set(re.findall(r"LONGTAKE_\w+", image.text)) <= known
+
+
+def test_its_health_check_asks_the_workers_own_port(image: Dockerfile) -> None:
+    assert PORT in image.told("EXPOSE")[0].split()
+    (check,) = image.told("HEALTHCHECK")
+    (code,) = re.findall(r'"-c", "(.*)"\]', check)
+    compile(code, "HEALTHCHECK", "exec")
+    assert f":{PORT}/healthz" in code
+
+
+def test_what_it_keeps_is_its_users_own(image: Dockerfile) -> None:
+    (folder,) = image.told("VOLUME")
+    assert f"install --directory --owner longtake --mode 0700 {folder}" in image.text
+
+
+def test_the_docs_build_it(name: str) -> None:
+    page = {"Dockerfile.cpu": "deploy.md", "Dockerfile.gpu": "gpu.md"}[name]
+    assert f"-f {DEPLOY.name}/{name} " in (ROOT / "docs" / page).read_text()
