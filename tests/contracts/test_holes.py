@@ -121,7 +121,7 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     assert set(threading.enumerate()) - before == set()
 
 
-def test_k18_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaCluster) -> None:
+def test_k19_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaCluster) -> None:
     """The client would ask for it for ever, without leaving `poll`."""
     cluster.publish(0, b"cam-1", b"strange", ((NoText("name"), b"1"), ("seq", b"7")))
     cluster.publish(0, b"cam-1", b"behind")
@@ -132,7 +132,7 @@ def test_k18_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaClust
     owner.consumer.close()
 
 
-def test_k19_of_very_many_headers_no_more_are_read_than_are_accepted(
+def test_k20_of_very_many_headers_no_more_are_read_than_are_accepted(
     cluster: KafkaCluster,
 ) -> None:
     cluster.publish(0, b"cam-1", b"many", (("", b""),) * 400_000)
@@ -143,7 +143,7 @@ def test_k19_of_very_many_headers_no_more_are_read_than_are_accepted(
     owner.consumer.close()
 
 
-def test_k20_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) -> None:
+def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) -> None:
     """For the client a codec that is not installed is the end, and a bomb goes off in `poll`."""
     producer = open_producer(
         cluster.config.bootstrap, compression_type="gzip", max_request_size=64 << 20, retries=0

@@ -1,8 +1,8 @@
 """How the client takes a record apart, made to survive whatever a producer may write.
 
-K18: header names need not be UTF-8, the broker does not look. kafka-python 3.0 calls a batch that
+K19: header names need not be UTF-8, the broker does not look. kafka-python 3.0 calls a batch that
 has such a name corrupt, asks for it again and again without leaving `poll`, and nothing behind it
-is ever read. K19: it reads every header there is, and nine megabytes hold three million: five
+is ever read. K20: it reads every header there is, and nine megabytes hold three million: five
 seconds in which the worker does not turn.
 """
 
