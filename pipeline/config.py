@@ -114,8 +114,9 @@ class WorkerConfig(BaseSettings):
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
     max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
     max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20
-    max_pending_bytes: Annotated[int, Field(ge=1 << 20), Number] = 64 << 20
-    """Frames polled but not yet finished; above it reading pauses, below half of it goes on."""
+    max_pending_bytes: Annotated[int, Field(ge=1 << 20), Number] = 256 << 20
+    """Frames polled but not yet finished, with their pixels at the model's size; above it reading
+    pauses, below half of it goes on. What waits for its commit is held to the same, apart."""
     max_open_records: Annotated[int, Field(ge=1), Number] = 20_000
     """Records finished but not yet committed; above it the worker waits for the log."""
 

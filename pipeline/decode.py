@@ -1,11 +1,8 @@
 """One encoded picture in, RGB of the model's size out. With `sources` and
 `overlay.reel` the only home of `av`.
 
-What makes the pixels of a JPEG, PNG or WebP is found here by walking its segments, before libav
-sees a byte: size, turn (EXIF) and completeness are known without decoding, and only the parts that
-make pixels are handed on, so that broken or exploding metadata (zTXt, ICC, EXIF) can do no harm.
-
-libav hides damage behind grey if it is let. What finds damage, and what cannot:
+`encoded` has walked a picture before libav sees a byte of it. libav hides damage behind grey if it
+is let. What finds damage, and what cannot:
 - a picture that is cut anywhere lacks its end (JPEG EOI, PNG IEND, RIFF size): the walk finds it;
 - lost or wrong JPEG data: libav's `explode` finds it where codes become invalid or run out;
 - any damage in a PNG: CRC and Adler sums;
@@ -14,8 +11,6 @@ libav hides damage behind grey if it is let. What finds damage, and what cannot:
   bits of a JPEG can flip; about the last 60 bytes of its data can be missing.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +19,16 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from pipeline.encoded import NAMES, Encoded, refuse_bomb, walk
 from pipeline.errors import UndecodableFrameError
+from pipeline.lossless import decode_lossless_webp
 
-MAX_PIXELS = 64 * 1024 * 1024
-MAX_SCANS = 100  # each goes over the whole picture: a small file could keep a thread for minutes
+MAX_PIXELS = 32 * 1024 * 1024
+"""8K video fits (7680 x 4320). What decodes holds up to 16 bytes a pixel, half a gigabyte, and 24
+if it is a lossless WebP. A picture of this size takes a core for up to a second."""
+MAX_SCANNED_PIXELS = 16 * MAX_PIXELS
+"""Over all scans of a progressive JPEG: the largest picture may have 16, cameras write about ten.
+Scans that cost nothing to write would keep a core busy for ten times as long."""
 
 # AREA averages where a side shrinks and is bilinear where it grows. The next two ask for the same
 # bytes on every CPU, the last two keep the colour at full width until it is RGB.
@@ -63,24 +64,14 @@ class Fit:
     fit: Literal["stretch", "letterbox", "crop"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A picture that is whole as far as its container tells, reduced to what makes its pixels."""
-
-    codec: Literal["mjpeg", "png", "webp"]
-    width: int
-    height: int
-    orientation: int
-    content: bytes
-
-
 def decode_picture(content: bytes, fit: Fit, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a JPEG, PNG or WebP, known by its first bytes, to upright (H, W, 3) RGB.
 
     CMYK, grey, palette and 16 bits become 8-bit RGB; alpha is dropped, the colours stay as stored;
-    an APNG gives its still picture. Raises nothing but `UndecodableFrameError`: an animated WebP
-    and more than `max_pixels` are refused too. Safe from any thread, because nothing is kept from
-    call to call: a decoder that lives on would lend one camera's tables to the next.
+    an APNG gives its still picture. Raises nothing but `UndecodableFrameError`: an animated WebP,
+    more than `max_pixels` and what would take too long (`MAX_SCANNED_PIXELS`, `encoded`'s limits)
+    are refused too. Safe from any thread, because nothing is kept from call to call: a decoder that
+    lives on would lend one camera's tables to the next.
     """
     frame, orientation = _decode(content, max_pixels)
     return fit_frame(frame, fit, orientation=orientation)
@@ -96,7 +87,7 @@ def picture_size(content: bytes) -> tuple[int, int]:
 
     Raises `UndecodableFrameError` where the walk finds that it is no picture, or is not whole.
     """
-    picture = _walk(content)
+    picture = walk(content)
     if not 0 < picture.width * picture.height <= MAX_PIXELS:
         raise UndecodableFrameError(f"a picture of {picture.width} x {picture.height} pixels")
     return picture.width, picture.height
@@ -194,8 +185,8 @@ def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
-    picture = _walk(content)
-    kind = _NAMES[picture.codec]
+    picture = walk(content)
+    kind = NAMES[picture.codec]
     size = f"{picture.width} x {picture.height}"
     if picture.width * picture.height == 0:
         raise UndecodableFrameError(f"{kind} of {len(content)} bytes has no pixels: {size}")
@@ -203,155 +194,29 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
         raise UndecodableFrameError(
             f"{kind} of {len(content)} bytes is {size} pixels; at most {max_pixels} are decoded"
         )
+    if picture.width * picture.height * picture.scans > MAX_SCANNED_PIXELS:
+        raise UndecodableFrameError(
+            f"{kind} of {len(content)} bytes goes over its {size} pixels in {picture.scans} scans;"
+            f" at most {MAX_SCANNED_PIXELS} pixels are gone over"
+        )
+    refuse_bomb(picture)
+    told = f"{kind} of {len(content)} bytes ({size})"
+    frame = _frame(picture, told)
+    if (frame.width, frame.height) != (picture.width, picture.height):
+        raise UndecodableFrameError(f"{told} contradicts its size")
+    return frame, picture.orientation
+
+
+def _frame(picture: Encoded, told: str) -> av.VideoFrame:
+    if picture.codec == "lossless":
+        return av.VideoFrame.from_ndarray(decode_lossless_webp(picture.content), format="rgb24")
     decoder = av.CodecContext.create(picture.codec, "r")
     decoder.thread_count = 1
     decoder.options = {"err_detect": "crccheck+bitstream+buffer+careful+explode"}
     try:
         frames = [*decoder.decode(av.Packet(picture.content)), *decoder.decode(None)]
     except (av.FFmpegError, ValueError, MemoryError) as exc:
-        raise UndecodableFrameError(
-            f"{kind} of {len(content)} bytes ({size}) does not decode: {exc}"
-        ) from exc
+        raise UndecodableFrameError(f"{told} does not decode: {exc}") from exc
     if len(frames) != 1 or frames[0].is_corrupt:
-        raise UndecodableFrameError(f"{kind} of {len(content)} bytes ({size}) is damaged")
-    if (frames[0].width, frames[0].height) != (picture.width, picture.height):
-        raise UndecodableFrameError(f"{kind} of {len(content)} bytes contradicts its size {size}")
-    return frames[0], picture.orientation
-
-
-_NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP"}
-
-
-def _walk(content: bytes) -> _Encoded:
-    if content[:3] == b"\xff\xd8\xff":
-        return _walk_jpeg(content)
-    if content[:8] == b"\x89PNG\r\n\x1a\n":
-        return _walk_png(content)
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return _walk_webp(content)
-    raise UndecodableFrameError(f"{len(content)} bytes are no JPEG, PNG or WebP")
-
-
-# FF and a code; but not a stuffed FF00, a fill byte or a restart FFD0-7, which belong to the data
-_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-_FRAME_HEADERS = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
-_OTHER_HEADERS = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
-_DHT, _SOI, _EOI, _SOS, _DQT, _DRI = 0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
-_JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE  # APP0, APP1, APP14; Adobe's tells CMYK and RGB
-_MAKES_PIXELS = {*_FRAME_HEADERS, _DHT, _SOS, _DQT, _DRI, _JFIF, _ADOBE}
-
-
-def _walk_jpeg(content: bytes) -> _Encoded:
-    """Up to the first EOI. Huffman tables may be missing: a webcam means the standard ones then."""
-    parts = [content[:2]]
-    width = height = 0
-    orientation = 1
-    components, scanned = b"", set[int]()
-    tables, scans = False, 0
-    for marker, start, end in _jpeg_segments(content):
-        body = content[start + 4 : end]
-        if marker in _OTHER_HEADERS or (marker in _FRAME_HEADERS and components):
-            raise _broken("JPEG", content, f"has a frame header FF{marker:02X} that is not decoded")
-        if marker in _FRAME_HEADERS and len(body) > 6:
-            height, width = int.from_bytes(body[1:3]), int.from_bytes(body[3:5])
-            components = body[6 : 6 + 3 * body[5] : 3]
-        elif marker == _SOS and body:
-            scanned.update(body[1 : 1 + 2 * body[0] : 2])
-            scans += 1
-        elif marker == _EXIF and body.startswith(b"Exif\0\0"):
-            orientation = _exif_orientation(body[6:])
-        tables = tables or marker == _DQT
-        if marker in _MAKES_PIXELS:
-            parts.append(content[start:end])
-    if scans > MAX_SCANS:
-        raise _broken("JPEG", content, f"has {scans} scans; at most {MAX_SCANS} are decoded")
-    if not tables or not components or scanned != set(components):
-        raise _broken("JPEG", content, "lacks its frame header, quantisation table or a scan")
-    return _Encoded("mjpeg", width, height, orientation, b"".join([*parts, b"\xff\xd9"]))
-
-
-def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment before EOI; entropy data belong to their SOS."""
-    found = _MARKER.search(content, 2)
-    while found is not None and found[1][0] != _EOI:
-        marker, start = found[1][0], found.start()
-        if marker < min(_FRAME_HEADERS) or marker == _SOI:
-            raise _broken("JPEG", content, f"has a marker FF{marker:02X} at byte {start}")
-        end = start + 2 + max(2, int.from_bytes(content[start + 2 : start + 4]))
-        found = _MARKER.search(content, end)
-        yield marker, start, found.start() if marker == _SOS and found is not None else end
-    if found is None:
-        raise _broken("JPEG", content, "is cut short: no end marker (EOI)")
-
-
-def _walk_png(content: bytes) -> _Encoded:
-    parts, at = [content[:8]], 8
-    orientation = 1
-    kind = b""
-    while kind != b"IEND":
-        kind = content[at + 4 : at + 8]
-        end = at + 12 + int.from_bytes(content[at : at + 4])
-        if end > len(content) or len(kind) < 4:
-            raise _broken("PNG", content, "is cut short: no IEND chunk")
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            parts.append(content[at:end])
-        elif kind == b"eXIf":
-            orientation = _exif_orientation(content[at + 8 : end - 4])
-        at = end
-    if content[12:16] != b"IHDR":
-        raise _broken("PNG", content, "does not begin with its IHDR chunk")
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    return _Encoded("png", width, height, orientation, b"".join(parts))
-
-
-def _walk_webp(content: bytes) -> _Encoded:
-    stop = 8 + int.from_bytes(content[4:8], "little")
-    if stop > len(content):
-        raise _broken("WebP", content, f"is cut short: its RIFF header says {stop}")
-    at, orientation, sizes, parts = 12, 1, list[tuple[int, int]](), list[bytes]()
-    while at + 8 <= stop:
-        kind = content[at : at + 4]
-        end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "little")
-        body = content[at + 8 : end]
-        if end > stop:
-            raise _broken("WebP", content, f"is damaged: its chunk {kind!r} has no end")
-        if kind in (b"ANIM", b"ANMF"):
-            raise _broken("WebP", content, "is animated: a film, not a picture")
-        if kind in (b"VP8X", b"VP8 ", b"VP8L"):
-            sizes.append(_webp_size(kind, body))
-        if kind in (b"VP8X", b"ALPH", b"VP8 ", b"VP8L"):
-            parts.append(content[at:end] + b"\0" * (end & 1))
-        elif kind == b"EXIF":
-            orientation = _exif_orientation(body.removeprefix(b"Exif\0\0"))
-        at = end + (end & 1)
-    if len(set(sizes)) != 1 or len(sizes) > 2:
-        raise _broken("WebP", content, f"is damaged: it holds pictures of sizes {sizes}")
-    chunks = b"WEBP" + b"".join(parts)
-    riff = b"RIFF" + len(chunks).to_bytes(4, "little") + chunks
-    return _Encoded("webp", *sizes[0], orientation, riff)
-
-
-def _webp_size(kind: bytes, body: bytes) -> tuple[int, int]:
-    if kind == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = int.from_bytes(body[6:8], "little"), int.from_bytes(body[8:10], "little")
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _exif_orientation(tiff: bytes) -> int:
-    """1-8; 1 too for EXIF that says nothing or is broken, as every viewer has it."""
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
-    first = int.from_bytes(tiff[4:8], order)
-    count = int.from_bytes(tiff[first : first + 2], order)
-    for at in range(first + 2, min(first + 2 + 12 * count, len(tiff) - 11), 12):
-        if int.from_bytes(tiff[at : at + 2], order) == 0x0112:
-            value = int.from_bytes(tiff[at + 8 : at + 10], order)
-            return value if value in _TURNS else 1
-    return 1
-
-
-def _broken(kind: str, content: bytes, why: str) -> UndecodableFrameError:
-    return UndecodableFrameError(f"{kind} of {len(content)} bytes {why}")
+        raise UndecodableFrameError(f"{told} is damaged")
+    return frames[0]

@@ -53,7 +53,7 @@ class Item:
         """Bytes that the record holds in memory while it waits."""
         if isinstance(self.record, Frame):
             return len(self.record.content)
-        return len(self.record.record.value or b"") if isinstance(self.record, BadRecord) else 0
+        return self.record.record.size if isinstance(self.record, BadRecord) else 0
 
     @property
     def ready(self) -> bool:
@@ -150,6 +150,11 @@ class Partition:
     def pending_bytes(self) -> int:
         """Size of the frames that have arrived and are not finished."""
         return self._pending_bytes
+
+    @property
+    def open_bytes(self) -> int:
+        """Size of what is finished and waits for the next checkpoint: dead letters are large."""
+        return sum(len(out.value or b"") for out in self.outgoing)
 
     @property
     def dirty(self) -> bool:

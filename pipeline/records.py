@@ -6,6 +6,7 @@ from enum import StrEnum
 Headers = tuple[tuple[str, bytes], ...]
 
 TRACEPARENT = "traceparent"
+MAX_HEADERS = 100  # of one record
 
 
 class Fate(StrEnum):
@@ -46,6 +47,12 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that a producer has put into it."""
+        parts = (self.key or b"", self.value or b"", *(content for _, content in self.headers))
+        return sum(len(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

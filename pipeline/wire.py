@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from pipeline.admission import Admission
 from pipeline.errors import MalformedRecordError
 from pipeline.records import (
+    MAX_HEADERS,
     TRACEPARENT,
     BadRecord,
     Destination,
@@ -40,6 +41,8 @@ SNAPSHOT_PREFIX = b"s:"
 SKIPS_PREFIX = b"k:"
 LIFE_PREFIX = b"l:"
 
+TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
+
 _STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
 _COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
@@ -53,6 +56,8 @@ def read_frame(record: Record, *, max_bytes: int) -> Input:
     """Read a record of the frames topic. One that breaks the contract comes back as `BadRecord`."""
     try:
         stream = _stream(record.key)
+        if len(record.headers) > MAX_HEADERS:
+            raise MalformedRecordError(f"the record has more than {MAX_HEADERS} headers")
         headers = dict(record.headers)
         captured = _milliseconds("captured-at", headers.get("captured-at"))
         seq, epoch = _counter("seq", headers.get("seq")), _counter("epoch", headers.get("epoch"))
@@ -74,7 +79,7 @@ def read_frame(record: Record, *, max_bytes: int) -> Input:
             content=record.value,
             seq=seq,
             epoch=epoch,
-            traceparent=headers.get(TRACEPARENT),
+            traceparent=_traceparent(headers.get(TRACEPARENT)),
         )
     except MalformedRecordError as exc:
         return BadRecord(record, exc.reason, str(exc))
@@ -114,6 +119,11 @@ def _milliseconds(name: str, raw: bytes | None) -> int | None:
             f"header {name} is {text[:40]!r}; wanted decimal milliseconds since 1970"
         )
     return us
+
+
+def _traceparent(raw: bytes | None) -> bytes | None:
+    """What can be one is passed through unread; it must not make a prediction too large to send."""
+    return raw if raw is not None and len(raw) <= TRACEPARENT_BYTES else None
 
 
 # ----------------------------------------------------------------------------------- predictions
@@ -215,10 +225,14 @@ def _optional(value: str | None) -> str:
 # ---------------------------------------------------------------------------------- dead letters
 
 DEAD_LETTER_BYTES = 512 * 1024
+DEAD_LETTER_KEY_BYTES = 1024
 
 
 def dead_letter(record: Frame | BadRecord, *, topic: str, reason: str, error: str) -> Outgoing:
-    """Write a record's raw bytes, cut to a limit, with the reason it could not be used."""
+    """Write a record's raw bytes, cut to a limit, with the reason it could not be used.
+
+    The key is cut too: what is put aside must always fit where it is put.
+    """
     if isinstance(record, Frame):
         key, value = record.stream.encode(), record.content
     else:
@@ -231,7 +245,8 @@ def dead_letter(record: Frame | BadRecord, *, topic: str, reason: str, error: st
         ("source-offset", str(record.offset).encode()),
         ("size", str(len(value)).encode()),
     )
-    return Outgoing(Destination.DEAD_LETTERS, None, key, value[:DEAD_LETTER_BYTES], headers)
+    key, value = key[:DEAD_LETTER_KEY_BYTES], value[:DEAD_LETTER_BYTES]
+    return Outgoing(Destination.DEAD_LETTERS, None, key, value, headers)
 
 
 # ------------------------------------------------------------------------------------- changelog

@@ -127,6 +127,7 @@ class Worker:
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
         self._decodes = Turns[Pixels](executors.decodes)
+        self._pixels_bytes = bundle.input.height * bundle.input.width * 3
         self._batcher = Batcher(config.max_batch)
         self._partitions: dict[int, Partition] = {}
         self._member: Member | None = None
@@ -306,7 +307,8 @@ class Worker:
             for partition in partitions:
                 partition.keep_newest()
         waiting = self._outbox.size + sum(len(p.outgoing) for p in partitions)
-        if waiting >= self._config.max_open_records:
+        open_bytes = sum(p.open_bytes for p in partitions)
+        if waiting >= self._config.max_open_records or open_bytes >= self._config.max_pending_bytes:
             return  # the log is behind; polling goes on so that the group keeps us
         batch = self._batcher.take(partitions)
         if not batch:
@@ -329,8 +331,13 @@ class Worker:
             wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)
 
     def _throttle(self) -> None:
-        """Stop reading while too much waits for the engine; go on below half of that."""
-        waiting = sum(p.pending_bytes for p in self._partitions.values())
+        """Stop reading while too much waits for the engine; go on below half of that.
+
+        A small picture counts with its pixels, which may be a thousand times as large.
+        """
+        waiting = sum(
+            p.pending_bytes + len(p.items) * self._pixels_bytes for p in self._partitions.values()
+        )
         running = [n for n, p in self._partitions.items() if p.opened]
         if not self._paused and waiting > self._config.max_pending_bytes:
             self._paused = True

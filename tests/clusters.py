@@ -20,6 +20,16 @@ from pipeline.records import Destination, Headers, Outgoing, Record
 _names = itertools.count()
 
 
+class NoText(str):
+    """A name that a producer of another language would send: two bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        del encoding, errors
+        return b"\xff\xfe"
+
+
 class Cluster(Protocol):
     """One group's topics on some log."""
 

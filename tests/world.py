@@ -311,6 +311,8 @@ def alone(
     engine: Engine,
     config: WorkerConfig,
     skipped: Sequence[range] = (),
+    *,
+    decoder: Decoder = decode,
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """One stream's records one at a time: its predictions, fates, and the state it ends in."""
     rules = Rules.of(
@@ -332,7 +334,7 @@ def alone(
         if item is not None and item.fate is None and isinstance(frame, Frame):
             item.pixels = Future()
             try:
-                item.pixels.set_result(decode(frame.content))
+                item.pixels.set_result(decoder(frame.content))
             except UndecodableFrameError as exc:
                 item.pixels.set_exception(exc)
         (items,) = batcher.take([partition]).values()

@@ -75,6 +75,7 @@ def worker(
     Example: `longtake worker --bootstrap 127.0.0.1:9092 --bundle actions --group actions`
     """
     from pipeline.broker.kafka.broker import KafkaBroker
+    from pipeline.heap import give_large_blocks_back
     from pipeline.service import Service, until_signalled
 
     settings = load_config(
@@ -93,6 +94,7 @@ def worker(
             "metrics_port": metrics_port,
         },
     )
+    give_large_blocks_back()
     broker = KafkaBroker(settings)
     service = Service(settings, broker=broker, name=broker.slot)
     until_signalled(service.stop)

@@ -27,6 +27,17 @@ def kcat(group: Group, *words: str | Path) -> str:
     return ended.stdout
 
 
+def test_pictures_packed_in_codecs_that_we_do_not_have_are_predicted(
+    group: Group, start: Start, tmp_path: Path
+) -> None:
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(jpeg(48, 64, seed=1))
+    for codec in ("snappy", "lz4", "zstd"):
+        kcat(group, "-P", "-t", group.topics.frames, "-k", codec, "-p", "0", "-z", codec, picture)
+    start("worker", "--config", group.file)
+    assert [record.key for record in group.predictions(3)] == [b"snappy", b"lz4", b"zstd"]
+
+
 def test_a_picture_that_kcat_publishes_gives_a_prediction_that_kcat_reads(
     group: Group, start: Start, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.opening import open_admin, open_consumer, open_producer
@@ -17,9 +17,10 @@ from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
+from pipeline.records import MAX_HEADERS
 from pipeline.wire import Manifest
-from tests.clusters import KafkaCluster
-from tests.contracts.test_broker import PARTITIONS, Owner, settled
+from tests.clusters import KafkaCluster, NoText
+from tests.contracts.test_broker import PARTITIONS, Owner, settled, until
 
 pytestmark = pytest.mark.kafka
 
@@ -118,6 +119,44 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     with pytest.raises(KafkaError):
         opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
+
+
+def test_k19_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaCluster) -> None:
+    """The client would ask for it for ever, without leaving `poll`."""
+    cluster.publish(0, b"cam-1", b"strange", ((NoText("name"), b"1"), ("seq", b"7")))
+    cluster.publish(0, b"cam-1", b"behind")
+    owner = settled(cluster, lambda part: part)
+    until(lambda: len(owner.records) == 2, [owner])
+    assert [record.value for record in owner.records] == [b"strange", b"behind"]
+    assert owner.records[0].headers == (("\ufffd\ufffd", b"1"), ("seq", b"7"))
+    owner.consumer.close()
+
+
+def test_k20_of_very_many_headers_no_more_are_read_than_are_accepted(
+    cluster: KafkaCluster,
+) -> None:
+    cluster.publish(0, b"cam-1", b"many", (("", b""),) * 400_000)
+    cluster.publish(0, b"cam-1", b"behind", (("seq", b"8"),))
+    owner = settled(cluster, lambda part: part)
+    until(lambda: len(owner.records) == 2, [owner])
+    assert [len(record.headers) for record in owner.records] == [MAX_HEADERS + 1, 1]
+    owner.consumer.close()
+
+
+def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) -> None:
+    """For the client a codec that is not installed is the end, and a bomb goes off in `poll`."""
+    producer = open_producer(
+        cluster.config.bootstrap, compression_type="gzip", max_request_size=64 << 20, retries=0
+    )
+    sent = [
+        producer.send(cluster.topics.frames, key=b"cam-1", value=bytes(size), partition=0)
+        for size in (1000, 20 << 20)
+    ]
+    producer.flush(20)
+    failed = [future.exception for future in sent]
+    producer.close(timeout=2)
+    assert failed[0] is None
+    assert isinstance(failed[1], MessageSizeTooLargeError)
 
 
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.decode import MAX_PIXELS, Fit, decode_picture, decode_upright
+from pipeline.encoded import UNASKED_BYTES
 from pipeline.errors import UndecodableFrameError
+from tests.damaged.seeds import flat_png, packed_zeros
 
 from .pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
 
@@ -251,11 +253,57 @@ def test_metadata_that_would_explode_are_never_unpacked() -> None:
     assert time.perf_counter() - start < 0.1
 
 
+def test_a_png_that_unpacks_to_more_than_its_rows_is_refused() -> None:
+    content = flat_png(500, 500, packed_zeros(600 << 20))
+    assert len(content) > UNASKED_BYTES
+    with pytest.raises(UndecodableFrameError, match="unpacks to more than its rows"):
+        decode_picture(content, SIZE)
+
+
+def test_a_large_png_that_holds_its_rows_alone_decodes() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), "PNG")
+    assert len(content) > UNASKED_BYTES
+    assert decode_picture(content, SIZE).shape == (60, 80, 3)
+
+
 def test_a_jpeg_with_endless_scans_is_refused() -> None:
     content = DETAILED["jpeg progressive"]
     scan = content[content.rindex(b"\xff\xda") : -2]
     with pytest.raises(UndecodableFrameError, match="scans; at most 100 are decoded"):
         decode_picture(content[:-2] + scan * 100 + b"\xff\xd9", SIZE)
+
+
+def progressive(side: int, scans: int) -> bytes:
+    """A grey square whose last scan, of next to nothing, is repeated."""
+    content = encoded(Image.new("L", (side, side), 128), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (scans - content.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_a_large_jpeg_has_fewer_scans_than_a_small_one() -> None:
+    assert decode_picture(progressive(4096, 32), SIZE).shape == (60, 80, 3)
+    with pytest.raises(UndecodableFrameError, match="its 4096 x 4096 pixels in 33 scans; at most"):
+        decode_picture(progressive(4096, 33), SIZE)
+
+
+def riff(chunks: bytes) -> bytes:
+    return b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks
+
+
+NOTHING = {  # what a picture may have too much of
+    "jpeg 4:2:0": lambda content, n: content[:2] + b"\xff\xe3\0\2" * n + content[2:],
+    "png RGB": lambda content, n: content[:33] + png_chunk(b"IDAT", b"") * n + content[33:],
+    "webp lossy": lambda content, n: riff(content[12:] + b"none\0\0\0\0" * n),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_a_picture_of_endless_segments_is_refused(kind: str) -> None:
+    """Two million of them would keep all threads of Python waiting for two seconds."""
+    assert decoded_or_refused(NOTHING[kind](KINDS[kind], 9_900))
+    with pytest.raises(UndecodableFrameError, match="has more than 10000 segments"):
+        decode_picture(NOTHING[kind](KINDS[kind], 10_000), SIZE)
 
 
 def test_a_jpeg_without_its_own_tables_is_refused() -> None:

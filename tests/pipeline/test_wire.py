@@ -87,6 +87,25 @@ def test_every_header_is_read() -> None:
     assert (read.seq, read.epoch, read.traceparent) == (7, 2, b"00-ab-cd-01")
 
 
+def test_a_traceparent_that_would_not_fit_into_a_prediction_is_left_out() -> None:
+    longest, longer = b"t" * 256, b"t" * 257
+    kept, dropped = (
+        read_frame(record(traceparent=raw), max_bytes=LIMIT) for raw in (longest, longer)
+    )
+    assert isinstance(kept, Frame)
+    assert isinstance(dropped, Frame)
+    assert (kept.traceparent, dropped.traceparent) == (longest, None)
+
+
+def test_a_record_with_more_than_a_hundred_headers_is_malformed() -> None:
+    many = {f"h{number}": b"" for number in range(101)}
+    bad = read_frame(record(**many), max_bytes=LIMIT)
+    assert isinstance(bad, BadRecord)
+    assert bad.error == "the record has more than 100 headers"
+    del many["h0"]
+    assert isinstance(read_frame(record(**many), max_bytes=LIMIT), Frame)
+
+
 @pytest.mark.parametrize(
     ("text", "us"),
     [(b"0", 0), (b"0.5", 500), (b"1.001", 1_001), (b"253402300799999.999", 253402300799999999)],
@@ -420,6 +439,13 @@ def test_an_oversized_dead_letter_is_cut_and_says_its_full_size() -> None:
     assert huge.startswith(letter.value)
     assert str(len(huge)).encode() in dict(letter.headers).values()
     assert letter.key == b"\xff"
+
+
+def test_a_dead_letter_fits_however_long_its_key() -> None:
+    bad = read_frame(record(b"jpeg", key=b"k" * 2_000_000), max_bytes=LIMIT)
+    assert isinstance(bad, BadRecord)
+    letter = dead_letter(bad, topic="frames", reason=bad.reason, error=bad.error)
+    assert letter.key == b"k" * 1024
 
 
 def test_a_dead_letters_error_is_readable_text_however_long() -> None:

@@ -441,17 +441,41 @@ def test_a_snapshot_holds_the_row_that_the_engine_had(world: World, bundle: Bund
         assert np.array_equal(tensor, state["a"][name][0])
 
 
-def test_reading_pauses_while_too_much_waits_and_goes_on_afterwards(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = make_world(bundle)
-    world.config = world.config.model_copy(update={"max_pending_bytes": 40})
-    film(world, 100)
+def pauses(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the partitions gather that a worker, launched here, stops reading."""
     world.launch("left")
     paused: list[int] = []
     consumer = world.processes["left"].broker.made
     pause: Callable[..., None] = consumer.pause
     monkeypatch.setattr(consumer, "pause", lambda numbers: (paused.extend(numbers), pause(numbers)))
+    return paused
+
+
+@pytest.mark.parametrize(("pixels", "wanted"), [(50, True), (200, False)])
+def test_reading_pauses_while_the_pixels_of_too_many_frames_wait_and_goes_on_afterwards(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, pixels: int, *, wanted: bool
+) -> None:
+    world = make_world(bundle)
+    world.config = world.config.model_copy(update={"max_pending_bytes": pixels * 16 * 16 * 3})
+    film(world, 100)
+    paused = pauses(world, monkeypatch)
     world.settle()
-    assert paused
+    assert bool(paused) is wanted
     assert len(world.predictions()["a"]) == 100
+
+
+def test_reading_pauses_while_large_dead_letters_wait_for_their_commit(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"max_pending_bytes": 1 << 20, "max_frame_bytes": 1024}
+    world = make_world(bundle)
+    world.config = world.config.model_copy(update=limits)
+    paused = pauses(world, monkeypatch)
+    world.settle()
+    for _ in range(1200):
+        world.log.publish(0, b"a", bytes(8192))  # ten megabytes
+    for _ in range(10):
+        world.turn("left")  # and nobody writes
+    assert paused
+    world.settle()
+    assert len(world.log.read_committed(TOPICS.dead_letters)) == 1200

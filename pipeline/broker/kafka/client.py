@@ -15,6 +15,7 @@ from kafka.errors import (
     ProducerFencedError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
+    UnsupportedCodecError,
 )
 
 from pipeline.errors import (
@@ -54,6 +55,11 @@ def translated(doing: str) -> Iterator[None]:
         raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
+    except UnsupportedCodecError as exc:
+        raise TopicError(
+            f"{doing}: {exc}; set the topic's compression.type=uncompressed, which holds for what"
+            " is written from now on, and move the group past what is there"
+        ) from exc
     except KafkaError as exc:
         raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
 

@@ -22,6 +22,7 @@ from pipeline.broker.kafka.client import (
     REQUEST_MS,
     RETRY_MS,
 )
+from pipeline.broker.kafka.parsing import TolerantBatch
 
 Client = TypeVar("Client")
 
@@ -35,6 +36,7 @@ def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
 
     Reads what is committed, from the start where it has no position, unless told otherwise.
     """
+    TolerantBatch.install()
     ours: dict[str, Any] = {
         "group_id": None,
         "isolation_level": "read_committed",

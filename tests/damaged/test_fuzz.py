@@ -1,0 +1,45 @@
+"""What the fuzz target calls harm, and that no bomb does any."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.damaged import fuzz
+from tests.damaged.seeds import bombs, flat_webp, whole
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="memory is counted as Linux does"
+)
+
+
+def test_no_bomb_takes_two_seconds_or_900_megabytes(tmp_path: Path) -> None:
+    assert fuzz.judge(list(bombs().values()), tmp_path) == {}
+
+
+@pytest.mark.slow
+def test_nor_does_the_largest_picture_that_is_accepted(tmp_path: Path) -> None:
+    assert fuzz.judge([flat_webp(8_192, 4_096)], tmp_path) == {}
+
+
+@pytest.mark.parametrize(("limit", "harm"), [("MOST_S", "long"), ("MOST_BYTES", "much memory")])
+def test_a_picture_that_takes_more_than_it_may_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, harm: str
+) -> None:
+    monkeypatch.setattr(fuzz, limit, -1)
+    assert fuzz.judge([whole()["jpeg"]], tmp_path) == {0: f"takes too {harm}"}
+
+
+def test_a_picture_that_ends_its_process_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    holes = tmp_path / "sitecustomize.py"
+    holes.write_text("import av, os\nav.Packet = lambda content: os.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert fuzz.judge([b"no picture", whole()["png"]], tmp_path) == {
+        1: "kills or hangs its process"
+    }
+
+
+def test_a_seed_gives_the_same_batches_again() -> None:
+    assert next(fuzz.batches(5)) == next(fuzz.batches(5))

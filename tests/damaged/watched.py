@@ -1,0 +1,84 @@
+"""A real worker in the test's own thread, with a watch on every turn and every decode."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from engines.base import Pixels
+from engines.bundle import Bundle, load_bundle
+from engines.onnxrt import OnnxRuntimeEngine
+from pipeline.clock import SystemClock
+from pipeline.config import WorkerConfig
+from pipeline.decode import Fit, decode_picture
+from pipeline.metrics import WorkerMetrics
+from pipeline.records import Fate
+from pipeline.worker import Executors, Worker
+from tests.clusters import Cluster
+
+PATIENCE_S = 60.0
+
+
+class Watched:
+    """A worker on a cluster. Not safe from several threads: `turn_until` is its only life."""
+
+    def __init__(self, cluster: Cluster, bundle: Path, config: WorkerConfig) -> None:
+        self.bundle: Bundle = load_bundle(bundle)
+        self.slowest_turn_s = 0.0  # by the clock on the wall, as its probes and its group see it
+        self.slowest_decode_s = 0.0  # of a processor's time, whatever else runs on this machine
+        self._fit = Fit(self.bundle.input.height, self.bundle.input.width, self.bundle.input.fit)
+        self._pools = ExitStack()
+        pools = [self._pools.enter_context(ThreadPoolExecutor(1)) for _ in range(4)]
+        engine = OnnxRuntimeEngine(self.bundle, 1)
+        self.metrics = WorkerMetrics()
+        self.worker = Worker(
+            config,
+            name="watched",
+            broker=cluster.broker("watched"),
+            bundle=self.bundle,
+            engine=engine,
+            decoder=self.decode,
+            careful=self.decode,
+            executors=Executors(*pools),
+            clock=SystemClock(),
+            metrics=self.metrics,
+        )
+
+    def __enter__(self) -> "Watched":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.worker.close()
+        self._pools.close()
+
+    def decode(self, content: bytes, /) -> Pixels:
+        """See `Decoder`; timed."""
+        began_s = time.thread_time()
+        try:
+            return decode_picture(content, self._fit)
+        finally:
+            self.slowest_decode_s = max(self.slowest_decode_s, time.thread_time() - began_s)
+
+    def turn_until(self, records: int) -> None:
+        """Turn until so many records are in the ledger of the log."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not (self.worker.idle and self.committed >= records):
+            assert time.monotonic() < deadline_s, f"{self.committed} of {records} are committed"
+            began_s = time.monotonic()
+            self.worker.turn()
+            self.slowest_turn_s = max(self.slowest_turn_s, time.monotonic() - began_s)
+
+    @property
+    def committed(self) -> int:
+        """How many records have a fate that is in the log."""
+        return sum(self.fates.values())
+
+    @property
+    def fates(self) -> dict[Fate, int]:
+        """The fates that are in the log."""
+        look = self.metrics.registry.get_sample_value
+        counts = {fate: look("longtake_records_total", {"fate": fate}) for fate in Fate}
+        return {fate: round(count or 0) for fate, count in counts.items()}
