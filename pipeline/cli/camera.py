@@ -97,12 +97,14 @@ def camera(
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     from pipeline.broker.kafka.uplink import KafkaUplink
     from pipeline.cameras.service import CameraService
+    from pipeline.heap import give_large_blocks_back
     from pipeline.service import until_signalled
 
     def load() -> CamerasConfig:
         return load_cameras(file, flags)
 
     settings = load()
+    give_large_blocks_back()
     service = CameraService(
         settings,
         connect=lambda: KafkaUplink(settings.bootstrap, topic=settings.frames_topic),

@@ -75,20 +75,7 @@ def test_volumes_are_declared_and_used() -> None:
     assert named == set(read("compose.yaml")["volumes"])
 
 
-def waiting_for(part: str) -> pytest.MarkDecorator:
-    """A folder of deploy/ that another part of the work brings."""
-    return pytest.mark.xfail(not (DEPLOY / part).exists(), reason=f"no deploy/{part} yet")
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        "cameras",
-        "targets",
-        pytest.param("prometheus", marks=waiting_for("prometheus")),
-        pytest.param("grafana", marks=waiting_for("grafana")),
-    ],
-)
+@pytest.mark.parametrize("part", ["cameras", "targets", "prometheus", "grafana"])
 def test_what_is_mounted_exists_and_cannot_be_written(part: str) -> None:
     mounts = [mount for one in services() for mount in one.mounts if mount.path is not None]
     ours = [mount for mount in mounts if mount.source.split("/")[1] == part]
@@ -131,7 +118,6 @@ def test_a_broker_tells_each_side_the_address_that_it_can_reach() -> None:
     assert doors == mapped == ["HOST", "SERVICES", "CONTROLLER"]
 
 
-@waiting_for("grafana")
 def test_grafana_finds_its_dashboards_and_the_prometheus_of_this_file() -> None:
     grafana, provisioned = service("grafana"), DEPLOY / "grafana" / "provisioning"
     dashboards = yaml.safe_load((provisioned / "dashboards" / "longtake.yml").read_text())

@@ -20,17 +20,12 @@ CAMERAS_PORT = CamerasConfig.model_fields["metrics_port"].default
 OURS = [one for one in services() if one.is_longtake]
 WORKERS = [one for one in OURS if "worker" in one.told["command"]]
 
-expected = pytest.mark.xfail(
-    "expected_streams" not in WorkerConfig.model_fields, reason="no expected_streams yet"
-)
-
 
 @pytest.mark.parametrize("one", OURS, ids=lambda one: one.name)
 def test_its_command_is_one_of_ours(one: Service) -> None:
     assert refusal(one.told["command"]) is None
 
 
-@expected
 def test_the_workers_take_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WORKERS[0].environment.items():
         monkeypatch.setenv(name, value)
