@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.decode import Fit, decode_picture
-from tests.cli.commands import Group, Longtake, Start
+from tests.cli.commands import Group, Longtake, Running, Start, until
 
 pytestmark = pytest.mark.kafka
 
@@ -47,3 +47,103 @@ def test_a_camera_that_is_told_to_stop_has_lost_nothing(
     assert (code, seconds < 3) == (0, True)
     sent = int(camera.says(r"gate: (\d+) frames sent, 0 lost\n$")[1])
     assert len(group.frames(sent)) == sent
+
+
+def write(file: Path, group: Group, clip: Path, *names: str) -> Path:
+    """A file of cameras that all play the clip."""
+    head = f'bootstrap = "{group.cluster.config.bootstrap}"\nmetrics_port = 0\n'
+    head += f'frames_topic = "{group.topics.frames}"\n'
+    cameras = [f'[camera.{name}]\nurl = "{clip}"\nloop = true\n' for name in names]
+    file.write_text(head + "".join(cameras))
+    return file
+
+
+def published(camera: Running, name: str) -> float:
+    return camera.metric(f'longtake_camera_frames_total{{camera="{name}",fate="published"}}')
+
+
+def test_cameras_come_and_go_with_the_file_and_the_others_do_not_notice(
+    group: Group, start: Start, clip: Path, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "cameras.toml", group, clip, "gate", "yard")
+    camera = start("camera", "--config", file)
+    until(lambda: published(camera, "gate") > 10 and published(camera, "yard") > 0, "frames")
+    write(file, group, clip, "gate", "hall")
+    until(lambda: published(camera, "hall") > 0, "frames of hall")
+    assert 'camera="yard"' not in camera.get("/metrics")[1]
+    code, _ = camera.end(signal.SIGTERM)
+    sent = int(camera.says(r"2 cameras, 2 live: (\d+) frames sent, 0 lost\n$")[1])
+    assert (code, sent > 10) == (0, True)
+    records = [one for one in group.cluster.committed(group.topics.frames) if one.key == b"gate"]
+    seqs = [int(dict(record.headers)["seq"]) for record in records]
+    assert (seqs, len({dict(one.headers)["epoch"] for one in records})) == (
+        list(range(len(seqs))),
+        1,
+    )
+
+
+def test_a_file_that_is_wrong_is_told_and_changes_nothing(
+    group: Group, start: Start, clip: Path, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "cameras.toml", group, clip, "gate")
+    camera = start("camera", "--config", file)
+    until(lambda: published(camera, "gate") > 0, "frames of gate")
+    file.write_text(file.read_text() + "fps = 'many'\n")
+    camera.says(r"camera\.gate\.fps = 'many'.*; going on with the settings of before")
+    before = published(camera, "gate")
+    until(lambda: published(camera, "gate") > before + 10, "more frames of gate")
+
+
+def test_sighup_reads_the_file_again(
+    group: Group, start: Start, clip: Path, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "cameras.toml", group, clip, "gate")
+    camera = start("camera", "--config", file)
+    until(lambda: published(camera, "gate") > 0, "frames of gate")
+    camera.process.send_signal(signal.SIGHUP)
+    camera.says(r"cameras\.toml was read again: 1 cameras")
+
+
+def test_frames_outlive_the_process_in_a_spool_that_has_a_name(
+    group: Group, longtake: Longtake, clip: Path, tmp_path: Path
+) -> None:
+    spool = tmp_path / "spool.db"
+    words = [str(clip), "--stream", "gate", "--topic", group.topics.frames, "--spool", str(spool)]
+    ended = longtake("camera", *words, "--bootstrap", "127.0.0.1:1")
+    assert (ended.code, ended.err.splitlines()[-1]) == (
+        0,
+        f"gate: 0 frames sent, 0 lost, 20 wait in {spool}",
+    )
+    ended = longtake("camera", *words, "--bootstrap", group.cluster.config.bootstrap)
+    assert ended.err.splitlines()[-1] == "gate: 40 frames sent, 0 lost"
+    records = group.frames(40)
+    assert [int(dict(one.headers)["seq"]) for one in records] == [*range(20), *range(20)]
+    epochs = [int(dict(one.headers)["epoch"]) for one in records]
+    assert (epochs[:20], epochs[20:]) == ([epochs[0]] * 20, [epochs[-1]] * 20)
+    assert epochs[0] < epochs[-1]
+    assert not spool.exists()
+
+
+def test_not_in_real_time_a_clip_goes_as_fast_as_the_log_takes_it(
+    group: Group, longtake: Longtake, clip: Path
+) -> None:
+    ended = longtake(*command(group, clip, "--no-realtime"))
+    assert ended.err.splitlines()[-1] == "gate: 20 frames sent, 0 lost"
+    captured = [float(dict(one.headers)["captured-at"]) for one in group.frames(20)]
+    assert captured == pytest.approx([captured[0] + 50 * n for n in range(20)], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "wanted SOURCE and --stream, or --config"),
+        (["gate.mp4"], "wanted SOURCE and --stream, or --config"),
+        (["--config", "c.toml", "--fps", "5"], "says what the file says"),
+        (["gate.mp4", "--stream", "my gate"], "1 to 200 characters"),
+    ],
+)
+def test_words_that_do_not_go_together_are_told(
+    longtake: Longtake, words: list[str], complaint: str
+) -> None:
+    ended = longtake("camera", *words)
+    assert (ended.code, complaint in ended.err) == (2, True)
