@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -94,9 +95,16 @@ class Feed:
         try:
             self._watch()
         except CameraLostError as exc:
-            if self._clock.monotonic() - began_s >= WELL_S:
-                self._backoff.reset()
-            self._lose(exc)
+            lost = exc
+        except Exception as exc:  # noqa: BLE001 - whatever it is, this camera is tried again
+            where = traceback.extract_tb(exc.__traceback__)[-1]  # its words may hold a password
+            words = f"a bug in longtake: {type(exc).__name__} at {where.name}, line {where.lineno}"
+            lost = CameraLostError(Lost.BROKEN, words)
+        else:
+            return
+        if self._clock.monotonic() - began_s >= WELL_S:
+            self._backoff.reset()
+        self._lose(lost)
 
     def _watch(self) -> None:
         seen_s = self._clock.monotonic()

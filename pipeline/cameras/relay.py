@@ -100,6 +100,7 @@ class Relay:
         self._spooled = 0  # since the broker went away
         self._dropped = 0
         self._told: set[str] = set()
+        self.failure: Exception | None = None  # what has ended the thread
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     # ------------------------------------------------------------------------ from any thread
@@ -153,8 +154,11 @@ class Relay:
         self._spool.close()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.turn(IDLE_S)
+        try:
+            while not self._stopping.is_set():
+                self.turn(IDLE_S)
+        except Exception as exc:  # noqa: BLE001 - the owner raises it: cameras without a way are none
+            self.failure = exc
 
     def turn(self, wait_s: float) -> None:
         """Go once around: what came, what became of what was sent, what can be sent now."""
@@ -200,7 +204,7 @@ class Relay:
                 self._uplink = opened.result()
             except LongtakeError as exc:
                 self._try_s = self._clock.monotonic() + AGAIN_S
-                self._tell(f"the broker is away: {exc}; shots are spooled")
+                self._tell("away", f"the broker is away: {exc}; shots are spooled")
 
     def _settle(self) -> None:
         """Take in what became of shots. After a failure all that is on its way is spooled."""
@@ -214,10 +218,11 @@ class Relay:
             if settled.outcome is Outcome.TAKEN:
                 self._account.taken(shot, self._clock.time() - shot.captured_us / 1e6)
             else:
-                self._tell(f"{shot.stream}: {settled.why}; dropped", level=logging.ERROR)
+                words = f"{shot.stream}: {settled.why}; dropped"
+                self._tell(f"oversized {shot.stream}", words, level=logging.ERROR)
                 self._account.count(shot.stream, Left.OVERSIZED, 1)
         if failed:
-            self._tell(f"the broker failed: {failed}; connecting anew")
+            self._tell("failed", f"the broker failed: {failed}; connecting anew")
             self._put_back()
             if self._uplink is not None:
                 self._uplink.close()
@@ -241,12 +246,12 @@ class Relay:
         if not numbered:
             return
         if not self._spooled:
-            self._tell("the broker does not answer: shots are spooled")
+            self._tell("away", "the broker does not answer: shots are spooled")
         self._spooled += len(numbered)
         try:
             gone = self._spool.put(numbered, now_us=round(self._clock.time() * 1e6))
         except OutputError as exc:
-            self._tell(f"{exc}; shots are dropped", level=logging.ERROR)
+            self._tell("spool", f"{exc}; shots are dropped", level=logging.ERROR)
             gone = Counter(shot.stream for _, shot in numbered)
         for stream, shots in gone.items():
             self._dropped += shots
@@ -258,7 +263,7 @@ class Relay:
             try:
                 found = self._spool.take()
             except OutputError as exc:
-                self._tell(f"{exc}; what it holds is not sent", level=logging.ERROR)
+                self._tell("spool", f"{exc}; what it holds is not sent", level=logging.ERROR)
                 return
             if found is None:
                 return
@@ -272,8 +277,8 @@ class Relay:
             self._spooled = self._dropped = 0
             self._told.clear()
 
-    def _tell(self, words: str, *, level: int = logging.WARNING) -> None:
-        """Say it once, until all is well again."""
-        if words not in self._told:
-            self._told.add(words)
+    def _tell(self, what: str, words: str, *, level: int = logging.WARNING) -> None:
+        """Say of something what is wrong with it: once, until all is well again."""
+        if what not in self._told:
+            self._told.add(what)
             log.log(level, "%s", words)

@@ -101,6 +101,8 @@ class CameraService:
             self._relay.start()
             self.site.arrange(self._config.camera, self._relay)
             while not self._stopping.wait(LOOK_S) and not self._over:
+                if self._relay.failure is not None:
+                    raise self._relay.failure
                 self._reload_if_changed()
                 tell()
         finally:

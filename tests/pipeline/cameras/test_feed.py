@@ -81,6 +81,8 @@ class Scene:
         def step() -> Picture | Left:
             if isinstance(what, Lost):
                 raise CameraLostError(what, "in words")
+            if what == "bug":
+                raise ZeroDivisionError("rtsp://me:secret@gate/")
             self.states.append(self.tally.state)  # what the last picture made of it
             self.clock.advance(0.5)
             if what == "bad":
@@ -138,6 +140,16 @@ def test_pictures_that_are_all_damaged_are_a_stall() -> None:
     scene = Scene(["good", *["bad"] * 20])
     scene.run()
     assert (scene.tally.lost[Lost.STALLED], scene.tally.left[Left.DAMAGED]) == (1, 11)
+
+
+def test_a_bug_in_the_reading_of_a_camera_is_told_without_its_words_and_it_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene(["good", "bug"], ["good"])
+    scene.run()
+    assert [shot.seq for shot in scene.shots] == [0, 1]
+    assert "a bug in longtake: ZeroDivisionError at step" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_frozen_picture_is_told_and_withheld_and_live_again_when_it_moves() -> None:

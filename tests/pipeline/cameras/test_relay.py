@@ -11,6 +11,7 @@ from pipeline.cameras.relay import LANE_SHOTS, LATE_S, WINDOW_BYTES, Relay
 from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import Left
 from pipeline.clock import ManualClock
+from tests.cli.commands import until
 from tests.uplinks import Log, Way
 from tests.world import Steps
 
@@ -127,6 +128,24 @@ def test_a_shot_that_is_too_large_is_dropped_and_the_others_go_on(scene: Scene) 
     scene.settle()
     assert scene.left == {Left.PUBLISHED: 6, Left.OVERSIZED: 1}
     assert [shot.seq for shot in scene.log.shots] == [0, 1, 2, 4, 5, 6]
+
+
+def test_of_shots_that_are_too_large_the_first_alone_is_told(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    for size in range(6000, 6100, 10):
+        scene.film(1, size=size)
+    scene.settle()
+    assert caplog.text.count("too large; dropped") == 1
+
+
+def test_what_ends_the_relays_thread_is_kept_for_its_owner(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.way, "settled", lambda: 1 / 0)
+    scene.relay.start()
+    until(lambda: scene.relay.failure, "the end of the thread")
+    assert isinstance(scene.relay.failure, ZeroDivisionError)
 
 
 def test_one_camera_that_floods_costs_the_others_nothing(scene: Scene) -> None:
