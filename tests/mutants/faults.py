@@ -1,5 +1,6 @@
 """The faults: each a small change that would break a promise without any error message."""
 
+from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
 from tests.mutants.mutant import Mutant
 
@@ -145,5 +146,6 @@ MUTANTS = (
         "            attempts=0,\n",
         (PROTOCOL,),
     ),
+    *CAMERA_MUTANTS,
     *GPU_MUTANTS,
 )

@@ -1,0 +1,87 @@
+"""Faults of the camera process: each would make it lie, or let one camera harm another, silently."""
+
+from tests.mutants.mutant import Mutant
+
+RELAY = "tests/pipeline/cameras/test_relay.py"
+FEED = "tests/pipeline/cameras/test_feed.py"
+TIMING = "tests/pipeline/cameras/test_timing.py"
+SHUTTER = "tests/pipeline/cameras/test_shutter.py"
+SPOOL = "tests/pipeline/cameras/test_spool.py"
+PACING = "tests/pipeline/cameras/test_pacing.py"
+
+CAMERA_MUTANTS = (
+    Mutant(
+        "new shots overtake those in the spool",
+        "pipeline/cameras/relay.py",
+        "if self._open and not self._spool.frames and not numbered:",
+        "if self._open:",
+        (RELAY,),
+    ),
+    Mutant(
+        "what was on its way is forgotten when the broker fails",
+        "pipeline/cameras/relay.py",
+        "        self._sent_bytes = 0\n        self._keep(unanswered)\n",
+        "        self._sent_bytes = 0\n",
+        (RELAY,),
+    ),
+    Mutant(
+        "the spool drops its newest",
+        "pipeline/cameras/spool.py",
+        'captured_us, content from shots order by number"\n_AGES = "select number, stream,'
+        ' length(content), kept_us from shots order by number"',
+        'captured_us, content from shots order by number"\n_AGES = "select number, stream,'
+        ' length(content), kept_us from shots order by number desc"',
+        (SPOOL,),
+    ),
+    Mutant(
+        "a reconnect begins another epoch",
+        "pipeline/cameras/shutter.py",
+        "        self._clock.connected()\n",
+        "        self._clock.connected()\n        self._epoch += 1\n",
+        (FEED,),
+    ),
+    Mutant(
+        "damaged pictures keep a connection alive",
+        "pipeline/cameras/feed.py",
+        "                self._tally.left[picture] += 1\n",
+        "                self._tally.left[picture] += 1\n                seen_s = now_s\n",
+        (FEED,),
+    ),
+    Mutant(
+        "a network that stands still moves the time of capture",
+        "pipeline/cameras/timing.py",
+        "self._fastest_us = min(drifted_us, arrived_us - pts_us)",
+        "self._fastest_us = arrived_us - pts_us",
+        (TIMING,),
+    ),
+    Mutant(
+        "any wall clock is believed",
+        "pipeline/cameras/timing.py",
+        "if wall_us is not None and not -PAST_US <= wall_us - arrived_us <= FUTURE_US:",
+        "if wall_us is not None and wall_us < 0:",
+        (TIMING,),
+    ),
+    Mutant(
+        "a frozen picture is compared with the one before",
+        "pipeline/cameras/still.py",
+        "        if self._reference is None or _differ",
+        "        if self._reference is not None and not _differ(self._reference, cells):\n"
+        "            self._since_us = at_us\n"
+        "        if self._reference is None or _differ",
+        (SHUTTER, FEED),
+    ),
+    Mutant(
+        "a burst is dated when it is handed out",
+        "pipeline/cameras/pacing.py",
+        "            late_us=max(0, last.pts_us - pts_us),\n",
+        "",
+        (PACING,),
+    ),
+    Mutant(
+        "a password is shown",
+        "pipeline/cameras/address.py",
+        'shown = re.sub(r"://(?:[^/?#]*@)?", "://", url, count=1)',
+        "shown = url",
+        ("tests/pipeline/cameras/test_settings.py",),
+    ),
+)
