@@ -1,4 +1,4 @@
-"""Faults of the camera process: each would make it lie, or let one camera harm another, silently."""
+"""Faults of the camera process: each would make it lie or let one camera harm another, unnoticed."""
 
 from tests.mutants.mutant import Mutant
 
