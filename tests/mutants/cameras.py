@@ -1,4 +1,4 @@
-"""Faults of the camera process: each would make it lie or let one camera harm another, unnoticed."""
+"""Faults of the camera process: each would make it lie or let one camera harm another."""
 
 from tests.mutants.mutant import Mutant
 
