@@ -100,6 +100,7 @@ class Relay:
         self._spooled = 0  # since the broker went away
         self._dropped = 0
         self._told: set[str] = set()
+        self.broker_up = uplink is not None  # as of the last turn
         self.failure: Exception | None = None  # what has ended the thread
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
@@ -123,11 +124,6 @@ class Relay:
             lane.put(shot)
             self._arrival.notify()
         return True
-
-    @property
-    def broker_up(self) -> bool:
-        """Whether the broker takes shots."""
-        return self._uplink is not None and not self._late
 
     @property
     def spooled(self) -> tuple[int, int]:
@@ -174,6 +170,7 @@ class Relay:
                 numbered.append((self._number, shot))
         self._keep(numbered)
         self._drain()
+        self.broker_up = self._answers
 
     def _take_fresh(self, wait_s: float) -> list[Shot]:
         with self._arrival:
@@ -183,14 +180,15 @@ class Relay:
         return fresh
 
     @property
-    def _late(self) -> bool:
-        """Whether the broker owes us an answer for too long."""
+    def _answers(self) -> bool:
+        """Whether the broker is there, and owes us no answer for too long."""
         oldest = next(iter(self._sent.values()), None)
-        return oldest is not None and self._clock.monotonic() - oldest[1] > LATE_S
+        late = oldest is not None and self._clock.monotonic() - oldest[1] > LATE_S
+        return self._uplink is not None and not late
 
     @property
     def _open(self) -> bool:
-        return self.broker_up and self._sent_bytes < WINDOW_BYTES
+        return self._answers and self._sent_bytes < WINDOW_BYTES
 
     def _look_after_uplink(self) -> None:
         if self._uplink is not None:
@@ -204,7 +202,7 @@ class Relay:
                 self._uplink = opened.result()
             except LongtakeError as exc:
                 self._try_s = self._clock.monotonic() + AGAIN_S
-                self._tell("away", f"the broker is away: {exc}; shots are spooled")
+                self._tell("away", f"the broker is away: {exc}; frames are spooled")
 
     def _settle(self) -> None:
         """Take in what became of shots. After a failure all that is on its way is spooled."""
@@ -246,12 +244,12 @@ class Relay:
         if not numbered:
             return
         if not self._spooled:
-            self._tell("away", "the broker does not answer: shots are spooled")
+            self._tell("away", "the broker does not answer: frames are spooled")
         self._spooled += len(numbered)
         try:
             gone = self._spool.put(numbered, now_us=round(self._clock.time() * 1e6))
         except OutputError as exc:
-            self._tell("spool", f"{exc}; shots are dropped", level=logging.ERROR)
+            self._tell("spool", f"{exc}; frames are dropped", level=logging.ERROR)
             gone = Counter(shot.stream for _, shot in numbered)
         for stream, shots in gone.items():
             self._dropped += shots
@@ -268,9 +266,9 @@ class Relay:
             if found is None:
                 return
             self._send(*found)
-        if self._spooled and not self._spool.frames and self.broker_up:
+        if self._spooled and not self._spool.frames and self._answers:
             log.info(
-                "the broker takes shots again: %d were spooled, %d of them dropped as too old",
+                "the broker takes frames again: %d were spooled, %d of them dropped as too old",
                 self._spooled,
                 self._dropped,
             )
