@@ -38,9 +38,10 @@ lock:
 demo: setup
 	$(BIN)/longtake demo
 
+# two processes at once: most tests wait for others
 test: static doubles
-	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
-	$(BIN)/python -m pytest -m "not slow"
+	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-train: .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TRAIN_TESTS)
@@ -49,12 +50,12 @@ model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
 
 test-all: static doubles .venv-train/installed
-	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the test that needs it is skipped, and says so
+	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
 	$(BIN)/python -m pytest
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static doubles
-	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore tests/doubles --ignore tests/conformance
+	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore tests/doubles --ignore tests/conformance --numprocesses 2 --dist loadfile
 
 doubles: setup
 	$(BIN)/python -m tests.doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped
