@@ -42,21 +42,21 @@ def film(seed: int) -> list[Taken]:
 @pytest.mark.parametrize("rate_hz", [15.0, None])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_oracle_predicts_what_the_worker_would(
-    seed: int, rate_hz: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int, rate_hz: float | None, tmp_path: Path
 ) -> None:
     path, taken = write_tiny(tmp_path / "tiny", rate_hz=rate_hz), film(seed)
     oracle = Oracle(Model(path), gap_reset_s=2.0, stream_ttl_s=TTL_S)
     oracle.feed(taken)
 
     decode = partial(decode_picture, fit=Fit(SIDE, SIDE, "stretch"))
-    monkeypatch.setattr(world, "decode", decode)
     records = [
         Record(0, t.offset, t.timestamp_ms, t.stream.encode(), t.value, tuple(t.headers.items()))
         for t in taken
     ]
     bundle = load_bundle(path)
     config = WorkerConfig(stream_ttl_s=TTL_S)
-    values, fates, _ = world.alone(records, bundle, OnnxRuntimeEngine(bundle, 1), config)
+    engine = OnnxRuntimeEngine(bundle, 1)
+    values, fates, _ = world.alone(records, bundle, engine, config, decoder=decode)
     assert list(oracle.predictions.values()) == values
     assert Counter(oracle.fates.values()) == Counter({str(fate): n for fate, n in fates.items()})
 
