@@ -47,8 +47,8 @@ class Scene:
         self.cameras = [MjpegCamera(name, fps=FPS, width=160, height=120) for name in NAMES]
         self.server = stack.enter_context(MjpegServer(*self.cameras))
         bundle = write_tiny(folder / "tiny")
-        settings = write_settings(folder / "worker.toml", self.cluster, bundle=str(bundle))
-        self.worker = self._start("worker", settings).ready()
+        self._settings = write_settings(folder / "worker.toml", self.cluster, bundle=str(bundle))
+        self.worker = self._start("worker", self._settings).ready()
 
     def film(self, spool_s: float) -> Running:
         lines = [
@@ -72,6 +72,12 @@ class Scene:
         self._stack.callback(running.process.kill)
         return running
 
+    def supervise(self) -> None:
+        """Start the worker again where it has ended: a commit may hang with its broker (K9)."""
+        if self.worker.process.poll() is not None:
+            assert self.worker.process.returncode == 70
+            self.worker = self._start("worker", self._settings)
+
     def be_away(self, seconds: float) -> None:
         self.kafka.kill(1)
         time.sleep(seconds)
@@ -83,6 +89,7 @@ class Scene:
         return {n: [_seq(one) for one in records if one.key == n.encode()] for n in NAMES}
 
     def predictions(self) -> Mapping[str, list[int]]:
+        self.supervise()
         records = self.cluster.committed(self.cluster.topics.predictions)
         values = [json.loads(one.value or b"") for one in records]
         return {n: [value["seq"] for value in values if value["stream"] == n] for n in NAMES}
