@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 
 from pipeline.cameras.opening import Transport
+from pipeline.cameras.service import CameraService
 from pipeline.cameras.settings import CamerasConfig, load_cameras
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import Left, State
 from pipeline.cli.options import Bootstrap
+from pipeline.cli.output import lines_above_status
 from pipeline.wire import is_stream_id
 
 LOST = (Left.OVERFLOWED, Left.EXPIRED, Left.OVERSIZED)
@@ -96,7 +98,6 @@ def camera(
 
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     from pipeline.broker.kafka.uplink import KafkaUplink
-    from pipeline.cameras.service import CameraService
     from pipeline.heap import give_large_blocks_back
     from pipeline.service import until_signalled
 
@@ -105,13 +106,15 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
 
     settings = load()
     give_large_blocks_back()
-    service = CameraService(
-        settings,
-        connect=lambda: KafkaUplink(settings.bootstrap, topic=settings.frames_topic),
-        load=load,
-        file=file,
-        serve=serve,
-    )
+    console = Console(stderr=True)
+    with console.status(f"connecting to {settings.bootstrap}"):
+        service = CameraService(
+            settings,
+            connect=lambda: KafkaUplink(settings.bootstrap, topic=settings.frames_topic),
+            load=load,
+            file=file,
+            serve=serve,
+        )
 
     def reread(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -119,15 +122,20 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
 
     until_signalled(service.stop)
     signal.signal(signal.SIGHUP, reread)
-    console = Console(stderr=True)
     try:
-        with console.status("connecting") as status:
-            service.run(lambda: status.update(_line(service.site, how=True)))
+        with console.status("connecting") as status, lines_above_status():
+            service.run(lambda: status.update(_now(service)))
     finally:
         waiting = service.spool.frames
         kept = f", {waiting} wait in {settings.spool}" if waiting and settings.spool else ""
         lost = waiting if waiting and not settings.spool else 0
         console.print(_line(service.site, lost=lost) + kept, highlight=False, soft_wrap=True)
+
+
+def _now(service: CameraService) -> str:
+    waiting = service.spool.frames
+    waits = f", {waiting} wait for the broker" if waiting else ""
+    return _line(service.site, how=True) + waits
 
 
 def _line(site: Site, *, lost: int = 0, how: bool = False) -> str:

@@ -1,5 +1,9 @@
-"""Files that a command writes for its user."""
+"""What a command writes for its user: files, and lines beside a status that is shown."""
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import OutputError
@@ -21,3 +25,20 @@ def _write(path: Path, text: str, mode: str) -> None:
             file.write(text)
     except OSError as exc:
         raise OutputError(f"cannot write {path}: {exc.strerror}") from exc
+
+
+@contextmanager
+def lines_above_status() -> Iterator[None]:
+    """Let log lines stand above the status line that is shown, not within it.
+
+    While rich shows one, it stands in the place of `sys.stderr`.
+    """
+    handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+    before = [(handler, handler.stream) for handler in handlers]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler, stream in before:
+            handler.setStream(stream)

@@ -96,7 +96,7 @@ def _live_rows(probed: Probed) -> list[tuple[str, str]]:
         ("RTP packets lost", str(probed.packets_lost)),
         (
             "clock",
-            f"by RTCP, {_or_unknown(offset_s, '+.2f', 's')} from ours"
+            f"by RTCP, {_or_unknown(offset_s, '+z.2f', 's')} from ours"
             if probed.wall_clock
             else "none (no RTCP sender reports): pictures are dated when they arrive",
         ),
