@@ -1,5 +1,7 @@
 """A real Prometheus watches a real camera process, and its cameras get into trouble."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ CONFIG = """
 bootstrap = "{bootstrap}"
 frames_topic = "{topic}"
 metrics_port = {metrics}
+spool_s = 8
 [defaults]
 connect_s = 2
 stall_s = 2
@@ -68,7 +71,12 @@ def lock(gate: MjpegCamera) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "alert"),
-    [(mute, "CameraAbsent"), (MjpegCamera.freeze, "CameraFrozen"), (lock, "CameraRefused")],
+    [
+        (mute, "CameraAbsent"),
+        (mute, "CameraStalled"),
+        (MjpegCamera.freeze, "CameraFrozen"),
+        (lock, "CameraRefused"),
+    ],
 )
 def test_a_camera_in_trouble_is_told_and_no_other(
     scene: Scene, trouble: Callable[[MjpegCamera], None], alert: str
@@ -82,3 +90,15 @@ def test_a_camera_in_trouble_is_told_and_no_other(
 def test_a_camera_process_that_is_killed_is_told(scene: Scene) -> None:
     scene.process.process.kill()
     scene.prometheus.fires("CameraProcessDown")
+
+
+def test_a_broker_that_is_away_is_told_and_what_is_lost_by_it(
+    scene: Scene, kafka: LocalKafka
+) -> None:
+    os.kill(kafka.pids[1], signal.SIGSTOP)
+    try:
+        for alert in ("CamerasWithoutBroker", "SpoolFills", "CameraLosesFrames"):
+            scene.prometheus.fires(alert)
+    finally:
+        os.kill(kafka.pids[1], signal.SIGCONT)
+    scene.prometheus.calms("CamerasWithoutBroker")
