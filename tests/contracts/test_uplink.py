@@ -121,6 +121,7 @@ def test_what_is_too_large_is_told_and_the_rest_goes_on_in_order(
     assert [content[1] for _, content in end.taken(5)] == [0, 1, 2, 4, 5]
 
 
+@pytest.mark.kafka
 def test_nobody_there_and_no_topic_are_told_apart(kafka: LocalKafka) -> None:
     with pytest.raises(BrokerUnreachableError, match=r"no Kafka answers at 127\.0\.0\.1:1"):
         KafkaUplink("127.0.0.1:1", topic=TOPIC)
