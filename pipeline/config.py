@@ -1,11 +1,11 @@
-"""The worker's settings: defaults, a TOML file, the environment (LONGTAKE_*), flags; later wins."""
+"""Settings: defaults, a TOML file, LONGTAKE_* in the environment, flags; later wins."""
 
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -81,10 +81,30 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
-class WorkerConfig(BaseSettings):
-    """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
+class Settings(BaseSettings):
+    """What all settings share: where they come from, and that unknown ones are an error."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file; no .env files, no secrets folder."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+Loaded = TypeVar("Loaded", bound=Settings)
+
+
+class WorkerConfig(Settings):
+    """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
     bootstrap: str = "127.0.0.1:9092"
     group: Name = "longtake"
@@ -140,41 +160,40 @@ class WorkerConfig(BaseSettings):
             f"{self.group}.state",
         )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before environment before file; no .env files, no secrets folder."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
-    """Merge file, environment and flags (those that are not None). Raises `ConfigError`."""
+    """Read a worker's settings: see `load_settings`."""
+    return load_settings(WorkerConfig, file, flags, known=WorkerConfig.model_fields)
+
+
+def load_settings(
+    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Iterable[str]
+) -> Loaded:
+    """Merge file, environment and flags (those that are not None). Raises `ConfigError`.
+
+    `known` are the names that are told to who has written another one.
+    """
     if file is not None and not file.is_file():
         raise ConfigError(f"there is no configuration file {file}")
 
-    class FromFile(WorkerConfig):
+    class FromFile(kind):  # type: ignore[valid-type,misc]  # a class that is known when it is called
         model_config = SettingsConfigDict(toml_file=file)
 
-    refuse_unknown_variables(os.environ)
+    _refuse_unknown_variables(os.environ)
     try:
-        return FromFile(**{name: value for name, value in flags.items() if value is not None})
+        loaded: Loaded = FromFile(**{n: value for n, value in flags.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file} is not TOML: {exc}") from exc
+    except OSError as exc:
+        raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
     except ValidationError as exc:
-        raise ConfigError(explain(exc, WorkerConfig.model_fields)) from exc
+        raise ConfigError(_explain(exc, known)) from exc
     except SettingsError as exc:
         raise ConfigError(f"{exc}: a list in the environment is a JSON list") from exc
+    return loaded
 
 
-def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    """Raise `ConfigError` for a LONGTAKE_ variable that nobody reads: a misspelt one, mostly."""
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
     ours = {name for name in environment if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
@@ -185,8 +204,7 @@ def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         )
 
 
-def explain(exc: ValidationError, fields: Iterable[str]) -> str:
-    """Say what is wrong with settings; `fields` are those that there are."""
+def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
     lines = []
     for error in exc.errors():
         key = ".".join(str(part) for part in error["loc"])

@@ -1,8 +1,6 @@
 """What can be set of cameras: one by flags, many by a TOML file, the rest by the environment."""
 
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,19 +10,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from pipeline.cameras.opening import Transport
-from pipeline.config import PREFIX, Name, Number, explain, refuse_unknown_variables
-from pipeline.errors import ConfigError
+from pipeline.config import Name, Number, Settings, load_settings
 from pipeline.wire import is_stream_id
 
 MOST_CAMERAS = 10_000
@@ -70,10 +60,8 @@ class CameraSettings(BaseModel):
     """A live picture that stands still for so long is withheld until it moves; 0: never."""
 
 
-class CamerasConfig(BaseSettings):
+class CamerasConfig(Settings):
     """One process with its cameras. Times in seconds, sizes in bytes."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     bootstrap: str = "127.0.0.1:9092"
     frames_topic: Name = "frames"
@@ -84,7 +72,9 @@ class CamerasConfig(BaseSettings):
     """File in which frames wait while the broker is away; with a name it outlives the process."""
     spool_s: Annotated[float, Field(gt=0, le=86_400), Number] = 60.0
     spool_bytes: Annotated[int, Field(ge=1 << 20), Number] = 1 << 30
-    camera: Annotated[dict[str, CameraSettings], Field(max_length=MOST_CAMERAS)] = {}
+    camera: Annotated[
+        dict[str, CameraSettings], Field(max_length=MOST_CAMERAS, default_factory=dict)
+    ]
 
     @model_validator(mode="before")
     @classmethod
@@ -109,36 +99,8 @@ class CamerasConfig(BaseSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before environment before file; no .env files, no secrets folder."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
 
 def load_cameras(file: Path | None, flags: Mapping[str, Any]) -> CamerasConfig:
-    """Merge file, environment and flags (those that are not None). Raises `ConfigError`."""
-    if file is not None and not file.is_file():
-        raise ConfigError(f"there is no configuration file {file}")
-
-    class FromFile(CamerasConfig):
-        model_config = SettingsConfigDict(toml_file=file)
-
-    refuse_unknown_variables(os.environ)
-    try:
-        return FromFile(**{name: value for name, value in flags.items() if value is not None})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not TOML: {exc}") from exc
-    except OSError as exc:
-        raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
-    except ValidationError as exc:
-        raise ConfigError(
-            explain(exc, [*CamerasConfig.model_fields, *CameraSettings.model_fields])
-        ) from exc
+    """Read the settings of a camera process: see `load_settings`."""
+    known = [*CamerasConfig.model_fields, *CameraSettings.model_fields]
+    return load_settings(CamerasConfig, file, flags, known=known)
