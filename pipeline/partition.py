@@ -86,6 +86,7 @@ class Partition:
         self.attempts = manifest.attempts + 1
         self.announced = False  # that manifest is frozen
         self.opened = False  # and in the log
+        self.wanted_s = 0.0  # when its memory was asked for, by the monotonic clock
         self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child
         self.unskippable_end = manifest.next_offset  # those below it may have been published
         # the open checkpoint

@@ -75,6 +75,7 @@ class Restorer:
         self._clock = clock
         self._era = 0
         self._wanted: dict[int, int] = {}  # partition -> era
+        self._since_s: dict[int, float] = {}  # partition -> when it was wanted first
         self._reading: dict[int, int] = {}
         self._task: Future[Mapping[int, Changelog]] | None = None
         self._began_s = 0.0
@@ -89,11 +90,13 @@ class Restorer:
         for number in partitions:
             self._era += 1
             self._wanted[number] = self._era
+            self._since_s.setdefault(number, self._clock.monotonic())
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Restore these no longer."""
         for number in partitions:
             self._wanted.pop(number, None)
+            self._since_s.pop(number, None)
 
     def advance(self, holds: Callable[[int], bool]) -> list[Partition]:
         """Go on without waiting; returns what has been restored since.
@@ -120,16 +123,16 @@ class Restorer:
         for number, era in self._reading.items():
             if self._wanted.get(number) == era:
                 del self._wanted[number]
-                partitions.append(
-                    restore(
-                        number,
-                        changelogs[number],
-                        self._how,
-                        era=era,
-                        engine=self._engine,
-                        rows=self._rows,
-                    )
+                partition = restore(
+                    number,
+                    changelogs[number],
+                    self._how,
+                    era=era,
+                    engine=self._engine,
+                    rows=self._rows,
                 )
+                partition.wanted_s = self._since_s.pop(number)
+                partitions.append(partition)
         if partitions:
             log.info(
                 "restored partitions %s with %d streams in %.2f s",

@@ -134,7 +134,6 @@ class Worker:
         self._generation = -1
         self._member_id: str | None = None
         self._frozen_s = self._counted_s = clock.monotonic()
-        self._wanted_s: dict[int, float] = {}  # since when partitions wait to be read
         self._paused = False
         self.turns = 0
         # In the group, and every partition of ours restored and running. As of the end of a turn:
@@ -235,14 +234,12 @@ class Worker:
         if isinstance(event, Dropped):
             log.info("partitions %s are no longer ours: memory dropped", numbers)
             self._restorer.forget(numbers)
-            for number in numbers:
-                self._wanted_s.pop(number, None)
             return
         if isinstance(event, Assigned):
             log.info("partitions %s are ours now", numbers)
         else:
             log.warning("partitions %s: retention has overtaken us; restoring", numbers)
-        self._want(numbers)
+        self._restorer.want(numbers)
 
     def _follow(self, member: Member | None) -> None:
         """Take note of who we are. Another member id says that we were away: trust no memory."""
@@ -254,13 +251,8 @@ class Worker:
         if self._member_id is not None and numbers:
             log.warning("the group knows us by another id now: restoring partitions %s", numbers)
             self._drop(numbers)
-            self._want(numbers)
+            self._restorer.want(numbers)
         self._member_id = member.member_id
-
-    def _want(self, numbers: Sequence[int]) -> None:
-        self._restorer.want(numbers)
-        for number in numbers:
-            self._wanted_s.setdefault(number, self._clock.monotonic())
 
     def _drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -408,13 +400,12 @@ class Worker:
                 "partition %d: checkpoint %d is lost; restoring", part.partition, part.number
             )
             self._drop([part.partition])
-            self._want([part.partition])
+            self._restorer.want([part.partition])
             return
         partition.settled = part.number
         if not partition.opened:
             partition.opened = True
-            waited_s = self._clock.monotonic() - self._wanted_s.pop(part.partition)
-            self._metrics.opened(waited_s)
+            self._metrics.opened(self._clock.monotonic() - partition.wanted_s)
             self._counted_s -= CENSUS_S  # its streams are counted in this turn
             self._consumer.start(part.partition, part.next_offset)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
