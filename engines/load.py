@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import get_args
 
 from engines.base import Engine, EngineName, GpuPrecision, Told
-from engines.bundle import Bundle
 from engines.cache import cache_folder
+from engines.checks.verdicts import Verdicts
 from engines.errors import EngineError, EngineUnavailableError
+from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.tensorrt.parts import Machine, find_machine
-from engines.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _tensorrt(bundle: Bundle, machine: Machine, precision: GpuPrecision, told: T
 
 
 def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision | None) -> None:
-    from engines.verify import promised, verify  # they bring the oracle along
+    from engines.checks.verify import promised, verify  # they bring the oracle along
 
     try:
         verify(engine, bundle, precision=promised(bundle, gpu_precision))

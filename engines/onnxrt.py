@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
-from engines.bundle import Bundle
 from engines.errors import DeviceError
+from engines.model.bundle import Bundle
 from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
 
 
@@ -30,7 +30,7 @@ class OnnxRuntimeEngine:
 
     Each row's bits are the same in every batch: for convolutions, matrix products and the usual
     activations this was seen for batches of 1 to 64 on 1 and 2 threads; ops that break it are
-    refused in bundles or found by `engines.verify`.
+    refused in bundles or found by `engines.checks.verify`.
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:

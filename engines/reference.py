@@ -12,9 +12,9 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_max_pool import MaxPool as SlowMaxPool
 
 from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
-from engines.bundle import Bundle
 from engines.errors import DeviceError
-from engines.graph import nodes, tensors
+from engines.model.bundle import Bundle
+from engines.model.graph import nodes, tensors
 from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
 
 Array = NDArray[Any]

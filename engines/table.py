@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import Features, Pixels, Rows, Tensors
-from engines.bundle import Bundle, StateSpec
+from engines.model.bundle import Bundle, StateSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from pydantic_settings import (
 )
 
 from engines.base import EngineName, GpuPrecision
-from pipeline.broker.base import Topics
 from pipeline.errors import ConfigError
-from pipeline.wire import is_stream_id
+from pipeline.records import Topics
+from pipeline.wire.frames import is_stream_id
 
 PREFIX = "LONGTAKE_"
 OTHER_VARIABLES = {
@@ -30,7 +30,7 @@ OTHER_VARIABLES = {
 SHOWN = 300  # characters of a wrong value
 MAX_EXPECTED = 10_000  # three series for each in every worker
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+KafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
 def _no_switch(value: object) -> object:
@@ -49,7 +49,7 @@ def _stream(value: str) -> str:
     return value
 
 
-Stream = Annotated[str, AfterValidator(_stream)]
+StreamId = Annotated[str, AfterValidator(_stream)]
 
 
 class Start(StrEnum):
@@ -107,7 +107,7 @@ class WorkerConfig(Settings):
     """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
     bootstrap: str = "127.0.0.1:9092"
-    group: Name = "longtake"
+    group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
     """`auto` takes TensorRT where there is a GPU with all that it needs, and says so."""
@@ -115,12 +115,12 @@ class WorkerConfig(Settings):
     """Of the encoder under TensorRT; the recurrent head is in float32 always."""
     engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
-    slot: Name | None = None
+    slot: KafkaName | None = None
     """A name that outlives the process: a restarted worker is back in its place in a second."""
 
-    frames_topic: Name = "frames"
-    predictions_topic: Name = "predictions"
-    dead_letters_topic: Name = "frames.dlq"
+    frames_topic: KafkaName = "frames"
+    predictions_topic: KafkaName = "predictions"
+    dead_letters_topic: KafkaName = "frames.dlq"
 
     start: Start = Start.LATEST
     foreign_state: ForeignState = ForeignState.REFUSE
@@ -144,7 +144,7 @@ class WorkerConfig(Settings):
     heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.5
     transaction_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 3.0
 
-    expected_streams: Annotated[tuple[Stream, ...], Field(max_length=MAX_EXPECTED)] = ()
+    expected_streams: Annotated[tuple[StreamId, ...], Field(max_length=MAX_EXPECTED)] = ()
     """Streams that have metrics of their own, seen or not: who is absent can raise an alarm."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9108

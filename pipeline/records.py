@@ -1,5 +1,6 @@
 """The values that travel through the pipeline. Frozen, and free of any vendor's types."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,7 +106,7 @@ class BadRecord:
         return self.record.timestamp_ms
 
 
-Input = Frame | EndOfStream | BadRecord
+ParsedRecord = Frame | EndOfStream | BadRecord
 
 
 class Destination(StrEnum):
@@ -125,3 +126,42 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a stream's next record is judged by. `seen_us` is None before the first frame."""
+
+    record_ms: int  # timestamp of the newest record of the stream, whatever its fate
+    seen_us: int | None = None  # capture time of the last admitted frame, never the maximum
+    planned_us: int = 0  # of the last frame let through for stepping
+    due_us: int = 0  # when the next one is wanted
+    seq: int | None = None
+    epoch: int | None = None  # None until a record carries an epoch header
+
+
+@dataclass(frozen=True, slots=True)
+class Changelog:
+    """The newest record of every key of one partition's changelog; tombstoned keys are absent."""
+
+    records: Mapping[bytes, Record]
+    log_start: int  # of the *frames* partition: the first offset that still can be read
+    log_end: int  # of the *frames* partition
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of the topics of one group."""
+
+    frames: str
+    predictions: str
+    dead_letters: str
+    state: str
+
+    def of(self, destination: Destination) -> str:
+        """Name the topic where records of a kind belong."""
+        return {
+            Destination.PREDICTIONS: self.predictions,
+            Destination.DEAD_LETTERS: self.dead_letters,
+            Destination.STATE: self.state,
+        }[destination]

@@ -8,14 +8,14 @@ from typing import Protocol
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewPartitions
 
-from pipeline.broker.base import Broker, Topics
+from pipeline.broker.contract import Broker
 from pipeline.broker.kafka.broker import KafkaBroker
-from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
-from pipeline.records import Destination, Headers, Outgoing, Record
+from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 
 _names = itertools.count()
 

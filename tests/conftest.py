@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from doubles import genuine
+from doubles.parts import find_parts
+from doubles.wanted import or_skipped
 from engines.errors import EngineUnavailableError
 from engines.tensorrt.parts import find_machine
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
-from tests.doubles import genuine
-from tests.doubles.parts import find_parts
-from tests.doubles.wanted import or_skipped
 
 CLOSING_S = 10.0
 
@@ -64,7 +64,7 @@ def parts() -> Path:
 @pytest.fixture(scope="session")
 def doubles() -> None:
     """Put the doubles of driver and TensorRT under the genuine pycuda, for the whole session."""
-    from tests.doubles.tensorrt import install
+    from doubles.tensorrt import install
 
     with or_skipped():
         install()

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from engines.base import Engine
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from engines.tensorrt.parts import find_machine
 
 DOUBLES, GPU = "tensorrt on doubles", "tensorrt on a GPU"

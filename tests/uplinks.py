@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from pipeline.broker.shots import Outcome, Settled, Shot, Uplink
+from pipeline.broker.shots import SettledShot, Shot, ShotOutcome, Uplink
 from pipeline.errors import BrokerUnreachableError
 
 
@@ -26,25 +26,27 @@ class Way:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._waiting: deque[tuple[int, Shot]] = deque()
-        self._settled = list[Settled]()
+        self._settled = list[SettledShot]()
 
     def send(self, number: int, shot: Shot) -> None:
         self._waiting.append((number, shot))
 
-    def settled(self) -> list[Settled]:
+    def settled(self) -> list[SettledShot]:
         while self._log.up and self._waiting:
             number, shot = self._waiting.popleft()
             large = len(shot.content) > self._log.most_bytes
             if not large:
                 self._log.shots.append(shot)
             self._settled.append(
-                Settled(number, Outcome.OVERSIZED if large else Outcome.TAKEN, "too large")
+                SettledShot(
+                    number, ShotOutcome.OVERSIZED if large else ShotOutcome.TAKEN, "too large"
+                )
             )
         found, self._settled = self._settled, []
         return found
 
     def fail(self) -> None:
-        self._settled.append(Settled(0, Outcome.FAILED, "fenced"))
+        self._settled.append(SettledShot(0, ShotOutcome.FAILED, "fenced"))
 
     def close(self) -> None:
         self._waiting.clear()

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from engines.base import Engine, Pixels
-from engines.bundle import Bundle
-from pipeline.admission import Rules
-from pipeline.batch import Batcher
-from pipeline.broker.base import Poll, Topics
+from engines.model.bundle import Bundle
+from pipeline.broker.contract import Poll
 from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
-from pipeline.metrics import WorkerMetrics
-from pipeline.partition import Partition
-from pipeline.predict import Predictor
-from pipeline.records import Destination, Fate, Frame, Record
-from pipeline.wire import Manifest, PredictionWriter, Skips, Snapshot, read_frame
-from pipeline.worker import Decoder, Executors, Worker
+from pipeline.records import Destination, Fate, Frame, Record, Topics
+from pipeline.streams.admission import Rules
+from pipeline.streams.batch import Batcher
+from pipeline.streams.partition import Partition
+from pipeline.streams.predictor import Predictor
+from pipeline.wire.changelog import Manifest, Skips, Snapshot
+from pipeline.wire.frames import read_frame
+from pipeline.wire.predictions import PredictionWriter
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.worker import Decoder, Executors, Worker
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"

@@ -8,11 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import DeviceFacts, EngineName, Features, Logits, Pixels, Rows, Tensors, Told
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from engines.table import check_picks, check_pixels, check_rows, check_state
 from engines.tensorrt.capture import Recorder
 from engines.tensorrt.device import Device, guard
-from engines.tensorrt.graphs import (
+from engines.tensorrt.half_encoder import halved
+from engines.tensorrt.network import BATCH, LARGEST, Network, profiles_of
+from engines.tensorrt.opening import Opener
+from engines.tensorrt.parts import Machine
+from engines.tensorrt.plans import PlanCache
+from engines.tensorrt.rows import MOST_ROWS, USUAL_ROWS, DeviceRows
+from engines.tensorrt.subgraphs import (
     BROKEN,
     LINES,
     MOST_LINES,
@@ -22,12 +28,6 @@ from engines.tensorrt.graphs import (
     step_graph,
     table_of,
 )
-from engines.tensorrt.halves import halved
-from engines.tensorrt.network import BATCH, LARGEST, Network, profiles_of
-from engines.tensorrt.opening import Opener
-from engines.tensorrt.parts import Machine
-from engines.tensorrt.plans import PlanCache
-from engines.tensorrt.rows import MOST_ROWS, USUAL_ROWS, DeviceRows
 
 SLOTS = 2  # pinned buffers for pixels: one is filled while the other is on its way
 

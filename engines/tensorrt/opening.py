@@ -14,7 +14,7 @@ from engines.errors import BuildError
 from engines.tensorrt.build import OPTIMISATION, WORKSPACE_BYTES, Profile, build_plan
 from engines.tensorrt.log import TensorRtLog, beginning
 from engines.tensorrt.parts import Machine
-from engines.tensorrt.plans import Facts, PlanCache
+from engines.tensorrt.plans import PlanCache, PlanFacts
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Opener:
             return self._make(name, graph, profiles, wanted)
 
     def _make(
-        self, name: str, graph: bytes, profiles: Sequence[Profile], wanted: Facts
+        self, name: str, graph: bytes, profiles: Sequence[Profile], wanted: PlanFacts
     ) -> trt.ICudaEngine:
         log.info("making the plan of the %s for %s: minutes", name, self._machine.gpu)
         began = monotonic()

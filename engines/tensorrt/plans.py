@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 log = logging.getLogger(__name__)
 
-Facts = Mapping[str, JsonValue]  # all that a plan is made for
+PlanFacts = Mapping[str, JsonValue]  # all that a plan is made for
 MOST_BYTES = 4 << 30
 
 
@@ -31,7 +31,7 @@ class PlanCache:
         self.folder = folder
 
     @contextmanager
-    def locked(self, facts: Facts) -> Iterator[None]:
+    def locked(self, facts: PlanFacts) -> Iterator[None]:
         """Let one process at a time make the plan for `facts`; the others wait, and find it."""
         with ExitStack() as held:
             try:
@@ -46,7 +46,7 @@ class PlanCache:
                 )
             yield
 
-    def load(self, facts: Facts) -> bytes | None:
+    def load(self, facts: PlanFacts) -> bytes | None:
         """Read a plan; None if there is none, or if its bytes are not those that were written."""
         try:
             plan = self._read(key_of(facts), "plan")
@@ -58,24 +58,24 @@ class PlanCache:
             return None
         return plan
 
-    def store(self, facts: Facts, plan: bytes) -> None:
+    def store(self, facts: PlanFacts, plan: bytes) -> None:
         """Keep a plan."""
         card = json.dumps(_card(facts, plan), indent=1, sort_keys=True).encode()
         self._write(key_of(facts), "plan", plan)
         self._write(key_of(facts), "json", card)
 
-    def path(self, facts: Facts) -> Path:
+    def path(self, facts: PlanFacts) -> Path:
         """Where the plan for `facts` lies, or would."""
         return self.folder / f"{key_of(facts)}.plan"
 
-    def timings(self, facts: Facts) -> bytes:
+    def timings(self, facts: PlanFacts) -> bytes:
         """Read what earlier builds have measured on the same machine; empty if there is nothing."""
         try:
             return self._read(key_of(facts), "timings")
         except OSError:
             return b""
 
-    def keep_timings(self, facts: Facts, timings: bytes) -> None:
+    def keep_timings(self, facts: PlanFacts, timings: bytes) -> None:
         """Keep what a build has measured."""
         self._write(key_of(facts), "timings", timings)
 
@@ -97,11 +97,11 @@ class PlanCache:
             log.warning("%s.%s cannot be kept in %s: %s", key, kind, self.folder, exc)
 
 
-def key_of(facts: Facts) -> str:
+def key_of(facts: PlanFacts) -> str:
     """One name for one set of facts."""
     canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def _card(facts: Facts, plan: bytes) -> dict[str, JsonValue]:
+def _card(facts: PlanFacts, plan: bytes) -> dict[str, JsonValue]:
     return {**facts, "plan_sha256": hashlib.sha256(plan).hexdigest()}

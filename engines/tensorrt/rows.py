@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import Tensors
-from engines.bundle import StateSpec
 from engines.errors import DeviceError
+from engines.model.bundle import StateSpec
 from engines.tensorrt.device import Device
 
-Index = NDArray[np.intp]
+RowIndex = NDArray[np.intp]
 PAGE = 64  # rows that are read or written at a time
 USUAL_ROWS, MOST_ROWS = 1 << 8, 1 << 16
 
@@ -66,11 +66,11 @@ class DeviceRows:
         self._fresh = np.append(self._fresh, np.ones(rows - self.rows, np.bool_))
         return True
 
-    def sources(self, index: Index) -> NDArray[np.int32]:
+    def sources(self, index: RowIndex) -> NDArray[np.int32]:
         """Say from which places rows (M,) are to be gathered: those that start afresh from 0."""
         return np.where(self._fresh[index], 0, index + 1).astype(np.int32)
 
-    def keep(self, index: Index, lines: Mapping[str, int]) -> None:
+    def keep(self, index: RowIndex, lines: Mapping[str, int]) -> None:
         """Queue copies of new state into rows (M,); the m-th line of each tensor is for the m-th.
 
         `lines` tells where the lines of each tensor begin. Neighbours are copied as one.
@@ -84,7 +84,7 @@ class DeviceRows:
                 )
         self._fresh[index] = False
 
-    def read(self, index: Index) -> Tensors:
+    def read(self, index: RowIndex) -> Tensors:
         """Copy rows (M,) to the host."""
         tensors = {s.name: np.empty((len(index), *s.shape), s.numpy_dtype) for s in self._specs}
         for start in range(0, len(index), PAGE):
@@ -99,7 +99,7 @@ class DeviceRows:
             tensor[self._fresh[index]] = 0
         return tensors
 
-    def write(self, index: Index, tensors: Tensors) -> None:
+    def write(self, index: RowIndex, tensors: Tensors) -> None:
         """Copy tensors (M, *shape) into rows (M,)."""
         for start in range(0, len(index), PAGE):
             some = index[start : start + PAGE]
@@ -111,7 +111,7 @@ class DeviceRows:
             self._device.wait()  # before the page is filled again
         self._fresh[index] = False
 
-    def zero(self, index: Index) -> None:
+    def zero(self, index: RowIndex) -> None:
         """Let rows start afresh."""
         self._fresh[index] = True
 
@@ -124,7 +124,7 @@ class DeviceRows:
         return self._tables[name] + (row + 1) * self.line_bytes[name]
 
 
-def runs(index: Index) -> Iterator[tuple[int, int, int]]:
+def runs(index: RowIndex) -> Iterator[tuple[int, int, int]]:
     """Split rows (M,) into runs of neighbours: their first row, where it stands, how many."""
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     starts = [0, *breaks.tolist()] if len(index) else []

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from engines.train.clip import write_clips
+from engines.train.people.sample_clips import write_clips
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 console = Console()

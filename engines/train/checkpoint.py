@@ -28,7 +28,7 @@ class Stateful(Protocol):
         """Take a state that `state_dict` gave."""
 
 
-class Checkpoint:
+class TrainingCheckpoint:
     """The state of one run in the file `path`.
 
     `settings` is all that decides what comes out: a checkpoint of other settings is refused.

@@ -1,7 +1,7 @@
 """Turns an encoder and a head of PyTorch into a bundle, and proves it before it is written.
 
-What a bundle is, `docs/bundle.md` says and `engines.bundle` enforces; that an engine's rows do not
-depend on their batch, `engines.verify` proves. Both have their say before a bundle is kept.
+What a bundle is, `docs/bundle.md` says and `engines.model.bundle` enforces; that an engine's rows
+do not depend on their batch, `engines.checks.verify` proves. Both judge before a bundle is kept.
 """
 
 import tempfile
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from engines.bundle import Bundle, Skeleton, load_bundle, write_bundle
+from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
+from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
-from engines.train.graphs import EncoderGraph, HeadGraph, to_onnx
 from engines.train.half import halved, within_range
 from engines.train.heads import Head
 from engines.train.rolling import NEVER, roll
-from engines.verify import promised, to_scores, verify
+from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
 
 TOLERANCE = 1e-4  # of a logit against PyTorch, relative where the largest logit is above one
 HALF_TOLERANCE = 1e-2  # of a score, where the encoder is in float16

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.broker.base import Assigned, Changelog, Dropped, Event, OutOfRange, Poll, Topics
-from pipeline.checkpoint import Checkpoint, Member
+from pipeline.broker.checkpoint import Checkpoint, Member
+from pipeline.broker.contract import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.clock import Clock
 from pipeline.errors import (
     CommitRefusedError,
@@ -20,9 +20,9 @@ from pipeline.errors import (
     RestoreStalledError,
     TopicError,
 )
-from pipeline.records import Headers, Outgoing, Record
+from pipeline.records import Changelog, Headers, Outgoing, Record, Topics
 
-Fault = Callable[[str], None]
+InjectedFault = Callable[[str], None]
 
 
 def no_fault(step: str) -> None:
@@ -361,7 +361,7 @@ class MemoryBroker:
         log: MemoryLog,
         *,
         slot: str,
-        fault: Fault = no_fault,
+        fault: InjectedFault = no_fault,
         stall_s: float = 10.0,
     ) -> None:
         self._log = log
@@ -487,7 +487,7 @@ class MemoryConsumer:
 class MemoryWriter:
     """See `CheckpointWriter`."""
 
-    def __init__(self, log: MemoryLog, slot: str, fault: Fault) -> None:
+    def __init__(self, log: MemoryLog, slot: str, fault: InjectedFault) -> None:
         self._log = log
         self._slot = slot
         self._fault = fault
@@ -519,7 +519,7 @@ class MemoryWriter:
 class MemoryOutlet:
     """See `Outlet`."""
 
-    def __init__(self, log: MemoryLog, fault: Fault) -> None:
+    def __init__(self, log: MemoryLog, fault: InjectedFault) -> None:
         self._log = log
         self._fault = fault
 
@@ -537,7 +537,7 @@ class MemoryOutlet:
 class MemoryChangelog:
     """See `ChangelogReader`."""
 
-    def __init__(self, log: MemoryLog, fault: Fault, stall_s: float) -> None:
+    def __init__(self, log: MemoryLog, fault: InjectedFault, stall_s: float) -> None:
         self._log = log
         self._fault = fault
         self._stall_s = stall_s

@@ -29,7 +29,7 @@ class Shot:
         )
 
 
-class Outcome(Enum):
+class ShotOutcome(Enum):
     """What became of a shot that was sent."""
 
     TAKEN = "taken"
@@ -38,11 +38,11 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledShot:
     """The outcome of one shot; `why` in words where it was not taken."""
 
     number: int
-    outcome: Outcome
+    outcome: ShotOutcome
     why: str = ""
 
 
@@ -55,7 +55,7 @@ class Uplink(Protocol):
     def send(self, number: int, shot: Shot) -> None:
         """Hand a shot over, without waiting for the broker."""
 
-    def settled(self) -> Sequence[Settled]:
+    def settled(self) -> Sequence[SettledShot]:
         """What has become of shots since the last call."""
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import Backoff
-from pipeline.cameras.shutter import Shutter
-from pipeline.cameras.tally import Tally
+from pipeline.cameras.capture.shutter import Shutter
+from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import Left, Lost, Picture, State
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError
@@ -48,7 +48,7 @@ class Feed:
         shutter: Shutter,
         *,
         post: Callable[[Shot], bool],
-        tally: Tally,
+        tally: CameraTally,
         backoff: Backoff,
         clock: Clock,
         stop: threading.Event,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Protocol
 
-from pipeline.broker.shots import Outcome, Shot, Uplink
+from pipeline.broker.shots import Shot, ShotOutcome, Uplink
 from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import Left
 from pipeline.clock import Clock
@@ -208,12 +208,12 @@ class Relay:
         """Take in what became of shots. After a failure all that is on its way is spooled."""
         failed = ""
         for settled in () if self._uplink is None else self._uplink.settled():
-            if settled.outcome is Outcome.FAILED:
+            if settled.outcome is ShotOutcome.FAILED:
                 failed = settled.why
                 continue
             shot, _ = self._sent.pop(settled.number)
             self._sent_bytes -= len(shot.content)
-            if settled.outcome is Outcome.TAKEN:
+            if settled.outcome is ShotOutcome.TAKEN:
                 self._account.taken(shot, self._clock.time() - shot.captured_us / 1e6)
             else:
                 words = f"{shot.stream}: {settled.why}; dropped"

@@ -8,17 +8,17 @@ from random import Random
 from typing import Protocol
 
 from pipeline.broker.shots import Shot
-from pipeline.cameras.address import Address
 from pipeline.cameras.backoff import Backoff
-from pipeline.cameras.clip import ClipSource
+from pipeline.cameras.camera_settings import CameraSettings
+from pipeline.cameras.capture.clip import ClipSource
+from pipeline.cameras.capture.connecting import is_live
+from pipeline.cameras.capture.live import LiveSource
+from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
-from pipeline.cameras.live import LiveSource
-from pipeline.cameras.opening import is_live
-from pipeline.cameras.settings import CameraSettings
-from pipeline.cameras.shutter import Exposure, Shutter
-from pipeline.cameras.tally import Tally
+from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import Left
 from pipeline.clock import Clock
+from pipeline.media.address import Address
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Site:
         self._rng = rng
         self._feeds: dict[str, tuple[CameraSettings, Feed]] = {}
         self._leaving: list[Feed] = []
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, CameraTally] = {}
 
     def arrange(self, wanted: Mapping[str, CameraSettings], way: Way) -> None:
         """Begin what is new, end what is gone, begin anew what has changed; leave the rest alone.
@@ -59,7 +59,7 @@ class Site:
         now = {name: settings for name, (settings, _) in self._feeds.items()}
         for name in [n for n, settings in now.items() if wanted.get(n) != settings]:
             self._end(name)
-        self.tallies = {n: self.tallies.get(n, Tally()) for n in wanted}
+        self.tallies = {n: self.tallies.get(n, CameraTally()) for n in wanted}
         for name in [n for n, settings in wanted.items() if now.get(n) != settings]:
             self._begin(name, wanted[name], addresses[name], way)
 

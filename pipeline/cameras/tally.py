@@ -7,7 +7,7 @@ from pipeline.cameras.values import Left, Lost, NewEpoch, State
 
 
 @dataclass(slots=True)
-class Tally:
+class CameraTally:
     """One camera's account. It outlives the camera's restarts, so that no counter goes back.
 
     Each number is written by one thread: the camera's own, or the relay's (published, overflowed,

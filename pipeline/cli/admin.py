@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engines.bundle import find_bundle, load_bundle
-from engines.lint import complaints
 from engines.load import load_engine
+from engines.model.bundle import find_bundle, load_bundle
+from engines.model.lint import complaints
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.config import load_config
 
@@ -76,7 +76,7 @@ def seed(
 
     Example: `longtake bundle seed ./bundles/seed`
     """
-    from engines.seed import write_seed
+    from engines.model.seed import write_seed
 
     Console(stderr=True).print(f"wrote {load_bundle(write_seed(path)).id} to {path}")
 

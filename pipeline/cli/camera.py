@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cameras.opening import Transport
-from pipeline.cameras.service import CameraService
-from pipeline.cameras.settings import CamerasConfig, load_cameras
+from pipeline.cameras.camera_service import CameraService
+from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
+from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import Left, State
 from pipeline.cli.options import Bootstrap
 from pipeline.cli.output import lines_above_status
-from pipeline.wire import is_stream_id
+from pipeline.wire.frames import is_stream_id
 
 LOST = (Left.OVERFLOWED, Left.EXPIRED, Left.OVERSIZED)
 
@@ -99,7 +99,7 @@ def camera(
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     from pipeline.broker.kafka.uplink import KafkaUplink
     from pipeline.heap import give_large_blocks_back
-    from pipeline.service import until_signalled
+    from pipeline.worker.service import until_signalled
 
     def load() -> CamerasConfig:
         return load_cameras(file, flags)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.compare import Comparison
+from pipeline.judging.compare import Comparison
 
 SHOWN = 20  # streams, in the table
 

@@ -19,16 +19,16 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from engines.base import Engine, EngineName, GpuPrecision, Told
-from engines.bundle import Bundle, find_bundle, load_bundle
 from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
+from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
-from pipeline.decode import Fit, fit_frame
 from pipeline.errors import SourceError
-from pipeline.sources import open_source
+from pipeline.media.pictures import Fit, fit_frame
+from pipeline.media.sources import open_source
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -49,7 +49,7 @@ driver and of TensorRT. Whoever has a GPU can change that with two commands, and
 )
 
 BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")]
-Precision = Annotated[
+PrecisionOption = Annotated[
     GpuPrecision, typer.Option(help="Of the encoder on a GPU; the head is in float32 always.")
 ]
 PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt-cu13", "pycuda", "cuda-bindings")
@@ -80,7 +80,7 @@ def inspect(as_json: AsJson = False) -> None:
 
 
 @engine_app.command()
-def build(bundle: BundleName = "actions", precision: Precision = "float16") -> None:
+def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16") -> None:
     """Make TensorRT's plans for a bundle, so that no worker has to wait for them.
 
     They are kept under LONGTAKE_CACHE, for this GPU and these versions. Takes minutes; what is
@@ -103,7 +103,7 @@ def build(bundle: BundleName = "actions", precision: Precision = "float16") -> N
 def verify(
     bundle: BundleName = "actions",
     engine: Annotated[EngineName, typer.Option(help="Which one is on trial.")] = "auto",
-    precision: Precision = "float16",
+    precision: PrecisionOption = "float16",
     clip: Annotated[str, typer.Option(help="A video to run it on.")] = str(SAMPLE),
     frames: Annotated[int, typer.Option(min=10, max=10_000, help="So many of it.")] = 300,
     report: Annotated[Path | None, typer.Option(help="Write all of it to a JSON file.")] = None,
@@ -115,8 +115,8 @@ def verify(
 
     Example: `longtake engine verify actions --engine tensorrt --report gpu.json`
     """
-    from engines.trial import STREAMS, hold, pace  # they bring the oracle along
-    from engines.verify import promised
+    from engines.checks.trial import STREAMS, hold, pace  # they bring the oracle along
+    from engines.checks.verify import promised
 
     if report is not None:
         try_to_write(report)  # now, not when everything is measured

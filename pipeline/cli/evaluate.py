@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import find_bundle, load_bundle
 from engines.load import load_engine
+from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks

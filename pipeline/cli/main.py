@@ -22,17 +22,17 @@ from engines.errors import (
 )
 from pipeline.cli import (
     admin,
+    audit,
     camera,
     engine,
     evaluate,
-    predict,
     probe,
-    prove,
     replay,
     reset,
+    run,
     serve,
+    tail,
     train,
-    watch,
 )
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
@@ -121,15 +121,15 @@ def _options(
 
 
 app.command()(serve.demo)
-app.command()(predict.run)
+app.command()(run.run)
 app.command()(evaluate.evaluate)
 app.command()(serve.worker)
 app.command()(camera.camera)
 app.command()(probe.probe)
 app.command()(serve.broker)
 app.command()(replay.replay)
-app.command()(watch.tail)
-app.command()(prove.audit)
+app.command()(tail.tail)
+app.command()(audit.audit)
 app.command()(train.train)
 app.add_typer(reset.reset_app, name="reset")
 app.add_typer(admin.topics_app, name="topics")

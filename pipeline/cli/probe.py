@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engines.bundle import find_bundle, load_bundle
-from pipeline.cameras.address import Address
-from pipeline.cameras.fitness import Fitness, judge
-from pipeline.cameras.opening import Transport
-from pipeline.cameras.probe import SETTLING_S, Probed
-from pipeline.cameras.probe import probe as watch
+from engines.model.bundle import find_bundle, load_bundle
+from pipeline.cameras.capture.connecting import Transport
+from pipeline.cameras.probing.fitness import Fitness, judge
+from pipeline.cameras.probing.probe import SETTLING_S, Probed
+from pipeline.cameras.probing.probe import probe as watch
 from pipeline.cli.options import AsJson
 from pipeline.clock import SystemClock
+from pipeline.media.address import Address
 
 UNFIT = 1
 

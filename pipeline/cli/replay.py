@@ -10,13 +10,13 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.console import Console
 
-from engines.bundle import Bundle, find_bundle, load_bundle
+from engines.model.bundle import Bundle, find_bundle, load_bundle
 from pipeline.cli import differences
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
-from pipeline.compare import Comparison
 from pipeline.config import Delivery, load_config
 from pipeline.errors import OutputError
-from pipeline.history import History, Stretch, stretch
+from pipeline.judging.compare import Comparison
+from pipeline.judging.history import History, Stretch, stretch
 
 
 def replay(
@@ -50,7 +50,7 @@ def replay(
 
     Example: `longtake replay --group actions --diff`
     """
-    from pipeline.broker.kafka.past import KafkaPast
+    from pipeline.broker.kafka.readers.past import KafkaPast
     from pipeline.cli.again import Again
 
     settings = load_config(config, {"bootstrap": bootstrap, "group": group, "bundle": bundle})

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.broker.base import Changelog
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ConfigError
-from pipeline.moving import Move, find_target, move, require_manifest
-from pipeline.wire import SNAPSHOT_PREFIX, is_stream_id, snapshot_key
+from pipeline.judging.moving import Move, find_target, move, require_manifest
+from pipeline.records import Changelog
+from pipeline.wire.changelog import SNAPSHOT_PREFIX, snapshot_key
+from pipeline.wire.frames import is_stream_id
 
 reset_app = typer.Typer(
     help="Forget a stream, move a partition.",
@@ -131,7 +132,7 @@ def partition(
 
 def _ends(settings: WorkerConfig, number: int) -> tuple[int, Mapping[int, int]]:
     """Where a partition's predictions end now, and all partitions' dead letters."""
-    from pipeline.broker.kafka.whole import KafkaWhole
+    from pipeline.broker.kafka.readers.whole import KafkaWhole
 
     ends = []
     for topic in (settings.topics.predictions, settings.topics.dead_letters):

@@ -76,7 +76,7 @@ def worker(
     """
     from pipeline.broker.kafka.broker import KafkaBroker
     from pipeline.heap import give_large_blocks_back
-    from pipeline.service import Service, until_signalled
+    from pipeline.worker.service import Service, until_signalled
 
     settings = load_config(
         config,

@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from pipeline.cli.options import AsJson
 from pipeline.cli.progress import tasks
 from pipeline.cli.stages import Stages
 from pipeline.errors import DependencyError
 
-HeadName = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
+HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
 BACKBONE = "efficientnet_lite0"
-HEAD: HeadName = "lstm"
+HEAD: HeadChoice = "lstm"
 EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
 
 
@@ -37,7 +37,7 @@ def train(
         Path | None,
         typer.Option(help="The backbone's: .pt or .safetensors.", exists=True, dir_okay=False),
     ] = None,
-    head: Annotated[HeadName, typer.Option(help="What remembers.")] = HEAD,
+    head: Annotated[HeadChoice, typer.Option(help="What remembers.")] = HEAD,
     size: Annotated[
         int | None, typer.Option(min=16, max=2048, help="Pixels a side. [the backbone's own]")
     ] = None,
@@ -81,7 +81,7 @@ def train(
     if recipe == "article" and (backbone, head, weights) != (BACKBONE, HEAD, None):
         raise typer.BadParameter("the recipe `article` has an encoder and a head of its own")
     training, planning = _modules()
-    plan = planning.Plan(
+    request = planning.Plan(
         backbone="seed" if recipe == "article" else backbone,
         weights=weights,
         head="lstm_relu" if recipe == "article" else head,
@@ -91,7 +91,7 @@ def train(
         seed=seed,
         work=work or out / ".work",
     )
-    job = training.Job(data, out, recipe, plan, validation)
+    job = training.Job(data, out, recipe, request, validation)
     try:
         with Stages(console) as stages:
             bundle = training.train_bundle(job, stages)
@@ -128,13 +128,13 @@ def _train_actions(out: Path, work: Path, seed: int, console: Console, as_json: 
 def _modules() -> tuple[Any, Any]:
     """What needs PyTorch; nothing else of the command line does."""
     try:
-        from engines.train import plan
-        from pipeline import training
+        from engines.train.clips import request
+        from pipeline.offline import training
     except ModuleNotFoundError as exc:
         raise DependencyError(
             f"training needs the package {exc.name}: pip install 'longtake[train]'"
         ) from exc
-    return training, plan
+    return training, request
 
 
 def _tell(console: Console, bundle: Bundle, out: Path) -> None:

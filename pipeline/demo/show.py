@@ -12,15 +12,15 @@ import numpy as np
 from rich.console import Console
 
 from pipeline.broker.shots import Shot
-from pipeline.cameras.clip import ClipSource
-from pipeline.cameras.shutter import Exposure, Shutter
+from pipeline.cameras.capture.clip import ClipSource
+from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.clock import SystemClock
 from pipeline.demo.stage import KafkaStage, MemoryStage, Stage
 from pipeline.demo.view import StreamView, View
 from pipeline.errors import LocalKafkaError, LongtakeError
+from pipeline.media.sources import read_labels
+from pipeline.offline.scoring import Score
 from pipeline.records import Fate
-from pipeline.scoring import Score
-from pipeline.sources import read_labels
 
 CLIPS = ("gate", "yard", "market", "harbour")
 READ_S = 0.05

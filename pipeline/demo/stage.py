@@ -17,10 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from pipeline.broker.base import Changelog, Topics
-from pipeline.broker.kafka.changelog import KafkaChangelog
 from pipeline.broker.kafka.publisher import KafkaPublisher
-from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
+from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
@@ -28,9 +27,9 @@ from pipeline.config import load_config
 from pipeline.errors import LongtakeError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.processes import tethered
-from pipeline.records import Headers, Record
-from pipeline.service import Service
-from pipeline.wire import MANIFEST_KEY, Manifest
+from pipeline.records import Changelog, Headers, Record, Topics
+from pipeline.wire.changelog import MANIFEST_KEY, Manifest
+from pipeline.worker.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.scoring import Score
+from pipeline.offline.scoring import Score
 
 RATE_WINDOW_S = 3.0
 PLAIN_EVERY_S = 2.0

@@ -11,14 +11,14 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from pipeline.broker.kafka.probe import nodes_serving
+from pipeline.broker.kafka.vendor.nodes import nodes_serving
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.folder import DataFolder
 from pipeline.local.jars import classpath
 from pipeline.local.java import find_java
+from pipeline.local.node_properties import Detour, Node, write_settings
 from pipeline.local.ports import HOST, free_ports, wanted_ports
 from pipeline.local.processes import Java, Process, end, last_words
-from pipeline.local.settings import Detour, Node, write_settings
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0

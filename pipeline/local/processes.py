@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import LocalKafkaError
-from pipeline.local.settings import Node
+from pipeline.local.node_properties import Node
 
 TETHER = Path(__file__).with_name("tether.py")
 FORMAT_TIMEOUT_S = 120
@@ -26,7 +26,7 @@ FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryE
          "-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true")  # fmt: skip
 
 Process = subprocess.Popen[bytes]
-Start = Callable[[], Process]
+StartProcess = Callable[[], Process]
 
 
 class Java:
@@ -108,9 +108,9 @@ def _start_tethered(
 
 
 @functools.cache
-def _starter() -> "queue.SimpleQueue[tuple[Start, Future[Process]]]":
+def _starter() -> "queue.SimpleQueue[tuple[StartProcess, Future[Process]]]":
     """A thread that lives as long as we do: the death signal comes when the *thread* ends."""
-    asked: queue.SimpleQueue[tuple[Start, Future[Process]]] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[tuple[StartProcess, Future[Process]]] = queue.SimpleQueue()
 
     def serve() -> None:
         while True:

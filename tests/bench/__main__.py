@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import find_bundle, load_bundle
 from engines.errors import BundleError
-from engines.seed import write_seed
+from engines.model.bundle import find_bundle, load_bundle
+from engines.model.seed import write_seed
 from pipeline.local.cluster import LocalKafka
 from tests.bench.frames import ACTIONS, BATCH, RATE_HZ, SEED, Shot, Workload, take_shots
 from tests.bench.loop import UNMEASURED, Usage, run_loop

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import find_bundle
-from engines.seed import write_seed
+from engines.model.bundle import find_bundle
+from engines.model.seed import write_seed
 from pipeline.local.cluster import LocalKafka
 from tests.bench.frames import ACTIONS, SEED, STREAMS, Shot, Workload, take_shots
 from tests.bench.served import BenchError, Served

@@ -8,8 +8,8 @@ import av
 import numpy as np
 
 import pipeline
-from pipeline.decode import SCALING
-from pipeline.sources import encode_jpeg, open_source
+from pipeline.media.pictures import SCALING
+from pipeline.media.sources import encode_jpeg, open_source
 
 BATCH = 16  # the worker's max_batch
 PARTITIONS = 4

@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from engines.bundle import load_bundle
-from pipeline.decode import SCALING
+from engines.model.bundle import load_bundle
+from pipeline.media.pictures import SCALING
 from tests.bench.frames import BATCH, STREAMS
 
 WARM_BATCHES = 3

@@ -15,14 +15,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.bundle import find_bundle, load_bundle
-from pipeline.admission import Admission
+from engines.model.bundle import find_bundle, load_bundle
+from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.publisher import KafkaPublisher
-from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
-from pipeline.wire import Manifest, Snapshot
+from pipeline.records import Admission
+from pipeline.wire.changelog import Manifest, Snapshot
 from tests.bench.frames import ACTIONS, PARTITIONS, take_shots
 from tests.bench.served import Served, await_ready, settled
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.broker.kafka.publisher import KafkaPublisher
-from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.config import WorkerConfig, load_config
 from pipeline.local.cluster import LocalKafka

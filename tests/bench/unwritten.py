@@ -3,8 +3,8 @@
 Everything else is the real worker: it polls, decodes, predicts, freezes and serializes.
 """
 
+from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.writer import KafkaWriter
-from pipeline.checkpoint import Checkpoint, Member
 from pipeline.cli.main import main
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 import av
 import pytest
 
-from pipeline.decode import Fit, decode_picture
+from pipeline.media.pictures import Fit, decode_picture
 from tests.cameras.blocks import Mark, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 

@@ -8,10 +8,10 @@ from typing import Any
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
-from pipeline.broker.kafka.opening import open_admin
+from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.local.cluster import LocalKafka
+from pipeline.local.node_properties import Detour
 from pipeline.local.ports import free_ports
-from pipeline.local.settings import Detour
 from tests.chaos.proxy import HOST, Proxy
 
 INNER = ("__transaction_state", "__consumer_offsets")

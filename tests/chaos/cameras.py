@@ -15,7 +15,7 @@ from typing import Any
 from kafka import KafkaProducer
 
 import pipeline
-from pipeline.sources import encode_jpeg, open_source
+from pipeline.media.sources import encode_jpeg, open_source
 from tests.chaos.oracle import Taken
 
 PICTURES = 40  # of each clip; cameras show them again and again

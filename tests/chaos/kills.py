@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from engines.bundle import find_bundle
-from pipeline.broker.base import Topics
+from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.local.cluster import LocalKafka
+from pipeline.records import Topics
 from tests.chaos.cameras import NO_TROUBLES, Cameras
 from tests.chaos.crew import Crew, Post
 from tests.chaos.logs import Arrival, Ledger, Watcher, read_all

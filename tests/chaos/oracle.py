@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from pipeline.decode import Fit, decode_picture
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.pictures import Fit, decode_picture
 
 RECENT_US = 300_000_000
 Place = tuple[int, int]  # partition, offset

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.base import EngineName
-from engines.bundle import find_bundle
-from pipeline.broker.base import Topics
+from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.records import Topics
 from tests.chaos.brokers import Brokers
 from tests.chaos.cameras import TROUBLES, Cameras
 from tests.chaos.crew import Crew

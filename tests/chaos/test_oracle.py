@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.bundle import load_bundle
+from engines.model.bundle import load_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.config import WorkerConfig
-from pipeline.decode import Fit, decode_picture
+from pipeline.media.pictures import Fit, decode_picture
 from pipeline.records import Record
 from tests import world
 from tests.chaos.cameras import TROUBLES, Camera

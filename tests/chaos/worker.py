@@ -25,15 +25,15 @@ import kafka
 from kafka.errors import KafkaTimeoutError
 from kafka.net.inet import KafkaNetSocket
 
-from pipeline.broker.kafka import changelog
+from doubles.tensorrt import install
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.consumer import KafkaFrames
+from pipeline.broker.kafka.readers import changelog_reader
 from pipeline.cli.main import main as longtake
-from pipeline.committer import Committer
-from pipeline.metrics import WorkerMetrics
-from pipeline.restore import Restorer
+from pipeline.delivery.committer import Committer
+from pipeline.delivery.restore import Restorer
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.chaos.steps import TRANSACTION
-from tests.doubles.tensorrt import install
 
 TELLING = {"_stage", "_member", "_refused", "_task", "_manifests", "_wanted", "_reading"}
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -108,9 +108,9 @@ def lay(trap: Trap) -> None:
     """Wrap what the steps are made of."""
     for method, step in TRANSACTION.items():
         trap.around(kafka.KafkaProducer, method, step)
-    trap.around(changelog.KafkaChangelog, "read", "restore")
+    trap.around(changelog_reader.KafkaChangelog, "read", "restore")
     trap.around(KafkaFrames, "on_partitions_revoked", "revoke")
-    trap.before(changelog, "_apply", "during restore")
+    trap.before(changelog_reader, "_apply", "during restore")
     trap.tell(KafkaBroker, "__init__", lambda broker: {"worker": broker.slot})
     aborted = WorkerMetrics.aborted
 

@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.records import Record
 from tests.clusters import KafkaCluster
 

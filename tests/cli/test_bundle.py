@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from engines.bundle import write_bundle
+from engines.model.bundle import write_bundle
 from tests.cli.commands import Longtake
 from tests.engines.bundles import LABELS, description, tiny, write_tiny
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.decode import Fit, decode_picture
+from pipeline.media.pictures import Fit, decode_picture
 from tests.cli.commands import Group, Longtake, Running, Start, until
 
 pytestmark = pytest.mark.kafka

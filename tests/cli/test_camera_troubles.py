@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.decode import decode_upright
 from pipeline.local.cluster import LocalKafka
+from pipeline.media.pictures import decode_upright
 from pipeline.records import Record
 from tests.cameras.blocks import Mark, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from engines.bundle import write_bundle
+from engines.model.bundle import write_bundle
 from tests.cli.commands import Ended, Longtake, environment
 from tests.engines.bundles import (
     FEATURES,
@@ -60,7 +60,7 @@ def on_a_gpu(doubles: None, tmp_path: Path) -> Longtake:
     del doubles
 
     def run(*arguments: str | Path) -> Ended:
-        command = [sys.executable, "-m", "tests.doubles.command", *map(str, arguments)]
+        command = [sys.executable, "-m", "doubles.command", *map(str, arguments)]
         ran = subprocess.run(
             command,
             env=environment(LONGTAKE_CACHE=str(tmp_path / "cache")),

@@ -4,8 +4,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from pipeline.cameras.fitness import Fitness
-from pipeline.cameras.probe import Probed
+from pipeline.cameras.probing.fitness import Fitness
+from pipeline.cameras.probing.probe import Probed
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cli.commands import Longtake
 

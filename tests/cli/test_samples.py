@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.bundle import find_bundle
+from engines.model.bundle import find_bundle
 from tests.cli.commands import Longtake
 
 SAMPLES = Path(__file__).parents[2] / "pipeline" / "samples"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from engines.bundle import find_bundle, load_bundle
 from engines.load import load_engine
-from pipeline.run import SourceReport, predict_sources
-from pipeline.sources import open_source
+from engines.model.bundle import find_bundle, load_bundle
+from pipeline.media.sources import open_source
+from pipeline.offline.run import SourceReport, predict_sources
 from tests.cli.commands import Ended, Longtake, environment
 from tests.engines.bundles import write_tiny
 from tests.moving import LABELS, write_folder, write_moving, write_table

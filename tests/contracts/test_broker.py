@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.broker.base import Assigned, Dropped, Event, FrameConsumer, OutOfRange
-from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.broker.contract import Assigned, Dropped, Event, FrameConsumer, OutOfRange
 from pipeline.errors import CommitRefusedError, LongtakeError, PartitionCountError, TopicError
 from pipeline.records import Destination, Outgoing, Record
-from pipeline.wire import Manifest
+from pipeline.wire.changelog import Manifest
 from tests.clusters import Cluster, KafkaCluster, MemoryCluster
 
 PARTITIONS = 4

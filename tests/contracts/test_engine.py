@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.base import Engine
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
 

@@ -11,14 +11,14 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
-from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
-from pipeline.broker.kafka.opening import open_admin, open_consumer, open_producer
-from pipeline.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
+from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
+from pipeline.broker.kafka.vendor.opening import open_admin, open_consumer, open_producer
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
 from pipeline.records import MAX_HEADERS
-from pipeline.wire import Manifest
+from pipeline.wire.changelog import Manifest
 from tests.clusters import KafkaCluster, NoText
 from tests.contracts.test_broker import PARTITIONS, Owner, settled, until
 

@@ -7,10 +7,10 @@ from typing import Protocol
 import pytest
 from kafka.admin import NewTopic
 
-from pipeline.broker.kafka.opening import open_admin
-from pipeline.broker.kafka.reader import KafkaReader
+from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.broker.kafka.uplink import KafkaUplink
-from pipeline.broker.shots import Outcome, Shot, Uplink
+from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.broker.shots import Shot, ShotOutcome, Uplink
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.local.cluster import LocalKafka
 from tests.uplinks import Log
@@ -84,9 +84,9 @@ def shot(seq: int, *, stream: str = "gate", size: int = 100) -> Shot:
     return Shot(stream, seq, 7, 1_700_000_000_000_000 + seq, seq.to_bytes(2) * (size // 2))
 
 
-def settle(uplink: Uplink, shots: int) -> dict[int, Outcome]:
+def settle(uplink: Uplink, shots: int) -> dict[int, ShotOutcome]:
     """Wait until so many have an outcome."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, ShotOutcome] = {}
     deadline_s = time.monotonic() + 10
     while len(outcomes) < shots and time.monotonic() < deadline_s:
         outcomes |= {settled.number: settled.outcome for settled in uplink.settled()}
@@ -98,13 +98,13 @@ def test_shots_arrive_in_the_order_in_which_they_were_sent(end: End, uplink: Upl
     sent = [shot(n, stream=("gate", "yard")[n % 2]) for n in range(300)]
     for n, one in enumerate(sent):
         uplink.send(n, one)
-    assert settle(uplink, 300) == dict.fromkeys(range(300), Outcome.TAKEN)
+    assert settle(uplink, 300) == dict.fromkeys(range(300), ShotOutcome.TAKEN)
     assert end.taken(300) == [(one.stream, one.content) for one in sent]
 
 
 def test_an_outcome_is_told_once(uplink: Uplink) -> None:
     uplink.send(5, shot(5))
-    assert settle(uplink, 1) == {5: Outcome.TAKEN}
+    assert settle(uplink, 1) == {5: ShotOutcome.TAKEN}
     assert list(uplink.settled()) == []
 
 
@@ -117,7 +117,7 @@ def test_what_is_too_large_is_told_and_the_rest_goes_on_in_order(
     for n, one in enumerate(sizes):
         uplink.send(n, shot(n, size=one))
     outcomes = settle(uplink, 6)
-    assert [n for n, outcome in outcomes.items() if outcome is Outcome.OVERSIZED] == [3]
+    assert [n for n, outcome in outcomes.items() if outcome is ShotOutcome.OVERSIZED] == [3]
     assert [content[1] for _, content in end.taken(5)] == [0, 1, 2, 4, 5]
 
 

@@ -4,8 +4,8 @@ import hashlib
 import sys
 from random import Random
 
-from pipeline.decode import Fit, decode_picture
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.pictures import Fit, decode_picture
 from tests.damaged.mutations import mutate
 from tests.damaged.seeds import whole
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import closing
 
-from pipeline.broker.kafka.opening import open_producer
+from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.local.cluster import LocalKafka
 from tests.clusters import KafkaCluster, MemoryCluster
 from tests.damaged.corpus import Sent

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources import open_source
+from pipeline.media.sources import open_source
 from tests.damaged.mutations import mutate
 from tests.damaged.seeds import bombs
 from tests.pipeline.pictures import write_video

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 
 from engines.base import Pixels
-from engines.bundle import Bundle, load_bundle
+from engines.model.bundle import Bundle, load_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
-from pipeline.decode import Fit, decode_picture
-from pipeline.metrics import WorkerMetrics
+from pipeline.media.pictures import Fit, decode_picture
 from pipeline.records import Fate
-from pipeline.worker import Executors, Worker
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.worker import Executors, Worker
 from tests.clusters import Cluster
 
 PATIENCE_S = 60.0

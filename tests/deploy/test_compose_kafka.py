@@ -6,11 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.broker.base import Topics
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
+from pipeline.records import Topics
 from tests.deploy.composition import service
 
 TOLD = {

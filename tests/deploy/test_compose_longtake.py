@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.cameras.settings import CamerasConfig, load_cameras
+from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
 from pipeline.config import WorkerConfig, load_config
 from tests.deploy.commands import refusal
 from tests.deploy.composition import IMAGE, IMAGE_ENVIRONMENT, Service, service, services

@@ -6,8 +6,8 @@ import tomllib
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from doubles.building import BINDINGS
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.doubles.building import BINDINGS
 
 REQUIREMENTS = ROOT / "tests" / "doubles" / "requirements"
 IMAGE = Dockerfile.read("Dockerfile.gpu")

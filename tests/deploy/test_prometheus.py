@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.metrics import WorkerMetrics
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.cli.commands import Group, Start, until, write_settings
 from tests.deploy.cameras import METRICS, CamerasStandIn
 from tests.deploy.expressions import (

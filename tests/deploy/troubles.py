@@ -8,16 +8,16 @@ from pathlib import Path
 SITE = """
 import time
 from pathlib import Path
-import pipeline.stall
+import pipeline.delivery.stall
 from engines.onnxrt import OnnxRuntimeEngine
-from pipeline.broker.base import Poll
-from pipeline.broker.kafka.changelog import KafkaChangelog
+from pipeline.broker.contract import Poll
+from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.errors import BrokerUnavailableError
 
 HERE = Path(__file__).parent
-pipeline.stall.LOOK_S = 0.5
+pipeline.delivery.stall.LOOK_S = 0.5
 
 def around(owner, name, trouble):
     whole = getattr(owner, name)

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.model.bundle import Bundle, load_bundle, write_bundle
 
 SIDE = 16
 FEATURES = 6

@@ -8,12 +8,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines.base import Features, Rows
-from engines.bundle import Bundle, load_bundle, write_bundle
+from engines.checks.verify import FLOAT32_CPU, MIXED_CPU, promised, verify
 from engines.errors import VerificationError
 from engines.load import load_engine
+from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
-from engines.verify import FLOAT32_CPU, MIXED_CPU, promised, verify
 
 from .bundles import (
     FEATURES,

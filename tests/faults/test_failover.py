@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.broker.kafka.changelog import KafkaChangelog
+from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Record
-from pipeline.wire import MANIFEST_KEY, Manifest
+from pipeline.wire.changelog import MANIFEST_KEY, Manifest
 from tests.clusters import KafkaCluster
 from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import jpeg

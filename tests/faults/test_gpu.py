@@ -33,7 +33,7 @@ TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
     cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
     made = Crew(cluster, tmp_path)
-    made.program = "tests.doubles.command"
+    made.program = "doubles.command"
     made.environment["LONGTAKE_CACHE"] = str(tmp_path / "cache")
     made.environment["LONGTAKE_ENGINE"] = "tensorrt"
     yield made

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pipeline.broker.base import Changelog
-from pipeline.broker.kafka.changelog import KafkaChangelog
-from pipeline.broker.kafka.stretch import KafkaStretches
+from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
+from pipeline.broker.kafka.readers.stretch import KafkaStretches
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.errors import BrokerUnavailableError, LocalKafkaError
+from pipeline.records import Changelog
 from tests.chaos.brokers import Brokers
 from tests.chaos.run import TOPICS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.decode import decode_upright
 from pipeline.local.cluster import LocalKafka
+from pipeline.media.pictures import decode_upright
 from pipeline.records import Record
 from tests.cameras.blocks import read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer

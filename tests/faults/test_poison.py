@@ -10,8 +10,8 @@ import pytest
 from pipeline.local.cluster import LocalKafka
 from tests.clusters import KafkaCluster
 from tests.faults.test_failover import PARTITIONS, STREAMS, Crew, assert_chains_hold
+from tests.pipeline.media.test_crash_child import DEADLY, HOLES
 from tests.pipeline.pictures import jpeg
-from tests.pipeline.test_suspects import DEADLY, HOLES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaProducer
 
-from pipeline.broker.kafka.stretch import KafkaStretches
+from pipeline.broker.kafka.readers.stretch import KafkaStretches
 from pipeline.errors import RestoreStalledError
 from pipeline.local.cluster import LocalKafka
 from tests.clusters import KafkaCluster

@@ -35,7 +35,7 @@ CAMERA_MUTANTS = (
     ),
     Mutant(
         "a reconnect begins another epoch",
-        "pipeline/cameras/shutter.py",
+        "pipeline/cameras/capture/shutter.py",
         "        self._clock.connected()\n",
         "        self._clock.connected()\n        self._epoch += 1\n",
         (FEED,),
@@ -49,21 +49,21 @@ CAMERA_MUTANTS = (
     ),
     Mutant(
         "a network that stands still moves the time of capture",
-        "pipeline/cameras/timing.py",
+        "pipeline/cameras/capture/timing.py",
         "self._fastest_us = min(drifted_us, arrived_us - pts_us)",
         "self._fastest_us = arrived_us - pts_us",
         (TIMING,),
     ),
     Mutant(
         "any wall clock is believed",
-        "pipeline/cameras/timing.py",
+        "pipeline/cameras/capture/timing.py",
         "if wall_us is not None and not -PAST_US <= wall_us - arrived_us <= FUTURE_US:",
         "if wall_us is not None and wall_us < 0:",
         (TIMING,),
     ),
     Mutant(
         "a frozen picture is compared with the one before",
-        "pipeline/cameras/still.py",
+        "pipeline/cameras/capture/still.py",
         "        if self._reference is None or _differ",
         "        if self._reference is not None and not _differ(self._reference, cells):\n"
         "            self._since_us = at_us\n"
@@ -72,14 +72,14 @@ CAMERA_MUTANTS = (
     ),
     Mutant(
         "a burst is dated when it is handed out",
-        "pipeline/cameras/pacing.py",
+        "pipeline/cameras/capture/pacing.py",
         "            late_us=max(0, last.pts_us - pts_us),\n",
         "",
         (PACING,),
     ),
     Mutant(
         "a password is shown",
-        "pipeline/cameras/address.py",
+        "pipeline/media/address.py",
         'shown = re.sub(r"://(?:[^/?#]*@)?", "://", url, count=1)',
         "shown = url",
         ("tests/pipeline/cameras/test_settings.py",),

@@ -12,21 +12,21 @@ CONTRACT = "tests/contracts/test_broker.py"
 MUTANTS = (
     Mutant(
         "offsets run ahead of the state",
-        "pipeline/checkpoint.py",
+        "pipeline/delivery/freezer.py",
         "            next_offset=partition.next_offset,\n            checkpoint",
         "            next_offset=partition._arrived_offset,\n            checkpoint",
         (PROTOCOL, ALONE),
     ),
     Mutant(
         "the manifest is left out now and then",
-        "pipeline/checkpoint.py",
+        "pipeline/delivery/freezer.py",
         "            manifest.write(number),\n",
         "            *([] if partition.checkpoint % 3 == 2 else [manifest.write(number)]),\n",
         (PROTOCOL, ALONE),
     ),
     Mutant(
         "what was committed is committed again after an error",
-        "pipeline/committer.py",
+        "pipeline/delivery/committer.py",
         "if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:\n"
         "                settled.append(self._settled(part, committed=True))",
         "if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:\n"
@@ -35,7 +35,7 @@ MUTANTS = (
     ),
     Mutant(
         "a frame is stepped twice",
-        "pipeline/predict.py",
+        "pipeline/streams/predictor.py",
         "            if stepping and self.features is not None:\n",
         "            if stepping and self.features is not None and stepping[0].memory.frames:\n"
         "                rows = [s.stream.row for s in stepping if s.stream.row is not None]\n"
@@ -45,21 +45,21 @@ MUTANTS = (
     ),
     Mutant(
         "a producer is kept after an error",
-        "pipeline/committer.py",
+        "pipeline/delivery/committer.py",
         "        self._task = self._writes.submit(self._writer.renew)\n        self._stage",
         "        self._task = self._writes.submit(lambda: None)\n        self._stage",
         (PROTOCOL, ALONE),
     ),
     Mutant(
         "a restore ends at the last stable offset",
-        "pipeline/broker/kafka/changelog.py",
+        "pipeline/broker/kafka/readers/changelog_reader.py",
         "self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))",
         "self._newest(state, self._records.end_offsets(state, timeout_ms=ENDS_MS))",
         (f"{CONTRACT}::test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing",),
     ),
     Mutant(
         "h is written where c belongs",
-        "pipeline/restore.py",
+        "pipeline/delivery/restore.py",
         "{name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}",
         "{name: np.stack([tensors[other] for _, tensors in kept])\n"
         "         for name, other in zip(kept[0][1], reversed(list(kept[0][1])), strict=True)}",
@@ -67,49 +67,49 @@ MUTANTS = (
     ),
     Mutant(
         "frames in flight are dropped on a revoke, and reading goes on behind them",
-        "pipeline/worker.py",
+        "pipeline/worker/worker.py",
         "            self._consumer.start(part.partition, part.next_offset)\n",
         "            self._consumer.start(part.partition, part.next_offset + (part.number > 0))\n",
         (PROTOCOL, ALONE),
     ),
     Mutant(
         "the check for duplicates is off",
-        "pipeline/admission.py",
+        "pipeline/streams/admission.py",
         "        if _repeats(last.seen_us, last.seq, frame.seq, frame, recent=recent):\n",
         "        if recent and last.seq < 0:\n",
-        ("tests/pipeline/test_admission.py",),
+        ("tests/pipeline/streams/test_admission.py",),
     ),
     Mutant(
         "a fate is not counted",
-        "pipeline/partition.py",
+        "pipeline/streams/partition.py",
         "            self.fates[item.fate] += 1\n",
         "            self.fates[item.fate] += item.fate is not Fate.SAMPLED\n",
-        ("tests/pipeline/test_partition.py", ALONE),
+        ("tests/pipeline/streams/test_partition.py", ALONE),
     ),
     Mutant(
         "the chain is not restored",
-        "pipeline/memory.py",
+        "pipeline/streams/stream.py",
         "        stream.chain = snapshot.chain\n",
         "        stream.chain = NEW_CHAIN\n",
         (PROTOCOL, ALONE),
     ),
     Mutant(
         "the end of a stream is ignored",
-        "pipeline/predict.py",
+        "pipeline/streams/predictor.py",
         "            stream.owe(Reset.ENDED)\n",
         "            pass\n",
         (PROTOCOL, "tests/chaos/test_oracle.py"),
     ),
     Mutant(
         "admission asks the clock on the wall",
-        "pipeline/admission.py",
+        "pipeline/streams/admission.py",
         "    recent = abs(frame.captured_us - last.seen_us) <= RECENT_US\n",
         "    import time\n\n    recent = abs(time.time_ns() // 1000 - last.seen_us) <= RECENT_US\n",
-        ("tests/pipeline/test_admission.py",),
+        ("tests/pipeline/streams/test_admission.py",),
     ),
     Mutant(
         "a silent re-join goes unnoticed",
-        "pipeline/worker.py",
+        "pipeline/worker/worker.py",
         "        if self._member_id is not None and numbers:\n",
         "        if self._member_id is None and numbers:\n",
         (PROTOCOL,),
@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     Mutant(
         "skipped frames are not told",
-        "pipeline/checkpoint.py",
+        "pipeline/delivery/freezer.py",
         "            *(skips.write(number) for skips in partition.skipped.values()),\n",
         "",
         (
@@ -134,14 +134,14 @@ MUTANTS = (
     ),
     Mutant(
         "with low latency a checkpoint overtakes its predictions",
-        "pipeline/worker.py",
+        "pipeline/worker/worker.py",
         "when=lambda: self._outbox.departed >= before",
         "when=lambda: before >= 0",
         (PROTOCOL,),
     ),
     Mutant(
         "attempts are not counted",
-        "pipeline/checkpoint.py",
+        "pipeline/delivery/freezer.py",
         "            attempts=partition.attempts if announcing else 0,\n",
         "            attempts=0,\n",
         (PROTOCOL,),

@@ -173,14 +173,14 @@ GPU_MUTANTS = (
     ),
     Mutant(
         "only logits are looked at for what is not finite",
-        "engines/tensorrt/graphs.py",
+        "engines/tensorrt/subgraphs.py",
         'enumerate(["logits", *floats])',
         'enumerate(["logits", *floats][:1])',
         ("tests/engines/tensorrt/test_graphs.py",),
     ),
     Mutant(
         "a divisor's least value becomes zero in float16",
-        "engines/tensorrt/halves.py",
+        "engines/tensorrt/half_encoder.py",
         "values.size == 1 and values.any()",
         "values.size == 0 and values.any()",
         ("tests/engines/tensorrt/test_halves.py",),

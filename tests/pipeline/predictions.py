@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from pipeline.admission import Admission
-from pipeline.records import Frame, Record, Reset
-from pipeline.wire import NEW_CHAIN, MemoryFacts, PredictionWriter, Snapshot, link
+from pipeline.records import Admission, Frame, Record, Reset
+from pipeline.wire.changelog import Snapshot
+from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts, PredictionWriter, link
 
 
 class Tape:

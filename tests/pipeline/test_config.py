@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.broker.base import Topics
 from pipeline.config import ForeignState, Start, WorkerConfig, load_config
 from pipeline.errors import ConfigError
+from pipeline.records import Topics
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Engine
-from engines.bundle import Bundle, load_bundle
+from engines.model.bundle import Bundle, load_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
 from pipeline.config import Delivery, Overload

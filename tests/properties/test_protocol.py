@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from engines.base import Pixels
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
-from pipeline.broker.base import Poll
+from pipeline.broker.contract import Poll
 from pipeline.config import WorkerConfig
 from pipeline.errors import (
     BrokerUnavailableError,
@@ -22,7 +22,7 @@ from pipeline.errors import (
     StalledError,
 )
 from pipeline.records import Destination, Fate, Outgoing
-from pipeline.wire import Snapshot
+from pipeline.wire.changelog import Snapshot
 from tests.engines.bundles import tiny
 from tests.world import TOPICS, WHITE, CrashError, World, alone, decode
 

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.compare import Comparison
 from pipeline.config import Overload, WorkerConfig
-from pipeline.history import History, stretch
+from pipeline.judging.compare import Comparison
+from pipeline.judging.history import History, stretch
+from pipeline.offline.replay import Replay
 from pipeline.records import Record
-from pipeline.replay import Replay
 from tests.properties.test_alone import Do, Publish, bundle, engine, play, schedules
 from tests.world import TOPICS, World, decode
 

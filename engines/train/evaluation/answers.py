@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 Ints = NDArray[np.int64]
 D = TypeVar("D", bound=np.generic)
 
@@ -19,7 +19,7 @@ AFTER_S = 1.0  # so long into an action a memory should have understood it
 class Answers:
     """T frames of N streams side by side; where truth is -1 no metric looks."""
 
-    scores: Floats  # (T, N, K)
+    scores: Float64s  # (T, N, K)
     truth: Ints  # (T, N)
     onsets: Ints  # (T, N), frames since the action began: 0 at its first frame
     rate_hz: float

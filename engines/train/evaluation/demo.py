@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.bundle import Bundle
 from engines.errors import BundleError
-from engines.train.actors import Actors, Split, load_actors
+from engines.model.bundle import Bundle
 from engines.train.evaluation.labelled import DataSet, LabelledStream, StreamSet
-from engines.train.streams import ACTIONS, RATE_HZ, Take, random_take
+from engines.train.people.actors import Actors, Split, load_actors
+from engines.train.people.streams import ACTIONS, RATE_HZ, Take, random_take
 
 NAME = "human-actions-10"
 SEED = 7001

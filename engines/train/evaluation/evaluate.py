@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pydantic import JsonValue
 from rich.progress import Progress
 
-from engines.bundle import Bundle
+from engines.checks.verify import to_scores
+from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.evaluation.answers import (
     UNKNOWN,
@@ -23,7 +24,6 @@ from engines.train.evaluation.frame_only import HEADS, FrameOnly, train_frame_on
 from engines.train.evaluation.labelled import DataSet, StreamSet
 from engines.train.evaluation.rolled import Rolled, roll_set
 from engines.train.rolling import NEVER
-from engines.verify import to_scores
 
 RESETS = (1, 5, 15, 60, NEVER)  # frames
 THREADS = 2

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-Frame = tuple[NDArray[np.uint8], int]  # pixels (H, W, 3) as the bundle wants them, label or -1
+LabelledFrame = tuple[
+    NDArray[np.uint8], int
+]  # pixels (H, W, 3) as the bundle wants them, label or -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class LabelledStream:
     """One video with a label for each frame. It is read once, frame by frame."""
 
     name: str
-    frames: Iterable[Frame]
+    frames: Iterable[LabelledFrame]
 
 
 @dataclass(frozen=True, slots=True)

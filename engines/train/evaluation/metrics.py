@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, confusion_matrix, recall_score
 
-from engines.train.evaluation.answers import Answers, Floats, Ints
+from engines.train.evaluation.answers import Answers, Float64s, Ints
 
 BINS = 15  # of confidence
 
@@ -18,8 +18,8 @@ class Reliability:
     """What was claimed and what came true, by confidence: 15 bins (low, high] of equal width."""
 
     counts: Ints  # (15,)
-    confidences: Floats  # (15,), mean of the bin; NaN where it is empty
-    accuracies: Floats  # (15,)
+    confidences: Float64s  # (15,), mean of the bin; NaN where it is empty
+    accuracies: Float64s  # (15,)
 
     @property
     def error(self) -> float:
@@ -39,7 +39,7 @@ def accuracy_after_1s(answers: Answers) -> float:
     return ratio(int((answers.right & answers.late).sum()), int(answers.late.sum()))
 
 
-def accuracy_by_class(answers: Answers) -> Floats:
+def accuracy_by_class(answers: Answers) -> Float64s:
     """Share of each class's frames that were answered right (K,): scikit-learn's recall."""
     classes = answers.scores.shape[-1]
     if not answers.known.any():
@@ -58,7 +58,7 @@ def confusion(answers: Answers) -> Ints:
     return np.asarray(confusion_matrix(truth, labels, labels=range(classes)))
 
 
-def average_precision(answers: Answers) -> Floats:
+def average_precision(answers: Answers) -> Float64s:
     """Average precision of each class over all frames (K,): scikit-learn's, without interpolation.
 
     Its mean over the classes is the mAP of online action detection: De Geest et al. 2016.
@@ -66,7 +66,7 @@ def average_precision(answers: Answers) -> Floats:
     return _by_class(answers, calibrated=False)
 
 
-def calibrated_average_precision(answers: Answers) -> Floats:
+def calibrated_average_precision(answers: Answers) -> Float64s:
     """As if every class had as many positives as negatives: De Geest et al. 2016.
 
     There precision is w TP / (w TP + FP) with w = negatives / positives: an average precision in
@@ -89,7 +89,7 @@ def reliability(answers: Answers) -> Reliability:
     )
 
 
-def mean_of_known(values: Floats) -> float:
+def mean_of_known(values: Float64s) -> float:
     """Mean of those that are not NaN; NaN if there is none."""
     known = values[~np.isnan(values)]
     return ratio(float(known.sum()), len(known))
@@ -100,7 +100,7 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _by_class(answers: Answers, *, calibrated: bool) -> Floats:
+def _by_class(answers: Answers, *, calibrated: bool) -> Float64s:
     truth, scores = answers.truth[answers.known], answers.scores[answers.known]
     found = np.full(scores.shape[-1], np.nan)
     for k in range(len(found)):

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from engines.bundle import Bundle
+from engines.model.bundle import Bundle
 from engines.train.evaluation.charts import draw
 from engines.train.evaluation.evaluate import Evaluation
 from engines.train.evaluation.facts import FIGURES, Facts, percent, tests_of, title, written

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engines.errors import BundleError
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.evaluation.answers import Ints
-from engines.train.evaluation.labelled import Frame, LabelledStream, StreamSet
+from engines.train.evaluation.labelled import LabelledFrame, LabelledStream, StreamSet
 from engines.train.rolling import NEVER
 
 
@@ -48,7 +48,7 @@ class _Track:
     """One stream on its way, with what was collected of it."""
 
     name: str
-    frames: Iterator[Frame]
+    frames: Iterator[LabelledFrame]
     labels: list[int] = field(default_factory=list)
     features: list[NDArray[np.float32]] = field(default_factory=list)
     logits: dict[int, list[NDArray[np.float32]]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.train.evaluation.answers import UNKNOWN, Answers, Floats, Ints
+from engines.train.evaluation.answers import UNKNOWN, Answers, Float64s, Ints
 from engines.train.evaluation.metrics import ratio
 
 EDGES_S = (2 / 15, 4 / 15, 7 / 15, 10 / 15, 1.0, 1.5, 2.0)  # of frames at 15 Hz
@@ -39,7 +39,7 @@ def segments(labels: Ints) -> list[Segment]:
     return [Segment(*each) for each in whole if each[0] != UNKNOWN]
 
 
-def since_onset(answers: Answers) -> tuple[Ints, Floats]:
+def since_onset(answers: Answers) -> tuple[Ints, Float64s]:
     """Frames and accuracy by time since the action began: 8 bins, cut at `EDGES_S`."""
     bins = np.digitize(answers.onsets[answers.known] / answers.rate_hz, EDGES_S)
     counts = np.bincount(bins, minlength=len(EDGES_S) + 1)

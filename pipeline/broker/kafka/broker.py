@@ -2,14 +2,14 @@
 
 import uuid
 
-from pipeline.broker.base import Topics
-from pipeline.broker.kafka.changelog import KafkaChangelog
-from pipeline.broker.kafka.client import require_crc32c
 from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.broker.kafka.outlet import KafkaOutlet
+from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.broker.kafka.vendor.border import require_crc32c
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.config import WorkerConfig
+from pipeline.records import Topics
 
 STALL_S = 15.0  # beyond the transaction timeout
 

@@ -16,12 +16,12 @@ from kafka.errors import (
 )
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
-from pipeline.broker.base import Assigned, Dropped, Event, OutOfRange, Poll
-from pipeline.broker.kafka.assignor import GenerationAwareCooperativeSticky
-from pipeline.broker.kafka.client import REQUEST_MS, as_record, translated
-from pipeline.broker.kafka.coordinator import PatientCoordinator
-from pipeline.broker.kafka.opening import open_consumer
-from pipeline.checkpoint import Member
+from pipeline.broker.checkpoint import Member
+from pipeline.broker.contract import Assigned, Dropped, Event, OutOfRange, Poll
+from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
+from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
+from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
+from pipeline.broker.kafka.vendor.opening import open_consumer
 
 log = logging.getLogger(__name__)
 

@@ -2,12 +2,12 @@
 
 from kafka.structs import ConsumerGroupMetadata
 
-from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_admin
+from pipeline.broker.checkpoint import Checkpoint, Member
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.kafka.writer import KafkaWriter
-from pipeline.checkpoint import Checkpoint, Member
 from pipeline.errors import CannotMoveError
+from pipeline.records import Topics
 
 
 class KafkaGroup:

@@ -5,12 +5,11 @@ from typing import Any
 
 from kafka import KafkaProducer
 
-from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_producer
-from pipeline.broker.kafka.sending import abandon, arrive, send
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_producer
+from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
 from pipeline.errors import LongtakeError
-from pipeline.records import Outgoing
+from pipeline.records import Outgoing, Topics
 
 # A batch that expired would let the next one overtake it. None does: the producer goes on trying,
 # and the sequence numbers of an idempotent producer keep the order.

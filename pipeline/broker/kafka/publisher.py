@@ -5,9 +5,9 @@ from contextlib import suppress
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import murmur2
 
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_producer
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_admin
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
+from pipeline.records import Topics
 
 FRAME_BYTES = 9 << 20
 STATE_SUFFIX = ".state"  # as in `WorkerConfig.topics`

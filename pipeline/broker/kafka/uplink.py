@@ -13,11 +13,11 @@ from functools import partial
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from pipeline.broker.kafka.client import REQUEST_BYTES, translated
-from pipeline.broker.kafka.opening import open_admin, open_producer
-from pipeline.broker.kafka.sending import abandon
 from pipeline.broker.kafka.topics import read_setting
-from pipeline.broker.shots import Outcome, Settled, Shot
+from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, translated
+from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
+from pipeline.broker.kafka.vendor.sending import abandon
+from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
 from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, TopicError
 
 NEVER_MS = 7 * 86_400_000  # as in `outlet`: a batch that expired would let the next overtake it
@@ -36,7 +36,7 @@ class KafkaUplink:
 
     def __init__(self, bootstrap: str, *, topic: str) -> None:
         self._topic = topic
-        self._settled: deque[Settled] = deque()
+        self._settled: deque[SettledShot] = deque()
         try:
             self._most_bytes = _limit(bootstrap, topic)
             self._producer = self._open(bootstrap)
@@ -74,7 +74,7 @@ class KafkaUplink:
                 f" (max.message.bytes = {self._most_bytes:,}); lower --quality or --size, or raise"
                 " that setting (and the broker's message.max.bytes)"
             )
-            self._settled.append(Settled(number, Outcome.OVERSIZED, why))
+            self._settled.append(SettledShot(number, ShotOutcome.OVERSIZED, why))
             return
         try:
             sending = self._producer.send(
@@ -91,12 +91,12 @@ class KafkaUplink:
 
     def _take(self, number: int, place: object) -> None:
         del place
-        self._settled.append(Settled(number, Outcome.TAKEN))
+        self._settled.append(SettledShot(number, ShotOutcome.TAKEN))
 
     def _fail(self, number: int, exc: BaseException) -> None:
-        self._settled.append(Settled(number, Outcome.FAILED, repr(exc)))
+        self._settled.append(SettledShot(number, ShotOutcome.FAILED, repr(exc)))
 
-    def settled(self) -> Sequence[Settled]:
+    def settled(self) -> Sequence[SettledShot]:
         """See `Uplink`."""
         return [self._settled.popleft() for _ in range(len(self._settled))]
 

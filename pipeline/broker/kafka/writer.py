@@ -6,11 +6,11 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
-from pipeline.broker.base import Topics
-from pipeline.broker.kafka.client import translated
-from pipeline.broker.kafka.opening import open_producer
-from pipeline.broker.kafka.sending import abandon, arrive, send
-from pipeline.checkpoint import Checkpoint, Member
+from pipeline.broker.checkpoint import Checkpoint, Member
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_producer
+from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
+from pipeline.records import Topics
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from engines.tensorrt.plans import Facts, PlanCache
+from engines.tensorrt.plans import PlanCache, PlanFacts
 
-FACTS: Facts = {"gpu": "one", "graph_sha256": "ab"}
+FACTS: PlanFacts = {"gpu": "one", "graph_sha256": "ab"}
 
 
 def main(folder: Path) -> None:

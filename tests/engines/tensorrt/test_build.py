@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from doubles.tensorrt import driver
 from engines.base import Told
-from engines.bundle import Bundle
+from engines.checks.verify import FLOAT32_GPU, verify
 from engines.errors import BuildError, EngineUnavailableError
+from engines.model.bundle import Bundle
 from engines.tensorrt.parts import find_machine
 from engines.tensorrt.plans import PlanCache
-from engines.verify import FLOAT32_GPU, verify
-from tests.doubles.tensorrt import driver
 from tests.engines.bundles import FEATURES, SIDE, floats, graph, normal, op, tiny
 from tests.gpu import gpu_engine
 

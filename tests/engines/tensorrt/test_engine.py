@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from doubles.tensorrt import driver
 from engines.base import Engine
-from engines.bundle import Bundle, find_bundle, load_bundle
+from engines.checks.verify import promised, verify
 from engines.errors import DeviceError
-from engines.verify import promised, verify
-from tests.doubles.tensorrt import driver
+from engines.model.bundle import Bundle, find_bundle, load_bundle
 from tests.engines.bundles import FEATURES, floats, frames, graph, tiny, white
 from tests.gpu import gpu_engine
 

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import checker, helper
 
-from engines.bundle import Bundle, StateSpec, find_bundle, load_bundle
-from engines.tensorrt.graphs import BROKEN, LINES, MOST_LINES, PICKS, ROWS, step_graph, table_of
+from engines.model.bundle import Bundle, StateSpec, find_bundle, load_bundle
+from engines.tensorrt.subgraphs import BROKEN, LINES, MOST_LINES, PICKS, ROWS, step_graph, table_of
 from tests.engines.bundles import FEATURES, floats, graph, op, tiny
 
 Arrays = Mapping[str, NDArray[Any]]

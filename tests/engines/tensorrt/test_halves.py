@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.bundle import find_bundle, load_bundle
+from engines.checks.verify import MIXED_CPU, verify
 from engines.errors import BuildError
-from engines.graph import holds_float16
+from engines.model.bundle import find_bundle, load_bundle
+from engines.model.graph import holds_float16
+from engines.model.seed import write_seed
 from engines.onnxrt import OnnxRuntimeEngine
-from engines.seed import write_seed
-from engines.tensorrt.halves import halved
-from engines.verify import MIXED_CPU, verify
+from engines.tensorrt.half_encoder import halved
 from tests.engines.bundles import FEATURES, SIDE, Node, floats, frames, graph, normal, op, tiny
 
 PICTURE = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", SIDE, SIDE, 3])

@@ -12,11 +12,11 @@ from types import ModuleType
 
 import pytest
 
-from engines.bundle import Bundle
+from doubles import genuine
 from engines.errors import EngineUnavailableError
 from engines.load import choose, load_engine
+from engines.model.bundle import Bundle
 from engines.tensorrt.parts import find_machine
-from tests.doubles import genuine
 from tests.engines.bundles import tiny
 
 Hide = Callable[[str, BaseException], None]

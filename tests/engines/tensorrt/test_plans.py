@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.bundle import Bundle
 from engines.errors import BuildError
+from engines.model.bundle import Bundle
 from engines.tensorrt.parts import find_machine
 from engines.tensorrt.plans import PlanCache
 from tests.engines.bundles import frames, tiny

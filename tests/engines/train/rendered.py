@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from engines.train.actors import Actors, Split, load_actors
-from engines.train.streams import Take, random_take
+from engines.train.people.actors import Actors, Split, load_actors
+from engines.train.people.streams import Take, random_take
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from engines.train.article import ArticleEncoder, article_head
+from engines.train.encoders.article import ArticleEncoder, article_head
 from engines.train.heads import LstmRelu, Recurrent
 
 Array = NDArray[np.float64]

@@ -10,8 +10,8 @@ pytest.importorskip("onnxscript", reason="encoders need the extra longtake[train
 
 import torch
 
-from engines.lint import complaints
-from engines.train.backbones import BackboneError, make_backbone
+from engines.model.lint import complaints
+from engines.train.encoders.backbones import BackboneError, make_backbone
 from engines.train.exporting import Model, film, prove, to_bundle
 from engines.train.heads import make_head
 

@@ -6,17 +6,19 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.checkpoint import Checkpoint, CheckpointError  # noqa: E402
+from engines.train.checkpoint import CheckpointError, TrainingCheckpoint  # noqa: E402
 
 SETTINGS = {"seed": 1, "frames": 100}
 
 
 def test_a_run_that_never_saved_begins_at_its_first_step(tmp_path: Path) -> None:
-    assert Checkpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2)) == 0
+    assert (
+        TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2)) == 0
+    )
 
 
 def test_model_and_optimiser_come_back_as_they_were(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "deep" / "run.pt", SETTINGS)
+    checkpoint = TrainingCheckpoint(tmp_path / "deep" / "run.pt", SETTINGS)
     trained, model = trained_pair(steps=3), trained_pair(steps=0)
     checkpoint.save(3, model=trained[0], optimiser=trained[1])
     assert checkpoint.restore(model=model[0], optimiser=model[1]) == 3
@@ -28,15 +30,15 @@ def test_model_and_optimiser_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_settings_is_refused_and_says_which(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
-    Checkpoint(tmp_path / "run.pt", SETTINGS).save(1, model=model)
+    TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).save(1, model=model)
     with pytest.raises(CheckpointError, match=r"frames 100 \(now 200\); name another folder"):
-        Checkpoint(tmp_path / "run.pt", SETTINGS | {"frames": 200}).restore(model=model)
+        TrainingCheckpoint(tmp_path / "run.pt", SETTINGS | {"frames": 200}).restore(model=model)
 
 
 def test_a_damaged_checkpoint_is_refused_and_named(tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(b"PK half of an archive")
     with pytest.raises(CheckpointError, match=r"run\.pt is damaged, delete it"):
-        Checkpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2))
+        TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2))
 
 
 def trained_pair(*, steps: int) -> tuple:

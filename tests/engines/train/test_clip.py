@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.bundle import SHIPPED, load_bundle
+from engines.model.bundle import SHIPPED, load_bundle
 
 SAMPLES = Path(__file__).parents[3] / "pipeline" / "samples"
 NAMES = ("gate", "harbour", "market", "yard")
@@ -70,12 +70,14 @@ def test_a_clip_filmed_again_has_the_labels_of_the_shipped_one(film: Callable[[s
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     pytest.importorskip("numba", reason="filming needs the extra longtake[train]")
     pytest.importorskip("PIL", reason="filming needs the extra longtake[train]")
-    from engines.train import clip
+    from engines.train.people import sample_clips
 
     def film_small(name: str) -> Path:
-        monkeypatch.setattr(clip, "SIZE", 32)
-        monkeypatch.setattr(clip, "SCENES", [s for s in clip.SCENES if s.name == name])
-        (path,) = clip.write_clips(tmp_path)
+        monkeypatch.setattr(sample_clips, "SIZE", 32)
+        monkeypatch.setattr(
+            sample_clips, "SCENES", [s for s in sample_clips.SCENES if s.name == name]
+        )
+        (path,) = sample_clips.write_clips(tmp_path)
         with av.open(str(path)) as container:
             assert np.mean([f.width for f in container.decode(video=0)]) == 32
         return path.with_suffix(".csv")

@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.epochs import Best  # noqa: E402
-from engines.train.footage import FailureError  # noqa: E402
+from engines.train.clips.epochs import Best  # noqa: E402
+from engines.train.clips.footage import FailureError  # noqa: E402
 
 
 def judged(*losses: float, earliest: int) -> tuple[Best, float]:

@@ -13,16 +13,16 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 
 import torch
 
-from engines.bundle import Bundle
 from engines.errors import VerificationError
+from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
+from engines.train.actions.recipe import to_model
+from engines.train.actions.steady import Steady
+from engines.train.encoders.joint_networks import FEATURES, Encoder, pictures
 from engines.train.exporting import Model, prove, to_bundle
 from engines.train.heads import make_head
-from engines.train.networks import FEATURES, Encoder, pictures
-from engines.train.recipe import to_model
+from engines.train.people.streams import ACTIONS
 from engines.train.rolling import NEVER, roll
-from engines.train.steady import Steady
-from engines.train.streams import ACTIONS
 
 from .rendered import actors, take
 

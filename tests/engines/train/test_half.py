@@ -16,11 +16,11 @@ import torch
 from onnx import TensorProto
 from torch import nn
 
-from engines.bundle import Bundle, load_bundle
 from engines.errors import BundleError, VerificationError
-from engines.lint import complaints
 from engines.load import load_engine
-from engines.train.article import ArticleEncoder, article_head
+from engines.model.bundle import Bundle, load_bundle
+from engines.model.lint import complaints
+from engines.train.encoders.article import ArticleEncoder, article_head
 from engines.train.exporting import Input, Model, Precision, export, film, prove, to_bundle
 from engines.train.heads import make_head
 

@@ -8,14 +8,14 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 import torch
 from rich.progress import Progress
 
-from engines.train.head import Skeletons, Stage, train_head, true_skeletons
+from engines.train.actions.head_training import HeadStage, Skeletons, train_head, true_skeletons
+from engines.train.encoders.joint_networks import LIMBS, SkeletonHead, to_features
 from engines.train.heads import Head, make_head
-from engines.train.networks import LIMBS, SkeletonHead, to_features
-from engines.train.streams import ACTIONS
+from engines.train.people.streams import ACTIONS
 
 from .rendered import take
 
-STAGE = Stage(frames=500_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=0)
+STAGE = HeadStage(frames=500_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=0)
 
 
 def accuracy(head: Head, streams: Skeletons, *, chunk: int) -> float:

@@ -13,7 +13,7 @@ keras = pytest.importorskip("keras", reason="the comparison needs keras: pip ins
 
 import torch  # noqa: E402
 
-from engines.train.article import FILTERS, UNITS, ArticleEncoder, article_head  # noqa: E402
+from engines.train.encoders.article import FILTERS, UNITS, ArticleEncoder, article_head  # noqa: E402
 from engines.train.heads import Recurrent  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -6,15 +6,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 pytest.importorskip("timm", reason="the [train] extra is not installed")
 
+from engines.train.clips.lanes import CHUNK, LANES, LONGEST, Chunk, carried, side_by_side  # noqa: E402
+from engines.train.clips.reels import FeatureStream, stretches  # noqa: E402
 from engines.train.heads import make_head  # noqa: E402
-from engines.train.lanes import CHUNK, LANES, LONGEST, Chunk, carried, side_by_side  # noqa: E402
-from engines.train.reels import Stream, stretches  # noqa: E402
 
 
-def streams(*lengths: int) -> list[Stream]:
+def streams(*lengths: int) -> list[FeatureStream]:
     """Features that tell the stream and the frame; the label is the stream."""
     return [
-        Stream(
+        FeatureStream(
             torch.stack([torch.full((n,), float(i)), torch.arange(n).float()], 1),
             torch.full((n,), i),
             validation=False,

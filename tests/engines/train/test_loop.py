@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch", reason="the [train] extra is not installed"
 pytest.importorskip("timm", reason="the [train] extra is not installed")
 pytest.importorskip("onnxscript", reason="the [train] extra is not installed")
 
-from engines.train.backbones import BackboneError  # noqa: E402
 from engines.train.checkpoint import CheckpointError  # noqa: E402
-from engines.train.footage import FailureError  # noqa: E402
-from engines.train.loop import RECIPES, RecipeName, Trained, train_article, train_clips  # noqa: E402
-from engines.train.plan import Plan, fit_backbone  # noqa: E402
-from engines.train.reels import weights_digest  # noqa: E402
+from engines.train.clips.footage import FailureError  # noqa: E402
+from engines.train.clips.loop import RECIPES, RecipeName, Trained, train_article, train_clips  # noqa: E402
+from engines.train.clips.reels import weights_digest  # noqa: E402
+from engines.train.clips.request import Plan, fit_backbone  # noqa: E402
+from engines.train.encoders.backbones import BackboneError  # noqa: E402
 
 from .moving_frames import Interrupted, Moving, MovingFootage, Silence, moving  # noqa: E402
 

@@ -20,14 +20,14 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from engines.bundle import Bundle, load_bundle, write_bundle
-from engines.lint import complaints
 from engines.load import load_engine
-from engines.train.backbones import Backbone, make_backbone
+from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.lint import complaints
+from engines.train.encoders.backbones import Backbone, make_backbone
 from engines.train.exporting import Frames, Model, describe, film, to_bundle
 from engines.train.heads import HeadName, make_head
-from pipeline.run import SourceReport, predict_sources
-from pipeline.sources import open_source
+from pipeline.media.sources import open_source
+from pipeline.offline.run import SourceReport, predict_sources
 
 LABELS = ["a", "b", "c"]
 LENGTH = 6

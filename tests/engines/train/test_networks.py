@@ -8,8 +8,8 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 
 import torch
 
-from engines.train.head import Skeletons, true_skeletons
-from engines.train.networks import Encoder, normalise, to_features, to_limbs
+from engines.train.actions.head_training import Skeletons, true_skeletons
+from engines.train.encoders.joint_networks import Encoder, normalise, to_features, to_limbs
 
 from .rendered import take
 

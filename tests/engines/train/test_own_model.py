@@ -16,7 +16,7 @@ pytest.importorskip("onnxscript", reason="the tutorial needs the extra longtake[
 import torch
 
 import pipeline
-from engines.bundle import load_bundle
+from engines.model.bundle import load_bundle
 
 ROOT = Path(__file__).parents[3]
 TUTORIAL = ROOT / "docs" / "own-model.md"

@@ -8,12 +8,12 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 import torch
 from rich.progress import Progress
 
+from engines.train.actions.posed import Posed, pose, worsened
+from engines.train.encoders.joint_networks import LIMBS, SkeletonHead
 from engines.train.evaluation.frame_only import train_frame_only
 from engines.train.evaluation.rolled import Rolled
 from engines.train.heads import make_head
-from engines.train.networks import LIMBS, SkeletonHead
-from engines.train.posed import Posed, pose, worsened
-from engines.train.streams import ACTIONS
+from engines.train.people.streams import ACTIONS
 
 from .rendered import actors
 

@@ -11,9 +11,9 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 import torch
 from rich.progress import Progress
 
-from engines.train import encoder, polish, recipe
+from engines.train.actions import encoder_training, polish, recipe
+from engines.train.encoders.joint_networks import Encoder
 from engines.train.heads import Head
-from engines.train.networks import Encoder
 
 from .rendered import actors
 
@@ -39,8 +39,8 @@ class Deadly(Progress):
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training of seconds that still has every stage, and two checkpoints in each."""
-    monkeypatch.setattr(encoder, "BATCH", 16)
-    monkeypatch.setattr(encoder, "SAVED_EVERY", 2)
+    monkeypatch.setattr(encoder_training, "BATCH", 16)
+    monkeypatch.setattr(encoder_training, "SAVED_EVERY", 2)
     monkeypatch.setattr(polish, "LANES", 2)
     monkeypatch.setattr(polish, "LENGTH", 16)
     monkeypatch.setattr(recipe, "LENGTH", 40)
@@ -58,7 +58,7 @@ def trained(work: Path, progress: Progress) -> tuple[Encoder, Head]:
 @pytest.mark.usefixtures("_short")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", Progress(disable=True))
-    for stage, lives in (("encoder", 4), ("polish", 4)):
+    for stage, lives in (("encoder_training", 4), ("polish", 4)):
         with pytest.raises(Killed):
             trained(tmp_path / "killed", Deadly(stage, lives))
     resumed = trained(tmp_path / "killed", Progress(disable=True))

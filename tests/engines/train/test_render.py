@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 pytest.importorskip("PIL", reason="the pack of actors needs the extra longtake[train]")
 
-from engines.train.streams import Take
+from engines.train.people.streams import Take
 
 from .rendered import actors, take
 

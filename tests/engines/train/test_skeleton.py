@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 
-from engines.train.skeleton import JOINT_NAMES, JOINT_PAIRS, MIRRORED
+from engines.train.people.skeleton import JOINT_NAMES, JOINT_PAIRS, MIRRORED
 
 
 def test_lines_join_all_joints_and_close_no_ring() -> None:

@@ -4,14 +4,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.reels import Stream  # noqa: E402
-from engines.train.standard import standardise  # noqa: E402
+from engines.train.clips.reels import FeatureStream  # noqa: E402
+from engines.train.clips.standard import standardise  # noqa: E402
 
 
-def stream(*, validation: bool) -> Stream:
+def stream(*, validation: bool) -> FeatureStream:
     """Three features: of large mean and small deviation, of unit size, and a constant one."""
     features = torch.randn(500, 3) * torch.tensor([0.01, 1.0, 0.0]) + torch.tensor([9.0, 0, 4])
-    return Stream(features, torch.zeros(500, dtype=torch.long), validation)
+    return FeatureStream(features, torch.zeros(500, dtype=torch.long), validation)
 
 
 def test_training_features_get_one_scale_and_a_constant_one_stays_harmless() -> None:
@@ -29,6 +29,6 @@ def test_training_features_get_one_scale_and_a_constant_one_stays_harmless() -> 
 def test_only_training_streams_decide_the_scale() -> None:
     torch.manual_seed(0)
     first, second = stream(validation=False), stream(validation=True)
-    wild = Stream(second.features * 100, second.labels, validation=True)
+    wild = FeatureStream(second.features * 100, second.labels, validation=True)
     scales = [standardise(torch.nn.Identity(), [first, x])[0].scale for x in (second, wild)]
     torch.testing.assert_close(*scales, rtol=0, atol=0)

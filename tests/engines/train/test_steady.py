@@ -6,8 +6,8 @@ pytest.importorskip("torch", reason="training needs the extra longtake[train]")
 
 import torch
 
+from engines.train.actions.steady import Steady, steadied
 from engines.train.heads import make_head
-from engines.train.steady import Steady, steadied
 
 STREAMS, FRAMES, CLASSES = 5, 40, 4
 

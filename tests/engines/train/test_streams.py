@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 pytest.importorskip("PIL", reason="the pack of actors needs the extra longtake[train]")
 
-from engines.train.scenes import invented_cast
-from engines.train.streams import ACTIONS, MIRRORED_ACTIONS, Take, unrelated_frames
+from engines.train.people.scenes import invented_cast
+from engines.train.people.streams import ACTIONS, MIRRORED_ACTIONS, Take, unrelated_frames
 
 from .rendered import actors, take
 

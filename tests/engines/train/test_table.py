@@ -13,9 +13,8 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from engines.train.heads import HEADS
-from engines.train.posed import pose
-from engines.train.table import (
+from engines.train.actions.posed import pose
+from engines.train.cost_table import (
     BEGIN,
     END,
     BackboneCost,
@@ -26,6 +25,7 @@ from engines.train.table import (
     trained_on,
     write_tables,
 )
+from engines.train.heads import HEADS
 
 from .rendered import actors
 

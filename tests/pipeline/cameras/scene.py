@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.cameras.values import Picture
 from pipeline.clock import ManualClock
-from pipeline.sources import encode_jpeg
+from pipeline.media.sources import encode_jpeg
 
 START_S = 1_700_000_000.25
 START_US = round(START_S * 1e6)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.cameras.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
+from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
 
 
 def arrivals(

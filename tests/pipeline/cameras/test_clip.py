@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cameras.clip import ClipSource
+from pipeline.cameras.capture.clip import ClipSource
 from pipeline.cameras.values import Lost
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import MOST_S, Backoff
+from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed
-from pipeline.cameras.shutter import Exposure, Shutter
-from pipeline.cameras.tally import Tally
+from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import Left, Lost, NewEpoch, Picture, State
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError
@@ -40,7 +40,7 @@ class Script:
 class Stop(Pause):
     """Also notes how the camera is whenever it waits for another try."""
 
-    def __init__(self, clock: ManualClock, tally: Tally) -> None:
+    def __init__(self, clock: ManualClock, tally: CameraTally) -> None:
         super().__init__(clock)
         self._tally = tally
         self.states = list[State]()
@@ -55,7 +55,7 @@ class Scene:
 
     def __init__(self, *connections: Sequence[str | Lost], frozen_s: float = 0.0) -> None:
         self.clock = ManualClock(START_S)
-        self.tally = Tally()
+        self.tally = CameraTally()
         self.stop = Stop(self.clock, self.tally)
         self.shots = list[Shot]()
         self.states = list[State]()  # after each picture

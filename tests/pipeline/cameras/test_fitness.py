@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from engines.bundle import InputSpec
-from pipeline.cameras.fitness import judge
-from pipeline.cameras.probe import Probed
+from engines.model.bundle import InputSpec
+from pipeline.cameras.probing.fitness import judge
+from pipeline.cameras.probing.probe import Probed
 
 WANTED = InputSpec(
     height=72,

@@ -17,13 +17,13 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.cameras.address import Address
-from pipeline.cameras.live import LiveSource
+from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.values import Left, Lost, Picture
 from pipeline.clock import SystemClock
-from pipeline.decode import decode_upright
 from pipeline.errors import CameraLostError
 from pipeline.local.ports import free_ports
+from pipeline.media.address import Address
+from pipeline.media.pictures import decode_upright
 from tests.cameras.blocks import Mark, draw, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 

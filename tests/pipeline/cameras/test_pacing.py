@@ -1,6 +1,6 @@
 """When pictures really came: bursts are dated back, pieces are played at their rate."""
 
-from pipeline.cameras.pacing import MOST_PICTURES, Burst, paced
+from pipeline.cameras.capture.pacing import MOST_PICTURES, Burst, paced
 from pipeline.cameras.values import Left, Picture
 from pipeline.clock import ManualClock
 from tests.pipeline.cameras.scene import START_S, Pause

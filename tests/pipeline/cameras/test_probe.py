@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cameras.address import Address
-from pipeline.cameras.opening import Transport
-from pipeline.cameras.probe import Probed, probe
+from pipeline.cameras.capture.connecting import Transport
+from pipeline.cameras.probing.probe import Probed, probe
 from pipeline.clock import SystemClock
 from pipeline.errors import SourceError
+from pipeline.media.address import Address
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cameras.mounts import Mount
 from tests.cameras.rtsp import RtspServer, serving

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cameras.address import Address, without_login
-from pipeline.cameras.settings import CamerasConfig, load_cameras
+from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
 from pipeline.errors import ConfigError
+from pipeline.media.address import Address, without_login
 
 FILE = """
 bootstrap = "kafka:9092"

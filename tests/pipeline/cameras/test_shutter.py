@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.broker.shots import Shot
-from pipeline.cameras.shutter import Exposure, Shutter
+from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.values import Left, NewEpoch, Picture
-from pipeline.decode import Fit, decode_picture, picture_size
+from pipeline.media.pictures import Fit, decode_picture, picture_size
 from tests.pipeline.cameras.scene import START_US, decoded, encoded
 
 

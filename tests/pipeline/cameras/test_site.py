@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from pipeline.broker.shots import Shot
-from pipeline.cameras.settings import CameraSettings
+from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import Left, State
 from pipeline.clock import SystemClock

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipeline.cameras.timing import CaptureClock
+from pipeline.cameras.capture.timing import CaptureClock
 
 T0 = 1_700_000_000_000_000
 FRAME = 100_000

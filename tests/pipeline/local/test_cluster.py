@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 
-from pipeline.broker.kafka.probe import nodes_serving
+from pipeline.broker.kafka.vendor.nodes import nodes_serving
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.folder import DataFolder

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.local import ports
 from pipeline.local.cluster import _lay_out
-from pipeline.local.settings import Detour
+from pipeline.local.node_properties import Detour
 
 
 def test_ports_are_found_besides_those_that_are_promised() -> None:

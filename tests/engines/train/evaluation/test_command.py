@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib", reason="the [train] extra is not installed")
 from typer.testing import CliRunner
 
 from engines.errors import BundleError
-from engines.train.streams import ACTIONS
+from engines.train.people.streams import ACTIONS
 from pipeline.cli.main import app
 from pipeline.errors import OutputError
 from tests.engines.bundles import write_tiny

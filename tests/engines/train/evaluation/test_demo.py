@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("torch", reason="the [train] extra is not installed")
 pytest.importorskip("numba", reason="the [train] extra is not installed")
 
-from engines.bundle import Bundle
 from engines.errors import BundleError
+from engines.model.bundle import Bundle
 from engines.train.evaluation.answers import count_onsets
 from engines.train.evaluation.demo import demo_data
-from engines.train.streams import ACTIONS
+from engines.train.people.streams import ACTIONS
 from tests.engines.bundles import tiny
 from tests.engines.train.rendered import take
 

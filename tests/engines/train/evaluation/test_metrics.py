@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("torch", reason="the [train] extra is not installed")
 pytest.importorskip("sklearn", reason="the [train] extra is not installed")
 
+from engines.checks.verify import to_scores
 from engines.train.evaluation import metrics
 from engines.train.evaluation.answers import Answers, count_onsets, side_by_side
-from engines.verify import to_scores
 
 
 def one_stream(scores: list[list[float]], truth: list[int], *, rate_hz: float = 1.0) -> Answers:

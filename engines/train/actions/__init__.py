@@ -1,0 +1,1 @@
+"""How the demo's bundle `actions` is trained."""

@@ -1,0 +1,1 @@
+"""The people of the data pack: bodies, motions, pictures of them."""

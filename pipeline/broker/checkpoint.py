@@ -1,0 +1,45 @@
+"""What one transaction commits: frozen bytes. Once frozen, nothing is computed again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.records import Fate, Outgoing
+from pipeline.wire.changelog import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who we are in the group. `vendor` is the broker's own form of the same, opaque to us."""
+
+    member_id: str
+    generation: int
+    vendor: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCheckpoint:
+    """The part of a checkpoint that belongs to one partition; covers [start, next_offset)."""
+
+    partition: int
+    era: int
+    number: int
+    start: int
+    next_offset: int
+    outgoing: tuple[Outgoing, ...]  # outputs in offset order, snapshots, skips, the manifest last
+    manifest: Manifest
+    captured_us: tuple[int, ...]  # capture times of its predictions
+    fates: Mapping[Fate, int]  # of the records it covers
+    expired: int = 0  # records that retention deleted before they were read
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Immutable from the moment it is frozen."""
+
+    parts: tuple[PartitionCheckpoint, ...]
+    frozen_s: float  # seconds since 1970
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Where each partition is to be resumed."""
+        return {part.partition: part.next_offset for part in self.parts}

@@ -1,0 +1,41 @@
+"""Reads what the worker publishes, as any consumer of the predictions would."""
+
+from collections.abc import Sequence
+
+from kafka import TopicPartition
+
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_consumer
+from pipeline.records import Record
+
+
+class KafkaReader:
+    """Reads the committed records of one topic, all partitions, without a group."""
+
+    def __init__(self, bootstrap: str, *, topic: str, from_start: bool) -> None:
+        with translated(f"opening topic {topic}"):
+            self._consumer = open_consumer(bootstrap)
+            numbers = self._consumer.partitions_for_topic(topic) or set()
+            places = [TopicPartition(topic, number) for number in sorted(numbers)]
+            self._consumer.assign(places)
+            if from_start:
+                self._consumer.seek_to_beginning(*places)
+            else:
+                self._consumer.seek_to_end(*places)
+                for place in places:
+                    self._consumer.position(place)  # now, not at the first poll
+
+    def read(self, timeout_s: float) -> Sequence[Record]:
+        """Wait at most `timeout_s` for records."""
+        with translated("reading"):
+            batches = self._consumer.poll(int(timeout_s * 1000), max_records=5000)
+        return [
+            Record(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers))
+            for batch in batches.values()
+            for raw in batch
+        ]
+
+    def close(self) -> None:
+        """Close the connection."""
+        with translated("closing"):
+            self._consumer.close(timeout_ms=1000)

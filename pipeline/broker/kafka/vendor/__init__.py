@@ -1,0 +1,1 @@
+"""kafka-python's classes, opened, mended and translated."""

@@ -1,0 +1,45 @@
+"""What our two producers share: how records are handed over, and how one knows they arrived."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from pipeline.records import Outgoing, Topics
+
+FLUSH_S = 5.0
+
+
+def send(producer: KafkaProducer, topics: Topics, outgoing: Sequence[Outgoing]) -> list[Any]:
+    """Hand records over, in their order. Returns the futures of their writing."""
+    return [
+        producer.send(
+            topics.of(out.destination),
+            key=out.key,
+            value=out.value,
+            partition=out.partition,
+            headers=list(out.headers),
+        )
+        for out in outgoing
+    ]
+
+
+def arrive(producer: KafkaProducer, writes: Sequence[Any]) -> None:
+    """Wait until all are in the log. Raises the first error, or a timeout."""
+    producer.flush(timeout=FLUSH_S)
+    for write in writes:  # flush returns normally after a failure too
+        if not write.succeeded():
+            write.get(timeout=0)
+
+
+def abandon(producer: KafkaProducer) -> None:
+    """Close a producer without waiting for it: one that failed may hang."""
+
+    def close() -> None:
+        with suppress(KafkaError):
+            producer.close(timeout=0)
+
+    threading.Thread(target=close, daemon=True, name="abandoned-producer").start()

@@ -1,0 +1,129 @@
+"""What the camera process counts, as Prometheus metrics.
+
+Labels name cameras: they are those of the configuration, no more. A camera that is taken out of it
+takes its series along.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from pipeline.broker.shots import Shot
+from pipeline.cameras.relay import Relay
+from pipeline.cameras.site import Site
+from pipeline.cameras.tally import CameraTally
+from pipeline.cameras.values import Left, Lost, NewEpoch, State
+
+AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class CameraMetrics:
+    """The metrics of one camera process, in a registry of their own. Is the relay's `Account`."""
+
+    def __init__(self, site: Site) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which nobody reads
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._site = site
+        self.registry.register(_Cameras(lambda: site.tallies))
+        self._age = Histogram(
+            "longtake_camera_publish_age_seconds",
+            "From a frame's capture to the broker's having it.",
+            buckets=AGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._bytes = Counter(
+            "longtake_camera_published_bytes",
+            "JPEG bytes that the broker has.",
+            registry=self.registry,
+        )
+
+    def watch(self, relay: Relay) -> None:
+        """Also tell of the relay."""
+        self.registry.register(_Way(relay))
+
+    def count(self, stream: str, left: Left, shots: int) -> None:
+        """See `Account`."""
+        self._site.count(stream, left, shots)
+
+    def taken(self, shot: Shot, age_s: float) -> None:
+        """See `Account`."""
+        self._site.count(shot.stream, Left.PUBLISHED, 1)
+        self._age.observe(max(0.0, age_s))
+        self._bytes.inc(len(shot.content))
+
+
+class _Cameras(Collector):
+    """Tells the tallies as they are when they are asked for."""
+
+    def __init__(self, tallies: Callable[[], Mapping[str, CameraTally]]) -> None:
+        self._tallies = tallies
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' client calls this, from any thread."""
+        tallies = dict(self._tallies())
+        count = GaugeMetricFamily("longtake_cameras", "Cameras that are configured.")
+        count.add_metric([], len(tallies))
+        state = GaugeMetricFamily(
+            "longtake_camera_state", "1 for the state a camera is in.", labels=["camera", "state"]
+        )
+        newest = GaugeMetricFamily(
+            "longtake_camera_last_frame_timestamp_seconds",
+            "Capture time of a camera's newest frame; 0 before the first.",
+            labels=["camera"],
+        )
+        frames = CounterMetricFamily(
+            "longtake_camera_frames",
+            "Pictures that a camera sent, by what became of them.",
+            labels=["camera", "fate"],
+        )
+        failures = CounterMetricFamily(
+            "longtake_camera_failures",
+            "Times that a camera was lost, or could not be had.",
+            labels=["camera", "reason"],
+        )
+        epochs = CounterMetricFamily(
+            "longtake_camera_epochs",
+            "Times that its pictures did not go on from those before.",
+            labels=["camera", "reason"],
+        )
+        for name, tally in tallies.items():
+            newest.add_metric([name], tally.captured_us / 1e6)
+            for one in State:
+                state.add_metric([name, one], float(one is tally.state))
+            for left in Left:
+                frames.add_metric([name, left], tally.left[left])
+            for lost in Lost:
+                failures.add_metric([name, lost], tally.lost[lost])
+            for epoch in NewEpoch:
+                epochs.add_metric([name, epoch], tally.epochs[epoch])
+        yield from (count, state, newest, frames, failures, epochs)
+
+
+class _Way(Collector):
+    """Tells how the way to the broker is."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' client calls this, from any thread."""
+        frames, size = self._relay.spooled
+        up = float(self._relay.broker_up)
+        for name, words, value in (
+            ("longtake_camera_broker_up", "1 while the broker takes frames.", up),
+            ("longtake_spool_frames", "Frames that wait for the broker on disk.", frames),
+            ("longtake_spool_bytes", "Their bytes.", size),
+        ):
+            yield GaugeMetricFamily(name, words, value=value)

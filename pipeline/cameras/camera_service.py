@@ -1,0 +1,149 @@
+"""Puts the camera process together: its cameras, the way to the broker, metrics, and the file."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import SystemRandom
+from tempfile import TemporaryDirectory
+
+from pipeline.broker.shots import Uplink
+from pipeline.cameras.camera_metrics import CameraMetrics
+from pipeline.cameras.camera_settings import CamerasConfig
+from pipeline.cameras.relay import Relay
+from pipeline.cameras.site import Site
+from pipeline.cameras.spool import Spool
+from pipeline.cameras.values import State
+from pipeline.clock import SystemClock
+from pipeline.errors import ConfigError, SourceError
+from pipeline.web.health import Health
+from pipeline.web.server import Server
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+STOP_S = 3.0
+LAST_S = 5.0
+
+
+class CameraService:
+    """One camera process. `connect` makes its way into the log.
+
+    With a `file`, its settings are read again by `load` when it has changed or `reload` is called,
+    and the process goes on until it is told to stop. Without one it ends with its clips, and a
+    camera that refuses us from the beginning is a `SourceError`. Only with a spool of its own name
+    it begins without a broker; otherwise it raises what `connect` raises. Raises `OutputError`
+    for a spool that cannot be used, and `PortTakenError`.
+    """
+
+    def __init__(
+        self,
+        config: CamerasConfig,
+        *,
+        connect: Callable[[], Uplink],
+        load: Callable[[], CamerasConfig],
+        file: Path | None,
+        serve: bool,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._file = file
+        self._stamp = _stamp(file)
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        clock = SystemClock()
+        self.site = Site(environment=os.environ, clock=clock, rng=SystemRandom())
+        metrics = CameraMetrics(self.site)
+        self._server = (
+            Server(metrics.registry, self._how, host=config.metrics_host, port=config.metrics_port)
+            if serve
+            else None
+        )
+        self._folder = TemporaryDirectory(prefix="longtake-spool-")
+        self.spool = Spool(
+            config.spool or Path(self._folder.name, "spool.db"),
+            most_bytes=config.spool_bytes,
+            most_us=round(config.spool_s * 1e6),
+        )
+        self._relay = Relay(
+            connect,
+            self.spool,
+            metrics,
+            uplink=None if config.spool else connect(),
+            opening=ThreadPoolExecutor(1, "uplink"),
+            clock=clock,
+        )
+        metrics.watch(self._relay)
+
+    def _how(self) -> Health:
+        if self._relay.broker_up:
+            return Health(ready=True)
+        return Health(starting="the broker does not answer; frames are spooled")
+
+    def stop(self) -> None:
+        """Ask it to stop. From any thread."""
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Ask it to read its file again. From any thread."""
+        self._asked.set()
+
+    def run(self, tell: Callable[[], None]) -> None:
+        """Run the cameras until `stop`; `tell` is called a few times a second."""
+        if self._server is not None:
+            self._server.start()
+            log.info(
+                "metrics on http://%s:%d/metrics", self._config.metrics_host, self._server.port
+            )
+        try:
+            self._relay.start()
+            self.site.arrange(self._config.camera, self._relay)
+            while not self._stopping.wait(LOOK_S) and not self._over:
+                if self._relay.failure is not None:
+                    raise self._relay.failure
+                self._reload_if_changed()
+                tell()
+        finally:
+            self.site.stop(STOP_S)
+            self._relay.stop(LAST_S)
+            if self._server is not None:
+                self._server.stop()
+            self._folder.cleanup()
+
+    @property
+    def _over(self) -> bool:
+        if self._file is not None:
+            return False
+        over = self.site.over
+        for name, tally in self.site.tallies.items():
+            if tally.state is State.REFUSED and (over or not tally.captured_us):
+                raise SourceError(f"{name}: {tally.why}")
+        return over
+
+    def _reload_if_changed(self) -> None:
+        stamp = _stamp(self._file)
+        if stamp == self._stamp and not self._asked.is_set():
+            return
+        self._stamp = stamp
+        self._asked.clear()
+        try:
+            config = self._load()
+            self.site.arrange(config.camera, self._relay)
+        except ConfigError as exc:
+            log.error("%s; going on with the settings of before", exc)
+            return
+        rest = {"camera": self._config.camera}
+        if config.model_copy(update=rest) != self._config:
+            log.warning("only cameras change while running; the rest wants a restart")
+        log.info("%s was read again: %d cameras", self._file, len(config.camera))
+
+
+def _stamp(file: Path | None) -> tuple[int, ...]:
+    """Changes when the file does; also when it goes, and when it comes back."""
+    try:
+        found = None if file is None else file.stat()
+    except OSError:
+        return ()
+    return () if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)

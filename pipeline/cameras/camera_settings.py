@@ -1,0 +1,106 @@
+"""What can be set of cameras: one by flags, many by a TOML file, the rest by the environment."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from pipeline.cameras.capture.connecting import Transport
+from pipeline.config import KafkaName, Number, Settings, load_settings
+from pipeline.wire.frames import is_stream_id
+
+MOST_CAMERAS = 10_000
+
+
+def _read_size(value: object) -> object:
+    """`640x360` -> (640, 360)."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", value)  # noqa: RUF001
+    if found is None:
+        raise ValueError("wanted WIDTHxHEIGHT, such as 640x360")
+    return int(found[1]), int(found[2])
+
+
+Size = Annotated[tuple[int, int], BeforeValidator(_read_size)]
+Limit = Annotated[float, Field(gt=0, le=3600), Number]
+
+
+class CameraSettings(BaseModel):
+    """One camera. Times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, Field(min_length=1, max_length=4096)]
+    """A URL, a video device, a video file, a picture or a folder of pictures."""
+    transport: Transport = "tcp"
+    """Of RTSP: `udp` loses packets rather than time."""
+    loop: bool = False
+    """Begin a file or folder again at its end."""
+    realtime: bool = True
+    """Play a file or folder at its own rate; otherwise as fast as the log takes it."""
+    fps: Annotated[float, Field(gt=0, le=1000), Number] | None = None
+    """At most so many frames a second."""
+    size: Size | None = None
+    """At most so large, as `640x360`; the shape stays."""
+    quality: Annotated[int, Field(ge=1, le=100), Number] = 90
+    """Of JPEG. A camera's own MJPEG is passed on as it is while it is within `size`."""
+    connect_s: Limit = 10.0
+    stall_s: Limit = 5.0
+    """A connection that brings no good picture for so long is given up."""
+    frozen_s: Annotated[float, Field(ge=0, le=86_400), Number] = 30.0
+    """A live picture that stands still for so long is withheld until it moves; 0: never."""
+
+
+class CamerasConfig(Settings):
+    """One process with its cameras. Times in seconds, sizes in bytes."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    frames_topic: KafkaName = "frames"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109
+    """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
+    spool: Path | None = None
+    """File in which frames wait while the broker is away; with a name it outlives the process."""
+    spool_s: Annotated[float, Field(gt=0, le=86_400), Number] = 60.0
+    spool_bytes: Annotated[int, Field(ge=1 << 20), Number] = 1 << 30
+    camera: Annotated[
+        dict[str, CameraSettings], Field(max_length=MOST_CAMERAS, default_factory=dict)
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Fill what `[defaults]` says into every camera that does not say it itself."""
+        defaults = values.pop("defaults", {})
+        cameras = values.get("camera", {})
+        if isinstance(defaults, dict) and isinstance(cameras, dict):
+            values["camera"] = {
+                name: defaults | one if isinstance(one, dict) else one
+                for name, one in cameras.items()
+            }
+        return values
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "CamerasConfig":
+        wrong = sorted(name for name in self.camera if not is_stream_id(name))
+        if wrong:
+            raise ValueError(
+                f"camera names are stream ids, 1 to 200 characters of A-Z a-z 0-9 . _ : -;"
+                f" not {', '.join(map(repr, wrong))}"
+            )
+        return self
+
+
+def load_cameras(file: Path | None, flags: Mapping[str, Any]) -> CamerasConfig:
+    """Read the settings of a camera process: see `load_settings`."""
+    known = [*CamerasConfig.model_fields, *CameraSettings.model_fields]
+    return load_settings(CamerasConfig, file, flags, known=known)

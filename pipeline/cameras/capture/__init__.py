@@ -1,0 +1,1 @@
+"""From a connection or a file to shots."""

@@ -1,0 +1,57 @@
+"""A video file or a folder of pictures, played as a camera would send it."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.cameras.values import Lost, Picture
+from pipeline.clock import Clock
+from pipeline.errors import CameraLostError, SourceError
+from pipeline.media.sources import SourceFrame, open_source
+
+ONLY_FRAME_US = 33_333  # the pause between two rounds of a clip of a single frame
+
+
+class ClipSource:
+    """See `Source`. Frames are captured when they are due by their times in the file.
+
+    In real time they are waited for, otherwise they come as fast as they are taken. A clip that
+    cannot be read from the beginning is refused; at its end it raises `CameraLostError` too.
+    """
+
+    retries = False
+
+    def __init__(self, path: Path, *, loop: bool, realtime: bool, clock: Clock) -> None:
+        self._path = path
+        self._loop = loop
+        self._realtime = realtime
+        self._clock = clock
+
+    def pictures(self, stop: threading.Event) -> Iterator[Picture]:
+        """See `Source`."""
+        began_us = round(self._clock.time() * 1e6)
+        try:
+            for pts_us, frame in self._rounds():
+                captured_us = began_us + pts_us
+                wait_s = captured_us / 1e6 - self._clock.time() if self._realtime else 0.0
+                if stop.wait(max(0.0, wait_s)):
+                    return
+                shown = frame.picture
+                yield Picture(shown.width, shown.height, frame=shown, captured_us=captured_us)
+        except SourceError as exc:
+            raise CameraLostError(Lost.REFUSED, str(exc)) from exc
+        raise CameraLostError(Lost.ENDED, "the clip is over")
+
+    def _rounds(self) -> Iterator[tuple[int, SourceFrame]]:
+        """Frames with their times since the start, round after round."""
+        start_us = 0
+        while True:
+            last_us, step_us = 0, ONLY_FRAME_US
+            for frame in open_source(self._path):
+                if frame.index:
+                    step_us = frame.pts_us - last_us
+                last_us = frame.pts_us
+                yield start_us + frame.pts_us, frame
+            if not self._loop:
+                return
+            start_us += last_us + max(step_us, 1)

@@ -1,0 +1,132 @@
+"""Makes shots of one camera's pictures: which of them, how large, from which epoch, as JPEG."""
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from pipeline.broker.shots import Shot
+from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
+from pipeline.cameras.capture.timing import CaptureClock
+from pipeline.cameras.values import Left, NewEpoch, Picture
+from pipeline.errors import UndecodableFrameError
+from pipeline.media.pictures import SCALING, decode_upright
+from pipeline.media.sources import encode_jpeg
+
+US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How shots are made. `fps` and `size` (width, height) are limits; None: as it comes."""
+
+    fps: float | None = None
+    size: tuple[int, int] | None = None
+    quality: int = 90
+    frozen_s: float = 0.0  # a picture that stands still for longer is withheld; 0: never
+
+
+class Shutter:
+    """One camera's, through all its connections. One thread uses it.
+
+    `seq` counts every shot on. A shot's epoch is larger than the one before where its picture no
+    longer goes on from those before; `epoch_s` is the first, in seconds since 1970.
+    """
+
+    def __init__(self, stream: str, exposure: Exposure, *, epoch_s: int) -> None:
+        self._stream = stream
+        self._exposure = exposure
+        self._clock = CaptureClock()
+        self._stillness = Stillness(round(exposure.frozen_s * US)) if exposure.frozen_s else None
+        self._epoch = epoch_s
+        self._seq = 0
+        self._due_us: float | None = None
+        self._size: tuple[int, int] | None = None
+        self.began: NewEpoch | None = NewEpoch.START
+        """Why the epoch of the shots from now on is another one; whoever reads it clears it."""
+
+    def connected(self) -> None:
+        """The camera is connected anew."""
+        self._clock.connected()
+
+    def take(self, picture: Picture, *, arrived_us: int) -> Shot | Left:
+        """Make a shot of a picture, or tell why there is none."""
+        try:
+            return self._take(picture, arrived_us)
+        except UndecodableFrameError:
+            return Left.DAMAGED
+
+    def _take(self, picture: Picture, arrived_us: int) -> Shot | Left:
+        at_us = self._time(picture, arrived_us)
+        self._follow_size(picture, at_us)
+        if self._stands_still(picture, at_us):
+            return Left.FROZEN
+        if self._exposure.fps is not None:
+            due_us = at_us if self._due_us is None else self._due_us
+            if at_us < due_us:
+                return Left.THINNED
+            self._due_us = max(due_us, at_us - US) + US / self._exposure.fps  # late: catch up 1 s
+        content = self._develop(picture)
+        shot = Shot(self._stream, self._seq, self._epoch, at_us, content)
+        self._seq += 1
+        return shot
+
+    def _time(self, picture: Picture, arrived_us: int) -> int:
+        if picture.captured_us is not None:
+            return picture.captured_us
+        captured = self._clock.capture(
+            picture.pts_us, picture.wall_us, arrived_us=arrived_us - picture.late_us
+        )
+        if captured.jumped:
+            self._begin(NewEpoch.CLOCK, captured.at_us)
+        return captured.at_us
+
+    def _follow_size(self, picture: Picture, at_us: int) -> None:
+        size = picture.width, picture.height
+        if self._size not in (None, size):
+            self._begin(NewEpoch.SIZE, at_us)
+        self._size = size
+
+    def _begin(self, why: NewEpoch, at_us: int) -> None:
+        self._epoch = max(self._epoch + 1, at_us // US)
+        self._due_us = None
+        self.began = why
+
+    def _stands_still(self, picture: Picture, at_us: int) -> bool:
+        if self._stillness is None:
+            return False
+        if self._stillness.wants(at_us):
+            self._stillness.look(_cells(_decoded(picture)), at_us)
+        return self._stillness.still
+
+    def _develop(self, picture: Picture) -> bytes:
+        smaller = _within(picture.width, picture.height, self._exposure.size)
+        if picture.jpeg is not None and smaller is None:
+            return picture.jpeg
+        frame = _decoded(picture)
+        if smaller is not None:
+            frame = frame.reformat(*smaller, interpolation=SCALING, threads=1)
+        return encode_jpeg(frame, quality=self._exposure.quality)
+
+
+def _decoded(picture: Picture) -> av.VideoFrame:
+    if picture.frame is not None:
+        return picture.frame
+    return decode_upright(picture.jpeg or b"")
+
+
+def _within(width: int, height: int, limit: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The largest even size of the same shape within the limit; None where it fits already."""
+    if limit is None or (width <= limit[0] and height <= limit[1]):
+        return None
+    scale = min(limit[0] / width, limit[1] / height)
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _cells(frame: av.VideoFrame) -> Cells:
+    try:
+        grey = frame.reformat(WIDTH, HEIGHT, "gray", interpolation=Interpolation.AREA, threads=1)
+    except (av.FFmpegError, ValueError, MemoryError) as exc:
+        raise UndecodableFrameError(f"a picture cannot be made small: {exc}") from exc
+    return np.ascontiguousarray(grey.to_ndarray())  # (HEIGHT, WIDTH)

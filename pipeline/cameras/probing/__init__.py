@@ -1,0 +1,1 @@
+"""What a camera sends, watched for some seconds."""

@@ -1,0 +1,88 @@
+"""Whether what a camera sends suits a bundle, in words that say what to change. No camera here."""
+
+from dataclasses import dataclass
+
+from engines.model.bundle import InputSpec
+from pipeline.cameras.probing.probe import Probed
+
+ENOUGH = 0.9  # of the model's rate: a camera's own rate is never quite what it says
+MUCH_LARGER = 64  # times the model's pixels
+LONG_GOP_S = 4.0
+WRONG_CLOCK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """`against` makes predictions worse than the model's figures; `remarks` are worth knowing."""
+
+    against: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def suits(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.against
+
+
+def judge(probed: Probed, wanted: InputSpec, *, bundle: str) -> Fitness:
+    """Hold what was seen against what `bundle` was trained on."""
+    against = [*_rate_against(probed, wanted, bundle), *_size_against(probed, wanted, bundle)]
+    return Fitness(tuple(against), tuple(_remarks(probed, wanted)))
+
+
+def _rate_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
+    if wanted.rate_hz is None:
+        return []
+    if probed.fps is None:
+        return ["too few pictures came to measure their rate; try --seconds 30"]
+    if probed.fps >= ENOUGH * wanted.rate_hz:
+        return []
+    return [
+        f"{probed.fps:.1f} fps is slower than the model's {wanted.rate_hz:g} Hz: {bundle} was"
+        f" trained at {wanted.rate_hz:g} frames a second, expect worse; raise the camera's rate"
+    ]
+
+
+def _size_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
+    if probed.width >= wanted.width and probed.height >= wanted.height:
+        return []
+    return [
+        f"{probed.width} x {probed.height} is smaller than the model's {wanted.width} x"
+        f" {wanted.height}: pictures are enlarged, and {bundle} sees less than it was trained on"
+    ]
+
+
+def _remarks(probed: Probed, wanted: InputSpec) -> list[str]:
+    remarks = []
+    if wanted.rate_hz and probed.fps and probed.fps * ENOUGH > wanted.rate_hz:
+        rate_hz = f"{wanted.rate_hz:g}"
+        remarks.append(
+            f"{probed.fps:.1f} fps is more than the model's {rate_hz} Hz: the worker leaves the"
+            f" rest out; `longtake camera --fps {rate_hz}` does not even send it"
+        )
+    if probed.width * probed.height > MUCH_LARGER * wanted.width * wanted.height:
+        remarks.append(
+            f"the model sees {wanted.width} x {wanted.height}: a sub-stream of the camera, or"
+            " `longtake camera --size`, saves network and disk"
+        )
+    if probed.live and probed.b_frames:
+        remarks.append("B-frames delay every picture by some frames; turn them off in the camera")
+    if probed.gop_s is not None and probed.gop_s > LONG_GOP_S:
+        remarks.append(
+            f"{probed.gop_s:.1f} s from keyframe to keyframe: after a loss or a reconnect there is"
+            " no picture for up to so long; 1 to 2 s are usual"
+        )
+    if probed.frames_damaged or probed.packets_lost:
+        remarks.append(
+            f"{probed.packets_lost} packets lost, {probed.frames_damaged} frames damaged: try"
+            " --transport tcp, or look at the network"
+        )
+    return remarks + _clock_remarks(probed)
+
+
+def _clock_remarks(probed: Probed) -> list[str]:
+    offset_s = probed.clock_offset_s
+    if offset_s is not None and abs(offset_s) > WRONG_CLOCK_S:
+        way = "ahead of" if offset_s > 0 else "behind"
+        return [f"the camera's clock is {abs(offset_s):.1f} s {way} ours: give both the same NTP"]
+    return []

@@ -1,0 +1,206 @@
+"""Watches a camera for some seconds and tells what it sends, in ffprobe's words where it has any.
+
+Arrivals tell a live camera's rate; a file's rate is in its times. Pictures are decoded to see
+damage and B-frames.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from statistics import mean
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from pipeline.cameras.capture.connecting import Transport, is_live, open_camera, video_of, words_of
+from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
+from pipeline.clock import Clock
+from pipeline.errors import CameraLostError, SourceError
+from pipeline.media.address import Address
+
+PATIENCE_S = 10.0
+SETTLING_S = 1.0  # what was sent while the stream was being opened comes all at once
+
+_PARSED = ("h264", "hevc")
+_MISSED = re.compile(r"RTP: missed (\d+) packets")
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a camera sends. None is what could not be seen, or does not apply."""
+
+    live: bool  # a file is not: what has to do with arrival does not apply
+    format_name: str
+    codec_name: str
+    profile: str | None
+    pix_fmt: str
+    width: int
+    height: int
+    avg_frame_rate: float | None  # as declared, frames a second
+    fps: float | None  # as measured
+    bit_rate: int | None  # as measured, bits a second
+    gop_frames: int | None  # from keyframe to keyframe
+    gop_s: float | None
+    b_frames: bool
+    first_picture_s: float  # from the call until a picture was decoded
+    frames: int
+    frames_damaged: int
+    packets_lost: int  # of RTP over UDP: those that never came
+    wall_clock: bool  # RTCP sender reports tell when pictures were taken
+    clock_offset_s: float | None  # the camera's clock minus ours; the way here makes it less
+    arrival_jitter_s: float | None
+
+
+def probe(address: Address, *, transport: Transport, seconds: float, clock: Clock) -> Probed:
+    """Watch for `seconds`, or so much of a file. Raises `SourceError`."""
+    began_s = clock.time()
+    with _translated(address), closing(_open(address, transport, clock)) as container:
+        stream = video_of(container)
+        watched = _Watched(container, stream, live=is_live(address), clock=clock)
+        with _missed_packets() as missed:
+            for packet in container.demux(stream):
+                if packet.size:
+                    watched.take(packet)
+                if watched.span_s > seconds:
+                    break
+        if watched.newest is None:
+            raise SourceError(
+                f"{address.shown}: sent {len(watched.arrivals)} packets, and none of them is a"
+                f" picture that decodes ({stream.codec_context.name})"
+            )
+        first_s = watched.first_picture_at_s - began_s
+        return watched.told(watched.newest, first_picture_s=first_s, lost=sum(missed))
+
+
+def _open(address: Address, transport: Transport, clock: Clock) -> InputContainer:
+    return open_camera(
+        address, transport=transport, connect_s=PATIENCE_S, stall_s=PATIENCE_S, clock=clock
+    )
+
+
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except CameraLostError as exc:
+        raise SourceError(f"{address.shown}: {exc}") from None
+    except av.ExitError:
+        raise SourceError(f"{address.shown}: no picture for {PATIENCE_S:g} s") from None
+    except (av.FFmpegError, OSError) as exc:
+        raise SourceError(f"{address.shown}: the connection broke ({words_of(exc)})") from None
+
+
+class _Watched:
+    """What has come of a stream until now."""
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, *, live: bool, clock: Clock
+    ) -> None:
+        self.arrivals: list[Arrival] = []
+        self.newest: av.VideoFrame | None = None
+        self.first_picture_at_s = 0.0
+        self._format_name, self._stream = container.format.name, stream
+        self._timed = container.format.name != "mpjpeg"  # whose times libav invents
+        self._live, self._clock = live, clock
+        self._steady_from_s = clock.time() + (SETTLING_S if live else 0.0)
+        self._frames = self._damaged = 0
+        self._b_frames = False
+
+    @property
+    def span_s(self) -> float:
+        """How long the camera has been watched at its own pace, or how much of a file."""
+        times_s = self._times_s()
+        return times_s[-1] - times_s[0] if times_s else 0.0
+
+    def take(self, packet: "Packet[VideoStream]") -> None:
+        """Note a packet's arrival, and the pictures in it."""
+        ticks = packet.pts if packet.dts is None else packet.dts
+        reference = bytes(packet.get_sidedata("prft"))[:8]  # microseconds since 1970, by RTCP
+        arrival = Arrival(
+            at_s=self._clock.time(),
+            sent_s=float(ticks * packet.time_base) if self._timed and ticks is not None else None,
+            taken_s=int.from_bytes(reference, "little") / 1e6 if reference else None,
+            size_bytes=packet.size,
+            keyframe=packet.is_keyframe,
+        )
+        self.arrivals.append(arrival)
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            self._damaged += 1
+            return
+        for frame in frames:
+            self._see(frame)
+
+    def told(self, newest: av.VideoFrame, *, first_picture_s: float, lost: int) -> Probed:
+        """Sum it up; the newest picture stands for all."""
+        codec, steady = self._stream.codec_context, self._steady()
+        fps, gop = rate_hz(self._times_s()), gop_frames(self.arrivals)
+        declared = self._stream.average_rate
+        return Probed(
+            live=self._live,
+            format_name=self._format_name,
+            codec_name=codec.name,
+            profile=codec.profile,
+            pix_fmt=newest.format.name,
+            width=newest.width,
+            height=newest.height,
+            avg_frame_rate=float(declared) if declared and self._timed else None,
+            fps=fps,
+            bit_rate=round(8 * fps * mean(one.size_bytes for one in steady)) if fps else None,
+            gop_frames=gop,
+            gop_s=gop / fps if gop and fps else None,
+            b_frames=self._b_frames,
+            first_picture_s=first_picture_s,
+            frames=self._frames,
+            frames_damaged=self._damaged,
+            packets_lost=lost,
+            wall_clock=any(one.taken_s is not None for one in self.arrivals),
+            clock_offset_s=self._offset_s(fps),
+            arrival_jitter_s=jitter_s(steady) if self._live else None,
+        )
+
+    def _see(self, frame: av.VideoFrame) -> None:
+        if self.newest is None:
+            self.first_picture_at_s = self._clock.time()
+        self.newest = frame
+        self._frames += 1
+        self._damaged += frame.is_corrupt
+        self._b_frames |= frame.pict_type == PictureType.B
+
+    def _steady(self) -> list[Arrival]:
+        """Those that came at the camera's own pace; all of a file."""
+        return [one for one in self.arrivals if one.at_s >= self._steady_from_s]
+
+    def _times_s(self) -> list[float]:
+        """When packets came, or when a file says that they are due."""
+        if self._live:
+            return [one.at_s for one in self._steady()]
+        return [one.sent_s for one in self.arrivals if one.sent_s is not None]
+
+    def _offset_s(self, fps: float | None) -> float | None:
+        """H.264 comes a frame late: its parser hands a picture on when the next one begins."""
+        offset_s = clock_offset_s(self._steady())
+        if offset_s is None or fps is None or self._stream.codec_context.name not in _PARSED:
+            return offset_s
+        return offset_s + 1 / fps
+
+
+@contextmanager
+def _missed_packets() -> Iterator[list[int]]:
+    """Collect the numbers of lost RTP packets: libav tells them in its log and nowhere else."""
+    before, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
+    missed = list[int]()
+    try:
+        with av.logging.Capture() as said:
+            yield missed
+    finally:
+        av.logging.set_level(before)
+        av.logging.set_skip_repeated(skipping)
+        missed += [int(found[1]) for _, _, text in said if (found := _MISSED.match(text))]

@@ -1,0 +1,129 @@
+"""`longtake audit`: the log proves itself, or tells where it does not."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.config import Delivery, WorkerConfig, load_config
+from pipeline.judging.audit import Audit, AuditReport, FateTally
+
+BREAK = 1
+
+
+def audit(
+    delivery: Annotated[
+        Delivery | None,
+        typer.Option(help="What the workers were set to; low_latency may repeat. [exactly_once]"),
+    ] = None,
+    as_json: AsJson = False,
+    bootstrap: Bootstrap = None,
+    group: Group = None,
+    config: ConfigFile = None,
+) -> None:
+    """Prove that no prediction is missing, repeated, altered or out of order; else exit with 1.
+
+    Workers may go on meanwhile: what they commit after the manifests are read is not judged.
+
+    Example: `longtake audit --group actions`
+    """
+    flags = {"bootstrap": bootstrap, "group": group, "delivery": delivery}
+    settings = load_config(config, flags)
+    report = _read(settings)
+    if as_json:
+        typer.echo(json.dumps(report.json()))
+    else:
+        _show(report, Console())
+    if report.breaks:
+        raise typer.Exit(BREAK)
+
+
+def _read(settings: WorkerConfig) -> AuditReport:
+    """Read the whole log: manifests first, so that everything they count is there afterwards."""
+    from pipeline.broker.kafka.broker import STALL_S, KafkaBroker
+    from pipeline.broker.kafka.readers.whole import KafkaWhole
+
+    stall_s = settings.transaction_timeout_s + STALL_S
+    topics = settings.topics
+    broker = KafkaBroker(settings)
+    partitions = range(broker.partition_count())
+    changelog = broker.changelog()
+    judged_by = changelog.read(partitions)
+    changelog.close()
+    predictions = KafkaWhole(settings.bootstrap, topic=topics.predictions, stall_s=stall_s)
+    letters = KafkaWhole(settings.bootstrap, topic=topics.dead_letters, stall_s=stall_s)
+    audit = Audit(
+        judged_by,
+        frames_topic=topics.frames,
+        predictions_start=predictions.starts,
+        dead_letters_start=letters.starts,
+        repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
+    )
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        for topic, enter in (
+            (predictions, audit.enter_prediction),
+            (letters, audit.enter_dead_letter),
+        ):
+            task = progress.add_task(topic.topic, total=topic.offsets)
+            for records in topic.read():
+                for record in records:
+                    enter(record)
+                progress.advance(task, len(records))
+            topic.close()
+    return audit.report()
+
+
+def _show(report: AuditReport, console: Console) -> None:
+    table = Table("partition", "life", "offsets", "predicted", "dead letters", "streams", "breaks")
+    for life in report.lives:
+        table.add_row(
+            str(life.partition),
+            str(life.life) if life.newest else f"{life.life} (ended)",
+            "" if life.first_offset is None else f"{life.first_offset} to {life.next_offset}",
+            _tally(life.predicted, found=life.predictions),
+            _tally(life.dead_lettered, found=None),
+            str(len(life.streams)),
+            Text(str(life.breaks), "bold red" if life.breaks else ""),
+        )
+    console.print(table)
+    findings = [finding for life in report.lives for finding in life.findings]
+    if findings:
+        broken = Table("break", "partition", "life", "stream", "frame", "what was found")
+        for found in findings:
+            places = (found.partition, found.life, found.stream or "", found.offset)
+            words = ("" if place is None else escape(str(place)) for place in places)
+            broken.add_row(found.kind, *words, escape(found.message))
+        console.print(broken)
+    console.print(_total(report), highlight=False, soft_wrap=True)
+
+
+def _tally(tally: FateTally | None, *, found: int | None) -> str:
+    if tally is None:
+        return "" if found is None else f"{found}, no ledger"
+    if tally.log_begins is not None:
+        return f"{tally.found} of {tally.ledger}, log begins at {tally.log_begins}"
+    return str(tally.found) if not tally.broken else f"{tally.found} of {tally.ledger}"
+
+
+def _total(report: AuditReport) -> str:
+    predictions = sum(life.predictions for life in report.lives)
+    streams = {stream for life in report.lives for stream in life.streams}
+    repeats = sum(life.repeats for life in report.lives)
+    ahead = sum(life.ahead for life in report.lives)
+    words = [f"{predictions} predictions of {len(streams)} streams"]
+    words += [f"{repeats} repeats"] if repeats else []
+    words += [f"{ahead} beyond the manifests"] if ahead else []
+    tallies = (tally for life in report.lives for tally in (life.predicted, life.dead_lettered))
+    if any(tally is not None and tally.log_begins is not None for tally in tallies):
+        words.append("not provable where the log's beginning is deleted")
+    many = "" if report.breaks == 1 else "s"
+    broken = f"[bold red]{report.breaks} break{many}[/]"
+    verdict = broken if report.breaks else "[green]no break[/]"
+    return f"{', '.join(words)}: {verdict}"

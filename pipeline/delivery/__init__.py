@@ -1,0 +1,1 @@
+"""Into the log and back from it: checkpoints, commits and restores."""

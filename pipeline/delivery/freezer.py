@@ -1,0 +1,125 @@
+"""Freezes what is finished of partitions into the bytes of one transaction."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from engines.base import Engine
+from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
+from pipeline.records import Headers
+from pipeline.streams.partition import Partition
+from pipeline.streams.stream import Stream
+from pipeline.wire.changelog import Manifest, Snapshot, snapshot_key, tombstone
+
+
+class Freezer:
+    """Freezes what is finished of some partitions. Used between batches by the owner thread.
+
+    `bundle` is the digest that snapshots carry, `worker` and `partitions` go into the manifests.
+    """
+
+    def __init__(self, engine: Engine, *, bundle: str, worker: str, partitions: int) -> None:
+        self._engine = engine
+        self._bundle = bundle
+        self._worker = worker
+        self._partitions = partitions
+
+    def freeze(
+        self,
+        partitions: Iterable[Partition],
+        *,
+        generation: int,
+        evicted: dict[int, list[str]],
+        now_s: float,
+    ) -> Checkpoint:
+        """Freeze partitions up to their `next_offset` and open their next checkpoints.
+
+        `evicted` names the streams to be forgotten for good, by partition.
+        """
+        headers = self.headers(generation, now_s)
+        parts = [
+            self._part(partition, generation, headers, evicted.get(partition.number, []))
+            for partition in partitions
+        ]
+        return Checkpoint(tuple(parts), now_s)
+
+    def headers(self, generation: int, now_s: float) -> Headers:
+        """Tell by whom and when something is published, as headers."""
+        return (
+            ("processed-at", f"{now_s * 1000:.3f}".encode()),
+            ("worker", self._worker.encode()),
+            ("generation", str(generation).encode()),
+        )
+
+    def _part(
+        self, partition: Partition, generation: int, headers: Headers, evicted: list[str]
+    ) -> PartitionCheckpoint:
+        number = partition.number
+        announcing = not partition.announced
+        partition.announced = True
+        if not announcing or partition.checkpoint < 0:
+            partition.checkpoint += 1
+        manifest = Manifest(
+            first_offset=partition.first_offset,
+            next_offset=partition.next_offset,
+            checkpoint=partition.checkpoint,
+            worker=self._worker,
+            generation=generation,
+            bundle=self._bundle,
+            partitions=self._partitions,
+            stream_time_ms=partition.stream_time_ms,
+            fates=dict(partition.fates),
+            absent=partition.absent,
+            expired=partition.expired,
+            attempts=partition.attempts if announcing else 0,
+            life=partition.life,
+        )
+        outgoing = (
+            *(replace(out, headers=out.headers + headers) for out in partition.outgoing),
+            *(shot.write(number) for shot in self._snapshots(list(partition.changed.values()))),
+            *(tombstone(number, snapshot_key(name)) for name in evicted),
+            *(skips.write(number) for skips in partition.skipped.values()),
+            manifest.write(number),
+        )
+        part = PartitionCheckpoint(
+            number,
+            partition.era,
+            partition.checkpoint,
+            partition.start,
+            partition.next_offset,
+            outgoing,
+            manifest,
+            tuple(partition.captured_us),
+            dict(partition.fates - partition.frozen_fates),
+            partition.expired - partition.frozen_expired,
+        )
+        if partition.captured_us or partition.skipped:
+            partition.bound = partition.checkpoint
+        partition.frozen_fates = partition.fates.copy()
+        partition.frozen_expired = partition.expired
+        partition.start = partition.next_offset
+        partition.outgoing, partition.changed, partition.captured_us = [], {}, []
+        partition.skipped = {}
+        return part
+
+    def _snapshots(self, streams: list[Stream]) -> Iterable[Snapshot]:
+        """Copy the memory of streams; a stream that starts afresh anyway has no tensors."""
+        kept = [s for s in streams if s.pending_reset is None and s.row is not None]
+        rows = [s.row for s in kept if s.row is not None]
+        tensors = self._engine.read(rows) if rows else {}  # (M, *shape) each
+        lines = {stream: line for line, stream in enumerate(kept)}
+        for stream in streams:
+            if stream.admission is None:
+                raise AssertionError(f"stream {stream.name} changed before a record was finished")
+            line = lines.get(stream)
+            yield Snapshot(
+                stream=stream.name,
+                bundle=self._bundle,
+                offset=stream.offset,
+                admission=stream.admission,
+                stepped_us=stream.stepped_us,
+                age_us=stream.age_us,
+                frames=stream.frames,
+                chain=stream.chain,
+                pending_reset=stream.pending_reset,
+                tensors={} if line is None else {n: t[line] for n, t in tensors.items()},
+            )

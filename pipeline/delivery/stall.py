@@ -1,0 +1,63 @@
+"""Notices a partition that stands still while the log has more of it: a client can lose its way."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+
+from pipeline.broker.contract import ChangelogReader
+from pipeline.clock import Clock
+from pipeline.errors import BrokerUnavailableError, StalledError
+
+LOOK_S = 5.0
+SEEK_AFTER = 2  # looks in a row at which a partition has not moved
+STOP_AFTER = 6
+
+
+class StallDetector:
+    """Looks every few seconds where the log ends, in `reads`. One owner thread.
+
+    A broker that does not answer proves nothing: nobody is found to stand still by that.
+    """
+
+    def __init__(self, reader: ChangelogReader, *, reads: Executor, clock: Clock) -> None:
+        self._reader = reader
+        self._reads = reads
+        self._clock = clock
+        self.ends: Mapping[int, int] = {}  # of the log, as of the last answer
+        self._answer: Future[Mapping[int, int]] | None = None
+        self._looked_s = clock.monotonic()
+        self._before: Mapping[int, int] = {}  # positions at the last look
+        self._strikes: dict[int, int] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether `look` has anything to do."""
+        if self._answer is not None:
+            return self._answer.done()
+        return self._clock.monotonic() - self._looked_s >= LOOK_S
+
+    def look(self, positions: Mapping[int, int], *, paused: bool = False) -> list[int]:
+        """Take note of where reading stands; while it is `paused` nothing has to go on.
+
+        Returns the partitions to be sought anew. Raises `StalledError` where that did not help.
+        """
+        if self._answer is None:
+            self._looked_s = self._clock.monotonic()
+            self._answer = self._reads.submit(self._reader.ends, sorted(positions))
+            return []
+        answer, self._answer = self._answer, None
+        try:
+            ends = answer.result()
+        except BrokerUnavailableError:
+            return []
+        self.ends = ends
+        before, self._before = self._before, {} if paused else dict(positions)
+        still = {n for n, at in self._before.items() if before.get(n) == at < ends.get(n, at)}
+        self._strikes = {number: self._strikes.get(number, 0) + 1 for number in still}
+        lost = [number for number, strikes in self._strikes.items() if strikes >= STOP_AFTER]
+        if lost:
+            raise StalledError(
+                f"partitions {sorted(lost)} have stood still for {STOP_AFTER * LOOK_S:.0f} s at"
+                f" offsets {[positions[n] for n in sorted(lost)]} though the log has more, and"
+                " seeking did not help; ending so that a supervisor starts us afresh"
+            )
+        return sorted(n for n, strikes in self._strikes.items() if strikes == SEEK_AFTER)

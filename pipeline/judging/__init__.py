@@ -1,0 +1,1 @@
+"""What the log says of itself: chains, ledgers, audits and comparisons."""

@@ -1,0 +1,175 @@
+"""Proves from the log alone that nothing is missing, repeated, altered or out of order.
+
+Records in, report out: the changelogs first, then predictions, then dead letters. What a worker
+has committed since its manifest was read is not judged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.errors import NothingToAuditError
+from pipeline.judging.books import Books
+from pipeline.judging.trail import Finding, Trail, Wrong
+from pipeline.records import Changelog, Fate, Record
+from pipeline.wire.changelog import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class FateTally:
+    """How often a fate is in the ledger, and in the log.
+
+    `log_begins` is set where retention has deleted the life's beginning: then fewer are no break.
+    """
+
+    ledger: int
+    found: int
+    log_begins: int | None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the two cannot both be true."""
+        return self.found > self.ledger or (self.log_begins is None and self.found < self.ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class LifeReport:
+    """One life of one partition. Offsets and tallies only where there is a ledger: the newest."""
+
+    partition: int
+    life: int
+    newest: bool
+    first_offset: int | None
+    next_offset: int | None
+    predicted: FateTally | None
+    dead_lettered: FateTally | None
+    streams: tuple[str, ...]
+    predictions: int
+    repeats: int
+    ahead: int
+    breaks: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit found. `breaks` counts all; findings tell of the first hundred of a life."""
+
+    lives: tuple[LifeReport, ...]
+
+    @property
+    def breaks(self) -> int:
+        """How many breaks there are."""
+        return sum(life.breaks for life in self.lives)
+
+    def json(self) -> dict[str, Any]:
+        """The report as scripts read it."""
+        return {"breaks": self.breaks} | asdict(self)
+
+
+class Audit:
+    """One audit of one group: enter all predictions, then all dead letters, then ask for a report.
+
+    `predictions_start` and `dead_letters_start` are the first offsets that those topics still
+    hold, by partition. `repeats_allowed` is for `low_latency` delivery. Raises
+    `CorruptStateError`, and `NothingToAuditError` where no partition has a manifest.
+    """
+
+    def __init__(
+        self,
+        changelogs: Mapping[int, Changelog],
+        *,
+        frames_topic: str,
+        predictions_start: Mapping[int, int],
+        dead_letters_start: Mapping[int, int],
+        repeats_allowed: bool,
+    ) -> None:
+        self._books = {n: Books.read(n, changelog) for n, changelog in changelogs.items()}
+        if all(books.manifest is None for books in self._books.values()):
+            raise NothingToAuditError(
+                "no partition has a manifest: no worker of this group has ever committed. Is the"
+                " --group right?"
+            )
+        self._frames_topic = frames_topic.encode()
+        self._predictions_start = predictions_start
+        self._dead_letters_start = dead_letters_start
+        self._repeats_allowed = repeats_allowed
+        self._trails = {
+            (n, life): self._trail(n, life)
+            for n, books in self._books.items()
+            for life in [1, *(begun.number for begun in books.lives)]
+        }
+
+    def _trail(self, number: int, life: int) -> Trail:
+        manifest = self._books[number].manifest_of(life)
+        return Trail(
+            number,
+            life,
+            judged=None if manifest is None else range(manifest.first_offset, manifest.next_offset),
+            whole=self._predictions_cut(number, life) is None,
+            repeats_allowed=self._repeats_allowed,
+        )
+
+    def enter_prediction(self, record: Record) -> None:
+        """Enter the next record of the predictions topic, of any partition."""
+        life = self._books[record.partition].life_of_prediction(record.offset)
+        self._trails[record.partition, life].enter_prediction(record)
+
+    def enter_dead_letter(self, record: Record) -> None:
+        """Enter the next record of the dead-letter topic. What is not of our frames is left out."""
+        said = dict(record.headers)
+        places = said.get("source-partition", b""), said.get("source-offset", b"")
+        if said.get("source-topic") != self._frames_topic or not all(p.isdigit() for p in places):
+            return
+        number, offset = int(places[0]), int(places[1])
+        if number not in self._books:
+            return
+        life = self._books[number].life_of_dead_letter(record.partition, record.offset)
+        self._trails[number, life].enter_dead_letter(offset, record.key)
+
+    def report(self) -> AuditReport:
+        """Close the books and say what was found."""
+        return AuditReport(tuple(self._close(trail) for trail in self._trails.values()))
+
+    def _close(self, trail: Trail) -> LifeReport:
+        books = self._books[trail.partition]
+        manifest = books.manifest_of(trail.life)
+        predicted = dead_lettered = None
+        if manifest is not None:
+            predicted, dead_lettered = self._tallies(trail, manifest)
+            _check(trail, Wrong.PREDICTED, "predictions", predicted)
+            _check(trail, Wrong.DEAD_LETTERED, "dead letters", dead_lettered)
+            books.check(trail, manifest)
+        return LifeReport(
+            partition=trail.partition,
+            life=trail.life,
+            newest=trail.life == books.newest_life,
+            first_offset=None if manifest is None else manifest.first_offset,
+            next_offset=None if manifest is None else manifest.next_offset,
+            predicted=predicted,
+            dead_lettered=dead_lettered,
+            streams=tuple(sorted(trail.streams)),
+            predictions=trail.predictions,
+            repeats=trail.repeats,
+            ahead=trail.ahead,
+            breaks=trail.breaks,
+            findings=tuple(trail.findings),
+        )
+
+    def _tallies(self, trail: Trail, manifest: Manifest) -> tuple[FateTally, FateTally]:
+        books, fates = self._books[trail.partition], manifest.fates
+        cut = self._predictions_cut(trail.partition, trail.life)
+        dead_cut = books.dead_letters_cut(trail.life, self._dead_letters_start)
+        return (
+            FateTally(fates.get(Fate.PREDICTED, 0), trail.predicted, cut),
+            FateTally(fates.get(Fate.DEAD_LETTERED, 0), len(trail.dead_letters), dead_cut),
+        )
+
+    def _predictions_cut(self, number: int, life: int) -> int | None:
+        start = self._predictions_start.get(number, 0)
+        return self._books[number].predictions_cut(life, start)
+
+
+def _check(trail: Trail, kind: Wrong, what: str, tally: FateTally) -> None:
+    if tally.broken:
+        trail.find(kind, f"the log holds {tally.found} {what}, the ledger says {tally.ledger}")

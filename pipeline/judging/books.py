@@ -1,0 +1,146 @@
+"""What the changelog of one partition says for an audit: its ledger, its lives, what it skipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.errors import CorruptStateError
+from pipeline.judging.trail import Trail, Wrong
+from pipeline.records import Changelog, Fate, Record
+from pipeline.wire.changelog import (
+    LIFE_PREFIX,
+    MANIFEST_KEY,
+    SKIPS_PREFIX,
+    SNAPSHOT_PREFIX,
+    Life,
+    Manifest,
+    Skips,
+    Snapshot,
+)
+from pipeline.wire.predictions import NEW_CHAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books of one partition. `lives` in their order; the first life has no record."""
+
+    manifest: Manifest | None
+    lives: tuple[Life, ...]
+    skips: tuple[Skips, ...]
+    memories: Mapping[str, tuple[int, str]]  # of each stream: newest frame's offset, chain
+    frames_start: int  # what lies below, retention has deleted
+
+    @classmethod
+    def read(cls, number: int, changelog: Changelog) -> "Books":
+        """Read the books. Raises `CorruptStateError` where the changelog holds something else."""
+        try:
+            found = changelog.records.get(MANIFEST_KEY)
+            manifest = None if found is None else Manifest.read(found)
+            lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
+            skips = [Skips.read(record) for record in _named(changelog, SKIPS_PREFIX)]
+            shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
+            memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
+        except ValueError as exc:
+            raise CorruptStateError(
+                f"the changelog of partition {number} cannot be read: {exc}. Was it written by"
+                " another version, or by another program?"
+            ) from exc
+        ordered = tuple(sorted(lives, key=lambda life: life.number))
+        return cls(manifest, ordered, tuple(skips), memories, changelog.log_start)
+
+    @property
+    def newest_life(self) -> int:
+        """The number of the life that the partition is in."""
+        return self.lives[-1].number if self.lives else 1
+
+    def manifest_of(self, life: int) -> Manifest | None:
+        """The ledger of a life. Only the newest one's is kept."""
+        return self.manifest if life == self.newest_life else None
+
+    def life_of_prediction(self, offset: int) -> int:
+        """Tell by its place in the predictions' log which life published a prediction."""
+        begun = [life.number for life in self.lives if life.predictions_end <= offset]
+        return begun[-1] if begun else 1
+
+    def life_of_dead_letter(self, partition: int, offset: int) -> int:
+        """The same for a dead letter, by its place in the dead-letter topic."""
+        begun = [
+            life.number for life in self.lives if life.dead_letters_end.get(partition, 0) <= offset
+        ]
+        return begun[-1] if begun else 1
+
+    def predictions_cut(self, life: int, start: int) -> int | None:
+        """`start`, where the predictions' log begins, if that is after the life's beginning."""
+        begun = {begun.number: begun.predictions_end for begun in self.lives}
+        return start if start > begun.get(life, 0) else None
+
+    def dead_letters_cut(self, life: int, starts: Mapping[int, int]) -> int | None:
+        """Where the dead letters begin, if in any partition that is after the life's beginning."""
+        begun = {begun.number: begun.dead_letters_end for begun in self.lives}
+        ends = begun.get(life, {})
+        return max((at for n, at in starts.items() if at > ends.get(n, 0)), default=None)
+
+    def check(self, trail: Trail, manifest: Manifest) -> None:
+        """Compare the books with themselves, and with what the newest life has published."""
+        self._check_sums(trail, manifest)
+        self._check_life(trail, manifest)
+        self._check_skips(trail, manifest)
+        self._check_memories(trail, manifest)
+
+    def _check_sums(self, trail: Trail, manifest: Manifest) -> None:
+        first, end = manifest.first_offset, manifest.next_offset
+        accounted = sum(manifest.fates.values()) + manifest.absent + manifest.expired
+        if end - first != accounted:
+            message = f"offsets {first} to {end} are {end - first}, fates, absent and expired are"
+            trail.find(Wrong.LEDGER, f"{message} {accounted}")
+        ended = manifest.fates.get(Fate.ENDED, 0)
+        if trail.after_ends > ended:
+            message = f"streams began {trail.after_ends} times after an end, {ended} have ended"
+            trail.find(Wrong.ENDED, message)
+
+    def _check_life(self, trail: Trail, manifest: Manifest) -> None:
+        begun = self.lives[-1].first_offset if self.lives else manifest.first_offset
+        if (manifest.life, manifest.first_offset) != (self.newest_life, begun):
+            trail.find(
+                Wrong.LIFE,
+                f"the newest life is {self.newest_life} from offset {begun}, the manifest says"
+                f" {manifest.life} from {manifest.first_offset}: did a worker run while the"
+                " partition was moved?",
+            )
+
+    def _check_skips(self, trail: Trail, manifest: Manifest) -> None:
+        """No frame that was left out is predicted, and no more are than the changelog tells of.
+
+        The ranges are an upper bound only, and they are dropped with the frames they are about.
+        """
+        told = 0
+        for skips in self.skips:
+            published = trail.streams.get(skips.stream)
+            for range_first, range_last in skips.ranges:
+                first = max(range_first, manifest.first_offset)
+                last = min(range_last, manifest.next_offset - 1)
+                told += max(0, last - first + 1)
+                found = None if published is None else published.between(first, last)
+                if found is not None:
+                    trail.find(Wrong.TWO_FATES, "predicted and skipped", skips.stream, found)
+        skipped = manifest.fates.get(Fate.SKIPPED, 0)
+        if skipped > told and self.frames_start <= manifest.first_offset:
+            message = f"{skipped} frames are skipped, the changelog tells of {told}"
+            trail.find(Wrong.SKIPPED, message)
+
+    def _check_memories(self, trail: Trail, manifest: Manifest) -> None:
+        """The chain that a stream's memory goes on from is that of its last prediction.
+
+        It is that of a new stream where one has begun whose frames were all dead-lettered. A
+        snapshot from beyond the manifest was committed while we read.
+        """
+        for stream, (offset, chain) in self.memories.items():
+            published = trail.streams.get(stream)
+            if published is None or chain == NEW_CHAIN or offset >= manifest.next_offset:
+                continue
+            if published.chain != chain:
+                message = f"its memory goes on from {chain}, its last prediction is"
+                trail.find(Wrong.MEMORY, f"{message} {published.chain}", stream)
+
+
+def _named(changelog: Changelog, prefix: bytes) -> list[Record]:
+    return [record for key, record in changelog.records.items() if key.startswith(prefix)]

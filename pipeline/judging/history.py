@@ -1,0 +1,77 @@
+"""What a changelog tells of its partition's past, and which stretch of it can be replayed."""
+
+from dataclasses import dataclass
+
+from pipeline.errors import CorruptStateError
+from pipeline.records import Changelog
+from pipeline.wire.changelog import LIFE_PREFIX, MANIFEST_KEY, SKIPS_PREFIX, Life, Manifest, Skips
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a partition's changelog tells of its past. `log_start`, `log_end`: of the frames."""
+
+    partition: int
+    manifest: Manifest
+    skips: tuple[Skips, ...]
+    published_from: int  # where the predictions of this life begin in their log
+    log_start: int
+    log_end: int
+
+    @classmethod
+    def read(cls, number: int, changelog: Changelog) -> "History | None":
+        """Read it; None where the group never began. Raises `CorruptStateError`."""
+        found = changelog.records.get(MANIFEST_KEY)
+        if found is None:
+            return None
+        try:
+            manifest = Manifest.read(found)
+            life = changelog.records.get(LIFE_PREFIX + str(manifest.life).encode())
+            skips = tuple(
+                Skips.read(record)
+                for key, record in changelog.records.items()
+                if key.startswith(SKIPS_PREFIX)
+            )
+            published_from = 0 if life is None else Life.read(life).predictions_end
+        except ValueError as exc:
+            raise CorruptStateError(
+                f"the changelog of partition {number} cannot be read: {exc}. Was it written by"
+                " another version, or by another program?"
+            ) from exc
+        return cls(number, manifest, skips, published_from, changelog.log_start, changelog.log_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The records [start, end) of a partition, and why it is not all that was asked for.
+
+    `exact` says that it begins where the group began, so that memory is the same from the start.
+    """
+
+    start: int
+    end: int
+    exact: bool
+    notes: tuple[str, ...] = ()
+
+
+def stretch(history: History, *, first: int | None, last: int | None) -> Stretch:
+    """Choose the records to replay: those that were asked for, or all that the group finished.
+
+    `last` is the first offset that is not replayed any more. What is not in the log is left out.
+    """
+    manifest, name = history.manifest, f"partition {history.partition}"
+    wanted = manifest.first_offset if first is None else first
+    start = max(wanted, history.log_start)
+    end = manifest.next_offset if last is None else last
+    notes = []
+    if start > wanted:
+        notes.append(f"{name}: the log no longer holds offsets {wanted} to {start - 1} (retention)")
+    if start != manifest.first_offset:
+        notes.append(
+            f"{name}: the group began at offset {manifest.first_offset}, this begins at {start}:"
+            " nothing is promised of a stream before its memory next starts afresh"
+        )
+    if end > history.log_end:
+        notes.append(f"{name}: the log ends at offset {history.log_end}, not {end}")
+        end = history.log_end
+    return Stretch(start, max(start, end), start == manifest.first_offset, tuple(notes))

@@ -1,0 +1,108 @@
+"""Moves a partition on purpose: what is to be written so that its next worker goes on elsewhere.
+
+A new life begins: its ledger starts at zero, and its streams know nothing of before.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
+from pipeline.errors import CannotMoveError, ConfigError
+from pipeline.judging.books import Books
+from pipeline.records import Changelog, Outgoing
+from pipeline.wire.changelog import SNAPSHOT_PREFIX, Life, Manifest, Skips, tombstone
+
+WORKER = "reset"  # who the manifest says has written it
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition that is to go on at `target`. `predictions_end` and `dead_letters_end` are the
+    ends of those logs now, as `wire.Life` wants them."""
+
+    partition: int
+    target: int
+    predictions_end: int
+    dead_letters_end: Mapping[int, int]
+
+
+def find_target(text: str, changelog: Changelog) -> int:
+    """Read `earliest`, `latest` or an offset. Raises `ConfigError`, and `CannotMoveError` where
+    the frames' log holds no such offset."""
+    named = {"earliest": changelog.log_start, "latest": changelog.log_end}
+    if text in named:
+        return named[text]
+    if not text.isdecimal():
+        raise ConfigError(f"--to {text}: wanted an offset, earliest or latest")
+    if not changelog.log_start <= int(text) <= changelog.log_end:
+        raise CannotMoveError(
+            f"--to {text}: the partition holds frames from offset {changelog.log_start} to"
+            f" {changelog.log_end}; choose one of these"
+        )
+    return int(text)
+
+
+def require_manifest(number: int, changelog: Changelog) -> Manifest:
+    """Where the partition stands. Raises `CannotMoveError` when no worker has ever begun it."""
+    manifest = Books.read(number, changelog).manifest
+    if manifest is None:
+        raise CannotMoveError(
+            f"partition {number} has no manifest: no worker of this group has begun it yet."
+            " `longtake worker --start` says where it begins; is the --group right?"
+        )
+    return manifest
+
+
+def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
+    """Freeze all that is to be written, in one transaction, while no worker is in the group."""
+    before = require_manifest(to.partition, changelog)
+    books = Books.read(to.partition, changelog)
+    manifest = replace(
+        before,
+        first_offset=to.target,
+        next_offset=to.target,
+        checkpoint=before.checkpoint + 1,
+        worker=WORKER,
+        generation=-1,
+        stream_time_ms=0,  # or all that comes again would be too old to be remembered
+        fates={},
+        absent=0,
+        expired=0,
+        attempts=0,
+        life=max(before.life, books.newest_life) + 1,
+    )
+    life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)
+    outgoing = (
+        *(tombstone(to.partition, key) for key in changelog.records if _is_snapshot(key)),
+        *_cut(to, books.skips),
+        life.write(to.partition),
+        manifest.write(to.partition),
+    )
+    part = PartitionCheckpoint(
+        partition=to.partition,
+        era=0,
+        number=manifest.checkpoint,
+        start=to.target,
+        next_offset=to.target,
+        outgoing=outgoing,
+        manifest=manifest,
+        captured_us=(),
+        fates={},
+    )
+    return Checkpoint((part,), now_s)
+
+
+def _is_snapshot(key: bytes) -> bool:
+    return key.startswith(SNAPSHOT_PREFIX)
+
+
+def _cut(to: Move, told: Iterable[Skips]) -> Iterable[Outgoing]:
+    """Forget the skips at and beyond the target: those frames are judged anew."""
+    for skips in told:
+        kept = tuple(
+            (first, min(last, to.target - 1)) for first, last in skips.ranges if first < to.target
+        )
+        if not kept:
+            yield tombstone(to.partition, skips.key)
+        elif kept != skips.ranges:
+            yield Skips(skips.stream, kept).write(to.partition)

@@ -1,0 +1,1 @@
+"""Bytes to arrays: pictures, videos and where they come from."""

@@ -1,0 +1,207 @@
+"""Any video, camera or folder of pictures as decoded frames; frames as JPEG; label files.
+
+With `decode` and `overlay.reel` the only home of `av`. Looping and pacing are the business of
+whoever reads a source.
+"""
+
+import csv
+import errno
+import logging
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+
+from pipeline.errors import SourceError, UndecodableFrameError
+from pipeline.media.pictures import SCALING, decode_upright, upright
+
+PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
+
+# degrees counter-clockwise by which a video wants to be turned -> EXIF orientation
+_ORIENTATIONS = {-90: 6, 90: 8, 180: 3, -180: 3}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """One upright frame; `pts_us` counts from the first frame of its source."""
+
+    index: int
+    pts_us: int
+    picture: av.VideoFrame
+
+
+def open_source(
+    source: str | Path, *, picture_rate_hz: float = 25.0, timeout_s: float = 10.0
+) -> Generator[SourceFrame, None, None]:
+    """Open a video file, a URL, a camera device, a picture or a folder of pictures.
+
+    What cannot be opened raises `SourceError` here, what breaks later while iterating. Frames come
+    in presentation order with the times of the stream; where those are missing, at its average
+    rate. Pictures come in natural order of their names (2 before 10) at `picture_rate_hz`. A
+    packet that does not decode is left out, as a camera on bad radio has them; their number is
+    logged at the end. `timeout_s` bounds every wait for a network or device. Close the generator
+    to close the source early.
+    """
+    name, path = _without_password(str(source)), Path(source)
+    if path.is_dir():
+        pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
+        if not pictures:
+            raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
+        return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz)
+    if path.suffix.lower() in PICTURES and path.is_file():
+        return _picture_frames([path], picture_rate_hz)
+    with _translated(name):
+        container = av.open(
+            str(source),
+            format="v4l2" if name.startswith("/dev/video") else None,
+            options={"rtsp_transport": "tcp"} if name.startswith("rtsp") else {},
+            timeout=timeout_s,
+        )
+    try:
+        return _video_frames(name, container, _video_stream(name, container))
+    except SourceError:
+        container.close()
+        raise
+
+
+def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
+    """One baseline JPEG (4:2:0, full range) of a frame; the same frame gives the same bytes.
+
+    `quality` 1-100 spreads evenly over libav's quantiser scale 31-2. The encoder is made anew for
+    each frame: that costs 0.1 ms, and no frame depends on another.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"JPEG quality is 1-100, not {quality}")
+    # a JPEG means BT.601 at full range, whatever the video was
+    picture = frame.reformat(
+        format="yuvj420p",
+        dst_colorspace=Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=SCALING,
+        threads=1,
+    )
+    encoder = av.VideoCodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuvj420p"
+    encoder.time_base = Fraction(1, 25)  # wanted, not written
+    encoder.thread_count = 1
+    encoder.qmin = encoder.qmax = 31 - round((quality - 1) * 29 / 99)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
+
+
+def rotation(frame: av.VideoFrame) -> int:
+    """How a video's frame is to be turned, as an EXIF orientation."""
+    return _ORIENTATIONS.get(frame.rotation, 1)
+
+
+def read_labels(path: Path) -> list[str]:
+    """Read the label of every frame from a CSV file `frame,label`, one row per frame from 0."""
+    with _translated(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if header != ["frame", "label"]:
+            raise SourceError(f"{path} line 1: expected frame,label, not {','.join(header)!r}")
+        labels = list[str]()
+        for row in rows:
+            if len(row) != 2 or row[0] != str(len(labels)) or not row[1]:
+                raise SourceError(
+                    f"{path} line {rows.line_num}: expected {len(labels)},<label>,"
+                    f" not {','.join(row)!r}; every frame from 0 has one row"
+                )
+            labels.append(row[1])
+    return labels
+
+
+def _picture_frames(paths: list[Path], rate_hz: float) -> Generator[SourceFrame, None, None]:
+    for index, path in enumerate(paths):
+        with _translated(str(path)):
+            picture = decode_upright(path.read_bytes())
+        yield SourceFrame(index, round(index * 1_000_000 / rate_hz), picture)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"://[^/@]*@", "://", url)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.findall(r"(\d+)|(\D+)", path.name)
+    return [(int(digits or -1), text) for digits, text in parts], path.name
+
+
+def _video_stream(name: str, container: InputContainer) -> VideoStream:
+    if container.format.name == "tty":  # libav shows any text as a film of a terminal
+        raise SourceError(f"{name}: a text file, no video")
+    if not container.streams.video:
+        found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
+        raise SourceError(f"{name}: holds no video (streams: {found})")
+    stream = container.streams.video[0]
+    if Path(container.name).is_file():
+        stream.thread_type = "AUTO"  # threads by frame are faster, but delay a live picture
+    return stream
+
+
+def _video_frames(
+    name: str, container: InputContainer, stream: VideoStream
+) -> Generator[SourceFrame, None, None]:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    step_us = round(1_000_000 / rate)
+    index, pts_us, origin_us = 0, -step_us, None
+    with container:
+        for frame in _decoded(name, container, stream):
+            if frame.pts is None or stream.time_base is None:
+                pts_us += step_us
+            else:
+                shown_us = round(frame.pts * stream.time_base * 1_000_000)
+                if origin_us is None:
+                    origin_us = shown_us - (pts_us + step_us)
+                pts_us = shown_us - origin_us
+            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
+            index += 1
+    if index == 0:
+        raise SourceError(f"{name}: holds no frame that decodes")
+
+
+def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    lost = 0
+    try:
+        with _translated(name):
+            for packet in container.demux(stream):
+                try:
+                    yield from packet.decode()
+                except av.InvalidDataError:
+                    lost += 1
+    finally:
+        if lost:
+            _log.warning("%s: %d packets did not decode and were left out", name, lost)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError, UnicodeError, csv.Error, UndecodableFrameError) as exc:
+        raise SourceError(f"{name}: {_why(exc)}") from exc
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, av.InvalidDataError):
+        return "no video that can be read (is the file whole, and a video?)"
+    if isinstance(exc, av.ExitError):
+        return "no answer in time; is the camera on, and the address right?"
+    if isinstance(exc, OSError) and exc.errno == errno.ENOENT:
+        return "no such file or device; check the path"
+    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM):
+        return "no permission to read it (a camera device wants its user in the group `video`)"
+    if isinstance(exc, UnicodeError):
+        return f"no UTF-8 text ({exc})"
+    if isinstance(exc, av.FFmpegError | OSError) and exc.strerror:
+        return exc.strerror  # str() would repeat the address, with its password
+    return str(exc)

@@ -1,0 +1,1 @@
+"""The frame path without a group: files and stretches of the log."""

@@ -1,0 +1,208 @@
+"""One training run: from labelled videos through a recipe to a bundle with its card."""
+
+import json
+import logging
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.progress import Progress
+
+from engines.load import load_engine
+from engines.model.bundle import Bundle, load_bundle
+from engines.train import export
+from engines.train.actions import recipe
+from engines.train.checkpoint import CheckpointError
+from engines.train.clips.footage import FailureError, StageReport
+from engines.train.clips.loop import RECIPES, RecipeName
+from engines.train.clips.request import Plan, settings_of
+from engines.train.encoders.backbones import BackboneError
+from pipeline.errors import TrainingError
+from pipeline.media.sources import open_source, read_labels
+from pipeline.offline.footage.dataset import open_footage
+from pipeline.offline.footage.video import Footage
+from pipeline.offline.run import SourceReport, predict_sources
+from pipeline.offline.scoring import Score
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+LIBRARIES = ("longtake", "torch", "timm", "torchvision", "onnx", "onnxruntime", "numpy", "av")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is trained on, how, and where the bundle goes. `validation` is a share of the videos."""
+
+    data: Path
+    out: Path
+    recipe: RecipeName
+    plan: Plan
+    validation: float
+
+
+def train_bundle(job: Job, report: StageReport) -> Bundle:
+    """Train and write a bundle; a job that is done already is not done again.
+
+    Raises `FootageError` and `TrainingError`, and `EngineError` where the bundle does not pass.
+    """
+    with _translated():
+        footage = open_footage(job.data, validation=job.validation, seed=job.plan.seed)
+        for warning in footage.warnings:
+            report.say(f"warning: {warning}")
+        settings = settings_of(footage, job.plan) | {"recipe": job.recipe, "head": job.plan.head}
+        done = _already(job.out, settings)
+        if done is not None:
+            report.say(f"{job.out} holds this very bundle already; nothing is left to do")
+            return done
+        report.say(_introduction(footage))
+        trained = RECIPES[job.recipe](footage, job.plan, report)
+        report.say("exporting, and comparing with PyTorch over 1,000 frames")
+        _be_quiet()
+        return export(
+            trained.encoder,
+            trained.head,
+            labels=footage.labels,
+            input=trained.input,
+            path=job.out,
+            name=_name(job.out),
+            training={
+                "data": footage.name,
+                **trained.facts,
+                "command": command(job),
+                "date": datetime.now(UTC).date().isoformat(),
+                "git_revision": _git_revision(),
+                "versions": dict(_versions()),
+                "settings": settings,
+            },
+        )
+
+
+def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundle:
+    """Train and write the demo's bundle; its card also tells how well it does on the samples.
+
+    What is done already is not done again. Raises `TrainingError`, and `EngineError` where the
+    bundle does not pass.
+    """
+    if (out / "model.json").exists():
+        found = load_bundle(out)
+        if found.training.get("command") == recipe.command(seed):
+            return found
+        raise TrainingError(
+            f"{out} holds the bundle {found.id}, which is not that of seed {seed};"
+            " name another --out, or delete this one"
+        )
+    with _translated():
+        _be_quiet()
+        made = recipe.make_bundle(recipe.Run(work, seed=seed, effort=1.0, progress=progress))
+    accuracies = score_clips(made.bundle, SAMPLES)
+    made.write(out, git_revision=_git_revision(), sample_accuracy=dict(accuracies))
+    return load_bundle(out)
+
+
+def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
+    """Predict each clip of a folder as `longtake run` does, and hold it against its .csv."""
+    clips = sorted(folder.glob("*.mp4"))
+    scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
+    for outcome in predict_sources(
+        [open_source(str(clip)) for clip in clips],
+        bundle=bundle,
+        engine=load_engine("onnxruntime", bundle, threads=2),
+        reports=[SourceReport(clip.stem) for clip in clips],
+    ):
+        if outcome.value is not None:
+            scores[outcome.source].enter(outcome.frame, json.loads(outcome.value)["label"])
+    return {
+        clip.stem: score.accuracy if score.accuracy is None else round(score.accuracy, 4)
+        for clip, score in zip(clips, scores, strict=True)
+    }
+
+
+def command(job: Job) -> str:
+    """The command line of a job, without the paths of this machine."""
+    plan = job.plan
+    words = ["longtake train", job.data.resolve().name, f"--out {job.out.resolve().name}"]
+    words.append(f"--recipe {job.recipe}")
+    if job.recipe != "article":
+        words.append(f"--backbone {plan.backbone} --head {plan.head}")
+    if plan.weights is not None:
+        words.append(f"--weights {plan.weights.name}")
+    if plan.side is not None:
+        words.append(f"--size {plan.side}")
+    words.append(f"--rate-hz {plan.rate_hz:g} --epochs {plan.epochs} --seed {plan.seed}")
+    words.append(f"--validation {job.validation:g}")
+    return " ".join(words)
+
+
+def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
+    """Load the bundle that is there, if it came of these settings. Another one is not replaced."""
+    if not (out / "model.json").exists():
+        return None
+    bundle = load_bundle(out)
+    theirs = bundle.training.get("settings")
+    if not isinstance(theirs, dict):
+        raise TrainingError(
+            f"{out} holds the bundle {bundle.id}, not one of yours to train; name another --out"
+        )
+    other = [
+        f"{name} {theirs.get(name)!r} (now {settings[name]!r})"
+        for name in settings
+        if theirs.get(name) != settings[name]
+    ]
+    if other:
+        raise TrainingError(
+            f"{out} holds the bundle {bundle.id}, trained with {', '.join(other)};"
+            " name another --out, or delete this one"
+        )
+    return bundle
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BackboneError, CheckpointError, FailureError) as exc:
+        raise TrainingError(str(exc)) from exc
+
+
+def _be_quiet() -> None:
+    for talkative in ("onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+
+
+def _introduction(footage: Footage) -> str:
+    held_back = sum(video.validation for video in footage.videos)
+    return (
+        f"{len(footage.videos)} videos of {len(footage.labels)} classes"
+        f" ({', '.join(footage.labels)}): {len(footage.videos) - held_back} to train on,"
+        f" {held_back} to test on"
+    )
+
+
+def _name(out: Path) -> str:
+    """A bundle's name may hold fewer characters than a folder's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name)[:64] or "model"
+
+
+def _git_revision() -> str | None:
+    """The commit of the current folder, if git knows one; marked where it was changed since."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    words = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return said.stdout.strip() or None
+
+
+def _versions() -> Iterator[tuple[str, JsonValue]]:
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            yield library, None

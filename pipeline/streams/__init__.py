@@ -1,0 +1,1 @@
+"""The frame path: from a record to its prediction, each stream as if alone."""

@@ -1,0 +1,133 @@
+"""Which frames are let through: the rules of time, from the record and the stream's memory alone.
+
+Nothing here asks a clock, a decoder or an engine, so a replay of the log decides the same.
+All times are integer microseconds since 1970.
+"""
+
+from dataclasses import dataclass, replace
+
+from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
+
+RECENT_US = 300_000_000
+REORDER_WINDOW = 64  # without capture times, how far back a sequence number still is a repeat
+CLOCK_NOTE = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the bundle and the operator say about time.
+
+    `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
+    never falls behind the plan; None where the bundle names no rate and nothing is thinned.
+    """
+
+    period_us: int | None
+    gap_reset_us: int
+    ttl_ms: int
+
+    @classmethod
+    def of(cls, *, rate_hz: float | None, gap_reset_s: float, stream_ttl_s: float) -> "Rules":
+        """Rules for a bundle's rate in hertz and the operator's limits in seconds."""
+        return cls(
+            period_us=None if rate_hz is None else int(1e6 / rate_hz),
+            gap_reset_us=round(gap_reset_s * 1e6),
+            ttl_ms=round(stream_ttl_s * 1e3),
+        )
+
+    @property
+    def long_step_us(self) -> float:
+        """The step from frame to frame above which a prediction reports a gap."""
+        return 1.5 * (330_000 if self.period_us is None else self.period_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What admission says of a record, and the memory that the stream's next one will meet.
+
+    `fate` is None for a frame that is let through. `reset` then names why memory starts afresh
+    before it, as far as admission can know.
+    """
+
+    admission: Admission
+    fate: Fate | None = None
+    reset: Reset | None = None
+    note: str | None = None
+
+
+def admit(last: Admission | None, frame: Frame, rules: Rules) -> Verdict:
+    """Judge a frame by the stream's memory after the record before it (None: never seen)."""
+    if last is None or last.seen_us is None:
+        return _let_through(last, frame, rules, reset=Reset.NEW if last is None else Reset.ENDED)
+    recent = abs(frame.captured_us - last.seen_us) <= RECENT_US
+    if frame.epoch is not None and frame.epoch != last.epoch:
+        if recent and last.epoch is not None and frame.epoch < last.epoch:
+            return _refused(last, frame, Fate.LATE)
+        return _let_through(last, frame, rules, reset=Reset.EPOCH)
+    if frame.seq is not None and last.seq is not None and frame.seq <= last.seq:
+        if _repeats(last.seen_us, last.seq, frame.seq, frame, recent=recent):
+            return _refused(last, frame, Fate.DUPLICATE)
+        if frame.seq < last.seq and last.epoch is None:
+            return _let_through(last, frame, rules, reset=Reset.EPOCH)
+    if _too_soon(last, frame, rules):
+        return Verdict(_seen(last, frame), fate=Fate.SAMPLED)
+    return _let_through(last, frame, rules, reset=None)
+
+
+def end(record: EndOfStream) -> Verdict:
+    """Judge an end of stream: everything is forgotten but that the stream has ended."""
+    return Verdict(Admission(record_ms=record.record_ms), fate=Fate.ENDED)
+
+
+def expired(last: Admission, stream_time_ms: int, rules: Rules) -> bool:
+    """Tell whether a stream was silent for longer than its time to live, in the log's own time."""
+    return stream_time_ms - last.record_ms > rules.ttl_ms
+
+
+def _repeats(seen_us: int, last_seq: int, seq: int, frame: Frame, *, recent: bool) -> bool:
+    if frame.captured_given:
+        return frame.captured_us <= seen_us and recent
+    return (frame.captured_us <= seen_us and recent) or last_seq - seq < REORDER_WINDOW
+
+
+def _too_soon(last: Admission, frame: Frame, rules: Rules) -> bool:
+    if rules.period_us is None:
+        return False
+    return last.planned_us < frame.captured_us < last.due_us - rules.period_us // 2
+
+
+def _refused(last: Admission, frame: Frame, fate: Fate) -> Verdict:
+    return Verdict(replace(last, record_ms=frame.record_ms), fate=fate)
+
+
+def _seen(last: Admission | None, frame: Frame) -> Admission:
+    """Memory after an admitted frame, its plan still the old one."""
+    before = last or Admission(record_ms=frame.record_ms)
+    return Admission(
+        record_ms=frame.record_ms,
+        seen_us=frame.captured_us,
+        planned_us=before.planned_us,
+        due_us=before.due_us,
+        seq=before.seq if frame.seq is None else frame.seq,
+        epoch=before.epoch if frame.epoch is None else frame.epoch,
+    )
+
+
+def _let_through(
+    last: Admission | None, frame: Frame, rules: Rules, *, reset: Reset | None
+) -> Verdict:
+    t, period = frame.captured_us, rules.period_us or 0
+    admission = replace(_seen(last, frame), planned_us=t)
+    if reset is not None:
+        # A camera's new life counts from its own first number: the old one says nothing about it.
+        admission = replace(admission, seq=frame.seq)
+    fresh = (
+        last is None
+        or last.seen_us is None
+        or reset is not None
+        or not 0 < t - last.planned_us <= rules.gap_reset_us
+    )
+    due_us = t + period if fresh or last is None else max(last.due_us + period, t + period // 2)
+    backwards = last is not None and last.seen_us is not None and t <= last.seen_us
+    return Verdict(
+        replace(admission, due_us=due_us), reset=reset, note=CLOCK_NOTE if backwards else None
+    )

@@ -1,0 +1,162 @@
+"""The heart of the frame path: a batch of records becomes predictions, each stream as if alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.base import Engine, Features, Logits, Pixels
+from pipeline.errors import UndecodableFrameError
+from pipeline.records import (
+    TRACEPARENT,
+    BadRecord,
+    Destination,
+    EndOfStream,
+    Fate,
+    Frame,
+    Outgoing,
+    Reset,
+)
+from pipeline.streams.admission import Rules
+from pipeline.streams.batch import waves
+from pipeline.streams.partition import Item
+from pipeline.streams.row_pool import RowPool
+from pipeline.streams.stream import Stream
+from pipeline.wire.dead_letters import dead_letter
+from pipeline.wire.predictions import MemoryFacts, PredictionWriter
+
+NONFINITE = "nonfinite"
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """A frame on its way through the head: which line of the features, what is remembered."""
+
+    item: Item
+    stream: Stream
+    frame: Frame
+    pick: int
+    memory: MemoryFacts
+
+
+class Predictor:
+    """Runs records through one engine. The only place that steps it. One owner thread.
+
+    `topic` is named in dead letters. Raises what the engine raises: `DeviceError`, after which the
+    memory of every stream must be restored.
+    """
+
+    def __init__(
+        self, engine: Engine, writer: PredictionWriter, rules: Rules, *, topic: str
+    ) -> None:
+        self.rows = RowPool(engine)
+        self.features: Features | None = None  # of the newest batch that had frames
+        self._engine = engine
+        self._writer = writer
+        self._rules = rules
+        self._topic = topic
+
+    def run(self, items: Sequence[Item]) -> list[Reset]:
+        """Give every record its fate and what it publishes; streams' memories move on.
+
+        `items` hold each stream's records in order, all decoded. Returns why memories started
+        afresh on the way.
+        """
+        resets: list[Reset] = []
+        pixels: list[Pixels] = []
+        for item in items:
+            decoded = self._pixels(item)
+            if decoded is not None:
+                item.pick = len(pixels)
+                pixels.append(decoded)
+        if pixels:
+            self.features = self._engine.encode(np.stack(pixels))  # (N, F)
+        for wave in waves(items):
+            stepping = []
+            for item in wave:
+                if item.pick is None:
+                    self._settle(item)
+                else:
+                    stepping.append(self._begin(item, item.pick))
+            if stepping and self.features is not None:
+                self._step(self.features, stepping)
+            resets += [
+                s.memory.reset
+                for s in stepping
+                if s.memory.reset is not None and s.item.fate is Fate.PREDICTED
+            ]
+        return resets
+
+    def _pixels(self, item: Item) -> Pixels | None:
+        """Pixels (H, W, 3) of a frame to be stepped; None for all other records."""
+        if isinstance(item.record, BadRecord):
+            bad = item.record
+            item.outgoing = dead_letter(bad, topic=self._topic, reason=bad.reason, error=bad.error)
+        if item.pixels is None:
+            return None
+        try:
+            return item.pixels.result()
+        except UndecodableFrameError as exc:
+            self._dead_letter(item, exc.reason, f"{exc}; dead-lettered, memory kept")
+            return None
+
+    def _settle(self, item: Item) -> None:
+        """Finish a record that is not stepped."""
+        stream, verdict = item.stream, item.verdict
+        if stream is None or verdict is None:
+            return  # a bad record belongs to no stream
+        if isinstance(item.record, EndOfStream):
+            stream.owe(Reset.ENDED)
+        elif verdict.reset is not None:
+            stream.owe(verdict.reset)
+        stream.settle(verdict, item.record.offset)
+
+    def _begin(self, item: Item, pick: int) -> Stepping:
+        stream, verdict, frame = item.stream, item.verdict, item.record
+        if stream is None or verdict is None or not isinstance(frame, Frame):
+            raise AssertionError(f"offset {item.record.offset} is decoded but not a stream's frame")
+        memory = stream.begin(frame, verdict, self._rules)
+        stream.settle(verdict, frame.offset)
+        if stream.row is None:
+            stream.row = self.rows.take()
+        return Stepping(item, stream, frame, pick, memory)
+
+    def _step(self, features: Features, wave: Sequence[Stepping]) -> None:
+        rows = [s.stream.row for s in wave if s.stream.row is not None]
+        fresh = [
+            s.stream.row for s in wave if s.memory.reset is not None and s.stream.row is not None
+        ]
+        if fresh:
+            self._engine.zero(fresh)
+        logits, finite = self._engine.step(features, [s.pick for s in wave], rows)  # (M, K), (M,)
+        for line, s in enumerate(wave):
+            if finite[line]:
+                self._publish(s, logits[line])
+            else:
+                s.stream.owe(Reset.NONFINITE)
+                self._dead_letter(
+                    s.item, NONFINITE, "the model's answer is not finite; its memory starts afresh"
+                )
+
+    def _publish(self, s: Stepping, logits: Logits) -> None:
+        answer = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
+        afresh = s.memory.reset is not None
+        s.item.held_us = s.stream.say(answer.label, s.frame.captured_us, afresh=afresh)
+        s.stream.advance(s.frame, answer.chain)
+        s.item.fate, s.item.answer = Fate.PREDICTED, answer
+        headers = () if s.frame.traceparent is None else ((TRACEPARENT, s.frame.traceparent),)
+        s.item.outgoing = Outgoing(
+            Destination.PREDICTIONS,
+            s.frame.partition,
+            s.stream.name.encode(),
+            answer.value,
+            headers,
+        )
+
+    def _dead_letter(self, item: Item, reason: str, error: str) -> None:
+        frame = item.record
+        if not isinstance(frame, Frame):
+            raise AssertionError(f"offset {frame.offset} is no frame")
+        error = f"stream {frame.stream} offset {frame.offset}: {error}"
+        item.fate = Fate.DEAD_LETTERED
+        item.outgoing = dead_letter(frame, topic=self._topic, reason=reason, error=error)

@@ -1,0 +1,1 @@
+"""The small web server of our processes: metrics and probes."""

@@ -1,0 +1,1 @@
+"""Every topic's format, byte for byte: each is written and read here, nowhere else."""

@@ -1,0 +1,96 @@
+"""Reads what cameras publish. The only place for the format of the frames topic."""
+
+import re
+from decimal import Decimal
+
+from pipeline.errors import MalformedRecordError
+from pipeline.records import (
+    MAX_HEADERS,
+    TRACEPARENT,
+    BadRecord,
+    EndOfStream,
+    Frame,
+    ParsedRecord,
+    Record,
+)
+
+TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
+
+_STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
+_COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
+_LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
+
+
+def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
+    """Read a record of the frames topic. One that breaks the contract comes back as `BadRecord`."""
+    try:
+        stream = _stream(record.key)
+        if len(record.headers) > MAX_HEADERS:
+            raise MalformedRecordError(f"the record has more than {MAX_HEADERS} headers")
+        headers = dict(record.headers)
+        captured = _milliseconds("captured-at", headers.get("captured-at"))
+        seq, epoch = _counter("seq", headers.get("seq")), _counter("epoch", headers.get("epoch"))
+        if not 0 <= record.timestamp_ms <= _LAST_US // 1000:
+            raise MalformedRecordError(f"the timestamp {record.timestamp_ms} ms is out of range")
+        if record.value is None:
+            return EndOfStream(stream, record.partition, record.offset, record.timestamp_ms)
+        if len(record.value) > max_bytes:
+            raise MalformedRecordError(
+                f"the value has {len(record.value)} bytes, at most {max_bytes} are accepted"
+            )
+        return Frame(
+            stream=stream,
+            partition=record.partition,
+            offset=record.offset,
+            record_ms=record.timestamp_ms,
+            captured_us=record.timestamp_ms * 1000 if captured is None else captured,
+            captured_given=captured is not None,
+            content=record.value,
+            seq=seq,
+            epoch=epoch,
+            traceparent=_traceparent(headers.get(TRACEPARENT)),
+        )
+    except MalformedRecordError as exc:
+        return BadRecord(record, exc.reason, str(exc))
+
+
+def is_stream_id(text: str) -> bool:
+    """Tell whether a text may name a stream."""
+    return _STREAM.fullmatch(text) is not None
+
+
+def _stream(key: bytes | None) -> str:
+    text = None if key is None else key.decode("ascii", "replace")
+    if text is None or not is_stream_id(text):
+        shown = "none" if key is None else repr(key[:80])
+        raise MalformedRecordError(
+            f"the key is {shown}; wanted a stream id of 1 to 200 characters of A-Z a-z 0-9 . _ : -"
+        )
+    return text
+
+
+def _counter(name: str, raw: bytes | None) -> int | None:
+    if raw is None:
+        return None
+    text = raw.decode("ascii", "replace")
+    if not _COUNTER.fullmatch(text):
+        raise MalformedRecordError(f"header {name} is {text[:40]!r}; wanted a decimal number")
+    return int(text)
+
+
+def _milliseconds(name: str, raw: bytes | None) -> int | None:
+    """Decimal milliseconds since 1970, a fraction allowed, as whole microseconds."""
+    if raw is None:
+        return None
+    text = raw.decode("ascii", "replace")
+    if not _MILLISECONDS.fullmatch(text) or (us := int(Decimal(text) * 1000)) > _LAST_US:
+        raise MalformedRecordError(
+            f"header {name} is {text[:40]!r}; wanted decimal milliseconds since 1970"
+        )
+    return us
+
+
+def _traceparent(raw: bytes | None) -> bytes | None:
+    """What can be one is passed through unread; it must not make a prediction too large to send."""
+    return raw if raw is not None and len(raw) <= TRACEPARENT_BYTES else None

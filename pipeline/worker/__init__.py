@@ -1,0 +1,1 @@
+"""One member of the group, and the process around it."""

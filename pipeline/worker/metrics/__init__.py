@@ -1,0 +1,1 @@
+"""What a worker counts, as Prometheus metrics."""

@@ -1,0 +1,76 @@
+"""The series that exist once per stream: of the expected streams alone, which the operator lists.
+
+A stream that the worker has never seen is there too, at zero: who is absent can be asked for.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from pipeline.streams.partition import Item
+from pipeline.streams.stream import Stream
+
+GAUGES = {
+    "last_frame_s": (
+        "longtake_stream_last_frame_timestamp_seconds",
+        "When the newest predicted frame of an expected stream came into the log; 0 if none did.",
+    ),
+    "confidence": (
+        "longtake_stream_confidence_ratio",
+        "Score of the newest prediction's label.",
+    ),
+    "remembered_s": (
+        "longtake_stream_remembered_seconds",
+        "What the model had seen of the stream before its newest predicted frame.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest of one stream. `last_frame_s` since 1970, by the broker's clock."""
+
+    last_frame_s: float = 0.0
+    confidence: float = 0.0
+    remembered_s: float = 0.0
+
+
+class StreamMetrics(Collector):
+    """Tells what was seen last of each expected stream. The owner writes, any thread collects."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Seen] = {}
+
+    def expect(self, streams: Iterable[str]) -> None:
+        """Have series for these streams."""
+        self._seen = dict.fromkeys(streams, Seen())
+
+    def restored(self, streams: Mapping[str, Stream]) -> None:
+        """These streams' memories are here: another worker has seen them before us."""
+        for name in self._seen.keys() & streams.keys():
+            stream = streams[name]
+            if stream.admission is not None:
+                self._seen[name] = Seen(
+                    stream.admission.record_ms / 1e3, remembered_s=stream.age_us / 1e6
+                )
+
+    def predicted(self, items: Iterable[Item]) -> None:
+        """Take note of a batch's predictions."""
+        for item in items:
+            stream, answer = item.stream, item.answer
+            if stream is not None and answer is not None and stream.name in self._seen:
+                self._seen[stream.name] = Seen(
+                    item.record.record_ms / 1e3, answer.confidence, stream.age_us / 1e6
+                )
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' client calls this, from any thread."""
+        seen = list(self._seen.items())
+        for field in fields(Seen):
+            family = GaugeMetricFamily(*GAUGES[field.name], labels=["stream"])
+            for name, newest in seen:
+                family.add_metric([name], getattr(newest, field.name))
+            yield family

@@ -1,0 +1,163 @@
+"""Puts one worker together from its configuration and runs it until it is told to stop."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import FrameType
+
+from engines.base import Engine
+from engines.checks.verdicts import Verdicts
+from engines.errors import EngineError
+from engines.load import load_engine
+from engines.model.bundle import Bundle, find_bundle, load_bundle
+from pipeline.broker.contract import Broker
+from pipeline.clock import SystemClock
+from pipeline.config import WorkerConfig
+from pipeline.media.crash_child import ChildDecoder
+from pipeline.media.pictures import Fit, decode_picture
+from pipeline.web.health import Health
+from pipeline.web.server import Server
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.watchdog import Progress, Watchdog, end_process
+from pipeline.worker.worker import Executors, Worker
+
+log = logging.getLogger(__name__)
+
+FAILURE_TOLD_S = 30  # a probe asks every few seconds
+TURN_TICKS = 60  # the longest that one turn may take: a batch, or a slow broker's answer
+COMMIT_SLACK_TICKS = 10
+
+
+class Service:
+    """One worker with its engine, its threads, its metrics and its web server.
+
+    `broker` makes the worker's way to the log from its configuration and its engine's rows.
+    """
+
+    def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
+        self._config = config
+        self._health: Health | None = Health(starting="reading the bundle")
+        self._metrics = WorkerMetrics()
+        self._server = Server(
+            self._metrics.registry, self._how, host=config.metrics_host, port=config.metrics_port
+        )
+        self._server.start()  # probes want to know what takes so long
+        verdicts = Verdicts.of(os.environ)
+        bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
+        self._engine = self._load(bundle, verdicts)
+        self._metrics.runs(worker=name, bundle=bundle.id, engine=self._engine.name)
+        self._stopping = threading.Event()
+        self._pools = Executors(
+            decodes=ThreadPoolExecutor(config.decode_threads, "decode"),
+            writes=ThreadPoolExecutor(1, "commit"),
+            reads=ThreadPoolExecutor(1, "restore"),
+            sends=ThreadPoolExecutor(1, "publish"),
+        )
+        self._fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+        self._careful = ChildDecoder(self._fit)
+        self._worker = self._make_worker(bundle, self._engine, broker, name)
+        self._health = None  # from now on it is the worker's
+        log.info(
+            "worker %s runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
+            name,
+            bundle.id,
+            self._engine.name,
+            config.group,
+            config.metrics_host,
+            self._server.port,
+        )
+
+    def _load(self, bundle: Bundle, verdicts: Verdicts | None) -> Engine:
+        """Make the engine. Probes hear how far it is; if it cannot start, why, for a while."""
+        self._health = Health(starting=f"making the engine {self._config.engine}")
+        try:
+            return load_engine(
+                self._config.engine,
+                bundle,
+                threads=self._config.engine_threads,
+                verdicts=verdicts,
+                gpu_precision=self._config.gpu_precision,
+                told=self._building,
+            )
+        except EngineError as exc:
+            self._health = Health(failure=f"the engine cannot start: {exc}")
+            log.error(
+                "%s; http://%s:%d/healthz says so for %d s",
+                self._health.failure,
+                self._config.metrics_host,
+                self._server.port,
+                FAILURE_TOLD_S,
+            )
+            time.sleep(FAILURE_TOLD_S)
+            raise
+
+    def _building(self, phase: str, done: int, steps: int) -> None:
+        self._health = Health(starting=f"making a plan: {phase}, {done} of {steps}")
+
+    def _how(self) -> Health:
+        return self._health or Health(ready=self._worker.ready)
+
+    def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
+        return Worker(
+            self._config,
+            name=name,
+            broker=broker,
+            bundle=bundle,
+            engine=engine,
+            decoder=partial(decode_picture, fit=self._fit),
+            careful=self._careful,
+            executors=self._pools,
+            clock=SystemClock(),
+            metrics=self._metrics,
+        )
+
+    @property
+    def worker(self) -> Worker:
+        """The worker itself."""
+        return self._worker
+
+    def stop(self) -> None:
+        """Ask it to finish what it has begun and to stop. From any thread."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`. Raises what asks for a person."""
+        commit_ticks = int(self._config.transaction_timeout_s) + COMMIT_SLACK_TICKS
+        watchdog = Watchdog(
+            {
+                "the worker": Progress(lambda: self._worker.turns, TURN_TICKS),
+                "a commit": Progress(lambda: self._worker.commit_in_flight, commit_ticks),
+            },
+            bark=end_process,
+        )
+        watchdog.start()
+        try:
+            while not self._stopping.is_set():
+                self._worker.turn()
+            log.info("stopping: committing what is finished")
+            self._worker.stop()
+        finally:
+            watchdog.stop()
+            self._server.stop()
+            pools = self._pools
+            for pool in (pools.decodes, pools.writes, pools.reads, pools.sends):
+                pool.shutdown(wait=False, cancel_futures=True)
+            self._careful.close()
+            self._engine.close()
+
+
+def until_signalled(stop: Callable[[], None]) -> None:
+    """Call `stop` at the first SIGINT or SIGTERM; a second one kills as usual."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)

@@ -1,0 +1,214 @@
+"""Videos and pictures as frames with times, frames as JPEG, label files."""
+
+import io
+import logging
+import socket
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image
+
+from pipeline.errors import SourceError
+from pipeline.media.pictures import Fit, decode_picture
+from pipeline.media.sources import encode_jpeg, open_source, read_labels
+
+from .pictures import encoded, scene, seen, turn_video, turned, write_video
+
+TIMES_MS = [500, 540, 700, 720, 760, 900]
+TIMES_US = [0, 40_000, 200_000, 220_000, 260_000, 400_000]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_times_are_the_streams_own_and_begin_at_zero(name: str, tmp_path: Path) -> None:
+    frames = list(open_source(write_video(tmp_path / name, TIMES_MS)))
+    assert [frame.pts_us for frame in frames] == TIMES_US
+    assert [frame.index for frame in frames] == list(range(6))
+
+
+def test_missing_times_are_filled_at_the_average_rate(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mkv", TIMES_MS)
+    raw = tmp_path / "clip.h264"
+    with av.open(str(path)) as source, av.open(str(raw), "w") as bare:
+        stream = bare.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                bare.mux(packet)
+    assert [frame.pts_us for frame in open_source(raw)] == [n * 40_000 for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "red"),
+    [
+        ((0, 1, -1, 0), (slice(2, 28), slice(2, 46))),  # a quarter clockwise: left goes up
+        ((-1, 0, 0, -1), (slice(2, 46), slice(36, 62))),
+        ((0, -1, 1, 0), (slice(36, 62), slice(2, 46))),
+    ],
+)
+def test_a_turned_video_comes_out_upright(
+    matrix: tuple[int, int, int, int], red: tuple[slice, slice], tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "clip.mp4", [0, 40, 80])
+    turn_video(path, matrix)
+    pixels = next(open_source(path)).picture.to_ndarray(format="rgb24")
+    assert pixels[red][..., 0].min() > 150
+    assert (pixels[..., 0] > 100).mean() < 0.6
+
+
+def test_pictures_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
+    for name, width in [("f10.png", 10), ("f2.JPG", 2), ("f1.webp", 1)]:
+        Image.new("RGB", (width, 4)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    frames = list(open_source(tmp_path, picture_rate_hz=10))
+    assert [(frame.picture.width, frame.pts_us) for frame in frames] == [
+        (1, 0),
+        (2, 100_000),
+        (10, 200_000),
+    ]
+
+
+def test_a_single_picture_is_one_upright_frame(tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(turned(scene(20, 30), "JPEG", 6))
+    (frame,) = open_source(str(tmp_path / "one.jpg"))
+    assert (frame.picture.width, frame.picture.height) == (20, 30)
+
+
+def test_a_broken_picture_in_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with pytest.raises(SourceError, match=r"bad\.png: 7 bytes are no JPEG, PNG or WebP"):
+        list(open_source(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone.mp4", "no such file or device; check the path"),
+        ("notes.txt", "a text file, no video"),
+        ("noise.bin", "no video that can be read"),
+        ("empty", "holds no .jpeg, .jpg, .png, .webp file"),
+    ],
+)
+def test_what_is_no_video_is_named(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("words " * 200)
+    (tmp_path / "noise.bin").write_bytes(np.random.default_rng(1).bytes(5000))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match=f"{name}: .*{message}"):
+        open_source(tmp_path / name)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(SourceError, match=r"holds no video \(streams: audio\)"):
+        open_source(path)
+
+
+def test_a_silent_camera_is_given_up_and_its_password_kept() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}/live"
+        with pytest.raises(SourceError, match=f"^http://{address}: no answer in time") as caught:
+            open_source(f"http://me:secret@{address}", timeout_s=0.2)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_refused_camera_is_named_without_its_password() -> None:
+    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/x: Connection refused"):
+        open_source("rtsp://me:secret@127.0.0.1:1/x")
+
+
+def test_packets_that_do_not_decode_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = b"".join(encoded(scene(32, 32), "JPEG") for _ in range(4))
+    broken = bytearray(film)
+    at = len(film) // 2  # the third picture keeps its marks and loses its frame header
+    header = film.index(b"\xff\xc0", at)
+    broken[header + 4 : header + 15] = bytes(11)
+    (tmp_path / "clip.mjpeg").write_bytes(broken)
+    with caplog.at_level(logging.WARNING, "pipeline.media.sources"):
+        assert len(list(open_source(tmp_path / "clip.mjpeg"))) == 3
+    assert "1 packets did not decode" in caplog.text
+
+
+def test_a_source_can_be_closed_early(tmp_path: Path) -> None:
+    frames = open_source(write_video(tmp_path / "clip.mp4", TIMES_MS))
+    next(frames)
+    frames.close()
+    assert list(frames) == []
+
+
+# JPEG
+
+
+@pytest.mark.parametrize("space", [Colorspace.ITU601, Colorspace.ITU709])
+@pytest.mark.parametrize("span", [ColorRange.MPEG, ColorRange.JPEG])
+def test_a_jpeg_shows_the_colours_of_the_frame(space: Colorspace, span: ColorRange) -> None:
+    picture = av.VideoFrame.from_ndarray(np.asarray(scene(64, 96)), format="rgb24")
+    video = picture.reformat(format="yuv444p", dst_colorspace=space, dst_color_range=span)
+    difference = np.abs(seen(encode_jpeg(video, quality=100)) - np.asarray(scene(64, 96)))
+    assert difference.mean() < 2
+
+
+def test_a_jpeg_is_the_same_whatever_was_encoded_before() -> None:
+    frames = [
+        av.VideoFrame.from_ndarray(np.asarray(scene(48, width)), format="rgb24")
+        for width in (64, 33, 64)
+    ]
+    contents = [encode_jpeg(frame) for frame in frames]
+    assert contents[0] == contents[2]
+    assert Image.open(io.BytesIO(contents[1])).size == (33, 48)
+
+
+def test_better_quality_is_longer_and_decodes() -> None:
+    frame = av.VideoFrame.from_ndarray(np.asarray(scene(48, 64)), format="rgb24")
+    lengths = [len(encode_jpeg(frame, quality=quality)) for quality in (1, 50, 100)]
+    assert lengths == sorted(set(lengths))
+    assert decode_picture(encode_jpeg(frame), Fit(4, 4, "crop")).shape == (4, 4, 3)
+
+
+def test_a_quality_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="1-100, not 0"):
+        encode_jpeg(av.VideoFrame(16, 16), quality=0)
+
+
+# labels
+
+
+def test_labels_are_read_in_frame_order(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text('\ufeffframe,label\r\n0,walk\r\n1,"sit, down"\r\n', "utf-8")
+    assert read_labels(tmp_path / "l.csv") == ["walk", "sit, down"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: expected frame,label"),
+        ("time,label\n0,walk\n", "line 1: expected frame,label, not 'time,label'"),
+        ("frame,label\n0,walk\n2,run\n", "line 3: expected 1,<label>, not '2,run'"),
+        ("frame,label\n0,\n", "line 2: expected 0,<label>"),
+        ("frame,label\n0,walk,9\n", "line 2: expected 0,<label>"),
+        ("frame,label\n0,walk\n\n", "line 3: expected 1,<label>"),
+    ],
+)
+def test_a_wrong_row_is_named_by_its_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(SourceError, match=message):
+        read_labels(tmp_path / "l.csv")
+
+
+def test_a_missing_label_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        read_labels(tmp_path / "none.csv")
+
+
+def test_a_label_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SourceError, match="no UTF-8 text"):
+        read_labels(tmp_path / "l.csv")

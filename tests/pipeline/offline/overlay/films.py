@@ -1,0 +1,56 @@
+"""Small films for tests: pictures and what was said of each, drawn, written and read again."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from engines.model.bundle import Bundle
+from pipeline.media.sources import SourceFrame
+from pipeline.offline.overlay.film import Film
+
+Pictures = Sequence[NDArray[np.int64]]
+
+
+def value(label: str = "walk", *, frames: int = 7, reset: str | None = None) -> bytes:
+    scores = {"stand": 0.1, "walk": 0.1, "run": 0.1, label: 0.8}
+    memory = {"frames": frames, "age_s": 0.0, "gap_s": None, "reset": reset, "note": None}
+    said = {"label": label, "confidence": 0.8, "scores": scores, "memory": memory}
+    return json.dumps(said).encode()
+
+
+def grey(height: int = 100, width: int = 200) -> Image.Image:
+    return Image.new("RGB", (width, height), (90, 90, 90))
+
+
+def sources(pictures: Sequence[Image.Image], step_us: float = 40_000) -> Iterator[SourceFrame]:
+    for index, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        yield SourceFrame(index, round(index * step_us), frame)
+
+
+def filmed(
+    path: Path,
+    bundle: Bundle,
+    pictures: Sequence[Image.Image],
+    values: Sequence[bytes | None],
+    *,
+    features: NDArray[np.float32] | None = None,
+    truth: Sequence[str] | None = None,
+    step_us: float = 40_000,
+) -> Pictures:
+    """Film, and look at what was written."""
+    with Film(path, bundle=bundle, truth=truth) as film:
+        for frame in film.watch(sources(pictures, step_us)):
+            film.show(frame.index, values[frame.index], features)
+    return seen(path)
+
+
+def seen(path: Path) -> Pictures:
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        return [frame.to_ndarray(format="rgb24").astype(np.int64) for frame in frames]
