@@ -7,9 +7,9 @@ from typing import get_args
 
 from engines.base import Engine, EngineName, GpuPrecision, Told
 from engines.cache import cache_folder
-from engines.checks.verdicts import Verdicts
 from engines.errors import EngineError, EngineUnavailableError
 from engines.model.bundle import Bundle
+from engines.model.verdicts import Verdicts
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.tensorrt.parts import Machine, find_machine
 

@@ -15,6 +15,7 @@ from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.decoder import Decoder
 from pipeline.records import Destination, Fate, Frame, Record, Topics
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
@@ -24,7 +25,7 @@ from pipeline.wire.changelog import Manifest, Skips, Snapshot
 from pipeline.wire.frames import read_frame
 from pipeline.wire.predictions import PredictionWriter
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
-from pipeline.worker.worker import Decoder, Executors, Worker
+from pipeline.worker.worker import Executors, Worker
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"

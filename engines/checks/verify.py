@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,8 @@ from engines.base import Engine, Features, GpuPrecision, Logits, Pixels, Tensors
 from engines.errors import VerificationError
 from engines.model.bundle import Bundle
 from engines.model.graph import holds_float16
-from engines.reference import ReferenceEngine
+from engines.reference import Array, ReferenceEngine
 
-Array = NDArray[Any]
 Judge = Callable[[str, Array, Array], float]  # what is compared, found, wanted -> difference
 
 ORACLE_FRAMES = 2  # the oracle takes 0.4 s for one of 224 x 224; streams differ in their order

@@ -22,8 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from engines.checks.verdicts import Verdicts
 from engines.errors import BundleError
+from engines.model.verdicts import Verdicts
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 MAX_MODEL_BYTES = 1 << 20

@@ -18,11 +18,11 @@ from pipeline.cli import differences
 from pipeline.cli.progress import RecordsRead
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
-from pipeline.judging.history import History, Stretch
 from pipeline.judging.published import PublishedPrediction
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.wire.history import History, Stretch
 
 
 class Again:

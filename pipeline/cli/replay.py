@@ -16,7 +16,7 @@ from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.config import Delivery, load_config
 from pipeline.errors import OutputError
 from pipeline.judging.compare import Comparison
-from pipeline.judging.history import History, Stretch, stretch
+from pipeline.wire.history import History, Stretch, stretch
 
 
 def replay(

@@ -13,6 +13,7 @@ from engines.base import Engine, Pixels
 from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
 from pipeline.judging.published import PublishedPrediction
+from pipeline.media.decoder import Decoder
 from pipeline.records import Fate, Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
@@ -21,7 +22,6 @@ from pipeline.streams.predictor import Predictor
 from pipeline.wire.changelog import Manifest, Skips
 from pipeline.wire.frames import read_frame
 from pipeline.wire.predictions import PredictionWriter
-from pipeline.worker.worker import Decoder
 
 OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
 

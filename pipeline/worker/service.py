@@ -11,10 +11,10 @@ from functools import partial
 from types import FrameType
 
 from engines.base import Engine
-from engines.checks.verdicts import Verdicts
 from engines.errors import EngineError
 from engines.load import load_engine
 from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.verdicts import Verdicts
 from pipeline.broker.contract import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from engines.base import Engine, Pixels
 from engines.model.bundle import Bundle
@@ -23,6 +22,7 @@ from pipeline.delivery.outbox import Outbox
 from pipeline.delivery.restore import Restorer, Restoring
 from pipeline.delivery.stall import StallDetector
 from pipeline.errors import BrokerUnavailableError
+from pipeline.media.decoder import Decoder
 from pipeline.records import Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
@@ -39,13 +39,6 @@ IDLE_POLL_S = 0.02
 DECODE_WAIT_S = 0.005
 POLL_RECORDS = 256
 CENSUS_S = 1.0  # how often the memories of all streams are counted
-
-
-class Decoder(Protocol):
-    """Turns one encoded picture into pixels. Called from a thread pool."""
-
-    def __call__(self, content: bytes, /) -> Pixels:
-        """Decode to (H, W, 3) uint8 as the bundle wants it; raises `UndecodableFrameError`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.config import Overload, WorkerConfig
 from pipeline.judging.compare import Comparison
-from pipeline.judging.history import History, stretch
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.wire.history import History, stretch
 from tests.properties.test_alone import Do, Publish, bundle, engine, play, schedules
 from tests.world import TOPICS, World, decode
 

@@ -9,8 +9,8 @@ from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.vendor.border import require_crc32c
 from pipeline.config import WorkerConfig
 from pipeline.errors import ConfigError, TopicError
-from pipeline.judging.history import History, Stretch
 from pipeline.records import Record
+from pipeline.wire.history import History, Stretch
 
 
 class KafkaPast:

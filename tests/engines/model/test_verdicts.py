@@ -8,10 +8,10 @@ import pytest
 import engines.checks.verify
 import engines.model.graph
 from engines.checks import verdicts
-from engines.checks.verdicts import Verdicts
 from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.verdicts import Verdicts
 
 from .bundles import tiny, write_tiny
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import CorruptStateError
-from pipeline.judging.history import History, stretch
 from pipeline.records import Changelog, Outgoing, Record
 from pipeline.wire.changelog import Life, Manifest, Skips
+from pipeline.wire.history import History, stretch
 
 
 def manifest(**facts: Any) -> Manifest:
