@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -19,6 +20,7 @@ from pydantic_settings import (
 from engines.base import EngineName, GpuPrecision
 from pipeline.errors import ConfigError
 from pipeline.records import Topics
+from pipeline.service_links import without_service_links
 from pipeline.wire.frames import is_stream_id
 
 PREFIX = "LONGTAKE_"
@@ -81,6 +83,15 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
+class _OwnVariables(EnvSettingsSource):
+    """The environment without what Kubernetes and Docker have put there."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        own = without_service_links(os.environ, prefix=PREFIX)
+        self.env_vars = {name.lower(): value for name, value in own.items()}
+
+
 class Settings(BaseSettings):
     """What all settings share: where they come from, and that unknown ones are an error."""
 
@@ -96,8 +107,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before file; no .env files, no secrets folder."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _OwnVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
 Loaded = TypeVar("Loaded", bound=Settings)
@@ -195,7 +206,8 @@ def load_settings(
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
-    ours = {name for name in environment if name.upper().startswith(PREFIX)}
+    own = without_service_links(environment, prefix=PREFIX)
+    ours = {name for name in own if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
     if unknown:
         raise ConfigError(
