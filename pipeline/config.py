@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from engines.base import EngineName, GpuPrecision
 from pipeline.errors import ConfigError
+from pipeline.media.address import without_secrets
 from pipeline.records import Topics
 from pipeline.service_links import without_service_links
 from pipeline.wire.frames import is_stream_id
@@ -216,6 +217,17 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         )
 
 
+def _without_secrets(value: object) -> object:
+    """Hide the logins of the URLs in what was read."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return value
+
+
 def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
     lines = []
     for error in exc.errors():
@@ -224,7 +236,7 @@ def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
             known = ", ".join(sorted(fields))
             lines.append(f"{key}: no such setting; known are {known}")
         else:
-            shown = repr(error["input"])
+            shown = repr(_without_secrets(error["input"]))
             shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
             lines.append(f"{key} = {shown}: {error['msg']}")
     return "wrong configuration: " + "; ".join(lines)
