@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -18,7 +19,9 @@ from pydantic_settings import (
 
 from engines.base import EngineName, GpuPrecision
 from pipeline.errors import ConfigError
+from pipeline.media.address import without_secrets
 from pipeline.records import Topics
+from pipeline.service_links import without_service_links
 from pipeline.wire.frames import is_stream_id
 
 PREFIX = "LONGTAKE_"
@@ -81,6 +84,15 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
+class _OwnVariables(EnvSettingsSource):
+    """The environment without what Kubernetes and Docker have put there."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        own = without_service_links(os.environ, prefix=PREFIX)
+        self.env_vars = {name.lower(): value for name, value in own.items()}
+
+
 class Settings(BaseSettings):
     """What all settings share: where they come from, and that unknown ones are an error."""
 
@@ -96,8 +108,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before file; no .env files, no secrets folder."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _OwnVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
 Loaded = TypeVar("Loaded", bound=Settings)
@@ -195,13 +207,25 @@ def load_settings(
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
-    ours = {name for name in environment if name.upper().startswith(PREFIX)}
+    own = without_service_links(environment, prefix=PREFIX)
+    ours = {name for name in own if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
     if unknown:
         raise ConfigError(
             f"the environment has {', '.join(unknown)}, which longtake does not know;"
             f" known are {', '.join(sorted(known))}"
         )
+
+
+def _without_secrets(value: object) -> object:
+    """Hide the logins of the URLs in what was read."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return value
 
 
 def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
@@ -212,7 +236,7 @@ def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
             known = ", ".join(sorted(fields))
             lines.append(f"{key}: no such setting; known are {known}")
         else:
-            shown = repr(error["input"])
+            shown = repr(_without_secrets(error["input"]))
             shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
             lines.append(f"{key} = {shown}: {error['msg']}")
     return "wrong configuration: " + "; ".join(lines)

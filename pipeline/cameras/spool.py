@@ -9,10 +9,12 @@ from pathlib import Path
 from pipeline.broker.shots import Shot
 from pipeline.errors import OutputError
 
+_APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's field for whose file it is
 _OPEN = (
     # ours alone for as long as we live; the machine's own crash may cost the last seconds
     "pragma locking_mode = exclusive",
     "pragma journal_mode = wal",
+    f"pragma application_id = {_APPLICATION}",
     "pragma synchronous = normal",
     "pragma user_version = 1",  # a write, which takes the lock
     """create table if not exists shots (
@@ -21,6 +23,7 @@ _OPEN = (
         captured_us integer not null, content blob not null
     )""",
 )
+_OWNER = "select application_id, (select count(*) from sqlite_master) from pragma_application_id"
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
 _PUT = "insert into shots values (?, ?, ?, ?, ?, ?, ?)"
 _OLDEST = "select number, stream, seq, epoch, captured_us, content from shots order by number"
@@ -32,8 +35,9 @@ class Spool:
     """A bounded queue of shots in a file, in the order of the numbers that they were given.
 
     Above `most_bytes` of pictures, or when one has been kept for `most_us`, the oldest go. One
-    thread uses it. What a killed process has left is still there for the next one. Every method
-    raises `OutputError` where the file cannot be used: the disk is full, another process has it.
+    thread uses it. What a killed process has left is still there for the next one. A new file is
+    for its owner alone, as it holds pictures. Every method raises `OutputError` where the file
+    cannot be used: the disk is full, another process has it, it is another program's database.
     """
 
     def __init__(self, file: Path, *, most_bytes: int, most_us: int) -> None:
@@ -42,10 +46,22 @@ class Spool:
         self._most_us = most_us
         with self._translated():
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
             self._base = sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False)
+            self._refuse_foreign()
             for statement in _OPEN:
                 self._base.execute(statement)
             self.frames, self.bytes, self.newest = self._base.execute(_SUMS).fetchone()
+
+    def _refuse_foreign(self) -> None:
+        """Another program's tables would be deleted with the file when no frame waits in it."""
+        application, tables = self._base.execute(_OWNER).fetchone()
+        if tables and application != _APPLICATION:
+            self._base.close()
+            raise OutputError(
+                f"the spool {self._file} cannot be used: it is the database of another program;"
+                " name another file"
+            )
 
     def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> Counter[str]:
         """Keep numbered shots. Returns how many of which stream had to go for it."""

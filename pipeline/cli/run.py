@@ -1,6 +1,7 @@
 """`longtake run`: files in, predictions out."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,10 +17,16 @@ from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.options import AsJson
 from pipeline.errors import OutputError, SourceError
+from pipeline.media.address import Address
 
 
 def run(
-    sources: Annotated[list[str], typer.Argument(help="Video files, folders of pictures, URLs.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Video files, folders of pictures, URLs. ${NAME}: from the environment."
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option(help="Write predictions here, one JSON object a line.")
     ] = None,
@@ -46,14 +53,15 @@ def run(
 
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
+    addresses = [Address.of(source, os.environ) for source in sources]
     if overlay is not None:
-        _check_overlay(overlay, sources)
+        _check_overlay(overlay, addresses)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
     engine = load_engine("onnxruntime", loaded, threads=threads)
-    reports = [SourceReport(name) for name in stream_names(sources)]
+    reports = [SourceReport(name) for name in stream_names(addresses)]
     scores = [Score(truth) for truth in truths]
-    opened = [open_source(source) for source in sources]
+    opened = [open_source(address) for address in addresses]
     began_s = time.monotonic()
     console = Console(stderr=True)
     try:
@@ -91,11 +99,11 @@ def run(
         raise
     except OSError as exc:
         raise OutputError(f"cannot write {output or 'standard output'}: {exc.strerror}") from exc
-    for source, report, truth in zip(sources, reports, truths, strict=True):
+    for address, report, truth in zip(addresses, reports, truths, strict=True):
         if truth is not None and len(truth) != report.frames:
             raise SourceError(
-                f"{source} has {report.frames} frames, its label file {len(truth)} rows; every"
-                " frame has one row. Are these labels of another video?"
+                f"{address.shown} has {report.frames} frames, its label file {len(truth)} rows;"
+                " every frame has one row. Are these labels of another video?"
             )
     summary = {
         "bundle": loaded.id,
@@ -116,12 +124,13 @@ def run(
         )
 
 
-def _check_overlay(overlay: Path, sources: Sequence[str]) -> None:
+def _check_overlay(overlay: Path, sources: Sequence[Address]) -> None:
     if len(sources) != 1:
         raise typer.BadParameter(
             f"--overlay draws on one source, not on {len(sources)}; run each with its own"
         )
     if overlay.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"--overlay writes an MP4; {overlay} must end in .mp4")
-    if overlay.exists() and Path(sources[0]).exists() and overlay.samefile(sources[0]):
+    source = Path(sources[0].url)
+    if overlay.exists() and source.exists() and overlay.samefile(source):
         raise typer.BadParameter(f"--overlay {overlay} would replace its own source")

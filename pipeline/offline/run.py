@@ -1,17 +1,16 @@
 """Videos in, predictions out, without a broker: the same frame path, fed from files."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import Engine, Features, Pixels
 from engines.model.bundle import Bundle
+from pipeline.media.address import Address
 from pipeline.media.pictures import Fit, fit_frame
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Destination, Frame
@@ -85,14 +84,13 @@ def predict_sources(
                 yield from _finish(lane, items, reports[lane.era], predictor.features)
 
 
-def stream_names(sources: Sequence[str]) -> list[str]:
-    """Name a stream after each source: its last part, made unique."""
+def stream_names(sources: Sequence[Address]) -> list[str]:
+    """Name a stream after each source, made unique."""
     names: list[str] = []
     for source in sources:
-        stem = re.sub(r"[^A-Za-z0-9._:-]+", "-", Path(source).stem or "source")[:190]
-        name, n = stem, 2
+        name, n = source.stream, 2
         while name in names:
-            name, n = f"{stem}-{n}", n + 1
+            name, n = f"{source.stream}-{n}", n + 1
         names.append(name)
     return names
 

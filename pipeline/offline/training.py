@@ -111,7 +111,7 @@ def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
     clips = sorted(folder.glob("*.mp4"))
     scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
     for outcome in predict_sources(
-        [open_source(str(clip)) for clip in clips],
+        [open_source(clip) for clip in clips],
         bundle=bundle,
         engine=load_engine("onnxruntime", bundle, threads=2),
         reports=[SourceReport(clip.stem) for clip in clips],

@@ -62,7 +62,7 @@ def accuracy(bundle: Path, videos: Sequence[tuple[Path, str]]) -> float:
     loaded = load_bundle(bundle)
     engine = load_engine("onnxruntime", loaded, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(videos))]
-    sources = [open_source(str(path)) for path, _ in videos]
+    sources = [open_source(path) for path, _ in videos]
     right = [
         json.loads(outcome.value)["label"] == videos[outcome.source][1]
         for outcome in predict_sources(sources, bundle=loaded, engine=engine, reports=reports)

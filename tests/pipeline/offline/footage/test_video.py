@@ -42,7 +42,7 @@ def test_the_frames_are_those_that_run_predicts(tmp_path: Path, rate_hz: float |
     bundle = load_bundle(write_tiny(tmp_path / "tiny", rate_hz=rate_hz))
     engine = OnnxRuntimeEngine(bundle, threads=1)
     reports = [SourceReport("a")]
-    opened = [open_source(str(path))]
+    opened = [open_source(path)]
     run = predict_sources(opened, bundle=bundle, engine=engine, reports=reports)
     frames = [outcome.frame for outcome in run if outcome.value is not None]
     times_us = [time_us for time_us, _ in video(path).frames(shape(rate_hz))]
