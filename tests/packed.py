@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -64,6 +65,21 @@ def batch(
     checked = struct.pack(">hiqqqhii", codec, last, 0, 0, -1, -1, -1, count) + content
     crc = struct.pack(">I", calc_crc32c(checked))
     return struct.pack(">qiib", base_offset, 9 + len(checked), -1, MAGIC) + crc + checked
+
+
+def bomb(value_bytes: int) -> bytes:
+    """A batch of one record with a value of zeros, in a thousandth of its bytes of gzip."""
+    body = bytearray(1)
+    for number in (0, 0, -1, value_bytes):  # no key
+        encode_varint(number, body.append)
+    start = bytearray()
+    encode_varint(len(body) + value_bytes + 1, start.append)
+    packer, piece = zlib.compressobj(9, zlib.DEFLATED, 31), bytes(1 << 20)
+    packed = packer.compress(bytes(start + body))
+    for _ in range(value_bytes // len(piece)):
+        packed += packer.compress(piece)
+    packed += packer.compress(bytes(value_bytes % len(piece) + 1)) + packer.flush()
+    return batch(packed, codec=CODECS["gzip"])
 
 
 def send(

@@ -67,7 +67,8 @@ class TolerantBatch(DefaultRecordBatch):
 
     def __next__(self) -> DefaultRecord | ControlRecord:
         if self.is_control_batch:  # the broker writes these
-            return self._read()
+            marker: ControlRecord = self._read()
+            return marker
         if self._error is None:
             try:
                 return self._checked(self._read())
