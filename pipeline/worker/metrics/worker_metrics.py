@@ -25,6 +25,7 @@ from pipeline.errors import (
     CrashingFrameError,
     FencedError,
     MalformedRecordError,
+    RefusedBatchError,
     UndecodableFrameError,
 )
 from pipeline.records import Destination, Fate, Frame, Outgoing, Reset
@@ -36,6 +37,7 @@ from pipeline.worker.metrics.stream_metrics import StreamMetrics
 STAGES = ("polled", "batched", "published")
 DEAD_LETTER_REASONS = (
     MalformedRecordError.reason,
+    RefusedBatchError.reason,
     UndecodableFrameError.reason,
     CrashingFrameError.reason,
     str(Reset.NONFINITE),

@@ -6,9 +6,9 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from pipeline.broker.kafka.vendor.border import ENDS_MS, translated
+from pipeline.broker.kafka.vendor.border import ENDS_MS, as_record, translated
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.errors import RestoreStalledError
+from pipeline.errors import CorruptStateError, RestoreStalledError
 from pipeline.records import Changelog, Record, Topics
 
 POLL_MS = 50
@@ -85,9 +85,14 @@ class KafkaChangelog:
 
 
 def _apply(newest: dict[bytes, Record], raw: Any) -> None:
-    if raw.value is None:
+    record = as_record(raw)
+    if record.refused is not None:
+        raise CorruptStateError(
+            f"the changelog {raw.topic} partition {record.partition} offset {record.offset} cannot"
+            f" be read: {record.refused}. Workers write nothing like it: who else may write there?"
+            " A new --group starts afresh"
+        )
+    if record.value is None:
         newest.pop(raw.key, None)
     else:
-        newest[raw.key] = Record(
-            raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers)
-        )
+        newest[raw.key] = record

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kafka import TopicPartition
 
-from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.border import as_record, translated
 from pipeline.broker.kafka.vendor.opening import open_consumer
 from pipeline.records import Record
 
@@ -29,11 +29,7 @@ class KafkaReader:
         """Wait at most `timeout_s` for records."""
         with translated("reading"):
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=5000)
-        return [
-            Record(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers))
-            for batch in batches.values()
-            for raw in batch
-        ]
+        return [as_record(raw) for batch in batches.values() for raw in batch]
 
     def close(self) -> None:
         """Close the connection."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kafka import TopicPartition
 
-from pipeline.broker.kafka.vendor.border import ENDS_MS, translated
+from pipeline.broker.kafka.vendor.border import ENDS_MS, as_record, translated
 from pipeline.broker.kafka.vendor.opening import open_consumer
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
@@ -54,11 +54,7 @@ class KafkaWhole:
                 batches = self._records.poll(POLL_MS, max_records=POLL_RECORDS)
                 if batches:
                     progress_s = time.monotonic()
-                yield [
-                    Record(r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
-                    for batch in batches.values()
-                    for r in batch
-                ]
+                yield [as_record(raw) for batch in batches.values() for raw in batch]
                 waiting = self._short(waiting)
                 if waiting and time.monotonic() - progress_s > self._stall_s:
                     raise RestoreStalledError(

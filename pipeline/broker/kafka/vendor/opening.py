@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
+from pipeline.broker.kafka.vendor import parsing
 from pipeline.broker.kafka.vendor.border import (
     FETCH_BYTES,
     METADATA_MS,
@@ -22,7 +23,6 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
-from pipeline.broker.kafka.vendor.parsing import TolerantBatch
 
 Client = TypeVar("Client")
 
@@ -36,7 +36,7 @@ def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
 
     Reads what is committed, from the start where it has no position, unless told otherwise.
     """
-    TolerantBatch.install()
+    parsing.install()
     ours: dict[str, Any] = {
         "group_id": None,
         "isolation_level": "read_committed",
