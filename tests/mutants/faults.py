@@ -116,10 +116,22 @@ MUTANTS = (
     ),
     Mutant(
         "a join that ended between two polls is thrown away",
-        "pipeline/broker/kafka/consumer.py",
-        "            PatientCoordinator.install(self._consumer)\n",
-        "",
+        "pipeline/broker/kafka/vendor/coordinator.py",
+        "        coordinator.__class__ = cls\n",
+        '        names = ("need_rejoin", "join_group_async")\n'
+        "        vendor = {name: getattr(ConsumerCoordinator, name) for name in names}\n"
+        '        coordinator.__class__ = type("Hasty", (cls,), vendor)\n',
         (f"{CONTRACT}::test_a_member_that_is_busy_between_short_polls_joins_all_the_same",),
+    ),
+    Mutant(
+        "a worker with a slot does not leave its group at a stop",
+        "pipeline/broker/kafka/vendor/coordinator.py",
+        "        return self._leaving or bool(",
+        "        return bool(",
+        (
+            "tests/faults/test_failover.py::test_a_stopped_worker_leaves_its_slot_and_the_others"
+            "_go_on_before_its_session_ends",
+        ),
     ),
     Mutant(
         "skipped frames are not told",
