@@ -82,8 +82,8 @@ MUTANTS = (
     Mutant(
         "a fate is not counted",
         "pipeline/streams/partition.py",
-        "            self.fates[item.fate] += 1\n",
-        "            self.fates[item.fate] += item.fate is not Fate.SAMPLED\n",
+        "            self.fates[item.final_fate] += 1\n",
+        "            self.fates[item.final_fate] += item.fate is not Fate.SAMPLED\n",
         ("tests/pipeline/streams/test_partition.py", ALONE),
     ),
     Mutant(
@@ -136,7 +136,7 @@ MUTANTS = (
     Mutant(
         "skipped frames are not told",
         "pipeline/delivery/freezer.py",
-        "            *(skips.write(number) for skips in partition.skipped.values()),\n",
+        "            *(skips.write(number) for skips in closed.skipped.values()),\n",
         "",
         (
             PROTOCOL,
@@ -154,7 +154,7 @@ MUTANTS = (
     Mutant(
         "attempts are not counted",
         "pipeline/delivery/freezer.py",
-        "            attempts=partition.attempts if announcing else 0,\n",
+        "            attempts=closed.attempts,\n",
         "            attempts=0,\n",
         (PROTOCOL,),
     ),
