@@ -93,6 +93,13 @@ class _OwnVariables(EnvSettingsSource):
         self.env_vars = {name.lower(): value for name, value in own.items()}
 
 
+class OnStop(StrEnum):
+    """What a worker with a slot does with its place in the group when it is told to stop."""
+
+    LEAVE = "leave"
+    STAY = "stay"
+
+
 class Settings(BaseSettings):
     """What all settings share: where they come from, and that unknown ones are an error."""
 
@@ -129,6 +136,9 @@ class WorkerConfig(Settings):
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     slot: KafkaName | None = None
     """A name that outlives the process: a restarted worker is back in its place in a second."""
+    on_stop: OnStop = OnStop.LEAVE
+    """At SIGTERM or SIGINT: `leave` hands the partitions over at once; `stay` keeps them for the
+    next worker of this slot until `session_timeout_s` is over. Without a slot a worker leaves."""
 
     frames_topic: KafkaName = "frames"
     predictions_topic: KafkaName = "predictions"

@@ -16,7 +16,7 @@ from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.decoder import Decoder
-from pipeline.records import Destination, Fate, Frame, Record, Topics
+from pipeline.records import Destination, Frame, Record, Topics
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.partition import Partition
@@ -333,13 +333,14 @@ def alone(
         frame = read_frame(record, max_bytes=config.max_frame_bytes)
         item = partition.admit(frame, rules)
         if item is not None and item.fate is None and any(frame.offset in r for r in skipped):
-            item.fate = Fate.SKIPPED
+            item.skip()
         if item is not None and item.fate is None and isinstance(frame, Frame):
-            item.pixels = Future()
+            pixels = Future[Pixels]()
             try:
-                item.pixels.set_result(decoder(frame.content))
+                pixels.set_result(decoder(frame.content))
             except UndecodableFrameError as exc:
-                item.pixels.set_exception(exc)
+                pixels.set_exception(exc)
+            item.decode(pixels)
         (items,) = batcher.take([partition]).values()
         predictor.run(items)
         partition.finish(items)

@@ -70,7 +70,11 @@ class FrameConsumer(Protocol):
         """Go on reading these."""
 
     def close(self) -> None:
-        """Leave the group (a static member only goes silent)."""
+        """Leave the group; what was ours is free at once.
+
+        A static member leaves if the worker's `on_stop` says so. Otherwise it only goes silent, and
+        the group keeps its partitions for it until the session timeout.
+        """
 
 
 class CheckpointWriter(Protocol):

@@ -10,7 +10,7 @@ from rich.console import Console
 from engines.base import EngineName
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.cli.output import try_to_write
-from pipeline.config import Delivery, ForeignState, Overload, Start, load_config
+from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
 
 
 def demo(
@@ -41,6 +41,10 @@ def worker(
     config: ConfigFile = None,
     slot: Annotated[
         str | None, typer.Option(help="Name of this worker's place, for supervised restarts.")
+    ] = None,
+    on_stop: Annotated[
+        OnStop | None,
+        typer.Option(help="At SIGTERM, with a slot: free its partitions, or keep them. [leave]"),
     ] = None,
     start: Annotated[
         Start | None, typer.Option(help="Where partitions without memory begin. [latest]")
@@ -85,6 +89,7 @@ def worker(
             "bundle": bundle,
             "group": group,
             "slot": slot,
+            "on_stop": on_stop,
             "start": start,
             "foreign_state": foreign_state,
             "delivery": delivery,

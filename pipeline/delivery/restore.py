@@ -129,10 +129,10 @@ class Restorer:
                     changelogs[number],
                     self._how,
                     era=era,
+                    wanted_s=self._since_s.pop(number),
                     engine=self._engine,
                     rows=self._rows,
                 )
-                partition.wanted_s = self._since_s.pop(number)
                 partitions.append(partition)
         if partitions:
             log.info(
@@ -145,7 +145,14 @@ class Restorer:
 
 
 def restore(
-    number: int, changelog: Changelog, how: Restoring, *, era: int, engine: Engine, rows: RowPool
+    number: int,
+    changelog: Changelog,
+    how: Restoring,
+    *,
+    era: int,
+    wanted_s: float,
+    engine: Engine,
+    rows: RowPool,
 ) -> Partition:
     """Rebuild one partition, its streams' tensors in rows of the engine.
 
@@ -156,7 +163,8 @@ def restore(
     if found is None:
         begin = changelog.log_end if how.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
-        return Partition(number, era=era, manifest=_first_manifest(begin, how))
+        first = _first_manifest(begin, how)
+        return Partition(number, era=era, manifest=first, wanted_s=wanted_s)
     try:
         manifest = Manifest.read(found)
         snapshots = [
@@ -181,7 +189,7 @@ def restore(
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
-    partition = Partition(number, era=era, manifest=manifest)
+    partition = Partition(number, era=era, manifest=manifest, wanted_s=wanted_s)
     partition.expire(changelog.log_start)
     if partition.next_offset > changelog.log_end:
         log.warning(
@@ -202,13 +210,13 @@ def restore(
             partition.suspects_end,
         )
     if how.delivery is Delivery.LOW_LATENCY:
-        partition.unskippable_end = changelog.log_end
+        partition.skip_none_below(changelog.log_end)
     # the skips of frames that retention has deleted: no replay will ask for them
     expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
-    partition.outgoing += [tombstone(number, told.key) for told in expired]
+    partition.publish(tombstone(number, told.key) for told in expired)
     streams = _streams(snapshots, how)
     _fill_rows(streams, snapshots, engine, rows)
-    partition.streams = {stream.name: stream for stream in streams}
+    partition.adopt(streams)
     return partition
 
 
@@ -265,7 +273,7 @@ def _fill_rows(
     if not kept:
         return
     for stream, _ in kept:
-        stream.row = rows.take()
+        stream.take_row(rows)
     engine.write(
         [stream.row for stream, _ in kept if stream.row is not None],
         {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]},

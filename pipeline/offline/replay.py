@@ -17,7 +17,8 @@ from pipeline.media.decoder import Decoder
 from pipeline.records import Fate, Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
-from pipeline.streams.partition import Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
 from pipeline.streams.predictor import Predictor
 from pipeline.wire.changelog import Manifest, Skips
 from pipeline.wire.frames import read_frame
@@ -113,10 +114,11 @@ class Replay:
             return
         skipped = self._skipped.get(frame.partition)
         if skipped is not None and skipped.covers(frame.stream, frame.offset):
-            item.fate = Fate.SKIPPED
+            item.skip()
             return
-        item.pixels = self._decodes.submit(self._decoder, frame.content)
-        self._decoding.append(item.pixels)
+        pixels = self._decodes.submit(self._decoder, frame.content)
+        item.decode(pixels)
+        self._decoding.append(pixels)
         self._frames += 1
 
     def _predict(self) -> Iterator[PublishedPrediction]:
@@ -127,8 +129,8 @@ class Replay:
         for partition, items in batch.items():
             partition.finish(items)
             partition.sweep(self._rules, self._predictor.rows)
-            partition.outgoing, partition.changed, partition.captured_us = [], {}, []
-            self._frames -= sum(item.pixels is not None for item in items)
+            partition.close_checkpoint()  # nothing is committed here
+            self._frames -= sum(item.steps for item in items)
             yield from _predictions(items)
 
 

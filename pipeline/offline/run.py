@@ -13,10 +13,11 @@ from engines.model.bundle import Bundle
 from pipeline.media.address import Address
 from pipeline.media.pictures import Fit, fit_frame
 from pipeline.media.sources import SourceFrame
-from pipeline.records import Destination, Frame
+from pipeline.records import Destination, Fate, Frame
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
-from pipeline.streams.partition import Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
 from pipeline.streams.predictor import Predictor
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.predictions import PredictionWriter
@@ -32,6 +33,14 @@ class SourceReport:
     stream: str
     frames: int = 0
     fates: Counter[str] = field(default_factory=Counter)
+
+    def begin(self) -> None:
+        """Count a frame that was read."""
+        self.frames += 1
+
+    def finish(self, fate: Fate) -> None:
+        """Count how a frame ended."""
+        self.fates[fate] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +121,9 @@ def _finish(
     lane: Partition, items: Sequence[Item], report: SourceReport, batch: Features | None
 ) -> Iterator[FrameOutcome]:
     lane.finish(items)
-    lane.outgoing.clear()  # items have their own
+    lane.close_checkpoint()  # nothing is committed here: an outcome takes its item's prediction
     for item in items:
-        if item.fate is not None:
-            report.fates[item.fate] += 1
+        report.finish(item.final_fate)
         yield _outcome(lane, item, batch)
 
 
@@ -142,7 +150,7 @@ def _from_the_start() -> Manifest:
 def _admit(
     lane: Partition, report: SourceReport, frame: SourceFrame, rules: Rules, fit: Fit
 ) -> None:
-    report.frames += 1
+    report.begin()
     item = lane.admit(
         Frame(
             stream=report.stream,
@@ -156,5 +164,6 @@ def _admit(
         rules,
     )
     if item is not None and item.fate is None:
-        item.pixels = Future[Pixels]()
-        item.pixels.set_result(fit_frame(frame.picture, fit))
+        pixels = Future[Pixels]()
+        pixels.set_result(fit_frame(frame.picture, fit))
+        item.decode(pixels)

@@ -276,8 +276,10 @@ class Worker:
             if item is not None and item.fate is None and isinstance(frame, Frame):
                 suspected = record.offset < partition.suspects_end
                 decoder = self._careful if suspected else self._decoder
-                item.pixels = self._decodes.submit(
-                    record.partition, partial(self._decode, decoder, frame.content)
+                item.decode(
+                    self._decodes.submit(
+                        record.partition, partial(self._decode, decoder, frame.content)
+                    )
                 )
 
     def _decode(self, decoder: Decoder, content: bytes) -> Pixels:
@@ -293,7 +295,7 @@ class Worker:
         if self._config.overload is Overload.LATEST:
             for partition in partitions:
                 partition.keep_newest()
-        waiting = self._outbox.size + sum(len(p.outgoing) for p in partitions)
+        waiting = self._outbox.size + sum(p.open_records for p in partitions)
         open_bytes = sum(p.open_bytes for p in partitions)
         if waiting >= self._config.max_open_records or open_bytes >= self._config.max_pending_bytes:
             return  # the log is behind; polling goes on so that the group keeps us
@@ -397,9 +399,7 @@ class Worker:
             self._drop([part.partition])
             self._restorer.want([part.partition])
             return
-        partition.settled = part.number
-        if not partition.opened:
-            partition.opened = True
+        if partition.settle(part.number):
             self._metrics.opened(self._clock.monotonic() - partition.wanted_s)
             self._counted_s -= CENSUS_S  # its streams are counted in this turn
             self._consumer.start(part.partition, part.next_offset)

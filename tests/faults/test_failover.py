@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.config import WorkerConfig
@@ -98,6 +99,16 @@ class Crew:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def members(self) -> set[str | None]:
+        """The static ids of the group's members; None stands for all that have none."""
+        group = self.cluster.config.group
+        admin = KafkaAdminClient(bootstrap_servers=self.cluster.config.bootstrap)
+        try:
+            found = admin.describe_groups([group])[group]["members"]
+            return {member["group_instance_id"] for member in found}
+        finally:
+            admin.close()
 
 
 @pytest.fixture
@@ -188,9 +199,63 @@ def test_a_worker_that_is_told_to_stop_commits_and_leaves_at_once(crew: Crew) ->
     crew.film(20)
     crew.await_predictions(crew.filmed)
     crew.processes["one"].terminate()
-    assert crew.processes["one"].wait(10) == 0
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == set()
     crew.launch("two")
     crew.film(20)
-    records = crew.await_predictions(crew.filmed, timeout_s=15)
+    records = crew.await_predictions(crew.filmed)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+
+
+def workers_now(records: list[Record]) -> set[bytes]:
+    """The workers that made the newest prediction of each partition."""
+    return set({r.partition: dict(r.headers)["worker"] for r in records}.values())
+
+
+def two_with_slots(crew: Crew, *options: str) -> None:
+    """Two workers with slots have shared the partitions; a lost one is waited for 60 s."""
+    crew.environment["LONGTAKE_SESSION_TIMEOUT_S"] = "60"
+    for slot in ("one", "two"):
+        crew.launch(slot, "--slot", slot, *options)
+    crew.film(5)
+    while workers_now(crew.await_predictions(crew.filmed)) != {b"one", b"two"}:
+        crew.film(5)
+
+
+def test_a_stopped_worker_leaves_its_slot_and_the_others_go_on_before_its_session_ends(
+    crew: Crew,
+) -> None:
+    two_with_slots(crew)
+    crew.film(20)
+    crew.processes["one"].terminate()
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == {"two"}
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+    assert workers_now(records) == {b"two"}
+
+
+def test_a_worker_that_stays_at_a_stop_is_a_member_until_its_successor_comes(crew: Crew) -> None:
+    two_with_slots(crew, "--on-stop", "stay")
+    crew.processes["one"].terminate()
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == {"one", "two"}
+    crew.launch("one", "--slot", "one")
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+
+
+def test_a_killed_worker_keeps_its_slot(crew: Crew) -> None:
+    two_with_slots(crew)
+    crew.kill("one")
+    assert crew.members() == {"one", "two"}
+    crew.launch("one", "--slot", "one")
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
     assert_chains_hold(records)
     assert_nothing_is_missing(crew, records)

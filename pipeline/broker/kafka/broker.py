@@ -8,7 +8,7 @@ from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.vendor.border import require_crc32c
 from pipeline.broker.kafka.writer import KafkaWriter
-from pipeline.config import WorkerConfig
+from pipeline.config import OnStop, WorkerConfig
 from pipeline.records import Topics
 
 STALL_S = 15.0  # beyond the transaction timeout
@@ -44,6 +44,7 @@ class KafkaBroker:
             instance=self._config.slot,
             session_timeout_s=self._config.session_timeout_s,
             heartbeat_s=self._config.heartbeat_s,
+            leaves=self._config.on_stop is OnStop.LEAVE,
         )
 
     def writer(self) -> KafkaWriter:

@@ -33,8 +33,9 @@ class KafkaGroup:
         ]
         if names:
             raise CannotMoveError(
-                f"group {self._group} is at work: {', '.join(names)}. Stop these workers; one with"
-                " a --slot, or one that was killed, is a member until its session_timeout_s is over"
+                f"group {self._group} is at work: {', '.join(names)}. Stop these workers; one that"
+                " was killed, or that stays at a stop (--on-stop stay), is a member until its"
+                " session_timeout_s is over"
             )
 
     def commit(self, checkpoint: Checkpoint) -> None:

@@ -1,7 +1,10 @@
 """Sources without a broker: every frame has an outcome, and its features can be had with it."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import av
 import numpy as np
@@ -15,9 +18,20 @@ from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sour
 from tests.engines.bundles import frames, tiny, white
 
 
-def source(pixels: NDArray[np.uint8], *, step_us: int = 40_000) -> Iterator[SourceFrame]:
+def source(pixels: Iterable[NDArray[np.uint8]], *, step_us: int = 40_000) -> Iterator[SourceFrame]:
     for index, picture in enumerate(pixels):
         yield SourceFrame(index, index * step_us, av.VideoFrame.from_ndarray(picture, "rgb24"))
+
+
+def reachable(root: object) -> int:
+    """The number of objects that `root` keeps; code is not followed."""
+    seen, waiting = {id(root)}, [root]
+    while waiting:
+        for one in gc.get_referents(waiting.pop()):
+            if id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType):
+                seen.add(id(one))
+                waiting.append(one)
+    return len(seen)
 
 
 def outcomes(bundle: Bundle, *sources: Iterator[SourceFrame]) -> Iterator[FrameOutcome]:
@@ -77,3 +91,13 @@ def test_no_frame_is_lost_however_many_sources_there_are(tmp_path: Path, count: 
     found = outcomes(tiny(tmp_path), *(source(pixels) for _ in range(count)))
     told = [(outcome.source, outcome.frame) for outcome in found if outcome.value is not None]
     assert sorted(told) == [(n, frame) for n in range(count) for frame in range(5)]
+
+
+def test_a_run_keeps_no_more_after_2000_frames_than_after_500(tmp_path: Path) -> None:
+    found = outcomes(tiny(tmp_path), source(repeat(frames(1)[0])))
+    kept = []
+    for frame in (500, 500 + 94 * BATCH):  # at the same place of a batch
+        last = next(outcome for outcome in found if outcome.frame == frame)
+        kept.append(reachable(found))
+    assert last.value is not None
+    assert kept[1] - kept[0] < 50
