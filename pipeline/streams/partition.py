@@ -98,7 +98,7 @@ class Partition:
         self.captured_us: list[int] = []  # of its predictions
         self.frozen_fates = self.fates.copy()  # when it was opened
         self.frozen_expired = self.expired
-        self.skipped: dict[str, Skips] = {}  # by stream
+        self.skipped: dict[bytes, Skips] = {}  # by key: a stream whose record is full has two
         self.settled = manifest.checkpoint  # number of the newest that is in the log
         self.bound = manifest.checkpoint  # number of the newest with predictions or skips in it
         self._skips: dict[str, Skips] = {}  # the newest of each stream, still to be added to
@@ -225,7 +225,7 @@ class Partition:
                 first = item.record.offset
                 ranges = ranges if len(ranges) < SKIPS_OF_A_RECORD else ()
             told = Skips(stream, (*ranges, (first, item.record.offset)))
-            self._skips[stream] = self.skipped[stream] = told
+            self._skips[stream] = self.skipped[told.key] = told
             self._skipping.add(stream)
         elif item.verdict is not None and item.verdict.fate is None:
             self._skipping.discard(stream)

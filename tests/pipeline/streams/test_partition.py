@@ -342,7 +342,7 @@ def test_skipped_frames_are_told_in_ranges_from_prediction_to_prediction() -> No
     for item, skipped in zip(items, (True, True, False, True, False, False), strict=True):
         item.fate = Fate.SKIPPED if skipped else None
     finish(part, items)
-    assert part.skipped["cam-1"].ranges == ((0, 1), (3, 3))
+    assert part.skipped[b"k:cam-1:0"].ranges == ((0, 1), (3, 3))
 
 
 def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
@@ -353,7 +353,7 @@ def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
         for item in items:
             item.fate = Fate.SKIPPED
         finish(part, items)
-    assert part.skipped["cam-1"].ranges == ((0, 3),)
+    assert part.skipped[b"k:cam-1:0"].ranges == ((0, 3),)
 
 
 def test_a_record_of_skips_does_not_grow_without_end() -> None:
@@ -362,5 +362,15 @@ def test_a_record_of_skips_does_not_grow_without_end() -> None:
         skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
         skipped.fate = Fate.SKIPPED
         finish(part, [skipped, kept])
-        keys.add(part.skipped["cam-1"].key)
+        keys.update(part.skipped)
     assert keys == {b"k:cam-1:%d" % n for n in range(0, 400, 2 * SKIPS_OF_A_RECORD)}
+
+
+def test_a_checkpoint_in_which_a_record_of_skips_gets_full_tells_all_its_ranges() -> None:
+    part, offsets = partition(), range(0, 2 * SKIPS_OF_A_RECORD + 6, 2)
+    for n in offsets:
+        skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
+        skipped.fate = Fate.SKIPPED
+        finish(part, [skipped, kept])
+    told = [span for skips in part.skipped.values() for span in skips.ranges]
+    assert told == [(n, n) for n in offsets]
