@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeVersion:
     """One version of our code in a folder. Its commands run under the interpreter of the tests."""
 
     name: str
@@ -31,10 +31,10 @@ class Code:
         return dict(os.environ) | {"PYTHONPATH": str(self.folder)}
 
 
-TODAYS = Code("new", ROOT)
+TODAYS = CodeVersion("new", ROOT)
 
 
-def take_out(commit: str, folder: Path) -> Code:
+def take_out(commit: str, folder: Path) -> CodeVersion:
     """Unpack a commit's packages. Without the commit: a failure in CI, elsewhere a skip."""
     archive = subprocess.run(
         ["git", "archive", commit, "engines", "pipeline"],  # noqa: S607 - git is where it is
@@ -49,4 +49,4 @@ def take_out(commit: str, folder: Path) -> Code:
         pytest.skip(words)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(folder, filter="data")
-    return Code("old", folder)
+    return CodeVersion("old", folder)

@@ -17,7 +17,7 @@ from pipeline.wire.changelog import MANIFEST_KEY, Manifest
 from tests.cli.commands import write_settings
 from tests.clusters import KafkaCluster
 from tests.engines.bundles import write_tiny
-from tests.faults.earlier import Code
+from tests.faults.earlier import CodeVersion
 from tests.faults.test_failover import PARTITIONS, STREAMS
 from tests.pipeline.pictures import jpeg
 
@@ -28,7 +28,7 @@ HASTY = {"session_timeout_s": 3, "heartbeat_s": 0.3, "transaction_timeout_s": 1.
 CAPTURED_MS = 1_700_000_000_000
 
 
-class Cameras:
+class SteadyCameras:
     """Streams of sound frames, and in each partition one with everything else that can happen.
 
     Films in a thread of its own from `with` to its end.
@@ -47,7 +47,7 @@ class Cameras:
         """How many sound frames there are."""
         return self.rounds * len(STREAMS)
 
-    def __enter__(self) -> "Cameras":
+    def __enter__(self) -> "SteadyCameras":
         self._thread.start()
         return self
 
@@ -93,7 +93,7 @@ class Cameras:
         )
 
 
-class Pair:
+class RollingPair:
     """Two places of one group, each with a worker of some code.
 
     `a` is a slot that outlives its workers: the next one goes on at once. At `b` every worker has
@@ -110,7 +110,7 @@ class Pair:
             folder / "group.toml", cluster, bundle=str(self._bundle), **HASTY, **settings
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._codes: dict[str, Code] = {}
+        self._codes: dict[str, CodeVersion] = {}
         self._slots: dict[str, str] = {}
         self._changelog = KafkaChangelog(
             cluster.config.bootstrap, topics=cluster.topics, stall_s=PATIENCE_S
@@ -120,7 +120,7 @@ class Pair:
         )
         self.predictions: list[Record] = []
 
-    def put(self, place: str, code: Code) -> None:
+    def put(self, place: str, code: CodeVersion) -> None:
         """Kill the worker at a place at a random moment, and start one of `code` there."""
         if place in self._processes:
             self._read(self._rng.uniform(0.0, 0.5))
@@ -178,7 +178,7 @@ class Pair:
         found = self._changelog.read(range(PARTITIONS)).values()
         return [Manifest.read(changelog.records[MANIFEST_KEY]) for changelog in found]
 
-    def require_clean(self, codes: Sequence[Code]) -> None:
+    def require_clean(self, codes: Sequence[CodeVersion]) -> None:
         """Let `audit` and `replay --diff` of each code check the group; none may find anything."""
         commands = [("audit", "--json"), ("replay", "--diff", "--json")]
         running = [

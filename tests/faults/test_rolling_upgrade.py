@@ -11,8 +11,8 @@ import pytest
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Fate, Record
 from tests.clusters import KafkaCluster
-from tests.faults.earlier import TODAYS, Code, take_out
-from tests.faults.rolling import Cameras, Pair
+from tests.faults.earlier import TODAYS, CodeVersion, take_out
+from tests.faults.rolling import RollingPair, SteadyCameras
 from tests.faults.test_failover import (
     PARTITIONS,
     STREAMS,
@@ -27,16 +27,16 @@ EARLIER = "eb0edda88ba7c58058a1ffee45ba178037ed7f70"  # formats without a minor 
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Code:
+def old(tmp_path_factory: pytest.TempPathFactory) -> CodeVersion:
     return take_out(EARLIER, tmp_path_factory.mktemp("earlier"))
 
 
 @contextmanager
-def at_work(kafka: LocalKafka, folder: Path, **settings: object) -> Iterator[Pair]:
+def at_work(kafka: LocalKafka, folder: Path, **settings: object) -> Iterator[RollingPair]:
     seed = random.SystemRandom().randrange(1000)
     print(f"kills are drawn from seed {seed}")  # noqa: T201 - shown when the test fails
     cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
-    pair = Pair(cluster, folder, random.Random(seed), **settings)  # noqa: S311
+    pair = RollingPair(cluster, folder, random.Random(seed), **settings)  # noqa: S311
     try:
         yield pair
     finally:
@@ -44,12 +44,14 @@ def at_work(kafka: LocalKafka, folder: Path, **settings: object) -> Iterator[Pai
         cluster.close()
 
 
-def roll(pair: Pair, old: Code, new: Code, *, whole: bool = True) -> Cameras:
+def roll(
+    pair: RollingPair, old: CodeVersion, new: CodeVersion, *, whole: bool = True
+) -> SteadyCameras:
     """From old workers to new ones and back; one is killed wherever there is one of each.
 
     Not `whole`: the second worker stays an old one.
     """
-    with Cameras(pair.cluster) as cameras:
+    with SteadyCameras(pair.cluster) as cameras:
         pair.put("a", old)
         pair.put("b", old)
         pair.await_both()
@@ -70,7 +72,7 @@ def of_sound_streams(records: Sequence[Record]) -> list[Record]:
 
 
 def test_an_upgrade_and_its_way_back_lose_and_repeat_nothing(
-    kafka: LocalKafka, tmp_path: Path, old: Code
+    kafka: LocalKafka, tmp_path: Path, old: CodeVersion
 ) -> None:
     with at_work(kafka, tmp_path) as pair:
         cameras = roll(pair, old, TODAYS)
@@ -84,7 +86,7 @@ def test_an_upgrade_and_its_way_back_lose_and_repeat_nothing(
 
 
 def test_an_upgrade_of_workers_that_skip_and_publish_at_once_changes_no_prediction(
-    kafka: LocalKafka, tmp_path: Path, old: Code
+    kafka: LocalKafka, tmp_path: Path, old: CodeVersion
 ) -> None:
     modes = {"delivery": "low_latency", "overload": "latest", "checkpoint_s": 0.5}
     with at_work(kafka, tmp_path, **modes) as pair:

@@ -56,7 +56,7 @@ def training(out: Path) -> None:
     from engines.train.checkpoint import TrainingCheckpoint
     from engines.train.clips.epochs import train_epochs
 
-    class Silent:
+    class NoReport:
         """Says nothing."""
 
         def begin(self, *_: object) -> None: ...
@@ -82,7 +82,7 @@ def training(out: Path) -> None:
     train_epochs(
         "golden", network, optimiser, epochs=3, earliest=0, patience=9, seed=7, train=step,
         judge=lambda: loss().item(), checkpoint=TrainingCheckpoint(out / "head.pt", settings),
-        report=Silent(),
+        report=NoReport(),
     )  # fmt: skip
 
 
