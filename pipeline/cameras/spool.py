@@ -23,7 +23,13 @@ _OPEN = (
         captured_us integer not null, content blob not null
     )""",
 )
-_OWNER = "select application_id, (select count(*) from sqlite_master) from pragma_application_id"
+_OWNER = "select application_id from pragma_application_id"
+_COLUMNS = """select tables.name, columns.name from sqlite_master as tables
+    left join pragma_table_info(tables.name) as columns order by columns.cid"""
+_UNMARKED = [  # what a spool of the release before the mark holds
+    ("shots", column)
+    for column in ("number", "kept_us", "stream", "seq", "epoch", "captured_us", "content")
+]
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
 _PUT = "insert into shots values (?, ?, ?, ?, ?, ?, ?)"
 _OLDEST = "select number, stream, seq, epoch, captured_us, content from shots order by number"
@@ -55,8 +61,9 @@ class Spool:
 
     def _refuse_foreign(self) -> None:
         """Another program's tables would be deleted with the file when no frame waits in it."""
-        application, tables = self._base.execute(_OWNER).fetchone()
-        if tables and application != _APPLICATION:
+        (application,) = self._base.execute(_OWNER).fetchone()
+        columns = self._base.execute(_COLUMNS).fetchall()
+        if columns and application != _APPLICATION and columns != _UNMARKED:
             self._base.close()
             raise OutputError(
                 f"the spool {self._file} cannot be used: it is the database of another program;"

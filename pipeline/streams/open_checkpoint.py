@@ -31,7 +31,7 @@ class OpenCheckpoint:
         self.outgoing: list[Outgoing] = []  # in offset order
         self.captured_us: list[int] = []  # of its predictions
         self.changed: dict[str, Stream] = {}
-        self.skipped: dict[str, Skips] = {}  # by stream
+        self.skipped: dict[bytes, Skips] = {}  # by key: a stream whose record is full has two
         self.fates: Counter[Fate] = Counter()  # of its records
         self.expired = 0  # records that retention deleted before they were read
 
@@ -60,8 +60,8 @@ class OpenCheckpoint:
         self.outgoing += outgoing
 
     def skip(self, skips: Skips) -> None:
-        """Add the ranges of one stream's skipped frames, instead of what it had of that stream."""
-        self.skipped[skips.stream] = skips
+        """Add a record of skipped ranges; it replaces an earlier one with the same key."""
+        self.skipped[skips.key] = skips
 
     def expire(self, records: int) -> None:
         """Add records that retention deleted before they were read."""

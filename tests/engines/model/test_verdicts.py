@@ -7,9 +7,9 @@ import pytest
 
 import engines.checks.verify
 import engines.model.graph
-from engines.checks import verdicts
 from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
+from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.model.verdicts import Verdicts
 

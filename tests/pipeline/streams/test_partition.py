@@ -364,7 +364,7 @@ def test_skipped_frames_are_told_in_ranges_from_prediction_to_prediction() -> No
         if skipped:
             item.skip()
     finish(part, items)
-    assert part.close_checkpoint().skipped["cam-1"].ranges == ((0, 1), (3, 3))
+    assert part.close_checkpoint().skipped[b"k:cam-1:0"].ranges == ((0, 1), (3, 3))
 
 
 def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
@@ -375,7 +375,7 @@ def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
             item.skip()
         finish(part, items)
         closed = part.close_checkpoint()
-    assert closed.skipped["cam-1"].ranges == ((0, 3),)
+    assert closed.skipped[b"k:cam-1:0"].ranges == ((0, 3),)
 
 
 def test_a_record_of_skips_does_not_grow_without_end() -> None:
@@ -384,7 +384,7 @@ def test_a_record_of_skips_does_not_grow_without_end() -> None:
         skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
         skipped.skip()
         finish(part, [skipped, kept])
-        keys.add(part.close_checkpoint().skipped["cam-1"].key)
+        keys.update(part.close_checkpoint().skipped)
     assert keys == {b"k:cam-1:%d" % n for n in range(0, 400, 2 * SKIPS_OF_A_RECORD)}
 
 
@@ -431,3 +431,13 @@ def test_no_prediction_leaves_before_a_checkpoint_that_holds_older_ones_is_in_th
 def test_only_the_first_checkpoint_in_the_log_opens_a_partition() -> None:
     part = partition()
     assert (part.opened, part.settle(0), part.opened, part.settle(1)) == (False, True, True, False)
+
+
+def test_a_checkpoint_in_which_a_record_of_skips_gets_full_tells_all_its_ranges() -> None:
+    part, offsets = partition(), range(0, 2 * SKIPS_OF_A_RECORD + 6, 2)
+    for n in offsets:
+        skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
+        skipped.fate = Fate.SKIPPED
+        finish(part, [skipped, kept])
+    told = [span for skips in part.close_checkpoint().skipped.values() for span in skips.ranges]
+    assert told == [(n, n) for n in offsets]
