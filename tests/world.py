@@ -16,16 +16,13 @@ from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.decoder import Decoder
-from pipeline.records import Destination, Frame, Record, Topics
-from pipeline.streams.admission import Rules
-from pipeline.streams.batch import Batcher
+from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest, Skips, Snapshot
-from pipeline.wire.frames import read_frame
-from pipeline.wire.predictions import PredictionWriter
+from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
-from pipeline.worker.worker import Executors, Worker
+from pipeline.worker.worker import Worker
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"
@@ -131,9 +128,9 @@ class Process:
             world.config,
             name=slot,
             broker=self.broker,
-            bundle=world.bundle,
-            engine=world.engine(slot),
-            decoder=world.decoder,
+            model=ServedModel.configured(
+                world.config, world.bundle, world.engine(slot), decoder=world.decoder
+            ),
             careful=world.careful,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
@@ -318,35 +315,22 @@ def alone(
     decoder: Decoder = decode,
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """One stream's records one at a time: its predictions, fates, and the state it ends in."""
-    rules = Rules.of(
-        rate_hz=bundle.input.rate_hz,
-        gap_reset_s=config.gap_reset_s,
-        stream_ttl_s=config.stream_ttl_s,
-    )
-    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
-    predictor = Predictor(engine, writer, rules, topic=TOPICS.frames)
+    config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
+    model = ServedModel.configured(config, bundle, engine, decoder=decoder)
     beginning = Manifest(0, 0, 0, "", 0, "", 1, 0)
     partition = Partition(0, era=0, manifest=beginning)
-    batcher = Batcher(1)
     values: list[bytes] = []
     for record in records:
-        frame = read_frame(record, max_bytes=config.max_frame_bytes)
-        item = partition.admit(frame, rules)
-        if item is not None and item.fate is None and any(frame.offset in r for r in skipped):
-            item.skip()
-        if item is not None and item.fate is None and isinstance(frame, Frame):
-            pixels = Future[Pixels]()
-            try:
-                pixels.set_result(decoder(frame.content))
-            except UndecodableFrameError as exc:
-                pixels.set_exception(exc)
-            item.decode(pixels)
-        (items,) = batcher.take([partition]).values()
-        predictor.run(items)
-        partition.finish(items)
+        item = model.admit(partition, record)
+        frame = None if item is None else item.undecoded
+        if item is not None and frame is not None:
+            if any(frame.offset in r for r in skipped):
+                item.skip()
+            else:
+                item.decode(_decoded(decoder, frame.content))
         values += [
             out.value
-            for out in (i.outgoing for i in items)
+            for out in (i.outgoing for i in model.step([partition]).items)
             if out is not None and out.value and out.destination is Destination.PREDICTIONS
         ]
     rows = {name: stream for name, stream in partition.streams.items() if stream.row is not None}
@@ -354,3 +338,12 @@ def alone(
         name: engine.read([stream.row]) for name, stream in rows.items() if stream.row is not None
     }
     return values, Counter(partition.fates), state
+
+
+def _decoded(decoder: Decoder, content: bytes) -> Future[Pixels]:
+    pixels = Future[Pixels]()
+    try:
+        pixels.set_result(decoder(content))
+    except UndecodableFrameError as exc:
+        pixels.set_exception(exc)
+    return pixels

@@ -22,6 +22,7 @@ from pipeline.judging.published import PublishedPrediction
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, Stretch
 
 
@@ -68,9 +69,12 @@ class Again:
         number, shape = history.partition, self._bundle.input
         replay = Replay(
             self._settings,
-            bundle=self._bundle,
-            engine=self._engine,
-            decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+            model=ServedModel.configured(
+                self._settings,
+                self._bundle,
+                self._engine,
+                decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+            ),
             decodes=self._pool,
             starts={number: chosen.start},
             skips={number: history.skips},

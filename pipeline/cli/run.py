@@ -48,7 +48,7 @@ def run(
     Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`
     """
     from pipeline.media.sources import open_source, read_labels
-    from pipeline.offline.run import SourceReport, predict_sources, stream_names
+    from pipeline.offline.run import SourceReport, predict_sources, serve_files, stream_names
     from pipeline.offline.scoring import Score
 
     if labels and len(labels) != len(sources):
@@ -84,7 +84,9 @@ def run(
                 film = ending.enter_context(Film(overlay, bundle=loaded, truth=truths[0]))
                 opened = [film.watch(opened[0])]
             task = progress.add_task("frames", total=None)
-            for outcome in predict_sources(opened, bundle=loaded, engine=engine, reports=reports):
+            for outcome in predict_sources(
+                opened, model=serve_files(loaded, engine), reports=reports
+            ):
                 if outcome.value is not None:
                     label = json.loads(outcome.value)["label"]
                     scores[outcome.source].enter(outcome.frame, label)

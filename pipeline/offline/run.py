@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,14 @@ from numpy.typing import NDArray
 from engines.base import Engine, Features, Pixels
 from engines.model.bundle import Bundle
 from pipeline.media.address import Address
-from pipeline.media.pictures import Fit, fit_frame
+from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Destination, Fate, Frame
 from pipeline.streams.admission import Rules
-from pipeline.streams.batch import Batcher
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.predictions import PredictionWriter
 
 NO_PARTITION = -1
 BATCH = 16
@@ -60,37 +59,43 @@ class FrameOutcome:
         return self.batch.line(self.pick)
 
 
+def serve_files(bundle: Bundle, engine: Engine, *, gap_reset_s: float = 2.0) -> ServedModel:
+    """A served model for sources, whose streams never expire."""
+    shape = bundle.input
+    return ServedModel.of(
+        bundle,
+        engine,
+        decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+        topic="",  # there are no dead letters: what does not decode never becomes a frame
+        gap_reset_s=gap_reset_s,
+        stream_ttl_s=86_400.0 * 365,
+        max_record_bytes=0,  # frames come decoded
+        max_batch=BATCH,
+    )
+
+
 def predict_sources(
     sources: Sequence[Iterator[SourceFrame]],
     *,
-    bundle: Bundle,
-    engine: Engine,
+    model: ServedModel,
     reports: Sequence[SourceReport],
-    gap_reset_s: float = 2.0,
 ) -> Iterator[FrameOutcome]:
     """Predict the frames of some sources, each a stream of its own, side by side.
 
     Every frame has one outcome, in its source's order. Offsets are frame numbers, capture times
     count from 1970. `reports`, one per source, are filled on the way. Raises what a source raises.
     """
-    rules = Rules.of(
-        rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=86_400.0 * 365
-    )
-    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
-    predictor = Predictor(engine, writer, rules, topic="")
-    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+    shape = model.bundle.input
+    fit = Fit(shape.height, shape.width, shape.fit)
     opened = dict(enumerate(sources))
     lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
-    batcher = Batcher(BATCH)
     share = max(1, BATCH // len(sources))
     while opened:
         for n, frame in _round(opened, share):
-            _admit(lanes[n], reports[n], frame, rules, fit)
+            _admit(lanes[n], reports[n], frame, model.rules, fit)
         while any(lane.items for lane in lanes):  # more than BATCH sources are several batches
-            batch = batcher.take(lanes)
-            predictor.run([item for items in batch.values() for item in items])
-            for lane, items in batch.items():
-                yield from _finish(lane, items, reports[lane.era], predictor.features)
+            for lane, items in model.step(lanes).batch.items():
+                yield from _finish(lane, items, reports[lane.era], model.predictor.features)
 
 
 def stream_names(sources: Sequence[Address]) -> list[str]:
@@ -120,7 +125,6 @@ def _round(
 def _finish(
     lane: Partition, items: Sequence[Item], report: SourceReport, batch: Features | None
 ) -> Iterator[FrameOutcome]:
-    lane.finish(items)
     lane.close_checkpoint()  # nothing is committed here: an outcome takes its item's prediction
     for item in items:
         report.finish(item.final_fate)

@@ -28,7 +28,7 @@ from pipeline.errors import TrainingError
 from pipeline.media.sources import open_source, read_labels
 from pipeline.offline.footage.dataset import open_footage
 from pipeline.offline.footage.video import Footage
-from pipeline.offline.run import SourceReport, predict_sources
+from pipeline.offline.run import SourceReport, predict_sources, serve_files
 from pipeline.offline.scoring import Score
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -112,8 +112,7 @@ def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
     scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
     for outcome in predict_sources(
         [open_source(clip) for clip in clips],
-        bundle=bundle,
-        engine=load_engine("onnxruntime", bundle, threads=2),
+        model=serve_files(bundle, load_engine("onnxruntime", bundle, threads=2)),
         reports=[SourceReport(clip.stem) for clip in clips],
     ):
         if outcome.value is not None:

@@ -42,6 +42,12 @@ class Item:
         return self.pixels is None or self.pixels.done()
 
     @property
+    def undecoded(self) -> Frame | None:
+        """The frame, where admission has let one through and no decoder has it yet."""
+        waits = self.fate is None and self.pixels is None
+        return self.record if waits and isinstance(self.record, Frame) else None
+
+    @property
     def final_fate(self) -> Fate:
         """How the record ended. Raises AssertionError before it has."""
         if self.fate is None:

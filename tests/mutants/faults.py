@@ -109,7 +109,7 @@ MUTANTS = (
     ),
     Mutant(
         "a silent re-join goes unnoticed",
-        "pipeline/worker/worker.py",
+        "pipeline/worker/membership.py",
         "        if self._member_id is not None and numbers:\n",
         "        if self._member_id is None and numbers:\n",
         (PROTOCOL,),

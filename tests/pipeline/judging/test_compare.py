@@ -14,6 +14,7 @@ from pipeline.judging.compare import Comparison
 from pipeline.judging.published import PublishedPrediction
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.streams.served import ServedModel
 from tests.engines.bundles import LABELS, tiny
 from tests.world import decode
 
@@ -52,11 +53,10 @@ def film(*steps_s: float | None) -> list[Record]:
 def run(
     bundle: Bundle, pool: ThreadPoolExecutor, records: Sequence[Record], start: int = 0
 ) -> list[PublishedPrediction]:
+    config, engine = WorkerConfig(), OnnxRuntimeEngine(bundle, 1)
     replay = Replay(
-        WorkerConfig(),
-        bundle=bundle,
-        engine=OnnxRuntimeEngine(bundle, 1),
-        decoder=decode,
+        config,
+        model=ServedModel.configured(config, bundle, engine, decoder=decode),
         decodes=pool,
         starts={0: start},
         skips={},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.media.sources import SourceFrame
-from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sources
+from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sources, serve_files
 from tests.engines.bundles import frames, tiny, white
 
 
@@ -37,7 +37,7 @@ def reachable(root: object) -> int:
 def outcomes(bundle: Bundle, *sources: Iterator[SourceFrame]) -> Iterator[FrameOutcome]:
     engine = OnnxRuntimeEngine(bundle, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(sources))]
-    return predict_sources(sources, bundle=bundle, engine=engine, reports=reports)
+    return predict_sources(sources, model=serve_files(bundle, engine), reports=reports)
 
 
 def test_a_frame_comes_with_the_features_that_were_stepped(tmp_path: Path) -> None:
