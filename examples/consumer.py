@@ -50,7 +50,7 @@ def values(bootstrap: str, topic: str, *, once: bool) -> Iterator[bytes]:
     consumer.assign(places)
     consumer.seek_to_beginning(*places)
     ends = consumer.end_offsets(places)
-    while not once or any(consumer.position(place) < ends[place] for place in places):
+    while not once or any((consumer.position(place) or 0) < ends[place] for place in places):
         for records in consumer.poll(timeout_ms=SILENT_MS).values():
             yield from (record.value for record in records if record.value is not None)
     consumer.close()
