@@ -24,6 +24,7 @@ from engines.train.clips.footage import FailureError, StageReport
 from engines.train.clips.loop import RECIPES, RecipeName
 from engines.train.clips.request import Plan, settings_of
 from engines.train.encoders.backbones import BackboneError
+from engines.train.people.actors import PackError
 from pipeline.errors import TrainingError
 from pipeline.media.sources import open_source, read_labels
 from pipeline.offline.footage.dataset import open_footage
@@ -166,7 +167,7 @@ def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (BackboneError, CheckpointError, FailureError) as exc:
+    except (BackboneError, CheckpointError, FailureError, PackError) as exc:
         raise TrainingError(str(exc)) from exc
 
 
