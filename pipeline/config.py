@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from engines.base import EngineName, GpuPrecision
+from pipeline.connection import Connection, GroupSettings
 from pipeline.errors import ConfigError
 from pipeline.records import Topics
 from pipeline.wire.frames import is_stream_id
@@ -50,6 +51,13 @@ def _stream(value: str) -> str:
 
 
 StreamId = Annotated[str, AfterValidator(_stream)]
+
+
+def _servers(value: str) -> str:
+    return Connection(value).bootstrap
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class Start(StrEnum):
@@ -106,7 +114,7 @@ Loaded = TypeVar("Loaded", bound=Settings)
 class WorkerConfig(Settings):
     """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Servers = "127.0.0.1:9092"
     group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
@@ -158,6 +166,24 @@ class WorkerConfig(Settings):
             self.predictions_topic,
             self.dead_letters_topic,
             f"{self.group}.state",
+        )
+
+    @property
+    def connection(self) -> Connection:
+        """How the Kafka is reached."""
+        return Connection(self.bootstrap)
+
+    @property
+    def group_settings(self) -> GroupSettings:
+        """What the clients of this group need to know."""
+        return GroupSettings(
+            connection=self.connection,
+            topics=self.topics,
+            group=self.group,
+            slot=self.slot,
+            session_timeout_s=self.session_timeout_s,
+            heartbeat_s=self.heartbeat_s,
+            transaction_timeout_s=self.transaction_timeout_s,
         )
 
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
@@ -88,18 +88,18 @@ class KafkaStage:
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts = 0
         self._publisher: KafkaPublisher | None = None
-        self._reader: KafkaReader | None = None
+        self._reader: TopicTail | None = None
 
     def start(self) -> None:
         """See `Stage`."""
         self._kafka.start()
-        admin = TopicAdmin(self._kafka.bootstrap, self._topics)
+        admin = TopicAdmin(self._kafka.connection, self._topics)
         admin.create(PARTITIONS)
         admin.close()
         self._process = self._start_worker()
-        self._publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._topics.frames)
-        self._reader = KafkaReader(
-            self._kafka.bootstrap, topic=self._topics.predictions, from_start=True
+        self._publisher = KafkaPublisher(self._kafka.connection, topic=self._topics.frames)
+        self._reader = TopicTail(
+            self._kafka.connection, topic=self._topics.predictions, from_start=True
         )
         self._await_ready()
 
@@ -162,7 +162,9 @@ class KafkaStage:
             self._publisher = None
         time.sleep(0.5)  # let the last frames through
         self._stop_worker()
-        reader = KafkaChangelog(self._kafka.bootstrap, topics=self._topics, stall_s=10)
+        reader = KafkaChangelog(
+            self._kafka.connection, topics=self._topics, stall_s=10, clock=SystemClock()
+        )
         try:
             return fates(list(reader.read(range(PARTITIONS)).values()))
         finally:

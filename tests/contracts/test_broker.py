@@ -24,7 +24,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if request.param == "memory":
         yield MemoryCluster(PARTITIONS)
         return
-    made = KafkaCluster(request.getfixturevalue("kafka").bootstrap, PARTITIONS)
+    made = KafkaCluster(request.getfixturevalue("kafka").connection, PARTITIONS)
     yield made
     made.close()
 

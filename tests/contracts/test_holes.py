@@ -14,6 +14,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.opening import open_admin, open_consumer, open_producer
+from pipeline.connection import Connection
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    made = KafkaCluster(kafka.connection, PARTITIONS)
     yield made
     made.close()
 
@@ -117,7 +118,7 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     before = set(threading.enumerate())
     (port,) = free_ports(1)
     with pytest.raises(KafkaError):
-        opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
+        opened(Connection(f"127.0.0.1:{port}"), bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
 
 
@@ -146,7 +147,7 @@ def test_k20_of_very_many_headers_no_more_are_read_than_are_accepted(
 def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) -> None:
     """For the client a codec that is not installed is the end, and a bomb goes off in `poll`."""
     producer = open_producer(
-        cluster.config.bootstrap, compression_type="gzip", max_request_size=64 << 20, retries=0
+        cluster.config.connection, compression_type="gzip", max_request_size=64 << 20, retries=0
     )
     sent = [
         producer.send(cluster.topics.frames, key=b"cam-1", value=bytes(size), partition=0)
@@ -160,7 +161,7 @@ def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) ->
 
 
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
-    consumer = open_consumer(kafka.bootstrap, retry_backoff_ms=17)
+    consumer = open_consumer(kafka.connection, retry_backoff_ms=17)
     try:
         cluster = consumer._manager.cluster  # noqa: SLF001
         assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to

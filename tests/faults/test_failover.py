@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Record
@@ -102,7 +101,7 @@ class Crew:
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     yield made
     made.close()
@@ -130,7 +129,7 @@ def assert_nothing_is_missing(crew: Crew, records: list[Record]) -> None:
         assert [p["memory"]["frames"] for p in mine] == list(range(len(mine)))
         assert {p["memory"]["reset"] for p in mine[1:]} == {None}
     assert len(records) == crew.filmed
-    reader = KafkaChangelog(crew.cluster.config.bootstrap, topics=crew.cluster.topics, stall_s=20)
+    reader = crew.cluster.broker("reader").changelog()
     for changelog in reader.read(range(PARTITIONS)).values():
         manifest = Manifest.read(changelog.records[MANIFEST_KEY])
         accounted = sum(manifest.fates.values()) + manifest.absent + manifest.expired

@@ -8,6 +8,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
 from pipeline.records import Topics
 
@@ -64,14 +65,14 @@ def names(topics: Topics) -> dict[str, str]:
 class TopicAdmin:
     """Looks after the topics of one group. Raises `BrokerUnreachableError` when nobody answers."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics) -> None:
         self._topics = topics
         try:
-            self._admin = open_admin(bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS)
+            self._admin = open_admin(connection, bootstrap_timeout_ms=BOOTSTRAP_MS)
         except (KafkaError, ValueError, OSError) as exc:
             raise BrokerUnreachableError(
-                f"no Kafka answers at {bootstrap} ({exc}). Is it running? `longtake broker` starts"
-                " one on this machine; --bootstrap names another; `longtake run` needs none"
+                f"no Kafka answers at {connection.shown} ({exc}). Is it running? `longtake broker`"
+                " starts one on this machine; --bootstrap names another; `longtake run` needs none"
             ) from exc
 
     def create(self, partitions: int) -> list[TopicReport]:
