@@ -12,11 +12,12 @@ from pipeline.broker.contract import Broker
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory import MemoryBroker, MemoryLog
+from pipeline.broker.memory.broker import MemoryBroker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.connection import Connection
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
+from tests.memory_faults import MovableLog
 
 _names = itertools.count()
 
@@ -58,7 +59,7 @@ class MemoryCluster:
 
     def __init__(self, partitions: int) -> None:
         self.topics = Topics("frames", "predictions", "frames.dlq", "group.state")
-        self.log = MemoryLog(self.topics, partitions=partitions, clock=SystemClock())
+        self.log = MovableLog(self.topics, partitions=partitions, clock=SystemClock())
 
     def broker(self, slot: str) -> Broker:
         return MemoryBroker(self.log, slot=slot)

@@ -10,7 +10,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,10 @@ from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory import MemoryBroker, MemoryLog
+from pipeline.broker.memory.broker import MemoryBroker
+from pipeline.broker.memory.group import MemoryGroup
+from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.partitioner import partition_of
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import LongtakeError
@@ -200,7 +202,7 @@ class MemoryStage:
             None, {"group": GROUP, "bundle": bundle, "metrics_port": 0, "engine": ENGINE}
         )
         self._topics: Topics = config.topics
-        self._log = MemoryLog(self._topics, partitions=PARTITIONS, clock=SystemClock())
+        self._log = MemoryLog(self._topics, MemoryGroup(PARTITIONS), clock=SystemClock())
         broker = MemoryBroker(self._log, slot="demo")
         self._service = Service(config, broker=broker, name="demo")
         self._thread = threading.Thread(target=self._service.run, name="worker", daemon=True)
@@ -217,7 +219,7 @@ class MemoryStage:
 
     def publish(self, stream: str, content: bytes | None, headers: Headers) -> None:
         """See `Stage`."""
-        partition = zlib.crc32(stream.encode()) % PARTITIONS
+        partition = partition_of(stream.encode(), PARTITIONS)
         self._log.publish(partition, stream.encode(), content, headers)
 
     def predictions(self, timeout_s: float) -> Sequence[Record]:

@@ -6,11 +6,11 @@ Cameras use `uplink`, which loses nothing; this producer counts what it lost.
 from contextlib import suppress
 
 from kafka.errors import KafkaError, KafkaTimeoutError
-from kafka.partitioner import murmur2
 
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_producer
+from pipeline.broker.partitioner import partition_of
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
@@ -65,10 +65,10 @@ class KafkaPublisher:
         sending.add_errback(self._count_loss)
 
     def partition_of(self, stream: str) -> int:
-        """Where a stream's frames go when we publish them."""
+        """Return the partition that a stream's frames go to when we publish them."""
         with translated(f"looking topic {self._topic} up"):
-            numbers = sorted(self._producer.partitions_for(self._topic))
-        return numbers[(murmur2(stream.encode()) & 0x7FFFFFFF) % len(numbers)]
+            partitions = len(self._producer.partitions_for(self._topic))
+        return partition_of(stream.encode(), partitions)
 
     def end(self, stream: str, partition: int) -> int:
         """End a stream in a partition, and wait until the log has it. Returns the offset."""
