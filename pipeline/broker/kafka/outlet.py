@@ -1,4 +1,4 @@
-"""Our idempotent producer: predictions that leave at once, outside of any transaction."""
+"""Publishes predictions at once, outside of any transaction: an idempotent producer."""
 
 from collections.abc import Sequence
 from typing import Any

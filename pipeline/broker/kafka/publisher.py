@@ -16,7 +16,7 @@ from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
 
 END_S = 10.0
-TOPIC_MS = 3000  # how long a topic is looked for
+TOPIC_MS = 3000  # how long the producer looks for a topic
 
 
 class KafkaPublisher:

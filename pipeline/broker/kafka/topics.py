@@ -63,7 +63,7 @@ def names(topics: Topics) -> dict[str, str]:
 
 
 class TopicAdmin:
-    """Looks after the topics of one group. Raises `BrokerUnreachableError` when nobody answers."""
+    """The topics of one group. Raises `BrokerUnreachableError` when no broker answers."""
 
     def __init__(self, connection: Connection, topics: Topics) -> None:
         self._topics = topics
@@ -97,7 +97,7 @@ class TopicAdmin:
         return reports + [_unlike(report, partitions) for report in found]
 
     def check(self) -> list[TopicReport]:
-        """Look at every topic of the group and say what is wrong with it."""
+        """Check every topic of the group, and report what is wrong with it."""
         counts = self.partition_counts()
         wanted = counts.get(self._topics.frames)
         reports = []
@@ -146,7 +146,7 @@ class TopicAdmin:
 
 
 def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
-    """Read one of a topic's settings; None where the broker does not tell it."""
+    """Read one of a topic's settings; None where the broker does not return it."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     with translated(f"reading the settings of topic {topic}"):
         described = admin.describe_configs([resource])
@@ -154,7 +154,7 @@ def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
 
 
 def _unlike(report: TopicReport, partitions: int) -> TopicReport:
-    """Say of a topic that existed already that it is not as it was asked for."""
+    """Report a topic that existed already with another number of partitions."""
     if report.problem is not None or report.partitions == partitions:
         return report
     return replace(report, problem=f"has {report.partitions} partitions and keeps them")

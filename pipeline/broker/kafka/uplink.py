@@ -1,4 +1,4 @@
-"""The cameras' way into the frames topic: an idempotent producer that never gives a shot up.
+"""Publishes the shots of cameras: an idempotent producer that never gives one up.
 
 K18: after a record that the broker finds too large, the client fails those behind it for the same
 reason, though they are not. So the broker never sees one: the topic's limit is asked for, and a
@@ -107,12 +107,12 @@ class KafkaUplink:
 
 
 def _limit(connection: Connection, topic: str) -> int:
-    """Ask how large a record of the topic may be; what we send at most where nobody tells."""
+    """Return how large a record of the topic may be; our own limit where the broker has none."""
     admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
         told = read_setting(admin, topic, "max.message.bytes")
     except (TopicError, BrokerUnavailableError):
-        told = None  # no such topic, or we may not ask: sending will tell
+        told = None  # no such topic, or it is not allowed to ask: sending will show it
     finally:
         admin.close()
     return min(REQUEST_BYTES, int(told)) if told else REQUEST_BYTES

@@ -19,7 +19,7 @@ TICK_S = 4.0  # that each poll takes
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawRecord:
     """A record as the client hands it over."""
 
     offset: int
@@ -35,7 +35,7 @@ class Scripted:
     """The vendor's consumer: each poll brings the next of `polls` and moves the positions."""
 
     clock: ManualClock
-    polls: Iterator[tuple[Sequence[Raw], Mapping[TopicPartition, int]]]
+    polls: Iterator[tuple[Sequence[RawRecord], Mapping[TopicPartition, int]]]
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     paused: set[TopicPartition] = field(default_factory=set)
 
@@ -51,11 +51,11 @@ class Scripted:
     def position(self, place: TopicPartition) -> int:
         return self.positions[place]
 
-    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Raw]]:
+    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[RawRecord]]:
         self.clock.advance(TICK_S)
         records, moved = next(self.polls, ((), {}))
         self.positions |= moved
-        found: dict[TopicPartition, list[Raw]] = {}
+        found: dict[TopicPartition, list[RawRecord]] = {}
         for raw in records:
             found.setdefault(TopicPartition("frames", raw.partition), []).append(raw)
         return found
@@ -71,7 +71,7 @@ def reading(clock: ManualClock) -> Callable[..., Iterator[list[Record]]]:
     """Read spans of a consumer that brings what is given, poll by poll."""
 
     def read(
-        spans: Mapping[TopicPartition, range], *polls: tuple[Sequence[Raw], Any]
+        spans: Mapping[TopicPartition, range], *polls: tuple[Sequence[RawRecord], Any]
     ) -> Iterator[list[Record]]:
         consumer = cast("KafkaConsumer", Scripted(clock, iter(polls)))
         return read_to(consumer, spans, stall_s=STALL_S, clock=clock)
@@ -87,20 +87,26 @@ def offsets(batches: Iterator[list[Record]]) -> list[tuple[int, int]]:
 
 
 def test_a_gap_at_the_end_is_passed_by_the_position_alone(reading: Reading) -> None:
-    batches = reading({HERE: range(3, 9)}, ([Raw(3), Raw(5)], {HERE: 6}), ([], {HERE: 9}))
+    batches = reading(
+        {HERE: range(3, 9)}, ([RawRecord(3), RawRecord(5)], {HERE: 6}), ([], {HERE: 9})
+    )
     assert offsets(batches) == [(0, 3), (0, 5)]
 
 
 def test_records_beyond_the_end_come_with_the_last_ones(reading: Reading) -> None:
-    batches = reading({HERE: range(2)}, ([Raw(0), Raw(1), Raw(2)], {HERE: 3}), ([Raw(3)], {}))
+    batches = reading(
+        {HERE: range(2)},
+        ([RawRecord(0), RawRecord(1), RawRecord(2)], {HERE: 3}),
+        ([RawRecord(3)], {}),
+    )
     assert offsets(batches) == [(0, 0), (0, 1), (0, 2)]
 
 
 def test_each_partition_is_read_to_its_own_end(reading: Reading) -> None:
     batches = reading(
         {HERE: range(1), THERE: range(2)},
-        ([Raw(0), Raw(0, partition=1)], {HERE: 1, THERE: 1}),
-        ([Raw(1, partition=1)], {THERE: 2}),
+        ([RawRecord(0), RawRecord(0, partition=1)], {HERE: 1, THERE: 1}),
+        ([RawRecord(1, partition=1)], {THERE: 2}),
     )
     assert offsets(batches) == [(0, 0), (1, 0), (1, 1)]
 
@@ -112,24 +118,28 @@ def test_an_empty_span_needs_no_poll(reading: Reading, clock: ManualClock) -> No
 
 
 def test_a_position_that_stands_still_is_a_stall_that_is_named(reading: Reading) -> None:
-    batches = reading({HERE: range(9), THERE: range(4)}, ([Raw(0)], {HERE: 1, THERE: 4}))
+    batches = reading({HERE: range(9), THERE: range(4)}, ([RawRecord(0)], {HERE: 1, THERE: 4}))
     with pytest.raises(RestoreStalledError, match="10 s of frames partition 0 at offset 1 of 9:"):
         offsets(batches)
 
 
 def test_slow_progress_is_no_stall(reading: Reading) -> None:
-    polls = [([Raw(n)], {HERE: n + 1}) if n % 2 == 0 else ([], {HERE: n + 1}) for n in range(20)]
+    polls = [
+        ([RawRecord(n)], {HERE: n + 1}) if n % 2 == 0 else ([], {HERE: n + 1}) for n in range(20)
+    ]
     assert len(offsets(reading({HERE: range(20)}, *polls))) == 10
 
 
 def test_the_time_that_the_caller_takes_is_no_stall(reading: Reading, clock: ManualClock) -> None:
-    batches = reading({HERE: range(2)}, ([Raw(0)], {HERE: 1}), ([], {}), ([Raw(1)], {HERE: 2}))
+    batches = reading(
+        {HERE: range(2)}, ([RawRecord(0)], {HERE: 1}), ([], {}), ([RawRecord(1)], {HERE: 2})
+    )
     next(batches)
     clock.advance(100 * STALL_S)
     assert offsets(batches) == [(0, 1)]
 
 
 def test_what_others_may_write_becomes_a_value_of_ours(reading: Reading) -> None:
-    raw = Raw(0, timestamp=-1, key=None, value=None, headers=[("empty", None)])
+    raw = RawRecord(0, timestamp=-1, key=None, value=None, headers=[("empty", None)])
     ((record,),) = reading({HERE: range(1)}, ([raw], {HERE: 1}))
     assert record == Record(0, 0, 0, None, None, (("empty", b""),))

@@ -13,7 +13,7 @@ POLL_RECORDS = 5000
 
 
 class TopicTail:
-    """Reads the committed records of one topic, all partitions, without a group and an end."""
+    """Reads the committed records of one topic, all partitions, without a group."""
 
     def __init__(self, connection: Connection, *, topic: str, from_start: bool) -> None:
         with translated(f"opening topic {topic}"):
