@@ -46,7 +46,7 @@ def transactional(cluster: KafkaCluster) -> Iterator[KafkaProducer]:
 
 def send(producer: KafkaProducer, cluster: KafkaCluster, value: bytes) -> None:
     producer.begin_transaction()
-    producer.send(cluster.topics.frames, value, b"a", partition=0).get(10)
+    producer.send(cluster.topics.frames, value, b"a", partition=0).get(10)  # type: ignore[no-untyped-call]
 
 
 def read(reader: SpanReader, cluster: KafkaCluster, number: int, span: range) -> list[Record]:
@@ -83,6 +83,17 @@ def test_a_span_that_ends_in_what_was_aborted_has_an_end(
     transactional.abort_transaction()
     span = reader.spans(cluster.topics.frames, [0])[0]
     assert [r.value for r in read(reader, cluster, 0, span)] == [b"kept"]
+
+
+def test_a_transaction_is_not_cut_where_its_end_was_looked_up(
+    cluster: KafkaCluster, reader: SpanReader, transactional: KafkaProducer
+) -> None:
+    """Snapshots of a commit without its manifest would be memory that is ahead of its offset."""
+    send(transactional, cluster, b"snapshot")
+    span = reader.spans(cluster.topics.frames, [0])[0]
+    transactional.send(cluster.topics.frames, b"manifest", b"m", partition=0)
+    transactional.commit_transaction()
+    assert [r.value for r in read(reader, cluster, 0, span)] == [b"snapshot", b"manifest"]
 
 
 def test_a_transaction_that_stays_open_is_not_waited_for_for_ever(
