@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from engines.base import EngineName, GpuPrecision
+from pipeline.connection import Connection, GroupSettings
 from pipeline.errors import ConfigError
 from pipeline.media.address import without_secrets
 from pipeline.records import Topics
@@ -53,6 +54,13 @@ def _stream(value: str) -> str:
 
 
 StreamId = Annotated[str, AfterValidator(_stream)]
+
+
+def _servers(value: str) -> str:
+    return Connection(value).bootstrap
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class Start(StrEnum):
@@ -125,7 +133,7 @@ Loaded = TypeVar("Loaded", bound=Settings)
 class WorkerConfig(Settings):
     """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Servers = "127.0.0.1:9092"
     group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
@@ -180,6 +188,25 @@ class WorkerConfig(Settings):
             self.predictions_topic,
             self.dead_letters_topic,
             f"{self.group}.state",
+        )
+
+    @property
+    def connection(self) -> Connection:
+        """How the Kafka is reached."""
+        return Connection(self.bootstrap)
+
+    @property
+    def group_settings(self) -> GroupSettings:
+        """What the clients of this group need to know."""
+        return GroupSettings(
+            connection=self.connection,
+            topics=self.topics,
+            group=self.group,
+            slot=self.slot,
+            session_timeout_s=self.session_timeout_s,
+            heartbeat_s=self.heartbeat_s,
+            transaction_timeout_s=self.transaction_timeout_s,
+            leaves_at_stop=self.on_stop is OnStop.LEAVE,
         )
 
 

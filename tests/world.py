@@ -11,7 +11,8 @@ import numpy as np
 from engines.base import Engine, Pixels
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import Poll
-from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
+from pipeline.broker.memory.consumer import MemoryConsumer
+from pipeline.broker.memory.log import MemoryLog
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
@@ -23,6 +24,7 @@ from pipeline.wire.changelog import Manifest, Skips, Snapshot
 from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.worker import Worker
+from tests.memory_faults import FaultyBroker, MovableLog
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"
@@ -90,7 +92,10 @@ def decode(content: bytes) -> Pixels:
 class Consumer(MemoryConsumer):
     """Never waits. While `quiet` it comes back under another id and hears of no loss (K12)."""
 
-    quiet = False
+    def __init__(self, log: MovableLog) -> None:
+        super().__init__(log)
+        self._group = log.group
+        self.quiet = False
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
         del timeout_s  # nothing happens here while somebody waits
@@ -100,18 +105,22 @@ class Consumer(MemoryConsumer):
         if not self.quiet:
             return super()._rejoin()
         self.quiet = False
-        self.member_id = self._log.join()
-        self._log.hand_over(self.member_id, self._assigned)
+        self.member_id = self._group.join()
+        self._group.hand_over(self.member_id, self._assigned)
         return super().poll(0.0, 0)
 
 
-class Broker(MemoryBroker):
+class Broker(FaultyBroker):
     """Remembers the consumer that it made, to know by which id the group has it."""
 
     made: Consumer
 
+    def __init__(self, log: MovableLog, *, slot: str, fault: Faults) -> None:
+        super().__init__(log, slot=slot, fault=fault, stall_s=0.0)
+        self._movable = log
+
     def consumer(self) -> Consumer:
-        self.made = Consumer(self._log)
+        self.made = Consumer(self._movable)
         return self.made
 
 
@@ -122,7 +131,7 @@ class Process:
         self.slot = slot
         self.faults = Faults()
         self.decodes, self.writes, self.reads, self.sends = Steps(), Steps(), Steps(), Steps()
-        self.broker = Broker(world.log, slot=slot, fault=self.faults, stall_s=0.0)
+        self.broker = Broker(world.log, slot=slot, fault=self.faults)
         self.metrics = WorkerMetrics()
         self.worker = Worker(
             world.config,
@@ -159,7 +168,7 @@ class World:
         self.clock = ManualClock()
         wanted = {"start": "earliest", "max_batch": max_batch, "stream_ttl_s": 1e6} | settings
         self.config = WorkerConfig(**wanted)
-        self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
+        self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.careful: Decoder = decode
         self.processes: dict[str, Process] = {}
@@ -178,7 +187,7 @@ class World:
         """The session timeout is over for those who crashed, the transaction timeout too."""
         self.log.abort_open()
         while self.dead:
-            self.log.leave(self.dead.pop())
+            self.log.group.leave(self.dead.pop())
 
     def _guarded(self, slot: str, action: Callable[[Process], None]) -> None:
         process = self.processes.get(slot)
@@ -224,7 +233,7 @@ class World:
     def _state(self) -> dict[str, object]:
         return {
             slot: {
-                "member": self.log.generation_of(process.member_id),
+                "member": self.log.group.generation_of(process.member_id),
                 "ready": process.worker.ready,
                 "idle": process.worker.idle,
                 "partitions": sorted(process.worker.partitions),

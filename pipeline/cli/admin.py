@@ -121,7 +121,7 @@ def _topics(
     from pipeline.broker.kafka.topics import TopicAdmin
 
     settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    admin = TopicAdmin(settings.bootstrap, settings.topics)
+    admin = TopicAdmin(settings.connection, settings.topics)
     reports = admin.check() if partitions is None else admin.create(partitions)
     if as_json:
         shown = ("name", "partitions", "created", "problem", "danger")

@@ -79,6 +79,7 @@ def worker(
     Example: `longtake worker --bootstrap 127.0.0.1:9092 --bundle actions --group actions`
     """
     from pipeline.broker.kafka.broker import KafkaBroker
+    from pipeline.clock import SystemClock
     from pipeline.heap import give_large_blocks_back
     from pipeline.worker.service import Service, until_signalled
 
@@ -100,7 +101,7 @@ def worker(
         },
     )
     give_large_blocks_back()
-    broker = KafkaBroker(settings)
+    broker = KafkaBroker(settings.group_settings, clock=SystemClock())
     service = Service(settings, broker=broker, name=broker.slot)
     until_signalled(service.stop)
     service.run()

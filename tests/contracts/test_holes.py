@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.opening import open_admin, open_consumer, open_producer
+from pipeline.connection import Connection
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    made = KafkaCluster(kafka.connection, PARTITIONS)
     yield made
     made.close()
 
@@ -118,7 +119,7 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     before = set(threading.enumerate())
     (port,) = free_ports(1)
     with pytest.raises(KafkaError):
-        opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
+        opened(Connection(f"127.0.0.1:{port}"), bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
 
 
@@ -173,7 +174,7 @@ def test_k22_a_record_that_claims_the_offset_of_others_hides_none_of_them(
 
 
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
-    consumer = open_consumer(kafka.bootstrap, retry_backoff_ms=17)
+    consumer = open_consumer(kafka.connection, retry_backoff_ms=17)
     try:
         cluster = consumer._manager.cluster  # noqa: SLF001
         assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to

@@ -11,7 +11,8 @@ from pathlib import Path
 from kafka import KafkaProducer
 
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
+from pipeline.clock import SystemClock
 from pipeline.records import Changelog, Record
 from pipeline.wire.changelog import MANIFEST_KEY, Manifest
 from tests.cli.commands import write_settings
@@ -112,12 +113,11 @@ class RollingPair:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._codes: dict[str, CodeVersion] = {}
         self._slots: dict[str, str] = {}
+        connection = cluster.config.connection
         self._changelog = KafkaChangelog(
-            cluster.config.bootstrap, topics=cluster.topics, stall_s=PATIENCE_S
+            connection, topics=cluster.topics, stall_s=PATIENCE_S, clock=SystemClock()
         )
-        self._reader = KafkaReader(
-            cluster.config.bootstrap, topic=cluster.topics.predictions, from_start=True
-        )
+        self._reader = TopicTail(connection, topic=cluster.topics.predictions, from_start=True)
         self.predictions: list[Record] = []
 
     def put(self, place: str, code: CodeVersion) -> None:

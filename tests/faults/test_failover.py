@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Record
@@ -113,7 +112,7 @@ class Crew:
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     yield made
     made.close()
@@ -146,7 +145,7 @@ def assert_each_frame_is_predicted_once(records: list[Record], filmed: int) -> N
 def assert_nothing_is_missing(crew: Crew, records: list[Record]) -> None:
     """Exactly one prediction per frame, memory uninterrupted, and ledgers that add up."""
     assert_each_frame_is_predicted_once(records, crew.filmed)
-    reader = KafkaChangelog(crew.cluster.config.bootstrap, topics=crew.cluster.topics, stall_s=20)
+    reader = crew.cluster.broker("reader").changelog()
     for changelog in reader.read(range(PARTITIONS)).values():
         manifest = Manifest.read(changelog.records[MANIFEST_KEY])
         accounted = sum(manifest.fates.values()) + manifest.absent + manifest.expired

@@ -52,9 +52,9 @@ MUTANTS = (
     ),
     Mutant(
         "a restore ends at the last stable offset",
-        "pipeline/broker/kafka/readers/changelog_reader.py",
-        "self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))",
-        "self._newest(state, self._records.end_offsets(state, timeout_ms=ENDS_MS))",
+        "pipeline/broker/kafka/readers/span_reader.py",
+        "            ends = self._ends.end_offsets(places, timeout_ms=ENDS_MS)\n",
+        "            ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)\n",
         (f"{CONTRACT}::test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing",),
     ),
     Mutant(

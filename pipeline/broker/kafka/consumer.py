@@ -22,6 +22,7 @@ from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeStic
 from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
+from pipeline.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class KafkaFrames(ConsumerRebalanceListener):
 
     def __init__(
         self,
-        bootstrap: str,
+        connection: Connection,
         *,
         topic: str,
         group: str,
@@ -54,7 +55,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         session_ms = int(session_timeout_s * 1000)
         with translated("joining the group"):
             self._consumer = open_consumer(
-                bootstrap,
+                connection,
                 group_id=group,
                 group_instance_id=instance,
                 partition_assignment_strategy=[GenerationAwareCooperativeSticky],

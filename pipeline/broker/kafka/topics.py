@@ -8,6 +8,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
 from pipeline.records import Topics
 
@@ -63,16 +64,16 @@ def names(topics: Topics) -> dict[str, str]:
 
 
 class TopicAdmin:
-    """Looks after the topics of one group. Raises `BrokerUnreachableError` when nobody answers."""
+    """The topics of one group. Raises `BrokerUnreachableError` when no broker answers."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics) -> None:
         self._topics = topics
         try:
-            self._admin = open_admin(bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS)
+            self._admin = open_admin(connection, bootstrap_timeout_ms=BOOTSTRAP_MS)
         except (KafkaError, ValueError, OSError) as exc:
             raise BrokerUnreachableError(
-                f"no Kafka answers at {bootstrap} ({exc}). Is it running? `longtake broker` starts"
-                " one on this machine; --bootstrap names another; `longtake run` needs none"
+                f"no Kafka answers at {connection.shown} ({exc}). Is it running? `longtake broker`"
+                " starts one on this machine; --bootstrap names another; `longtake run` needs none"
             ) from exc
 
     def create(self, partitions: int) -> list[TopicReport]:
@@ -162,7 +163,7 @@ class TopicAdmin:
 
 
 def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
-    """Read one of a topic's settings; None where the broker does not tell it."""
+    """Read one of a topic's settings; None where the broker does not return it."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     with translated(f"reading the settings of topic {topic}"):
         described = admin.describe_configs([resource])
@@ -170,7 +171,7 @@ def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
 
 
 def _unlike(report: TopicReport, partitions: int) -> TopicReport:
-    """Say of a topic that existed already that it is not as it was asked for."""
+    """Report a topic that existed already with another number of partitions."""
     if report.problem is not None or report.partitions == partitions:
         return report
     return replace(report, problem=f"has {report.partitions} partitions and keeps them")

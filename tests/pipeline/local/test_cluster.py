@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
+from pipeline.connection import Connection
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports, wanted_ports
@@ -87,7 +88,7 @@ def test_the_thread_that_started_it_may_end() -> None:
 
 @pytest.mark.kafka
 def test_every_one_of_three_nodes_serves_and_knows_the_others(three: LocalKafka) -> None:
-    assert [nodes_serving(node, 5) for node in three.bootstrap.split(",")] == [3, 3, 3]
+    assert [nodes_serving(Connection(node), 5) for node in three.bootstrap.split(",")] == [3, 3, 3]
 
 
 @pytest.mark.kafka

@@ -6,7 +6,7 @@ from kafka.coordinator.consumer import ConsumerCoordinator
 
 
 class PatientCoordinator(ConsumerCoordinator):
-    """K14: kafka-python 3.0 throws a join away that ends while nobody is inside `poll`.
+    """K14: kafka-python 3.0 throws a join away that ends while no `poll` runs.
 
     The next poll joins once more, which disturbs the whole group, and a caller that polls briefly
     and works in between never gets in. Worse, a join that a change of the topic's metadata caused
@@ -42,7 +42,7 @@ class PatientCoordinator(ConsumerCoordinator):
         self.has_left = not any(errors)
 
     def need_rejoin(self) -> bool:
-        """Tell whether there is a group to join, or a join whose outcome nobody has taken yet."""
+        """Return whether there is a group to join, or a join whose outcome is not taken yet."""
         return self._join_task is not None or bool(super().need_rejoin())
 
     async def join_group_async(self, timeout_ms: Any = None) -> Any:
