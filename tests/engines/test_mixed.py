@@ -14,8 +14,7 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
-
-from .bundles import (
+from tests.engines.bundles import (
     FEATURES,
     SIDE,
     description,

@@ -8,8 +8,7 @@ import pytest
 
 from engines.errors import DeviceError
 from engines.onnxrt import OnnxRuntimeEngine
-
-from .bundles import FEATURES, UNITS, floats, frames, graph, op, tiny
+from tests.engines.bundles import FEATURES, UNITS, floats, frames, graph, op, tiny
 
 
 def test_a_graph_that_the_runtime_cannot_load_is_a_device_error(tmp_path: Path) -> None:

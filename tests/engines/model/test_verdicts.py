@@ -7,13 +7,12 @@ import pytest
 
 import engines.checks.verify
 import engines.model.graph
-from engines.checks import verdicts
 from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
+from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.model.verdicts import Verdicts
-
-from .bundles import tiny, write_tiny
+from tests.engines.bundles import tiny, write_tiny
 
 
 class Comparisons:
@@ -32,7 +31,7 @@ class Comparisons:
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
     made = Comparisons()
-    monkeypatch.setattr(engines.verify, "verify", made)
+    monkeypatch.setattr(engines.checks.verify, "verify", made)
     return made
 
 
@@ -80,9 +79,9 @@ def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
-    check = engines.graph.check_graph
+    check = engines.model.graph.check_graph
     monkeypatch.setattr(
-        engines.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
+        engines.model.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
     )
     folder, known = write_tiny(tmp_path / "tiny"), Verdicts(tmp_path)
     assert load_bundle(folder, verdicts=known) == load_bundle(folder, verdicts=known)
