@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import Engine, Pixels
+from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import Poll
 from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
@@ -80,7 +80,7 @@ class Faults:
                 raise self._failure(f"fault at {step}")
 
 
-def decode(content: bytes) -> Pixels:
+def decode(content: bytes) -> InputArray:
     """Make 16 x 16 pixels out of two bytes; what is poisoned does not decode."""
     if content.startswith(POISON):
         raise UndecodableFrameError(f"{len(content)} bytes of poison")
@@ -335,11 +335,11 @@ def alone(
         if item is not None and item.fate is None and any(frame.offset in r for r in skipped):
             item.fate = Fate.SKIPPED
         if item is not None and item.fate is None and isinstance(frame, Frame):
-            item.pixels = Future()
+            item.input = Future()
             try:
-                item.pixels.set_result(decoder(frame.content))
+                item.input.set_result(decoder(frame.content))
             except UndecodableFrameError as exc:
-                item.pixels.set_exception(exc)
+                item.input.set_exception(exc)
         (items,) = batcher.take([partition]).values()
         predictor.run(items)
         partition.finish(items)

@@ -18,7 +18,8 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.host import HostEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.actions.posed import Posed, pose
 from engines.train.encoders.backbones import make_backbone
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead
@@ -176,8 +177,8 @@ class _Any(nn.Module):
         return answer
 
 
-def _engine(model: Model) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(to_bundle(model), threads=THREADS)
+def _engine(model: Model) -> HostEngine:
+    return onnxruntime_engine(to_bundle(model), threads=THREADS)
 
 
 def _parameters(network: nn.Module) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
 from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.half import halved, within_range
 from engines.train.heads import Head
 from engines.train.rolling import NEVER, roll
@@ -140,7 +140,7 @@ def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
     row's bits depend on the batch that it is in.
     """
     wanted = _logits(model, frames)
-    engine = OnnxRuntimeEngine(bundle, threads=2)
+    engine = onnxruntime_engine(bundle, threads=2)
     verify(engine, bundle, precision=promised(bundle))
     found = roll(engine, frames[None])[NEVER][:, 0]
     if model.precision == "float32":

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
-from engines.base import Engine, Pixels
+from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
 from pipeline.judging.published import PublishedPrediction
@@ -77,7 +77,7 @@ class Replay:
         self._predictor = Predictor(engine, writer, self._rules, topic=config.frames_topic)
         self._batcher = Batcher(config.max_batch)
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
-        self._decoding: deque[Future[Pixels]] = deque()  # in the order of admission
+        self._decoding: deque[Future[InputArray]] = deque()  # in the order of admission
         self._frames = 0  # let through and not predicted
         self.partitions = {
             number: Partition(number, era=0, manifest=_beginning(start, bundle))
@@ -115,8 +115,8 @@ class Replay:
         if skipped is not None and skipped.covers(frame.stream, frame.offset):
             item.fate = Fate.SKIPPED
             return
-        item.pixels = self._decodes.submit(self._decoder, frame.content)
-        self._decoding.append(item.pixels)
+        item.input = self._decodes.submit(self._decoder, frame.content)
+        self._decoding.append(item.input)
         self._frames += 1
 
     def _predict(self) -> Iterator[PublishedPrediction]:
@@ -128,7 +128,7 @@ class Replay:
             partition.finish(items)
             partition.sweep(self._rules, self._predictor.rows)
             partition.outgoing, partition.changed, partition.captured_us = [], {}, []
-            self._frames -= sum(item.pixels is not None for item in items)
+            self._frames -= sum(item.input is not None for item in items)
             yield from _predictions(items)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, Features, Pixels
+from engines.base import Engine, Features, InputArray
 from engines.model.bundle import Bundle
-from pipeline.media.pictures import Fit, fit_frame
+from pipeline.media.kinds import SourceDecoder, source_decoder_for
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Destination, Frame
 from pipeline.streams.admission import Rules
@@ -42,14 +42,14 @@ class FrameOutcome:
     source: int  # index among the sources
     frame: int
     value: bytes | None  # its prediction, as the topic would have it; None: it has none
-    pick: int | None  # its line of `batch`; None: the engine has not seen it
+    pick: int | None  # its place in `batch`; None: the engine has not seen it
     batch: Features | None
 
     def features(self) -> NDArray[np.float32] | None:
         """Copy the frame's features (F,), before the next outcome is asked for."""
         if self.batch is None or self.pick is None:
             return None
-        return self.batch.line(self.pick)
+        return self.batch.vector(self.pick)
 
 
 def predict_sources(
@@ -70,14 +70,14 @@ def predict_sources(
     )
     writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
     predictor = Predictor(engine, writer, rules, topic="")
-    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+    decode = source_decoder_for(bundle.input)
     opened = dict(enumerate(sources))
     lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
     batcher = Batcher(BATCH)
     share = max(1, BATCH // len(sources))
     while opened:
         for n, frame in _round(opened, share):
-            _admit(lanes[n], reports[n], frame, rules, fit)
+            _admit(lanes[n], reports[n], frame, rules, decode)
         while any(lane.items for lane in lanes):  # more than BATCH sources are several batches
             batch = batcher.take(lanes)
             predictor.run([item for items in batch.values() for item in items])
@@ -142,7 +142,11 @@ def _from_the_start() -> Manifest:
 
 
 def _admit(
-    lane: Partition, report: SourceReport, frame: SourceFrame, rules: Rules, fit: Fit
+    lane: Partition,
+    report: SourceReport,
+    frame: SourceFrame,
+    rules: Rules,
+    decode: SourceDecoder,
 ) -> None:
     report.frames += 1
     item = lane.admit(
@@ -158,5 +162,5 @@ def _admit(
         rules,
     )
     if item is not None and item.fate is None:
-        item.pixels = Future[Pixels]()
-        item.pixels.set_result(fit_frame(frame.picture, fit))
+        item.input = Future[InputArray]()
+        item.input.set_result(decode(frame))

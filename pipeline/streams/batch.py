@@ -31,7 +31,7 @@ class Batcher:
                 continue
             item = partition.items.popleft()
             taken.setdefault(partition, []).append(item)
-            frames += item.pixels is not None
+            frames += item.input is not None
             self._last = partition.number
             turns.append(partition)
         return taken
@@ -50,5 +50,5 @@ def waves(items: Iterable[Item]) -> Iterator[list[Item]]:
         if wave == len(sorted_items):
             sorted_items.append([])
         sorted_items[wave].append(item)
-        frames_before[item.stream] += item.pixels is not None
+        frames_before[item.stream] += item.input is not None
     return iter(sorted_items)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from engines.base import Pixels
+from engines.base import InputArray
 from pipeline.records import (
     BadRecord,
     Destination,
@@ -37,13 +37,13 @@ class Departure:
 
 @dataclass(slots=True)
 class Item:
-    """A record on its way: what admission said, its pixels to come, and in the end its fate."""
+    """A record on its way: what admission said, its input to come, and in the end its fate."""
 
     record: ParsedRecord
     absent: int  # offsets before it that hold no record
     stream: Stream | None = None
     verdict: Verdict | None = None
-    pixels: Future[Pixels] | None = None
+    input: Future[InputArray] | None = None
     pick: int | None = None  # its line of its batch's features, once it is encoded
     fate: Fate | None = None
     answer: Answer | None = None
@@ -60,7 +60,7 @@ class Item:
     @property
     def ready(self) -> bool:
         """Whether nothing is left to wait for before its turn."""
-        return self.pixels is None or self.pixels.done()
+        return self.input is None or self.input.done()
 
 
 class Partition:
@@ -171,11 +171,11 @@ class Partition:
         """
         kept: set[Stream | None] = set()
         for item in reversed(self.items):
-            if item.pixels is None or item.record.offset < self.unskippable_end:
+            if item.input is None or item.record.offset < self.unskippable_end:
                 continue
             if item.stream in kept:
-                item.pixels.cancel()
-                item.pixels, item.fate = None, Fate.SKIPPED
+                item.input.cancel()
+                item.input, item.fate = None, Fate.SKIPPED
             kept.add(item.stream)
 
     def departures(self, headers: Headers) -> list[Departure]:

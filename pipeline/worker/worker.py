@@ -5,12 +5,13 @@ would keep it waiting: decoding, writing transactions, reading changelogs.
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
 from functools import partial
 
-from engines.base import Engine, Pixels
+from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
 from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Broker, Dropped, Event, Poll
@@ -121,8 +122,9 @@ class Worker:
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
-        self._decodes = Turns[Pixels](executors.decodes)
-        self._pixels_bytes = bundle.input.height * bundle.input.width * 3
+        self._decodes = Turns[InputArray](executors.decodes)
+        port = bundle.input.array
+        self._input_bytes = math.prod(port.shape) * port.dtype.itemsize
         self._batcher = Batcher(config.max_batch)
         self._partitions: dict[int, Partition] = {}
         self._member: Member | None = None
@@ -276,12 +278,12 @@ class Worker:
             if item is not None and item.fate is None and isinstance(frame, Frame):
                 suspected = record.offset < partition.suspects_end
                 decoder = self._careful if suspected else self._decoder
-                item.pixels = self._decodes.submit(
+                item.input = self._decodes.submit(
                     record.partition, partial(self._decode, decoder, frame.content)
                 )
 
-    def _decode(self, decoder: Decoder, content: bytes) -> Pixels:
-        """Decode in a thread of the pool, and tell how long it took."""
+    def _decode(self, decoder: Decoder, content: bytes) -> InputArray:
+        """Decode in a thread of the pool, and record how long it took."""
         began_s = self._clock.monotonic()
         try:
             return decoder(content)
@@ -312,7 +314,7 @@ class Worker:
         self._depart()
 
     def _await_decoder(self, partitions: Sequence[Partition]) -> None:
-        heads = [p.items[0].pixels for p in partitions if p.items]
+        heads = [p.items[0].input for p in partitions if p.items]
         futures = [future for future in heads if future is not None]
         if futures:
             wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)
@@ -320,10 +322,10 @@ class Worker:
     def _throttle(self) -> None:
         """Stop reading while too much waits for the engine; go on below half of that.
 
-        A small picture counts with its pixels, which may be a thousand times as large.
+        A record counts with its decoded input: a small picture's is a thousand times as large.
         """
         waiting = sum(
-            p.pending_bytes + len(p.items) * self._pixels_bytes for p in self._partitions.values()
+            p.pending_bytes + len(p.items) * self._input_bytes for p in self._partitions.values()
         )
         running = [n for n, p in self._partitions.items() if p.opened]
         if not self._paused and waiting > self._config.max_pending_bytes:

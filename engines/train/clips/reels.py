@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from engines.base import Pixels
+from engines.model.inputs import Pixels
 from engines.train.clips.footage import FailureError, StageReport, TrainingVideo
 from engines.train.exporting import Input
 

@@ -160,7 +160,7 @@ class WorkerMetrics:
         self._polled.observe(_age_s(captured_us, now_s))
 
     def decoded(self, seconds: float) -> None:
-        """A picture has become pixels, or turned out to be none. From any thread."""
+        """A record has become an input, or turned out to be none. From any thread."""
         self._decode.observe(seconds)
 
     def batch(
@@ -169,7 +169,7 @@ class WorkerMetrics:
         """One batch went through the engine; it began at `began_s` since 1970."""
         frames = 0
         for item in items:
-            if item.pixels is not None and isinstance(item.record, Frame):
+            if item.input is not None and isinstance(item.record, Frame):
                 frames += 1
                 self._batched.observe(_age_s(item.record.captured_us, began_s))
         if frames:

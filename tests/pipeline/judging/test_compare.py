@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.judging.published import PublishedPrediction
@@ -55,7 +55,7 @@ def run(
     replay = Replay(
         WorkerConfig(),
         bundle=bundle,
-        engine=OnnxRuntimeEngine(bundle, 1),
+        engine=onnxruntime_engine(bundle, 1),
         decoder=decode,
         decodes=pool,
         starts={0: start},

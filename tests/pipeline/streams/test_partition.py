@@ -316,7 +316,7 @@ def waiting(part: Partition, *records: ParsedRecord) -> list[Item]:
     """Records that have arrived, their frames in the decoder."""
     items = [item for record in records if (item := part.admit(record, RULES)) is not None]
     for item in items:
-        item.pixels = None if item.fate is not None else Future()
+        item.input = None if item.fate is not None else Future()
     return items
 
 
@@ -326,7 +326,7 @@ def test_of_each_streams_waiting_frames_only_the_newest_is_kept() -> None:
     items = waiting(part, *records)
     part.keep_newest()
     assert [item.fate for item in items] == [Fate.SKIPPED] * 3 + [None] * 2
-    assert [item.pixels is None for item in items] == [True] * 3 + [False] * 2
+    assert [item.input is None for item in items] == [True] * 3 + [False] * 2
 
 
 def test_an_end_of_stream_is_never_skipped() -> None:
