@@ -1,9 +1,10 @@
 """What a bundle's encoder takes: key `input` of `model.json`, a union by `kind`.
 
-The engines and the log half of `pipeline` ask a kind for what every one has: `kind`; `rate_hz`, the
-records a second that the model was trained at, None where that does not matter; `array`, the
-encoder's port; `samples`, inputs to verify an engine with. What a kind has beside these is for its
-decoder, which `pipeline.media.kinds` chooses. Today there is one kind: pictures.
+The engines and the log half of `pipeline` ask a kind only for what every one has: `kind`;
+`rate_hz`, the records a second that the model was trained at, None where that does not matter;
+`array`, the encoder's port; `samples`, inputs to verify an engine with; `words`, for people. What a
+kind has beside these is for its decoder, which `pipeline.media.kinds` chooses. Today there is one
+kind: pictures.
 """
 
 from typing import Annotated, Literal
@@ -31,6 +32,11 @@ class PictureInput(Part):
     mean: Annotated[Triple, Field(strict=False)]
     std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field(strict=False)]
     rate_hz: PositiveFloat | None
+
+    @property
+    def words(self) -> str:
+        """The input in words, for people."""
+        return f"{self.height} x {self.width}, {self.fit}"
 
     @property
     def array(self) -> Port:

@@ -23,10 +23,11 @@ from engines.onnxrt import onnxruntime_engine
 from engines.train.actions.posed import Posed, pose
 from engines.train.encoders.backbones import make_backbone
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead
-from engines.train.exporting import Input, Model, film, to_bundle
+from engines.train.exporting import Model, to_bundle
 from engines.train.heads import HEADS, Head, HeadName, make_head
 from engines.train.people.actors import load_actors
 from engines.train.people.streams import ACTIONS
+from engines.train.pictures import Input
 
 BACKBONES = (
     "seed",
@@ -127,7 +128,7 @@ def measure_backbone(name: str, *, seconds: float) -> BackboneCost:
     backbone = make_backbone(name)
     head = make_head("rnn", 2, features=backbone.features, units=8)
     engine = _engine(Model(backbone.encoder, head, backbone.input, ["a", "b"]))
-    frames = film(backbone.input, BATCH)
+    frames = backbone.input.samples(BATCH)
     pixels = backbone.input.normalise(torch.from_numpy(frames[:1]))
     return BackboneCost(
         name,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.model.inputs import Pixels
-from engines.train.exporting import Input
+from engines.train.pictures import Input
 
 UNLABELLED = -1  # no loss, but the frame steps the memory
 

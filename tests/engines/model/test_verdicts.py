@@ -75,6 +75,23 @@ def test_other_threads_another_bundle_processor_or_library_are_compared(
     assert comparisons.count == 6
 
 
+@pytest.mark.parametrize(
+    "module", ["table.py", "checks/verify.py", "model/graph.py", "tensorrt/rows.py"]
+)
+def test_a_change_of_the_code_that_decides_a_check_has_it_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    code = tmp_path / "engines" / module
+    code.parent.mkdir(parents=True)
+    code.write_text("before")
+    monkeypatch.setattr(verdicts, "__file__", str(tmp_path / "engines" / "model" / "verdicts.py"))
+    known = Verdicts(tmp_path)
+    known.remember("engine")
+    assert known.passed("engine")
+    code.write_text("after")
+    assert not known.passed("engine")
+
+
 def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

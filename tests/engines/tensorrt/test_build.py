@@ -33,12 +33,12 @@ def silent(phase: str, done: int, steps: int) -> None:
 
 
 def built(
-    encoder: bytes, *, told: BuildProgress = silent, timings: bytes = b"", sizes: Any = SIZES
+    encoder: bytes, *, progress: BuildProgress = silent, timings: bytes = b"", sizes: Any = SIZES
 ) -> Any:
     from engines.tensorrt.build import build_plan
     from engines.tensorrt.log import TensorRtLog
 
-    return build_plan(encoder, [sizes], timings=timings, progress=told, log=TensorRtLog())
+    return build_plan(encoder, [sizes], timings=timings, progress=progress, log=TensorRtLog())
 
 
 def encoder(*nodes: onnx.NodeProto, dense: np.ndarray[Any, Any] = DENSE) -> bytes:
@@ -159,10 +159,10 @@ def test_a_tensorrt_that_does_not_begin_is_told(
         opened(tiny(tmp_path), tmp_path / "plans")
 
 
-def opened(bundle: Bundle, folder: Path, told: BuildProgress = silent) -> None:
+def opened(bundle: Bundle, folder: Path, progress: BuildProgress = silent) -> None:
     from engines.tensorrt.engine import TensorRtEngine
 
-    TensorRtEngine(bundle, find_machine(), PlanCache(folder), half=False, progress=told)
+    TensorRtEngine(bundle, find_machine(), PlanCache(folder), half=False, progress=progress)
 
 
 def raises(failure: BaseException) -> Callable[[str, int, int], None]:
