@@ -39,7 +39,7 @@ class Trial:
         for what, far in apart.items():
             if not far <= precision.tolerance:
                 raise VerificationError(
-                    f"{engine} is not fit to serve {bundle}: over {self.inputs} inputs {what} a"
+                    f"{engine} is not fit to serve {bundle}: over {self.inputs} frames {what} a"
                     f" score is {far:.1e} from onnxruntime's, allowed is {precision.tolerance:.0e};"
                     " on a GPU try --precision float32 (gpu_precision in the settings)"
                 )

@@ -83,7 +83,7 @@ class WorkerMetrics:
         )
         self._polled, self._batched, self._published = (age.labels(stage) for stage in STAGES)
         self._decode = histogram(
-            "longtake_decode_seconds", "One picture to pixels.", buckets=DECODE_BUCKETS
+            "longtake_decode_seconds", "Decoding of one record.", buckets=DECODE_BUCKETS
         )
         self._engine = histogram(
             "longtake_engine_seconds", "One batch through encoder and head.", buckets=ENGINE_BUCKETS
