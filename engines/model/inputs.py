@@ -17,7 +17,6 @@ from engines.model.json_parts import Part, Positive, PositiveFloat
 from engines.model.ports import Port
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) of one picture, or (N, H, W, 3); RGB
-
 Triple = tuple[float, float, float]
 
 
