@@ -26,7 +26,7 @@ class BuildError(EngineError):
 
 
 class VerificationError(EngineError):
-    """An engine's answers differ from the oracle's, or depend on who shares the batch."""
+    """An engine's answers differ from the oracle's, or depend on the rest of the batch."""
 
 
 class DeviceError(EngineError):

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import get_args
 
-from engines.base import Engine, EngineName, GpuPrecision, Told
+from engines.base import BuildProgress, Engine, EngineName, GpuPrecision
 from engines.cache import cache_folder
 from engines.errors import EngineError, EngineUnavailableError
 from engines.model.bundle import Bundle
 from engines.model.verdicts import Verdicts
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.tensorrt.parts import Machine, find_machine
 
 log = logging.getLogger(__name__)
@@ -23,24 +23,24 @@ def load_engine(
     *,
     verdicts: Verdicts | None = None,
     gpu_precision: GpuPrecision = "float16",
-    told: Told = lambda phase, done, steps: None,
+    progress: BuildProgress = lambda phase, done, steps: None,
 ) -> Engine:
-    """Make the engine and compare it with the oracle, unless `verdicts` know how that ends.
+    """Make the engine and compare it with the oracle, unless `verdicts` hold that it has passed.
 
-    `threads` are the processor's; `gpu_precision` and `told` are TensorRT's. Raises `EngineError`
-    of any kind.
+    `threads` is for the engines on the processor; `gpu_precision` and `progress` are for TensorRT.
+    Raises `EngineError` of any kind.
     """
     name = choose() if name == "auto" else name
     if name == "reference":
-        from engines.reference import ReferenceEngine  # 0.15 s, seldom needed
+        from engines.reference import reference_engine  # it takes 0.15 s and is rarely needed
 
-        return ReferenceEngine(bundle)  # it is the oracle
+        return reference_engine(bundle)  # it is the oracle
     if name == "onnxruntime":
-        engine: Engine = OnnxRuntimeEngine(bundle, threads)
+        engine: Engine = onnxruntime_engine(bundle, threads)
         made_for = str(threads)
     elif name == "tensorrt":
         machine = find_machine()
-        engine = _tensorrt(bundle, machine, gpu_precision, told)
+        engine = _tensorrt(bundle, machine, gpu_precision, progress)
         made_for = f"{gpu_precision} {machine}"
     else:
         known = ", ".join(get_args(EngineName))
@@ -54,7 +54,7 @@ def load_engine(
 
 
 def choose() -> EngineName:
-    """Choose TensorRT where there is all that it needs, and say why or why not."""
+    """Choose TensorRT where all that it needs is installed; log why or why not."""
     try:
         machine = find_machine()
     except EngineUnavailableError as exc:
@@ -65,7 +65,7 @@ def choose() -> EngineName:
 
 
 def plan_folder() -> Path:
-    """Where plans are kept. Raises `EngineUnavailableError` where there is no home."""
+    """The folder of plans. Raises `EngineUnavailableError` where there is no home directory."""
     try:
         return cache_folder(os.environ) / "plans"
     except RuntimeError as exc:
@@ -74,19 +74,21 @@ def plan_folder() -> Path:
         ) from exc
 
 
-def _tensorrt(bundle: Bundle, machine: Machine, precision: GpuPrecision, told: Told) -> Engine:
+def _tensorrt(
+    bundle: Bundle, machine: Machine, precision: GpuPrecision, progress: BuildProgress
+) -> Engine:
     from engines.tensorrt.engine import TensorRtEngine  # only where its libraries are
     from engines.tensorrt.plans import PlanCache
 
     cache = PlanCache(plan_folder())
-    return TensorRtEngine(bundle, machine, cache, half=precision == "float16", told=told)
+    return TensorRtEngine(bundle, machine, cache, half=precision == "float16", progress=progress)
 
 
 def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision | None) -> None:
-    from engines.checks.verify import promised, verify  # they bring the oracle along
+    from engines.checks.verify import promised, verify  # they import the oracle
 
     try:
         verify(engine, bundle, precision=promised(bundle, gpu_precision))
-    except BaseException:  # Ctrl-C, too: a GPU's context must not be left behind
+    except BaseException:  # Ctrl-C too: a GPU's context must be freed
         engine.close()
         raise

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the engine that is used unless another is asked for."""
+"""ONNX Runtime on the CPU: the engine where there is no GPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,10 +8,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
+from engines.base import EngineName, InputArray, Logits
 from engines.errors import DeviceError
+from engines.host import Arrays, HostEngine
 from engines.model.bundle import Bundle
-from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
 
 
 def _is_error(kind: object) -> bool:
@@ -25,72 +25,47 @@ ORT_ERRORS = (  # they share no base class below Exception
 )
 
 
-class OnnxRuntimeEngine:
-    """Runs a bundle on `threads` threads, all of them asleep between calls.
+def onnxruntime_engine(bundle: Bundle, threads: int) -> HostEngine:
+    """Make the engine on `threads` threads, all of them asleep between calls.
 
     Each row's bits are the same in every batch: for convolutions, matrix products and the usual
     activations this was seen for batches of 1 to 64 on 1 and 2 threads; ops that break it are
     refused in bundles or found by `engines.checks.verify`.
     """
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads}")
+    return HostEngine(bundle, OnnxRuntimeGraphs(bundle, threads))
+
+
+class OnnxRuntimeGraphs:
+    """See `HostGraphs`. All inputs go through a graph in one run."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        if threads < 1:
-            raise ValueError(f"threads must be 1 or more, not {threads}")
-        self._bundle = bundle
-        self._table = StateTable(bundle.state)
+        self._port = bundle.input.array.name
+        self._specs = bundle.state
         self._encoder = _session(bundle.encoder, threads)
         self._head = _session(bundle.head, threads)
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
     @property
     def name(self) -> EngineName:
-        """See `Engine`."""
+        """The name of the engine."""
         return "onnxruntime"
 
-    @property
-    def facts(self) -> None:
-        """There is no device."""
+    def encode(self, inputs: InputArray) -> NDArray[np.float32]:
+        """Run the encoder once."""
+        (features,) = _run(self._encoder, ["features"], {self._port: np.ascontiguousarray(inputs)})
+        encoded: NDArray[np.float32] = features.copy()  # the runtime's arrays may share its memory
+        return encoded
 
-    @property
-    def rows(self) -> int:
-        """How many rows the table has."""
-        return self._table.rows
-
-    def reserve(self, rows: int) -> None:
-        """Grow the table."""
-        self._table.reserve(rows)
-
-    def encode(self, pixels: Pixels) -> HostFeatures:
-        """Encode all frames in one run."""
-        check_pixels(self._bundle, pixels)
-        (features,) = _run(self._encoder, ["features"], {"frames": np.ascontiguousarray(pixels)})
-        return HostFeatures(features.copy())  # (N, F); the runtime's arrays may share its memory
-
-    def step(self, features: Features, picks: Rows, rows: Rows) -> tuple[Logits, NDArray[np.bool_]]:
-        """Advance all rows in one run."""
-        index = self._table.index(rows)
-        lines = pick_lines(features, picks, len(index))
-        before = self._table.gather(index)
-        feeds = {spec.input: before[spec.name] for spec in self._bundle.state}
-        logits, *after = _run(self._head, self._head_outputs, {"features": lines, **feeds})
-        state = {spec.name: after[i] for i, spec in enumerate(self._bundle.state)}
-        self._table.scatter(index, state)
-        return logits.copy(), finite_lines(logits, state)
-
-    def read(self, rows: Rows) -> Tensors:
-        """Copy rows out."""
-        return self._table.gather(self._table.index(rows))
-
-    def write(self, rows: Rows, tensors: Tensors) -> None:
-        """Copy rows in."""
-        self._table.write(rows, tensors)
-
-    def zero(self, rows: Rows) -> None:
-        """Set rows to zeros."""
-        self._table.zero(rows)
+    def step(self, features: NDArray[np.float32], state: Arrays) -> tuple[Logits, Arrays]:
+        """Run the head once."""
+        feeds = {spec.input: state[spec.name] for spec in self._specs}
+        logits, *after = _run(self._head, self._head_outputs, {"features": features, **feeds})
+        return logits.copy(), {spec.name: after[i] for i, spec in enumerate(self._specs)}
 
     def close(self) -> None:
-        """Let go of the sessions, and with them their threads and memory."""
+        """Drop the sessions, and with them their threads and memory."""
         del self._encoder, self._head
 
 

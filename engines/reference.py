@@ -1,6 +1,6 @@
-"""The oracle: a bundle run by numpy, one row at a time. Slow, plain, and right by construction."""
+"""The oracle: numpy runs a bundle, one row at a time. Slow, and too simple to be wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,84 +11,57 @@ from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_max_pool import MaxPool as SlowMaxPool
 
-from engines.base import EngineName, Features, Logits, Pixels, Rows, Tensors
+from engines.base import EngineName, InputArray, Logits
 from engines.errors import DeviceError
+from engines.host import Arrays, HostEngine
 from engines.model.bundle import Bundle
 from engines.model.graph import nodes, tensors
-from engines.table import HostFeatures, StateTable, check_pixels, finite_lines, pick_lines
 
 Array = NDArray[Any]
 
 
-class ReferenceEngine:
-    """What other engines are compared with. Each row is run on its own, as if alone."""
+def reference_engine(bundle: Bundle) -> HostEngine:
+    """Make the engine that others are compared with."""
+    return HostEngine(bundle, ReferenceGraphs(bundle))
+
+
+class ReferenceGraphs:
+    """See `HostGraphs`. Each input and each row is run on its own, as if alone."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._table = StateTable(bundle.state)
+        self._port = bundle.input.array.name
+        self._specs = bundle.state
         self._encoder = _evaluator(_widened(onnx.load_from_string(bundle.encoder)))
         self._head = _evaluator(onnx.load_from_string(bundle.head))
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
     @property
     def name(self) -> EngineName:
-        """See `Engine`."""
+        """The name of the engine."""
         return "reference"
 
-    @property
-    def facts(self) -> None:
-        """There is no device."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows the table has."""
-        return self._table.rows
-
-    def reserve(self, rows: int) -> None:
-        """Grow the table."""
-        self._table.reserve(rows)
-
-    def encode(self, pixels: Pixels) -> HostFeatures:
-        """Encode frames one by one."""
-        check_pixels(self._bundle, pixels)
-        lines = [
-            _run(self._encoder, ["features"], {"frames": pixels[i : i + 1]})[0]
-            for i in range(len(pixels))
+    def encode(self, inputs: InputArray) -> NDArray[np.float32]:
+        """Run the encoder for each input."""
+        encoded = [
+            _run(self._encoder, ["features"], {self._port: inputs[i : i + 1]})[0]
+            for i in range(len(inputs))
         ]
-        return HostFeatures(np.concatenate(lines))  # (N, F)
+        return np.concatenate(encoded)  # (N, F)
 
-    def step(self, features: Features, picks: Rows, rows: Rows) -> tuple[Logits, NDArray[np.bool_]]:
-        """Advance rows one by one."""
-        index = self._table.index(rows)
-        lines = pick_lines(features, picks, len(index))  # (M, F)
-        logits = np.empty((len(index), len(self._bundle.labels)), np.float32)
-        finite = np.empty(len(index), np.bool_)
-        for m in range(len(index)):
-            logits[m], finite[m] = self._step_alone(lines[m : m + 1], index[m : m + 1])
-        return logits, finite
+    def step(self, features: NDArray[np.float32], state: Arrays) -> tuple[Logits, Arrays]:
+        """Run the head for each row."""
+        answers = [self._step_alone(features, state, slice(m, m + 1)) for m in range(len(features))]
+        logits, *after = (np.concatenate(arrays) for arrays in zip(*answers, strict=True))
+        return logits, {spec.name: after[i] for i, spec in enumerate(self._specs)}
 
-    def _step_alone(self, line: NDArray[np.float32], row: NDArray[np.intp]) -> tuple[Logits, bool]:
-        before = self._table.gather(row)
-        feeds = {spec.input: before[spec.name] for spec in self._bundle.state}
-        logits, *after = _run(self._head, self._head_outputs, {"features": line, **feeds})
-        state = {spec.name: after[i] for i, spec in enumerate(self._bundle.state)}
-        self._table.scatter(row, state)
-        return logits[0], bool(finite_lines(logits, state)[0])
-
-    def read(self, rows: Rows) -> Tensors:
-        """Copy rows out."""
-        return self._table.gather(self._table.index(rows))
-
-    def write(self, rows: Rows, tensors: Tensors) -> None:
-        """Copy rows in."""
-        self._table.write(rows, tensors)
-
-    def zero(self, rows: Rows) -> None:
-        """Set rows to zeros."""
-        self._table.zero(rows)
+    def _step_alone(
+        self, features: NDArray[np.float32], state: Arrays, row: slice
+    ) -> Sequence[Array]:
+        feeds = {spec.input: state[spec.name][row] for spec in self._specs}
+        return _run(self._head, self._head_outputs, {"features": features[row], **feeds})
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Nothing is held."""
 
 
 class MaxPool(SlowMaxPool):
@@ -118,7 +91,7 @@ def _evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
 
 
 def _widened(encoder: onnx.ModelProto) -> onnx.ModelProto:
-    """Turn float16 into float32: numpy adds float16 up in float16, which is slow and not right."""
+    """Turn float16 into float32: numpy sums float16 in float16, which is slow and inexact."""
     for tensor in tensors(encoder.graph):
         if tensor.data_type == TensorProto.FLOAT16:
             wide = numpy_helper.to_array(tensor).astype(np.float32)

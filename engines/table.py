@@ -1,4 +1,4 @@
-"""State rows in host memory: what the CPU engines share. All engines check their arguments here."""
+"""State rows in host memory, for the CPU engines; and the checks of arguments of all engines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Features, Pixels, Rows, Tensors
+from engines.base import Features, InputArray, Rows, Tensors
 from engines.model.bundle import Bundle, StateSpec
 
 
@@ -17,17 +17,17 @@ class HostFeatures:
     array: NDArray[np.float32]  # (N, F)
 
     def __len__(self) -> int:
-        """Count the frames."""
+        """Return N, the number of inputs."""
         return len(self.array)
 
-    def line(self, pick: int) -> NDArray[np.float32]:
-        """Copy one line."""
-        line: NDArray[np.float32] = self.array[pick].copy()
-        return line
+    def vector(self, pick: int) -> NDArray[np.float32]:
+        """Copy one row of the array."""
+        vector: NDArray[np.float32] = self.array[pick].copy()
+        return vector
 
 
 class StateTable:
-    """Named tensors of shape (rows, *shape). Owned by one engine; hands out and takes copies."""
+    """Named tensors of shape (rows, *shape). Owned by one engine; returns and takes copies."""
 
     def __init__(self, specs: Sequence[StateSpec]) -> None:
         self.rows = 0
@@ -53,12 +53,12 @@ class StateTable:
         return {name: tensor.take(index, axis=0) for name, tensor in self._tensors.items()}
 
     def scatter(self, index: NDArray[np.intp], tensors: Tensors) -> None:
-        """Copy tensors in, shapes being right."""
+        """Copy tensors (M, *shape) into rows (M,); neither is checked."""
         for name, tensor in self._tensors.items():
             tensor[index] = tensors[name]
 
     def write(self, rows: Rows, tensors: Tensors) -> None:
-        """Copy tensors from outside in; all are checked before the first row changes."""
+        """Copy tensors into rows; everything is checked before the first row changes."""
         index = self.index(rows)
         check_state(self._specs, tensors, len(index))
         self.scatter(index, tensors)
@@ -70,15 +70,15 @@ class StateTable:
             tensor[index] = 0
 
 
-def pick_lines(features: Features, picks: Rows, count: int) -> NDArray[np.float32]:
-    """Copy lines `picks` (M,) of host features, M being `count` and at least one."""
+def pick_features(features: Features, picks: Rows, count: int) -> NDArray[np.float32]:
+    """Copy `picks` (M,) of host features, M being `count` and at least one: (M, F)."""
     if not isinstance(features, HostFeatures):
         raise TypeError(f"features must be this engine's own, not {type(features).__name__}")
     return features.array.take(check_picks(picks, count, len(features)), axis=0)  # (M, F)
 
 
 def check_rows(rows: Rows, count: int) -> NDArray[np.intp]:
-    """Raise `ValueError` unless all `rows` are among the `count` of a table, and distinct."""
+    """Raise `ValueError` unless all `rows` are below `count`, and distinct."""
     index = np.asarray(rows, np.intp)
     listed = index.tolist()
     if len(set(listed)) != len(listed):
@@ -88,18 +88,18 @@ def check_rows(rows: Rows, count: int) -> NDArray[np.intp]:
     return index
 
 
-def check_picks(picks: Rows, count: int, lines: int) -> NDArray[np.intp]:
-    """Raise `ValueError` unless each of `count` rows, M >= 1, has a pick among `lines`."""
+def check_picks(picks: Rows, count: int, encoded: int) -> NDArray[np.intp]:
+    """Raise `ValueError` unless there are `count` picks, M >= 1, all of them below `encoded`."""
     index = np.asarray(picks, np.intp)
     if len(index) != count or not count:
         raise ValueError(f"a step takes one pick per row, M >= 1: {len(index)} for {count} rows")
-    if not 0 <= index.min() <= index.max() < lines:
-        raise ValueError(f"picks must be in 0..{lines - 1}, they are {index.tolist()}")
+    if not 0 <= index.min() <= index.max() < encoded:
+        raise ValueError(f"picks must be in 0..{encoded - 1}, they are {index.tolist()}")
     return index
 
 
 def check_state(specs: Sequence[StateSpec], tensors: Tensors, count: int) -> None:
-    """Raise `ValueError` unless `tensors` are what `specs` say, (M, *shape), M being `count`."""
+    """Raise `ValueError` unless `tensors` match `specs`, (M, *shape) each, M being `count`."""
     if set(tensors) != {spec.name for spec in specs}:
         raise ValueError(f"state is {sorted(s.name for s in specs)}, not {sorted(tensors)}")
     for spec in specs:
@@ -110,20 +110,21 @@ def check_state(specs: Sequence[StateSpec], tensors: Tensors, count: int) -> Non
             )
 
 
-def check_pixels(bundle: Bundle, pixels: Pixels) -> None:
-    """Raise `ValueError` unless pixels are (N, H, W, 3) uint8, N >= 1, of the bundle's size."""
-    if pixels.shape[1:] != bundle.frame_shape or pixels.dtype != np.uint8 or not len(pixels):
-        height, width, _ = bundle.frame_shape
+def check_inputs(bundle: Bundle, inputs: InputArray) -> None:
+    """Raise `ValueError` unless inputs are (N, *shape), N >= 1, as the bundle's encoder takes."""
+    wanted = bundle.input.array
+    if inputs.shape[1:] != wanted.shape or inputs.dtype != wanted.dtype or not len(inputs):
+        shape = ", ".join(map(str, ("N", *wanted.shape)))
         raise ValueError(
-            f"{bundle.id} wants uint8 pixels (N, {height}, {width}, 3), N >= 1, "
-            f"not {pixels.dtype} {pixels.shape}"
+            f"{bundle.id} wants {wanted.dtype} inputs ({shape}), N >= 1, "
+            f"not {inputs.dtype} {inputs.shape}"
         )
 
 
-def finite_lines(
+def finite_rows(
     logits: NDArray[np.float32], state: Mapping[str, NDArray[np.generic]]
 ) -> NDArray[np.bool_]:
-    """Tell for each of M lines whether its logits and its state are all finite."""
+    """Return for each of M rows whether its logits (M, K) and its state are all finite: (M,)."""
     finite = np.asarray(np.isfinite(logits).all(axis=1))
     for tensor in state.values():
         finite &= np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1)

@@ -62,7 +62,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One encoded picture of one stream."""
+    """One record that the model steps by: an encoded picture of one stream, say."""
 
     stream: str
     partition: int

@@ -19,5 +19,5 @@ def gpu_engine(bundle: Bundle, *, half: bool) -> Engine:
 
     cache = PlanCache(PLANS)
     return TensorRtEngine(
-        bundle, find_machine(), cache, half=half, told=lambda phase, done, steps: None
+        bundle, find_machine(), cache, half=half, progress=lambda phase, done, steps: None
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import Engine, Pixels
+from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import Poll
 from pipeline.broker.memory.consumer import MemoryConsumer
@@ -79,7 +79,7 @@ class Faults:
                 raise self._failure(f"fault at {step}")
 
 
-def decode(content: bytes) -> Pixels:
+def decode(content: bytes) -> InputArray:
     """Make 16 x 16 pixels out of two bytes; what is poisoned does not decode."""
     if content.startswith(POISON):
         raise UndecodableFrameError(f"{len(content)} bytes of poison")
@@ -349,8 +349,8 @@ def alone(
     return values, Counter(partition.fates), state
 
 
-def _decoded(decoder: Decoder, content: bytes) -> Future[Pixels]:
-    pixels = Future[Pixels]()
+def _decoded(decoder: Decoder, content: bytes) -> Future[InputArray]:
+    pixels = Future[InputArray]()
     try:
         pixels.set_result(decoder(content))
     except UndecodableFrameError as exc:

@@ -1,7 +1,7 @@
-"""An engine on trial: held against ONNX Runtime over real frames, and timed at every batch size.
+"""An engine on trial: compared with ONNX Runtime over a real stream, and timed at every batch size.
 
-`verify` looks for faults of the code in a second, on pictures of blocks; this looks for what a
-network loses on a device over a clip, with its memory carried from frame to frame.
+`verify` finds faults of the code in a second, on drawn samples; this measures what a network loses
+on a device over a stream of real inputs, with its memory carried from step to step.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,25 +11,25 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, EngineName, Pixels
+from engines.base import Engine, EngineName, InputArray
 from engines.checks.verify import Tolerance, to_scores
 from engines.errors import VerificationError
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 
-STREAMS = 5  # beside each other, each somewhere else in the clip
+STREAMS = 5  # side by side, each beginning somewhere else in the inputs
 TIMED_S = 0.5
 WARM = 3  # the first run initialises, the second is captured
 
 Scores = NDArray[np.float64]  # (T, S, K)
-Went = Callable[[int], None]  # hears how many frames more are done
+Went = Callable[[int], None]  # called with the number of inputs done since its last call
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Largest difference of a score from ONNX Runtime's, alone and in company."""
+    """Largest difference of a score from ONNX Runtime's, as one stream and as several at once."""
 
-    frames: int
+    inputs: int
     alone: float
     together: float
 
@@ -39,48 +39,48 @@ class Trial:
         for what, far in apart.items():
             if not far <= precision.tolerance:
                 raise VerificationError(
-                    f"{engine} is not fit to serve {bundle}: over {self.frames} frames {what} a"
+                    f"{engine} is not fit to serve {bundle}: over {self.inputs} frames {what} a"
                     f" score is {far:.1e} from onnxruntime's, allowed is {precision.tolerance:.0e};"
                     " on a GPU try --precision float32 (gpu_precision in the settings)"
                 )
 
 
-def hold(engine: Engine, bundle: Bundle, clip: Pixels, *, went: Went) -> Trial:
-    """Run frames (T, H, W, 3) as one stream, then as five; `went` hears of 11 T frames in all."""
-    wanted = _scores(OnnxRuntimeEngine(bundle, threads=2), bundle, clip, STREAMS, went)
-    alone = _scores(engine, bundle, clip, 1, went)
-    together = _scores(engine, bundle, clip, STREAMS, went)
-    return Trial(len(clip), _apart(alone, wanted[:, :1]), _apart(together, wanted))
+def hold(engine: Engine, bundle: Bundle, inputs: InputArray, *, went: Went) -> Trial:
+    """Run inputs (T, *shape) as one stream, then as five; `went` is called for 11 T of them."""
+    wanted = _scores(onnxruntime_engine(bundle, threads=2), bundle, inputs, STREAMS, went)
+    alone = _scores(engine, bundle, inputs, 1, went)
+    together = _scores(engine, bundle, inputs, STREAMS, went)
+    return Trial(len(inputs), _apart(alone, wanted[:, :1]), _apart(together, wanted))
 
 
-def pace(engine: Engine, clip: Pixels, sizes: Sequence[int]) -> dict[int, float]:
-    """Measure frames a second through encoder and head at each size of the batch."""
+def pace(engine: Engine, inputs: InputArray, sizes: Sequence[int]) -> dict[int, float]:
+    """Measure inputs a second through encoder and head at each size of the batch: size -> rate."""
     engine.reserve(max(sizes))
-    return {size: _pace(engine, clip, size) for size in sizes}
+    return {size: _pace(engine, inputs, size) for size in sizes}
 
 
-def _pace(engine: Engine, clip: Pixels, size: int) -> float:
+def _pace(engine: Engine, inputs: InputArray, size: int) -> float:
     rows = range(size)
     began, done, turn = perf_counter(), 0, 0
     while turn < WARM + 2 or perf_counter() - began < TIMED_S:
         if turn == WARM:
             began, done = perf_counter(), 0
-        frames = clip[np.arange(turn * size, (turn + 1) * size) % len(clip)]
-        engine.step(engine.encode(frames), rows, rows)
+        batch = inputs[np.arange(turn * size, (turn + 1) * size) % len(inputs)]
+        engine.step(engine.encode(batch), rows, rows)
         done += size
         turn += 1
     return done / (perf_counter() - began)
 
 
-def _scores(engine: Engine, bundle: Bundle, clip: Pixels, streams: int, went: Went) -> Scores:
-    """Let streams see the clip, each from a place of its own on: at its end it begins again."""
+def _scores(engine: Engine, bundle: Bundle, inputs: InputArray, streams: int, went: Went) -> Scores:
+    """Run streams over the inputs, each from its own place on, and from the start after the end."""
     engine.reserve(STREAMS)
     rows = np.arange(streams)
     engine.zero(rows)
-    places = rows * len(clip) // STREAMS
+    places = rows * len(inputs) // STREAMS
     logits = []
-    for turn in range(len(clip)):
-        features = engine.encode(clip[(turn + places) % len(clip)])
+    for turn in range(len(inputs)):
+        features = engine.encode(inputs[(turn + places) % len(inputs)])
         logits.append(engine.step(features, rows, rows)[0])
         went(streams)
     engine.zero(rows)

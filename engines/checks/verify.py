@@ -1,4 +1,4 @@
-"""Before an engine serves, it is compared with the oracle, and its rows with themselves."""
+"""The check before an engine serves: against the oracle, and its batches against each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, Features, GpuPrecision, Logits, Pixels, Tensors
+from engines.base import Engine, Features, GpuPrecision, InputArray, Logits, Tensors
 from engines.errors import VerificationError
 from engines.model.bundle import Bundle
 from engines.model.graph import holds_float16
-from engines.reference import Array, ReferenceEngine
+from engines.reference import Array, reference_engine
 
 Judge = Callable[[str, Array, Array], float]  # what is compared, found, wanted -> difference
 
-ORACLE_FRAMES = 2  # the oracle takes 0.4 s for one of 224 x 224; streams differ in their order
+ORACLE_INPUTS = 2  # the oracle takes 0.4 s for one of 224 x 224; streams differ in their order
 STEPS = 6
-ROWS = (5, 0, 3, 6)  # scattered: a table that goes by position is found out
+ROWS = (5, 0, 3, 6)  # scattered, to find a table that goes by position
 SPARE_ROWS = (1, 7, 2, 4)
 BATCHES = (1, 2, 3, 5, 8)
-FRAMES = max(BATCHES)
+INPUTS = max(BATCHES)
 HINT = (
     "If rows depend on their batch, look in the graph for ReduceMean, ReduceSum, "
     "InstanceNormalization and Einsum: they round by where a row lies in memory. Export "
@@ -30,7 +30,7 @@ HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What a kind of engine promises: `tolerance` of a score, and whether rows are bit-stable."""
+    """What an engine promises: `tolerance` of a score, and whether rows are bit-stable."""
 
     tolerance: float
     bit_stable: bool
@@ -44,7 +44,7 @@ MIXED_GPU = Tolerance(tolerance=1e-2, bit_stable=False)
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How far an engine was from the oracle at most."""
+    """The largest differences of an engine from the oracle."""
 
     bundle: str
     scores: float
@@ -54,8 +54,8 @@ class Verification:
 def promised(bundle: Bundle, gpu_precision: GpuPrecision | None = None) -> Tolerance:
     """What ONNX Runtime promises on the CPU, or TensorRT at a precision.
 
-    Less where the encoder rounds to float16. On a GPU kernels go with the size of the batch: rows
-    are near, not equal.
+    Less where the encoder rounds to float16. On a GPU the batch size decides which kernels run:
+    rows are near, not equal.
     """
     half = holds_float16(bundle.encoder) or gpu_precision == "float16"
     if gpu_precision is None:
@@ -66,47 +66,37 @@ def promised(bundle: Bundle, gpu_precision: GpuPrecision | None = None) -> Toler
 def verify(
     engine: Engine, bundle: Bundle, *, precision: Tolerance = FLOAT32_CPU, seed: int = 0
 ) -> Verification:
-    """Raise `VerificationError` unless `engine` answers like the oracle, alone and in company.
+    """Raise `VerificationError` unless `engine` answers like the oracle, at every batch size.
 
-    To be called before rows are in use: it grows the table and leaves it zeroed.
+    Call it before rows are in use: it grows the table and leaves it zeroed.
     """
-    engine.reserve(FRAMES)
-    engine.zero(range(FRAMES))
-    pixels = _pictures(bundle, np.random.default_rng(seed))  # (FRAMES, H, W, 3)
-    report = _compare_with_oracle(engine, bundle, pixels[:ORACLE_FRAMES], precision, seed)
+    engine.reserve(INPUTS)
+    engine.zero(range(INPUTS))
+    inputs = bundle.input.samples(INPUTS, np.random.default_rng(seed))  # (INPUTS, *shape)
+    report = _compare_with_oracle(engine, bundle, inputs[:ORACLE_INPUTS], precision, seed)
     same = _bits_equal if precision.bit_stable else _scaled(precision.tolerance)
-    _check_round_trip(engine, pixels, same)
-    _check_batches_of_frames(engine, pixels, same)
-    _check_batches_of_rows(engine, pixels, same)
-    engine.zero(range(FRAMES))
+    _check_round_trip(engine, inputs, same)
+    _check_batches_of_inputs(engine, inputs, same)
+    _check_batches_of_rows(engine, inputs, same)
+    engine.zero(range(INPUTS))
     return report
 
 
-def _pictures(bundle: Bundle, rng: np.random.Generator) -> Pixels:
-    """Draw coarse blocks of differing contrast: to a network, pictures of fine noise look alike."""
-    height, width, _ = bundle.frame_shape
-    blocks = rng.integers(0, 256, (FRAMES, 7, 7, 3))
-    contrast = np.linspace(1, 0.3, FRAMES).reshape(-1, 1, 1, 1)
-    coarse = (blocks * contrast).astype(np.uint8)
-    tall = coarse[:, np.arange(height) * 7 // height]
-    return tall[:, :, np.arange(width) * 7 // width]  # (FRAMES, H, W, 3)
-
-
 def _compare_with_oracle(
-    engine: Engine, bundle: Bundle, pixels: Pixels, precision: Tolerance, seed: int
+    engine: Engine, bundle: Bundle, inputs: InputArray, precision: Tolerance, seed: int
 ) -> Verification:
-    """Let streams run for some steps, in waves of changing members, on both."""
+    """Step some rows on both, in batches that change from step to step."""
     rng = np.random.default_rng(seed)
     near = _scaled(precision.tolerance)
-    oracle = ReferenceEngine(bundle)
-    oracle.reserve(FRAMES)
-    theirs, ours = oracle.encode(pixels), engine.encode(pixels[:1])
+    oracle = reference_engine(bundle)
+    oracle.reserve(INPUTS)
+    theirs, ours = oracle.encode(inputs), engine.encode(inputs[:1])
     worst_score = worst_state = 0.0
     for step in range(STEPS):
         rows = rng.permutation(ROWS)[: 1 if step == 0 else rng.integers(2, len(ROWS) + 1)]
-        picks = np.zeros(1, np.intp) if step == 0 else rng.integers(0, len(pixels), len(rows))
+        picks = np.zeros(1, np.intp) if step == 0 else rng.integers(0, len(inputs), len(rows))
         if step == 1:
-            ours = engine.encode(pixels)  # until here it was a batch of one
+            ours = engine.encode(inputs)  # until here it was a batch of one
         what = f"{bundle.id}, step {step + 1}, batch {len(rows)}"
         logits, finite = engine.step(ours, picks, rows)
         wanted, wanted_finite = oracle.step(theirs, picks, rows)
@@ -121,9 +111,9 @@ def _compare_with_oracle(
     return Verification(bundle.id, scores=worst_score, state=worst_state)
 
 
-def _check_round_trip(engine: Engine, pixels: Pixels, same: Judge) -> None:
-    """What is read and written into other rows must go on like the original; zeroed, afresh."""
-    features = engine.encode(pixels)
+def _check_round_trip(engine: Engine, inputs: InputArray, same: Judge) -> None:
+    """Rows that are read and written elsewhere must go on alike; zeroed rows start afresh."""
+    features = engine.encode(inputs)
     picks = range(len(ROWS))
     engine.write(SPARE_ROWS, engine.read(ROWS))
     wanted, _ = engine.step(features, picks, ROWS)
@@ -136,39 +126,39 @@ def _check_round_trip(engine: Engine, pixels: Pixels, same: Judge) -> None:
     _compare_state("after zero", zeroed, zeros, same)
 
 
-def _check_batches_of_frames(engine: Engine, pixels: Pixels, same: Judge) -> None:
-    """A frame's features, as the head sees them, must not depend on who shares its batch."""
-    alone = [_look(engine, engine.encode(pixels[i : i + 1]), 0) for i in range(FRAMES)]
+def _check_batches_of_inputs(engine: Engine, inputs: InputArray, same: Judge) -> None:
+    """An input's features, as the head sees them, must not depend on the rest of its batch."""
+    alone = [_look(engine, engine.encode(inputs[i : i + 1]), 0) for i in range(INPUTS)]
     for size in BATCHES[1:]:
-        start = FRAMES - size  # so that a frame is met at different places
-        features = engine.encode(pixels[start:])
+        start = INPUTS - size  # so that an input is met at different places
+        features = engine.encode(inputs[start:])
         for place in range(size):
-            what = f"encode: frame {place} of a batch of {size} against the same frame alone:"
+            what = f"encode: input {place} of a batch of {size} against the same input alone:"
             _compare_answers(what, _look(engine, features, place), alone[start + place], same)
 
 
-def _check_batches_of_rows(engine: Engine, pixels: Pixels, same: Judge) -> None:
-    """A row's step must not depend on who shares its batch."""
-    features = engine.encode(pixels)
-    rows = np.arange(FRAMES)
+def _check_batches_of_rows(engine: Engine, inputs: InputArray, same: Judge) -> None:
+    """A row's step must not depend on the rest of its batch."""
+    features = engine.encode(inputs)
+    rows = np.arange(INPUTS)
     engine.zero(rows)
     engine.step(features, rows, rows)
     engine.step(features, rows[::-1], rows)
     before = engine.read(rows)
     alone = [_advance(engine, features, rows[i : i + 1]) for i in rows]
-    for size in range(2, FRAMES + 1):
+    for size in range(2, INPUTS + 1):
         some = np.roll(rows, size)[:size]
         engine.write(rows, before)
         logits, state = _advance(engine, features, some)
         for place, row in enumerate(some):
-            what = f"step: line {place} of a batch of {size} against the same line alone:"
-            line = slice(place, place + 1)
-            answer = logits[line], {name: tensor[line] for name, tensor in state.items()}
+            what = f"step: row {place} of a batch of {size} against the same row alone:"
+            one = slice(place, place + 1)
+            answer = logits[one], {name: tensor[one] for name, tensor in state.items()}
             _compare_answers(what, answer, alone[row], same)
 
 
 def _look(engine: Engine, features: Features, pick: int) -> tuple[Logits, Tensors]:
-    """Step a zeroed row over one frame, alone."""
+    """Step a zeroed row by one input, alone."""
     engine.zero((0,))
     logits, _ = engine.step(features, (pick,), (0,))
     return logits, engine.read((0,))
@@ -217,7 +207,7 @@ def _scaled(tolerance: float) -> Judge:
 
 
 def _difference(found: Array, wanted: Array) -> float:
-    """Tell the largest difference; infinite where only one of the two is finite."""
+    """Return the largest difference; infinite where only one of the two is finite."""
     if found.shape != wanted.shape:
         return float("inf")
     finite = np.isfinite(wanted)
@@ -228,7 +218,7 @@ def _difference(found: Array, wanted: Array) -> float:
 
 
 def to_scores(logits: Logits, activation: Literal["softmax", "sigmoid"]) -> NDArray[np.float64]:
-    """Turn logits (..., K) into scores, in float64. Lines that are not finite stay so."""
+    """Turn logits (..., K) into scores, in float64. Rows that are not finite stay so."""
     raw = logits.astype(np.float64)
     with np.errstate(all="ignore"):
         if activation == "sigmoid":

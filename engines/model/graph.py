@@ -1,14 +1,13 @@
 """What a graph must be to go into a bundle: its ports, its opset, and the ops it may not use."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, checker, helper, shape_inference
 
 from engines.errors import BundleError
+from engines.model.ports import Port
 
 MIN_OPSET, MAX_OPSET = 13, 23  # what ONNX Runtime >= 1.22 and TensorRT >= 10.16 both read
 
@@ -44,15 +43,6 @@ REFUSED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output of a graph; `shape` is without the leading, dynamic N."""
-
-    name: str
-    dtype: "np.dtype[np.generic]"
-    shape: tuple[int, ...]
-
-
 def check_graph(
     content: bytes, where: str, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> None:
@@ -74,7 +64,7 @@ def check_graph(
 
 
 def holds_float16(content: bytes) -> bool:
-    """Tell whether a graph has weights or constants in float16."""
+    """Return whether a graph has weights or constants in float16."""
     model = onnx.load_from_string(content)
     return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors(model.graph))
 
@@ -133,7 +123,7 @@ def _shape(sizes: Sequence[int | None]) -> str:
 
 
 def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Go through all nodes, those of subgraphs too."""
+    """Yield all nodes, those of subgraphs too."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -142,7 +132,7 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Go through all weights and constants, those of subgraphs too."""
+    """Yield all weights and constants, those of subgraphs too."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)

@@ -1,4 +1,4 @@
-"""Whether TensorRT will take a bundle's graphs, as far as that can be told without TensorRT."""
+"""Whether TensorRT will accept a bundle's graphs, as far as that can be found without TensorRT."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 def complaints(bundle: Bundle) -> list[str]:
-    """Say what TensorRT would refuse, node by node, and what to do about it; empty if nothing."""
+    """Return what TensorRT would refuse, node by node, and what to do instead; empty if nothing."""
     graphs = {"encoder.onnx": bundle.encoder, "head.onnx": bundle.head}
     return [
         f"{name}: {complaint}"
@@ -51,7 +51,7 @@ def _complaints(model: onnx.ModelProto) -> Iterator[str]:
     for node in nodes(inferred.graph):
         yield from _operator(node)
         yield from _mixed(node, types)
-        yield from _pixels(node, types)
+        yield from _uint8(node, types)
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, int]:
@@ -96,12 +96,12 @@ def _mixed(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
         return
     kinds = {name: types[name] for name in node.input[ONE_TYPE[node.op_type]] if types.get(name)}
     if len(set(kinds.values())) > 1:
-        told = ", ".join(f"{n} {TensorProto.DataType.Name(k).lower()}" for n, k in kinds.items())
-        yield f"{_named(node)} mixes types ({told}): cast them to one"
+        found = ", ".join(f"{n} {TensorProto.DataType.Name(k).lower()}" for n, k in kinds.items())
+        yield f"{_named(node)} mixes types ({found}): cast them to one"
 
 
-def _pixels(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
-    to = next((a.i for a in node.attribute if a.name == "to"), None)  # what a Cast makes of them
+def _uint8(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
+    to = next((a.i for a in node.attribute if a.name == "to"), None)  # the type that a Cast gives
     for name in node.input:
         if types.get(name) == TensorProto.UINT8 and to not in FLOATS:
             yield (

@@ -1,7 +1,7 @@
-"""Remembers which bundles have passed here, so that a worker that is restarted need not wait.
+"""Records which bundles have passed their checks on this machine, so that a restart is fast.
 
-Checking the graphs and comparing with the oracle takes half a second and more, and always ends the
-same for the same bundle, engine, libraries and processor.
+Checking the graphs and comparing with the oracle takes half a second and more, and always has the
+same result for the same bundle, engine, libraries and processor.
 """
 
 import hashlib
@@ -17,14 +17,15 @@ from engines.cache import cache_folder
 log = logging.getLogger(__name__)
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime")
+ROOMS = ("", "checks/", "model/", "tensorrt/")  # of engines: the code that decides a check
 CPU_INFO = Path("/proc/cpuinfo")
 
 
 class Verdicts:
-    """What has passed on this machine, in `folder`. Never fails: it forgets.
+    """Checks that have passed on this machine, in `folder`. A folder that fails forgets them.
 
-    Each is asked for and remembered by what was checked: the check's name, a bundle's digest, and
-    whatever else the answer may hang on.
+    The key of a check is its name, a bundle's digest, and everything else that the result may
+    depend on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,21 +33,21 @@ class Verdicts:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Verdicts | None":
-        """Those of this machine; None for who has no home, as in a container without its user."""
+        """The cache in the user's cache folder; None when there is no home directory."""
         try:
             return cls(cache_folder(environ))
         except RuntimeError:
             return None
 
     def passed(self, *what: str) -> bool:
-        """Whether this has passed before."""
+        """Return whether this check has passed before."""
         try:
             return self._file(what).is_file()
         except OSError:
             return False
 
     def remember(self, *what: str) -> None:
-        """Write down that it has passed."""
+        """Record that it has passed."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file(what).touch()
@@ -60,16 +61,18 @@ class Verdicts:
 
 
 def _processor() -> str:
-    """What decides which kernels a runtime chooses."""
+    """The facts by which a runtime chooses its kernels."""
     try:
-        told = CPU_INFO.read_text()
+        described = CPU_INFO.read_text()
     except OSError:
         return platform.processor()
-    return "\n".join(sorted(set(re.findall(r"^(?:model name|flags|Features)\s*:.*$", told, re.M))))
+    return "\n".join(
+        sorted(set(re.findall(r"^(?:model name|flags|Features)\s*:.*$", described, re.M)))
+    )
 
 
 def _own_code() -> str:
-    """The digest of what runs bundles: a better comparison is not taken for made."""
+    """Digest of the engine code, so that a changed check invalidates old verdicts."""
     here = Path(__file__).parents[1]
-    modules = sorted([*here.glob("*.py"), *here.glob("tensorrt/*.py")])
+    modules = sorted(m for room in ROOMS for m in here.glob(f"{room}*.py"))
     return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()

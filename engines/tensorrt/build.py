@@ -1,6 +1,6 @@
-"""A graph becomes a plan: what TensorRT has found to be fastest on the GPU at hand.
+"""A graph becomes a plan: the kernels that TensorRT measured to be fastest on this GPU.
 
-Source of the calls: NVIDIA's API reference of TensorRT 11.4, which 10.16 has alike.
+Source of the calls: NVIDIA's API reference of TensorRT 11.4; they are the same in 10.16.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import tensorrt as trt
 
-from engines.base import Told
+from engines.base import BuildProgress
 from engines.errors import BuildError
 from engines.tensorrt.log import TensorRtLog, beginning
 
@@ -21,16 +21,21 @@ Profile = Mapping[str, tuple[Shape, Shape, Shape]]  # input -> smallest, usual, 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A plan, and what was measured on the way, which makes the next build faster."""
+    """A plan, and the timings measured by its build, which make the next build faster."""
 
     plan: bytes
     timings: bytes
 
 
 def build_plan(
-    graph: bytes, profiles: Sequence[Profile], *, timings: bytes, told: Told, log: TensorRtLog
+    graph: bytes,
+    profiles: Sequence[Profile],
+    *,
+    timings: bytes,
+    progress: BuildProgress,
+    log: TensorRtLog,
 ) -> Built:
-    """Take from seconds to minutes. `timings` of another GPU or version are left aside.
+    """Build for seconds to minutes. `timings` of another GPU or version are ignored.
 
     Raises `BuildError` with what TensorRT said, and `EngineUnavailableError`.
     """
@@ -45,7 +50,7 @@ def build_plan(
     config.builder_optimization_level = OPTIMISATION
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default: float32 would have 10 bits
     config.max_aux_streams = 0  # all work of the engine is on one stream
-    monitor = _Monitor(told)
+    monitor = _Monitor(progress)
     config.progress_monitor = monitor
     for profile in profiles:
         _add(profile, builder, config)
@@ -61,8 +66,8 @@ def build_plan(
 
 def _complaints(parser: trt.OnnxParser) -> str:
     errors = [parser.get_error(number) for number in range(parser.num_errors)]
-    told = [f"{e.desc()} (node {e.node_name() or '?'}, {e.node_operator() or '?'})" for e in errors]
-    return "; ".join(told) or "the parser did not say why"
+    said = [f"{e.desc()} (node {e.node_name() or '?'}, {e.node_operator() or '?'})" for e in errors]
+    return "; ".join(said) or "the parser did not say why"
 
 
 def _add(profile: Profile, builder: trt.Builder, config: trt.IBuilderConfig) -> None:
@@ -81,11 +86,11 @@ def _use(timings: bytes, config: trt.IBuilderConfig) -> None:
 
 
 class _Monitor(trt.IProgressMonitor):
-    """Tells how far a build is. What `told` raises stops it, at its next step."""
+    """Reports the steps of a build. An exception of `progress` stops the build at its next step."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, progress: BuildProgress) -> None:
         trt.IProgressMonitor.__init__(self)
-        self._told = told
+        self._progress = progress
         self._steps: dict[str, int] = {}
         self.failure: BaseException | None = None
 
@@ -97,7 +102,7 @@ class _Monitor(trt.IProgressMonitor):
     def step_complete(self, phase_name: str, step: int) -> bool:
         """TensorRT calls this, and stops for False."""
         try:
-            self._told(phase_name, step + 1, self._steps.get(phase_name, step + 1))
+            self._progress(phase_name, step + 1, self._steps.get(phase_name, step + 1))
         except BaseException as exc:  # noqa: BLE001 - it must not pass through TensorRT's C++
             self.failure = exc
         return self.failure is None

@@ -1,6 +1,6 @@
-"""CUDA graphs: what was queued once is queued again with one call.
+"""CUDA graphs: a recorded sequence of calls is queued again with one call.
 
-pycuda knows none, so they come from cuda-bindings, on pycuda's stream. Without it, or where a plan
+pycuda has none, so they come from cuda-bindings, on pycuda's stream. Without it, or where a plan
 cannot be captured, everything is queued call by call.
 """
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Records what is queued on one stream. `failure` says why it does not, empty if it does."""
+    """Records what is queued on one stream. `failure` says why it cannot, empty if it can."""
 
     def __init__(self, stream: int) -> None:
         self.failure = ""
@@ -27,7 +27,7 @@ class Recorder:
             self.failure = f"cuda-bindings cannot be imported ({exc})"
 
     def record(self, enqueue: Callable[[], None]) -> "Recording | None":
-        """Take down what `enqueue` queues; nothing of it is done. None where that fails."""
+        """Record what `enqueue` queues, without running it. Returns None where that fails."""
         if self.failure:
             return None
         driver = self._driver
@@ -54,7 +54,7 @@ class Recorder:
 
 
 class CaptureError(DeviceError):
-    """Something cannot be part of a CUDA graph; or a graph that was recorded cannot be run."""
+    """A call cannot be part of a CUDA graph, or a recorded graph cannot be run."""
 
 
 class Recording:
@@ -68,5 +68,5 @@ class Recording:
         self._call("cuGraphLaunch", self._ready, self._stream)
 
     def close(self) -> None:
-        """Free it. It must not be under way."""
+        """Free it. It must not be running."""
         self._call("cuGraphExecDestroy", self._ready)

@@ -11,13 +11,13 @@ from numpy.typing import DTypeLike, NDArray
 from engines.errors import DeviceError
 from engines.tensorrt.parts import FIRST_GPU
 
-SMALLEST = 256  # bytes; what TensorRT wants memory to be aligned to, too
+SMALLEST = 256  # bytes; also the alignment that TensorRT wants
 
 
 class Device:
-    """The first GPU, for the thread that makes this object; nobody else may use it.
+    """The first GPU, for the thread that makes this object; no other thread may use it.
 
-    All work is queued on one stream, so it is done in the order in which it was asked for. The
+    All work is queued on one stream, so it runs in the order in which it was queued. The
     context is the GPU's primary one: TensorRT and other libraries in the process share it. What is
     allocated here is freed by `close`. Methods raise pycuda's errors, which `guard` turns into
     `DeviceError`.
@@ -30,32 +30,32 @@ class Device:
         try:
             self._stream = cuda.Stream()
         except cuda.Error:
-            self._let_go()  # a context that is left pushed aborts the process at its end
+            self._release()  # a context that stays pushed aborts the process at its end
             raise
         self.stream: int = self._stream.handle
-        self.waits = 0  # what was queued before the last one is done
+        self.waits = 0  # number of waits so far
         self.wait_s = 0.0
-        self._memories: dict[int, tuple[cuda.DeviceAllocation, int]] = {}  # address -> and size
+        self._memories: dict[int, tuple[cuda.DeviceAllocation, int]] = {}  # by address; with size
         self._pinned: list[cuda.PagelockedHostAllocation] = []
 
     @property
     def memory_bytes(self) -> int:
-        """How much device memory is allocated here."""
+        """Bytes of device memory allocated here."""
         return sum(size for _, size in self._memories.values())
 
     def allocate(self, size: int) -> int:
-        """Take `size` bytes of device memory, whose contents are undefined; tell the address."""
+        """Allocate `size` bytes of device memory, contents undefined; returns the address."""
         memory = cuda.mem_alloc(max(size, SMALLEST))
         self._memories[int(memory)] = memory, max(size, SMALLEST)
         return int(memory)
 
     def free(self, address: int) -> None:
-        """Give memory back. Nothing that is queued may still need it."""
+        """Free memory. Nothing that is queued may still use it."""
         memory, _ = self._memories.pop(address)
         memory.free()
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Make a host array of zeros that the GPU can reach while the processor goes on.
+        """Make a host array of zeros in pinned memory, for copies while the processor goes on.
 
         It must not be touched after `close`.
         """
@@ -64,11 +64,11 @@ class Device:
         return array
 
     def upload(self, address: int, source: NDArray[Any]) -> None:
-        """Queue a copy of a pinned array, or of whole lines of one, to the device."""
+        """Queue a copy of a pinned array, or of whole rows of one, to the device."""
         cuda.memcpy_htod_async(address, source, self._stream)
 
     def download(self, target: NDArray[Any], address: int) -> None:
-        """Queue a copy from the device into a pinned array, or into whole lines of one."""
+        """Queue a copy from the device into a pinned array, or into whole rows of one."""
         cuda.memcpy_dtoh_async(target, address, self._stream)
 
     def copy(self, target: int, source: int, size: int) -> None:
@@ -80,14 +80,14 @@ class Device:
         cuda.memset_d8_async(address, 0, size, self._stream)
 
     def wait(self) -> None:
-        """Wait until all that was queued is done."""
+        """Wait until everything queued is done."""
         began = monotonic()
         self._stream.synchronize()
         self.wait_s += monotonic() - began
         self.waits += 1
 
     def close(self) -> None:
-        """Free everything and let go of the GPU."""
+        """Free everything and release the GPU."""
         for pinned in self._pinned:
             pinned.free()
         for memory, _ in self._memories.values():
@@ -95,9 +95,9 @@ class Device:
         self._pinned.clear()
         self._memories.clear()
         del self._stream
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         cuda.Context.pop()
         self._context.detach()
 

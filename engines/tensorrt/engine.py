@@ -1,27 +1,37 @@
-"""The engine on an NVIDIA GPU. Pixels go in and logits come out; memory and features stay there."""
+"""The engine on an NVIDIA GPU: inputs go in, logits come out; state and features stay there."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import DeviceFacts, EngineName, Features, Logits, Pixels, Rows, Tensors, Told
+from engines.base import (
+    BuildProgress,
+    DeviceFacts,
+    EngineName,
+    Features,
+    InputArray,
+    Logits,
+    Rows,
+    Tensors,
+)
 from engines.model.bundle import Bundle
-from engines.table import check_picks, check_pixels, check_rows, check_state
+from engines.table import check_inputs, check_picks, check_rows, check_state
 from engines.tensorrt.capture import Recorder
 from engines.tensorrt.device import Device, guard
 from engines.tensorrt.half_encoder import halved
-from engines.tensorrt.network import BATCH, LARGEST, Network, profiles_of
+from engines.tensorrt.network import BATCH, LARGEST, Inputs, Network, profiles_of
 from engines.tensorrt.opening import Opener
 from engines.tensorrt.parts import Machine
 from engines.tensorrt.plans import PlanCache
 from engines.tensorrt.rows import MOST_ROWS, USUAL_ROWS, DeviceRows
 from engines.tensorrt.subgraphs import (
     BROKEN,
-    LINES,
-    MOST_LINES,
+    ENCODED,
+    MOST_INPUTS,
     PICKS,
     ROWS,
     chosen,
@@ -29,46 +39,52 @@ from engines.tensorrt.subgraphs import (
     table_of,
 )
 
-SLOTS = 2  # pinned buffers for pixels: one is filled while the other is on its way
+UPLOADS = 2  # pinned buffers for inputs: one is filled while the other is copied
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFeatures:
-    """Lines on the device, of the engine's encode number `number`."""
+    """Device features produced by encode call `number` of `engine`."""
 
     engine: "TensorRtEngine"
     count: int
     number: int
 
     def __len__(self) -> int:
-        """Count the frames."""
+        """Return N, the number of inputs."""
         return self.count
 
-    def line(self, pick: int) -> NDArray[np.float32]:
-        """Copy one line to the host."""
-        return self.engine.line(self, pick)
+    def vector(self, pick: int) -> NDArray[np.float32]:
+        """Copy the features (F,) of one input to the host."""
+        return self.engine.vector(self, pick)
 
 
 class TensorRtEngine:
-    """Runs a bundle on the first GPU, for the thread that makes it. At most 1,024 frames at once.
+    """Runs a bundle on the first GPU, for the thread that makes it. At most 1,024 inputs at once.
 
     `half`: the encoder in float16, the head in float32; else all in float32, without TF32. Rows are
-    not bit-stable: kernels are chosen for each size of the batch. Making plans takes minutes, once
-    for a machine; `told` hears how far it is. Several engines in one thread are closed in the
-    reverse of their order. Raises `EngineUnavailableError`, `BuildError`, `DeviceError`.
+    not bit-stable: kernels are chosen for each size of the batch. Building plans takes minutes,
+    once for a machine, and is reported to `progress`. Several engines in one thread must be closed
+    in reverse order. Raises `EngineUnavailableError`, `BuildError`, `DeviceError`.
     """
 
     def __init__(
-        self, bundle: Bundle, machine: Machine, cache: PlanCache, *, half: bool, told: Told
+        self,
+        bundle: Bundle,
+        machine: Machine,
+        cache: PlanCache,
+        *,
+        half: bool,
+        progress: BuildProgress,
     ) -> None:
         self._bundle = bundle
-        self._encodes = self._filled = self._places = 0
+        self._encodes = self._items = self._slots = 0
         self._enqueue_s = 0.0
         with guard("opening"), ExitStack() as owned:
             self._device = Device()
             owned.callback(self._device.close)
             self._allocate()
-            opener = self._opener = Opener(machine, cache, told)
+            opener = self._opener = Opener(machine, cache, progress)
             owned.callback(opener.close)
             self._recorder = Recorder(self._device.stream)
             self._encoder = self._open_encoder(opener, half=half)
@@ -80,9 +96,11 @@ class TensorRtEngine:
             )
             self._encoder.open(scratch, opener.log)
             self._step.open(scratch, opener.log)
-            self._encoder.bind({"frames": self._frames, "features": self._lines}, {})
+            self._encoder.bind(
+                {bundle.input.array.name: self._inputs, "features": self._features}, {}
+            )
             self._bind_step()
-            owned.callback(self._device.wait)  # nothing may be under way when contexts go
+            owned.callback(self._device.wait)  # nothing may be running when contexts are freed
             self._owned = owned.pop_all()
 
     @property
@@ -92,14 +110,14 @@ class TensorRtEngine:
 
     @property
     def facts(self) -> DeviceFacts:
-        """What the GPU does."""
+        """Work of the GPU."""
         return DeviceFacts(
             plans=self._opener.found,
             build_s=self._opener.build_s,
             enqueue_s=self._enqueue_s,
             wait_s=self._device.wait_s,
-            lines=self._filled,
-            places=self._places,
+            items=self._items,
+            slots=self._slots,
             captured=self._encoder.captured + self._step.captured,
             not_captured=self._recorder.failure,
             memory_bytes=self._device.memory_bytes,
@@ -107,7 +125,7 @@ class TensorRtEngine:
 
     @property
     def rows(self) -> int:
-        """How many rows the table has."""
+        """Number of rows in the table."""
         return self._table.rows
 
     def reserve(self, rows: int) -> None:
@@ -116,36 +134,36 @@ class TensorRtEngine:
             if rows > self.rows and self._table.reserve(1 << (rows - 1).bit_length()):
                 self._bind_step()
 
-    def encode(self, pixels: Pixels) -> DeviceFeatures:
-        """Queue up to 64 frames at a time. Comes back before they are encoded."""
-        check_pixels(self._bundle, pixels)
-        if len(pixels) > MOST_LINES:
+    def encode(self, inputs: InputArray) -> DeviceFeatures:
+        """Queue up to 64 inputs at a time. Returns before they are encoded."""
+        check_inputs(self._bundle, inputs)
+        if len(inputs) > MOST_INPUTS:
             raise ValueError(
-                f"at most {MOST_LINES:,} frames are encoded at once, not {len(pixels)}"
+                f"at most {MOST_INPUTS:,} inputs are encoded at once, not {len(inputs)}"
             )
         began = monotonic()
         with guard("encoding"):
-            # The first frames come last: the network writes where their lines stay.
-            for start in reversed(range(0, len(pixels), LARGEST)):
-                self._encode(pixels[start : start + LARGEST])
+            # The first inputs come last: the network writes where their features stay.
+            for start in reversed(range(0, len(inputs), LARGEST)):
+                self._encode(inputs[start : start + LARGEST])
                 if start:
-                    to = self._lines + start * self._line_bytes
-                    self._device.copy(to, self._lines, LARGEST * self._line_bytes)
+                    to = self._features + start * self._feature_bytes
+                    self._device.copy(to, self._features, LARGEST * self._feature_bytes)
         self._enqueue_s += monotonic() - began
         self._encodes += 1
-        return DeviceFeatures(self, len(pixels), self._encodes)
+        return DeviceFeatures(self, len(inputs), self._encodes)
 
     def step(self, features: Features, picks: Rows, rows: Rows) -> tuple[Logits, NDArray[np.bool_]]:
         """Advance up to 64 rows at a time, sorted: neighbours are written back as one."""
         index = check_rows(rows, self.rows)
-        lines = check_picks(picks, len(index), len(self._own(features)))
+        picked = check_picks(picks, len(index), len(self._own(features)))
         logits = np.empty((len(index), len(self._bundle.labels)), np.float32)
         finite = np.empty(len(index), np.bool_)
         order = np.argsort(index)
         with guard("stepping"):
             for start in range(0, len(order), LARGEST):
                 some = order[start : start + LARGEST]
-                self._advance(lines[some], index[some])
+                self._advance(picked[some], index[some])
                 logits[some] = self._answers[: len(some)]
                 finite[some] = self._broken[: len(some)] == 0
         return logits, finite
@@ -163,17 +181,17 @@ class TensorRtEngine:
             self._table.write(index, tensors)
 
     def zero(self, rows: Rows) -> None:
-        """Let rows start afresh at their next step; nothing is queued."""
+        """Mark rows as starting afresh at their next step; nothing is queued."""
         self._table.zero(check_rows(rows, self.rows))
 
-    def line(self, features: DeviceFeatures, pick: int) -> NDArray[np.float32]:
-        """Copy one line of the newest features to the host."""
+    def vector(self, features: DeviceFeatures, pick: int) -> NDArray[np.float32]:
+        """Copy the features (F,) of one input of the newest `encode` to the host."""
         check_picks((pick,), 1, len(self._own(features)))
-        address = self._lines + pick * self._line_bytes
+        address = self._features + pick * self._feature_bytes
         with guard("reading features"):
-            self._device.download(self._line, address)
+            self._device.download(self._vector, address)
             self._device.wait()
-        copied: NDArray[np.float32] = self._line.copy()
+        copied: NDArray[np.float32] = self._vector.copy()
         return copied
 
     def close(self) -> None:
@@ -182,16 +200,17 @@ class TensorRtEngine:
             self._owned.close()
 
     def _allocate(self) -> None:
-        """Take all memory but the scratch of the graphs, whose size the plans say."""
+        """Allocate all but TensorRT's scratch, whose size is known once plans are loaded."""
         bundle, device = self._bundle, self._device
-        self._line_bytes = 4 * bundle.features
-        self._slots = [
-            Slot(device.pinned((LARGEST, *bundle.frame_shape), np.uint8), device)
-            for _ in range(SLOTS)
+        self._feature_bytes = 4 * bundle.features
+        port = bundle.input.array
+        self._uploads = [
+            UploadBuffer(device.pinned((LARGEST, *port.shape), port.dtype), device)
+            for _ in range(UPLOADS)
         ]
-        self._frames = device.allocate(self._slots[0].array.nbytes)
-        self._lines = device.allocate(MOST_LINES * self._line_bytes)
-        self._line = device.pinned((bundle.features,), np.float32)
+        self._inputs = device.allocate(self._uploads[0].array.nbytes)
+        self._features = device.allocate(MOST_INPUTS * self._feature_bytes)
+        self._vector = device.pinned((bundle.features,), np.float32)
         self._table = DeviceRows(device, bundle.state)
         self._asked = {name: device.pinned((LARGEST,), np.int32) for name in chosen(bundle)}
         self._answers = device.pinned((LARGEST, len(bundle.labels)), np.float32)
@@ -200,13 +219,12 @@ class TensorRtEngine:
         self._stepped["logits"] = device.allocate(self._answers.nbytes)
         self._stepped[BROKEN] = device.allocate(self._broken.nbytes)
         for spec in bundle.state:
-            self._stepped[spec.output] = device.allocate(
-                LARGEST * self._table.line_bytes[spec.name]
-            )
+            self._stepped[spec.output] = device.allocate(LARGEST * self._table.row_bytes[spec.name])
 
     def _open_encoder(self, opener: Opener, *, half: bool) -> Network:
         graph = halved(self._bundle.encoder) if half else self._bundle.encoder
-        inputs = {"frames": (BATCH, *self._bundle.frame_shape)}
+        port = self._bundle.input.array
+        inputs: Inputs = {port.name: (BATCH, *port.shape)}
         plan = opener.open("encoder", graph, profiles_of(inputs, {}))
         return Network(plan, inputs, self._device, self._recorder)
 
@@ -224,13 +242,13 @@ class TensorRtEngine:
         shapes = {
             table_of(spec.name): (self._table.places, *spec.shape) for spec in self._bundle.state
         }
-        self._step.bind({LINES: self._lines, **tables, **self._stepped}, shapes)
+        self._step.bind({ENCODED: self._features, **tables, **self._stepped}, shapes)
 
-    def _encode(self, pixels: Pixels) -> None:
-        slot = self._slots.pop(0)
-        self._slots.append(slot)
-        self._device.upload(self._frames, slot.fill(pixels))
-        self._count(len(pixels), self._encoder.run(len(pixels)))
+    def _encode(self, inputs: InputArray) -> None:
+        buffer = self._uploads.pop(0)
+        self._uploads.append(buffer)
+        self._device.upload(self._inputs, buffer.fill(inputs))
+        self._count(len(inputs), self._encoder.run(len(inputs)))
 
     def _advance(self, picks: NDArray[np.intp], index: NDArray[np.intp]) -> None:
         """Step rows (M,), M up to 64, in ascending order."""
@@ -239,7 +257,7 @@ class TensorRtEngine:
         places = {PICKS: picks, ROWS: self._table.sources(index)}
         for name, asked in self._asked.items():
             asked[:count] = places[name]
-            asked[count:] = 0  # they fill up the batch; nobody looks at their answers
+            asked[count:] = 0  # padding, whose results are not used
             self._device.upload(self._stepped[name], asked)
         self._count(count, self._step.run(count))
         outputs = {spec.name: self._stepped[spec.output] for spec in self._bundle.state}
@@ -249,9 +267,9 @@ class TensorRtEngine:
         self._enqueue_s += monotonic() - began
         self._device.wait()
 
-    def _count(self, lines: int, places: int) -> None:
-        self._filled += lines
-        self._places += places
+    def _count(self, items: int, slots: int) -> None:
+        self._items += items
+        self._slots += slots
 
     def _own(self, features: Features) -> DeviceFeatures:
         if not isinstance(features, DeviceFeatures) or features.engine is not self:
@@ -261,17 +279,17 @@ class TensorRtEngine:
         return features
 
 
-class Slot:
-    """A pinned buffer (64, H, W, 3) for pixels on their way to the device."""
+class UploadBuffer:
+    """A pinned buffer (64, *shape) for inputs on their way to the device."""
 
-    def __init__(self, array: NDArray[np.uint8], device: Device) -> None:
+    def __init__(self, array: NDArray[Any], device: Device) -> None:
         self.array, self._device = array, device
-        self._free_after = 0  # waits of the device; at the first fill nothing is on its way
+        self._free_after = 0  # waits of the device; before the first fill nothing is being copied
 
-    def fill(self, pixels: Pixels) -> NDArray[np.uint8]:
-        """Copy pixels in, once what was in it before has arrived; answer the filled part."""
+    def fill(self, inputs: InputArray) -> NDArray[Any]:
+        """Wait for the previous upload from here, copy `inputs` in, return the filled part."""
         if self._device.waits < self._free_after:
             self._device.wait()
-        self.array[: len(pixels)] = pixels
+        self.array[: len(inputs)] = inputs
         self._free_after = self._device.waits + 1
-        return self.array[: len(pixels)]
+        return self.array[: len(inputs)]

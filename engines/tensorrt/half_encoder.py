@@ -1,7 +1,7 @@
-"""An encoder of float32 becomes one of float16 between its pixels and its features.
+"""An encoder of float32 becomes one of float16 between its inputs and its features.
 
-TensorRT takes the precision of every layer from the graph. The recurrence stays in float32: what is
-rounded there is rounded again in each frame, for hours.
+TensorRT takes the precision of every layer from the graph. The head stays in float32: its rounding
+errors would add up from step to step, for hours.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def halved(encoder: bytes) -> bytes:
 
 
 def _narrow_node(node: onnx.NodeProto) -> None:
-    """Let a node that says its own type give float16: a constant, or a cast."""
+    """Make a node that names its own type, a constant or a cast, give float16."""
     for attribute in node.attribute:
         if attribute.name in ("value_float", "value_floats"):  # they are float32 by their names
             values = np.array(helper.get_attribute_value(attribute), np.float32)

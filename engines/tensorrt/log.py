@@ -1,4 +1,4 @@
-"""What TensorRT says: it answers a failure with `None` or `False`, and only its log says why."""
+"""TensorRT's log: a failed call returns `None` or `False`, and only the log says why."""
 
 import logging
 from collections import deque
@@ -11,7 +11,7 @@ from engines.errors import EngineUnavailableError
 
 log = logging.getLogger(__name__)
 
-KEPT = 8  # lines of trouble
+KEPT = 8  # newest errors
 LEVELS = {
     trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
     trt.ILogger.Severity.ERROR: logging.ERROR,
@@ -22,7 +22,7 @@ LEVELS = {
 
 
 class TensorRtLog(trt.ILogger):
-    """Hands lines on to `logging` and remembers the newest errors. Any thread may call it."""
+    """Passes messages on to `logging` and keeps the newest errors. Any thread may call it."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
@@ -36,15 +36,15 @@ class TensorRtLog(trt.ILogger):
             self._errors.append(msg.strip())
 
     def trouble(self) -> str:
-        """Tell the newest errors, and forget them."""
-        told = "; ".join(self._errors) or "it did not say why"
+        """Return the newest errors, and clear them."""
+        said = "; ".join(self._errors) or "it did not say why"
         self._errors.clear()
-        return told
+        return said
 
 
 @contextmanager
 def beginning(log: TensorRtLog) -> Iterator[None]:
-    """Watch TensorRT's runtime or builder being made, the first to find that a driver does not fit.
+    """Guard the making of TensorRT's runtime or builder, which fails if the driver is too old.
 
     Raises `EngineUnavailableError`.
     """

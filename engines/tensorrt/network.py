@@ -19,7 +19,7 @@ BATCH = "N"
 
 
 def profiles_of(inputs: Inputs, others: Profile) -> list[Profile]:
-    """Say which shapes a plan is for: `inputs` at each profile's batches, and `others`."""
+    """Return the shapes a plan is for: `inputs` at each profile's batches, and `others`."""
     shaped = [
         {name: tuple(_shape(shape, size) for size in sizes) for name, shape in inputs.items()}
         for sizes in PROFILES
@@ -28,7 +28,7 @@ def profiles_of(inputs: Inputs, others: Profile) -> list[Profile]:
 
 
 class Network:
-    """Runs one plan on a device. Networks on one stream may share the memory they work in."""
+    """Runs one plan on a device. Networks on one stream may share their scratch memory."""
 
     def __init__(
         self, plan: trt.ICudaEngine, inputs: Inputs, device: Device, recorder: Recorder
@@ -40,7 +40,7 @@ class Network:
         )
 
     def open(self, scratch: int, log: TensorRtLog) -> None:
-        """Make the contexts, which work in `scratch_bytes` of memory at address `scratch`."""
+        """Make the contexts, with `scratch_bytes` of scratch memory at address `scratch`."""
         for size in BUCKETS:
             profile = next(i for i, (_, _, most) in enumerate(PROFILES) if size <= most)
             context = self._plan.create_execution_context(
@@ -54,27 +54,27 @@ class Network:
             self._buckets[size] = bucket
 
     def bind(self, addresses: Mapping[str, int], others: Mapping[str, Shape]) -> None:
-        """Say where all tensors lie, and the shapes of the inputs that do not go with the batch.
+        """Set the addresses of all tensors, and the shapes of inputs without a batch dimension.
 
-        Nothing may be under way.
+        Nothing may be running.
         """
         for size, bucket in self._buckets.items():
             shapes = {name: _shape(shape, size) for name, shape in self._inputs.items()}
             bucket.bind(addresses, {**shapes, **others})
 
     def run(self, count: int) -> int:
-        """Queue a run over `count` lines, and what fills them up; say how many those are in all."""
+        """Queue a run over `count` items and their padding; returns the size of the bucket."""
         size = bucket_for(count)
         self._buckets[size].run()
         return size
 
     @property
     def captured(self) -> int:
-        """How many buckets are replayed as CUDA graphs."""
+        """Number of buckets that are replayed as CUDA graphs."""
         return sum(bucket.captured for bucket in self._buckets.values())
 
     def close(self) -> None:
-        """Free contexts, then the plan: TensorRT crashes the other way round."""
+        """Free contexts, then the plan: in the other order TensorRT crashes."""
         for bucket in self._buckets.values():
             bucket.close()
         self._buckets.clear()
@@ -84,8 +84,8 @@ class Network:
 class Bucket:
     """One execution context for one size of the batch.
 
-    Its first run after `bind` initialises what TensorRT initialises late; the second is recorded
-    as a CUDA graph, and the rest replay it.
+    The first run after `bind` completes TensorRT's lazy initialisation; the second is recorded as
+    a CUDA graph, and the rest replay it.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Bucket:
         return self._recording is not None
 
     def choose(self, profile: int) -> None:
-        """Take a profile, for life."""
+        """Set the profile, once."""
         if not self._context.set_optimization_profile_async(profile, self._device.stream):
             raise DeviceError(f"TensorRT does not take profile {profile}: {self._log.trouble()}")
 
@@ -157,7 +157,7 @@ class Bucket:
 
 
 def bucket_for(count: int) -> int:
-    """Find the smallest bucket for `count` lines, 1 to 64."""
+    """Return the smallest bucket for `count` items, 1 to 64."""
     return next(size for size in BUCKETS if count <= size)
 
 

@@ -1,4 +1,4 @@
-"""From a bundle to two loaded plans: found in the cache, or made."""
+"""Loads the plan of a graph: from the cache, or built."""
 
 import hashlib
 import logging
@@ -9,7 +9,7 @@ from time import monotonic
 import tensorrt as trt
 from pydantic import JsonValue
 
-from engines.base import PlanFound, Told
+from engines.base import BuildProgress, PlanFound
 from engines.errors import BuildError
 from engines.tensorrt.build import OPTIMISATION, WORKSPACE_BYTES, Profile, build_plan
 from engines.tensorrt.log import TensorRtLog, beginning
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 class Opener:
-    """Loads plans for one machine. A plan that TensorRT does not take is made again, once.
+    """Loads plans for one machine. A cached plan that does not load is built again, once.
 
     Raises `EngineUnavailableError` where TensorRT and the driver do not fit.
     """
 
-    def __init__(self, machine: Machine, cache: PlanCache, told: Told) -> None:
+    def __init__(self, machine: Machine, cache: PlanCache, progress: BuildProgress) -> None:
         self.log = TensorRtLog()
         self.found: dict[str, PlanFound] = {}
         self.build_s = 0.0
-        self._machine, self._cache, self._told = machine, cache, told
+        self._machine, self._cache, self._progress = machine, cache, progress
         with beginning(self.log):
             self._runtime = trt.Runtime(self.log)
 
@@ -56,7 +56,11 @@ class Opener:
         began = monotonic()
         machine = machine_facts(self._machine)
         built = build_plan(
-            graph, profiles, timings=self._cache.timings(machine), told=self._told, log=self.log
+            graph,
+            profiles,
+            timings=self._cache.timings(machine),
+            progress=self._progress,
+            log=self.log,
         )
         self._cache.store(wanted, built.plan)
         self._cache.keep_timings(machine, built.timings)
@@ -67,12 +71,12 @@ class Opener:
         return loaded
 
     def close(self) -> None:
-        """Free the runtime, after all that it has loaded."""
+        """Free the runtime, after everything that it has loaded."""
         del self._runtime
 
 
 def machine_facts(machine: Machine) -> dict[str, JsonValue]:
-    """What plans hang on: a driver's version does not matter to them."""
+    """The facts that a plan depends on; the driver's version is none of them."""
     facts: dict[str, JsonValue] = asdict(machine)
     del facts["driver"]
     return {**facts, "capability": list(machine.capability)}
@@ -81,7 +85,7 @@ def machine_facts(machine: Machine) -> dict[str, JsonValue]:
 def plan_facts(
     machine: Machine, graph: bytes, profiles: Sequence[Profile]
 ) -> Mapping[str, JsonValue]:
-    """All that a plan is made for: its key in the cache."""
+    """Everything that a plan is built for: its key in the cache."""
     return {
         **machine_facts(machine),
         "graph_sha256": hashlib.sha256(graph).hexdigest(),

@@ -1,4 +1,4 @@
-"""What the GPU engine needs of a machine, and what to do where a part of it is missing."""
+"""What the GPU engine needs of a machine, and errors that say what to do where it is missing."""
 
 import re
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ FIRST_GPU = 0
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The GPU and the libraries: everything that a plan is made for."""
+    """The GPU and the libraries that a plan is built for."""
 
     gpu: str
     capability: tuple[int, int]
-    multiprocessors: int  # fewer in a slice of a GPU, which wants plans of its own
+    multiprocessors: int  # fewer in a slice of a GPU, which needs plans of its own
     memory_bytes: int
-    driver: int  # CUDA's version that the driver knows, as 13000
+    driver: int  # newest CUDA version of the driver, as 13000
     tensorrt: str
     parser: int
 
 
 def find_machine() -> Machine:
-    """Say what is here. Raises `EngineUnavailableError` with the way out for what is not."""
+    """Describe this machine. Raises `EngineUnavailableError` for what is missing."""
     trt, cuda = _tensorrt(), _pycuda()
     try:
         cuda.init()
@@ -88,7 +88,7 @@ def _pycuda() -> Any:
 def _imported(module: str, *, missing: str, broken: str) -> Any:
     """Import a module, or raise `EngineUnavailableError`.
 
-    It says `missing` if the package is not there, `broken` if it is and does not load.
+    The message is `missing` if the package is not installed, `broken` if it does not load.
     """
     try:
         return import_module(module)

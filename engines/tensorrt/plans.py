@@ -1,4 +1,4 @@
-"""Plans that were made before, on disk. Only what this machine has made itself is ever loaded.
+"""Plans on disk. Only plans that this machine has built itself are ever loaded.
 
 A plan is code: it never comes from a bundle, from the log or from a URL.
 """
@@ -17,14 +17,14 @@ from pydantic import JsonValue
 
 log = logging.getLogger(__name__)
 
-PlanFacts = Mapping[str, JsonValue]  # all that a plan is made for
+PlanFacts = Mapping[str, JsonValue]  # everything that a plan is built for
 MOST_BYTES = 4 << 30
 
 
 class PlanCache:
-    """Plans in `folder`, each as `<key>.plan` with what it was made for in `<key>.json`.
+    """Plans in `folder`, each as `<key>.plan` with the facts it was built for in `<key>.json`.
 
-    Files are whole or not there. A folder that cannot be written keeps nothing, and says so.
+    Files are whole or not there. A folder that cannot be written keeps nothing, and this is logged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class PlanCache:
 
     @contextmanager
     def locked(self, facts: PlanFacts) -> Iterator[None]:
-        """Let one process at a time make the plan for `facts`; the others wait, and find it."""
+        """Let one process at a time build the plan for `facts`; the others wait, and find it."""
         with ExitStack() as held:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -47,7 +47,7 @@ class PlanCache:
             yield
 
     def load(self, facts: PlanFacts) -> bytes | None:
-        """Read a plan; None if there is none, or if its bytes are not those that were written."""
+        """Read a plan; None if there is none, or if it is damaged."""
         try:
             plan = self._read(key_of(facts), "plan")
             card = json.loads(self._read(key_of(facts), "json"))
@@ -59,24 +59,24 @@ class PlanCache:
         return plan
 
     def store(self, facts: PlanFacts, plan: bytes) -> None:
-        """Keep a plan."""
+        """Write a plan and its card."""
         card = json.dumps(_card(facts, plan), indent=1, sort_keys=True).encode()
         self._write(key_of(facts), "plan", plan)
         self._write(key_of(facts), "json", card)
 
     def path(self, facts: PlanFacts) -> Path:
-        """Where the plan for `facts` lies, or would."""
+        """The file of the plan for `facts`, whether it exists or not."""
         return self.folder / f"{key_of(facts)}.plan"
 
     def timings(self, facts: PlanFacts) -> bytes:
-        """Read what earlier builds have measured on the same machine; empty if there is nothing."""
+        """Read the timings of earlier builds on the same machine; empty if there are none."""
         try:
             return self._read(key_of(facts), "timings")
         except OSError:
             return b""
 
     def keep_timings(self, facts: PlanFacts, timings: bytes) -> None:
-        """Keep what a build has measured."""
+        """Write the timings of a build."""
         self._write(key_of(facts), "timings", timings)
 
     def _read(self, key: str, kind: str) -> bytes:
@@ -98,7 +98,7 @@ class PlanCache:
 
 
 def key_of(facts: PlanFacts) -> str:
-    """One name for one set of facts."""
+    """The name of the files for a set of facts."""
     canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""The table of state rows in device memory. Rows leave it only when somebody reads them."""
+"""The table of state rows in device memory. Rows are copied to the host only by `read`."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ USUAL_ROWS, MOST_ROWS = 1 << 8, 1 << 16
 class DeviceRows:
     """Named tensors of shape (places, *shape) on the device. Owned by one engine.
 
-    Place 0 is zeros, row i lies at place i + 1. A row that starts afresh is not cleared: it is
-    marked, and the next step gathers it from place 0. `line_bytes` is the size of one row of each.
+    Place 0 holds zeros, row i lies at place i + 1. A row that starts afresh is not cleared: it is
+    marked, and the next step gathers it from place 0. `row_bytes`: size of one row by tensor.
     """
 
     def __init__(self, device: Device, specs: Sequence[StateSpec]) -> None:
         self._device, self._specs = device, specs
         self._fresh = np.zeros(0, np.bool_)
-        self.line_bytes = {s.name: s.numpy_dtype.itemsize * math.prod(s.shape) for s in specs}
+        self.row_bytes = {s.name: s.numpy_dtype.itemsize * math.prod(s.shape) for s in specs}
         self._tables = {spec.name: self._allocate(spec.name, places=1) for spec in specs}
         self._pages = {
             spec.name: device.pinned((PAGE, *spec.shape), spec.numpy_dtype) for spec in specs
@@ -34,21 +34,21 @@ class DeviceRows:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self._fresh)
 
     @property
     def places(self) -> int:
-        """The length of the tables."""
+        """Length of the tables: all rows and place 0."""
         return self.rows + 1
 
     @property
     def addresses(self) -> dict[str, int]:
-        """Where each tensor's table begins. Changes when the table grows."""
+        """Address of each tensor's table. Changes when the table grows."""
         return dict(self._tables)
 
     def reserve(self, rows: int) -> bool:
-        """Grow to at least `rows` rows, contents kept; say whether that moved the tables."""
+        """Grow to at least `rows` rows, contents kept; returns whether that moved the tables."""
         if rows <= self.rows:
             return False
         if rows > MOST_ROWS:
@@ -59,7 +59,7 @@ class DeviceRows:
         old = self._tables
         self._tables = {name: self._allocate(name, places=rows + 1) for name in old}
         for name, table in old.items():
-            self._device.copy(self._tables[name], table, self.places * self.line_bytes[name])
+            self._device.copy(self._tables[name], table, self.places * self.row_bytes[name])
         self._device.wait()
         for table in old.values():
             self._device.free(table)
@@ -67,20 +67,20 @@ class DeviceRows:
         return True
 
     def sources(self, index: RowIndex) -> NDArray[np.int32]:
-        """Say from which places rows (M,) are to be gathered: those that start afresh from 0."""
+        """Return the places (M,) to gather rows from: 0 for those that start afresh."""
         return np.where(self._fresh[index], 0, index + 1).astype(np.int32)
 
-    def keep(self, index: RowIndex, lines: Mapping[str, int]) -> None:
-        """Queue copies of new state into rows (M,); the m-th line of each tensor is for the m-th.
+    def keep(self, index: RowIndex, stepped: Mapping[str, int]) -> None:
+        """Queue copies of new state (M, *shape) into rows (M,).
 
-        `lines` tells where the lines of each tensor begin. Neighbours are copied as one.
+        `stepped` holds the address of each new state. Neighbours are copied as one.
         """
-        for first, line, count in runs(index):
-            for name, start in lines.items():
+        for first, at, count in runs(index):
+            for name, start in stepped.items():
                 self._device.copy(
                     self._address(name, first),
-                    start + line * self.line_bytes[name],
-                    count * self.line_bytes[name],
+                    start + at * self.row_bytes[name],
+                    count * self.row_bytes[name],
                 )
         self._fresh[index] = False
 
@@ -89,9 +89,9 @@ class DeviceRows:
         tensors = {s.name: np.empty((len(index), *s.shape), s.numpy_dtype) for s in self._specs}
         for start in range(0, len(index), PAGE):
             some = index[start : start + PAGE]
-            for first, line, count in runs(some):
+            for first, at, count in runs(some):
                 for name, page in self._pages.items():
-                    self._device.download(page[line : line + count], self._address(name, first))
+                    self._device.download(page[at : at + count], self._address(name, first))
             self._device.wait()
             for name, page in self._pages.items():
                 tensors[name][start : start + len(some)] = page[: len(some)]
@@ -105,27 +105,27 @@ class DeviceRows:
             some = index[start : start + PAGE]
             for name, page in self._pages.items():
                 page[: len(some)] = tensors[name][start : start + len(some)]
-            for first, line, count in runs(some):
+            for first, at, count in runs(some):
                 for name, page in self._pages.items():
-                    self._device.upload(self._address(name, first), page[line : line + count])
+                    self._device.upload(self._address(name, first), page[at : at + count])
             self._device.wait()  # before the page is filled again
         self._fresh[index] = False
 
     def zero(self, index: RowIndex) -> None:
-        """Let rows start afresh."""
+        """Mark rows as starting afresh."""
         self._fresh[index] = True
 
     def _allocate(self, name: str, *, places: int) -> int:
-        table = self._device.allocate(places * self.line_bytes[name])
-        self._device.clear(table, self.line_bytes[name])  # place 0
+        table = self._device.allocate(places * self.row_bytes[name])
+        self._device.clear(table, self.row_bytes[name])  # place 0
         return table
 
     def _address(self, name: str, row: int) -> int:
-        return self._tables[name] + (row + 1) * self.line_bytes[name]
+        return self._tables[name] + (row + 1) * self.row_bytes[name]
 
 
 def runs(index: RowIndex) -> Iterator[tuple[int, int, int]]:
-    """Split rows (M,) into runs of neighbours: their first row, where it stands, how many."""
+    """Split rows (M,) into runs of neighbours: first row, its index in the wave, number of rows."""
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     starts = [0, *breaks.tolist()] if len(index) else []
     for start, end in zip(starts, [*starts[1:], len(index)], strict=True):

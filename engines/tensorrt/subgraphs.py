@@ -1,7 +1,7 @@
-"""The two graphs that TensorRT gets: the encoder, in half precision or not, and the step.
+"""The graph of a step for TensorRT, made of the bundle's head.
 
-A step is the bundle's head between a gather from the tables on the device and a count of what is
-not finite, so that neither features nor memory have to leave the device.
+It is the head between a gather from the tables on the device and a count of numbers that are not
+finite, so that neither features nor state leave the device.
 """
 
 import numpy as np
@@ -10,35 +10,35 @@ from onnx import TensorProto, helper
 
 from engines.model.bundle import Bundle, StateSpec
 
-MOST_LINES = 1024  # frames of a batch
+MOST_INPUTS = 1024  # of one `encode`
 FLOATS = ("float32", "float16")
 op = helper.make_node
 
 
 def table_of(name: str) -> str:
-    """The input that holds the whole table of a state tensor."""
+    """The name of the input that holds the whole table of a state tensor."""
     return f"longtake_table_{name}"
 
 
-LINES, PICKS, ROWS = "longtake_lines", "longtake_picks", "longtake_rows"
-BROKEN = "longtake_broken"  # output (M,): how many numbers of a line are not finite
+ENCODED, PICKS, ROWS = "longtake_features", "longtake_picks", "longtake_rows"
+BROKEN = "longtake_broken"  # output (M,): how many numbers of a row are not finite
 
 
 def chosen(bundle: Bundle) -> tuple[str, ...]:
-    """The inputs (M,) that choose lines and rows: TensorRT drops an input that nothing uses."""
+    """The inputs (M,) that choose features and rows: TensorRT drops an input that nothing uses."""
     return (PICKS, ROWS) if bundle.state else (PICKS,)
 
 
 def step_graph(bundle: Bundle) -> bytes:
     """The head as one graph over tables.
 
-    Inputs: the encoder's lines (1024, F), `picks` (M,) and, if there is a memory, `rows` (M,) int32
-    and of each state tensor the table (places, *shape). Outputs: logits (M, K), each new state
-    (M, *shape), and how many numbers of each line are not finite (M,) float32.
+    Inputs: features (1024, F), `picks` (M,) int32 and, if there is state, `rows` (M,) int32 and the
+    table (places, *shape) of each state tensor. Outputs: logits (M, K), each new state (M, *shape),
+    and how many numbers of each row are not finite (M,) float32.
     """
     model = onnx.load_from_string(bundle.head)
     graph = model.graph
-    gathered = {"features": (LINES, PICKS)}
+    gathered = {"features": (ENCODED, PICKS)}
     gathered |= {spec.input: (table_of(spec.name), ROWS) for spec in bundle.state}
     given = [value for value in graph.input if value.name not in gathered]
     del graph.input[:]
@@ -56,7 +56,7 @@ def step_graph(bundle: Bundle) -> bytes:
 def _inputs(bundle: Bundle) -> list[onnx.ValueInfoProto]:
     value = helper.make_tensor_value_info
     return [
-        value(LINES, TensorProto.FLOAT, [MOST_LINES, bundle.features]),
+        value(ENCODED, TensorProto.FLOAT, [MOST_INPUTS, bundle.features]),
         *(value(name, TensorProto.INT32, ["M"]) for name in chosen(bundle)),
         *(
             value(table_of(spec.name), _type(spec), ["places", *spec.shape])
@@ -70,7 +70,7 @@ def _type(spec: StateSpec) -> int:
 
 
 def _count_broken(bundle: Bundle) -> list[onnx.NodeProto]:
-    """A maximum would not do: on GPUs the larger of NaN and a number is the number."""
+    """Count, not compare with a maximum: on GPUs the larger of NaN and a number is the number."""
     nodes: list[onnx.NodeProto] = []
     counts = []
     floats = [spec.output for spec in bundle.state if spec.dtype in FLOATS]

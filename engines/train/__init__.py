@@ -11,8 +11,9 @@ except ModuleNotFoundError as exc:
         "engines.train needs PyTorch: pip install 'longtake[train]'", name="torch"
     ) from exc
 
-from engines.train.exporting import IMAGENET_MEAN, IMAGENET_STD, Input, export
+from engines.train.exporting import export
 from engines.train.heads import Head, Recurrent, Transformer, make_head
+from engines.train.pictures import IMAGENET_MEAN, IMAGENET_STD, Input
 
 __all__ = [
     "IMAGENET_MEAN",

@@ -18,14 +18,16 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.host import HostEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.actions.posed import Posed, pose
 from engines.train.encoders.backbones import make_backbone
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead
-from engines.train.exporting import Input, Model, film, to_bundle
+from engines.train.exporting import Model, to_bundle
 from engines.train.heads import HEADS, Head, HeadName, make_head
 from engines.train.people.actors import load_actors
 from engines.train.people.streams import ACTIONS
+from engines.train.pictures import Input
 
 BACKBONES = (
     "seed",
@@ -126,7 +128,7 @@ def measure_backbone(name: str, *, seconds: float) -> BackboneCost:
     backbone = make_backbone(name)
     head = make_head("rnn", 2, features=backbone.features, units=8)
     engine = _engine(Model(backbone.encoder, head, backbone.input, ["a", "b"]))
-    frames = film(backbone.input, BATCH)
+    frames = backbone.input.samples(BATCH)
     pixels = backbone.input.normalise(torch.from_numpy(frames[:1]))
     return BackboneCost(
         name,
@@ -176,8 +178,8 @@ class _Any(nn.Module):
         return answer
 
 
-def _engine(model: Model) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(to_bundle(model), threads=THREADS)
+def _engine(model: Model) -> HostEngine:
+    return onnxruntime_engine(to_bundle(model), threads=THREADS)
 
 
 def _parameters(network: nn.Module) -> int:

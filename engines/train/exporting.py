@@ -15,55 +15,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from torch import Tensor, nn
+from torch import nn
 
+from engines.base import InputArray
 from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
 from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.half import halved, within_range
 from engines.train.heads import Head
+from engines.train.pictures import Input
 from engines.train.rolling import NEVER, roll
 from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
 
 TOLERANCE = 1e-4  # of a logit against PyTorch, relative where the largest logit is above one
 HALF_TOLERANCE = 1e-2  # of a score, where the encoder is in float16
-PROOF_FRAMES = 1000
-AT_ONCE = 50  # frames of the proof that PyTorch encodes together
+PROOF_INPUTS = 1000
+AT_ONCE = 50  # inputs of the proof that PyTorch encodes together
 
-Frames = NDArray[np.uint8]
 Precision = Literal["float32", "mixed_float16"]  # the second as Keras calls it
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """What pictures a model was trained on: size in pixels, and (x - mean) / std of 0 to 255.
-
-    `fit` says how others are brought to this size: stretch, letterbox or crop. `rate_hz` is the
-    frame rate of the training, None where it does not matter. torchvision's usual numbers are
-    `IMAGENET_MEAN` and `IMAGENET_STD`.
-    """
-
-    height: int
-    width: int
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
-    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
-    rate_hz: float | None = None
-
-    def normalise(self, frames: Tensor) -> Tensor:
-        """Pixels uint8 (N, H, W, 3) -> float32 (N, 3, H, W)."""
-        shifted = frames.float() - torch.tensor(self.mean)
-        return (shifted / torch.tensor(self.std)).permute(0, 3, 1, 2)
-
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
-    """An encoder (N, 3, H, W) -> (N, F), a head for its features, and what they mean."""
+    """An encoder of normalised inputs -> (N, F), a head for its features, and what they mean."""
 
     encoder: nn.Module
     head: Head
@@ -90,14 +65,14 @@ def export(
     """Write a bundle into folder `path` that answers as the two do, and return it.
 
     Both are put into evaluation mode. With `mixed_float16` the encoder's weights and sums are in
-    float16, pixels are normalised and the head remembers in float32: for GPUs, whose engines take
+    float16, inputs are normalised and the head remembers in float32: for GPUs, whose engines take
     the precision from the graph. Raises `BundleError` for what cannot be in a bundle, with what to
-    do instead, and `VerificationError` if over 1,000 frames with carried memory the bundle's
+    do instead, and `VerificationError` if over 1,000 inputs with carried memory the bundle's
     answers are not those of PyTorch in float32; nothing is written then.
     """
     model = Model(encoder, head, input, labels, name, activation, precision)
     bundle = to_bundle(model)
-    deviation = prove(bundle, model, film(input, PROOF_FRAMES))
+    deviation = prove(bundle, model, input.samples(PROOF_INPUTS))
     told: dict[str, JsonValue] = {
         "precision": precision,
         "largest_deviation_from_torch": float(f"{deviation:.1e}"),
@@ -108,9 +83,10 @@ def export(
 
 def to_bundle(model: Model) -> Bundle:
     """Export both networks and read them back as a bundle, which refuses what breaks its format."""
-    frames = torch.zeros(2, model.input.height, model.input.width, 3, dtype=torch.uint8)
+    port = model.input.array
+    inputs = torch.from_numpy(np.zeros((2, *port.shape), port.dtype))
     with torch.inference_mode():
-        found, wanted = _encoder(model)(frames).shape, (2, model.head.features)
+        found, wanted = _encoder(model)(inputs).shape, (2, model.head.features)
     if found != wanted:
         raise BundleError(
             f"the encoder gives {tuple(found)} for two pictures, the head takes {wanted}:"
@@ -119,7 +95,7 @@ def to_bundle(model: Model) -> Bundle:
     names = list(model.head.memory)
     network = model.encoder if model.precision == "float32" else halved(model.encoder)
     graph = EncoderGraph(model.input.normalise, network).eval()
-    encoder = to_onnx(graph, (frames,), ["frames"], ["features"])
+    encoder = to_onnx(graph, (inputs,), [port.name], ["features"])
     head = to_onnx(
         HeadGraph(model.head).eval(),
         (torch.zeros(2, model.head.features), *model.head.start(2)),
@@ -131,18 +107,18 @@ def to_bundle(model: Model) -> Bundle:
         return load_bundle(write_bundle(Path(folder), card, encoder=encoder, head=head))
 
 
-def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
-    """Hold the bundle against PyTorch in float32 over frames (T, H, W, 3) of one stream.
+def prove(bundle: Bundle, model: Model, inputs: InputArray) -> float:
+    """Compare the bundle with PyTorch in float32 over inputs (T, *shape) of one stream.
 
     The bundle goes step by step, PyTorch runs the whole sequence at once. Returns the largest
     deviation: of a logit, or of a score where the encoder is in float16. Raises
     `VerificationError` if it is too large, if float16 cannot hold what a layer gives, or if a
     row's bits depend on the batch that it is in.
     """
-    wanted = _logits(model, frames)
-    engine = OnnxRuntimeEngine(bundle, threads=2)
+    wanted = _logits(model, inputs)
+    engine = onnxruntime_engine(bundle, threads=2)
     verify(engine, bundle, precision=promised(bundle))
-    found = roll(engine, frames[None])[NEVER][:, 0]
+    found = roll(engine, inputs[None])[NEVER][:, 0]
     if model.precision == "float32":
         scale = max(1.0, float(np.abs(wanted).max()))
         deviation, allowed, what = float(np.abs(found - wanted).max()) / scale, TOLERANCE, "logit"
@@ -152,23 +128,9 @@ def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
     if not deviation < allowed:  # NaN is no pass either
         raise VerificationError(
             f"the exported graphs deviate from PyTorch by {deviation:.1e} in a {what} over"
-            f" {len(frames)} frames; less than {allowed:.0e} is wanted, so no bundle is written"
+            f" {len(inputs)} frames; less than {allowed:.0e} is wanted, so no bundle is written"
         )
     return deviation
-
-
-def film(shape: Input, length: int, seed: int = 0) -> Frames:
-    """Draw frames (T, H, W, 3) of coarse blocks that drift: to a network, noise looks all alike."""
-    rng = np.random.default_rng(seed)
-    canvas = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    rows, columns = np.arange(shape.height) * 7 // shape.height, np.arange(shape.width) * 7
-    frames = np.empty((length, shape.height, shape.width, 3), np.uint8)
-    for t in range(length):
-        down, right = (t // 3) % 32, (t // 5) % 32
-        moved = np.roll(canvas, (-down, -right), (0, 1))
-        frames[t] = moved[rows][:, columns // shape.width]
-        canvas[rng.integers(32), rng.integers(32)] = rng.integers(0, 256, 3)
-    return frames
 
 
 def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -181,15 +143,7 @@ def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonV
         "name": model.name,
         "labels": list(model.labels),
         "activation": model.activation,
-        "input": {
-            "height": model.input.height,
-            "width": model.input.width,
-            "fit": model.input.fit,
-            "colour": "rgb",
-            "mean": list(model.input.mean),
-            "std": list(model.input.std),
-            "rate_hz": model.input.rate_hz,
-        },
+        "input": model.input.describe(),
         "features": model.head.features,
         "state": [
             {
@@ -212,8 +166,8 @@ def _encoder(model: Model) -> EncoderGraph:
 
 
 @torch.inference_mode()
-def _logits(model: Model, frames: Frames) -> NDArray[np.float32]:
-    graph, parts = _encoder(model), torch.from_numpy(frames).split(AT_ONCE)
+def _logits(model: Model, inputs: InputArray) -> NDArray[np.float32]:
+    graph, parts = _encoder(model), torch.from_numpy(inputs).split(AT_ONCE)
     watch = nullcontext() if model.precision == "float32" else within_range(model.encoder)
     with watch:
         features = torch.cat([graph(part) for part in parts])

@@ -17,6 +17,7 @@ from engines.model.bundle import find_bundle, load_bundle
 from engines.model.lint import complaints
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.config import load_config
+from pipeline.media.kinds import shown_size
 
 topics_app = typer.Typer(
     help="Create and check the topics of a group.",
@@ -49,7 +50,7 @@ def check_bundle(
         "bundle": loaded.id,
         "digest": loaded.digest,
         "labels": list(loaded.labels),
-        "input": f"{loaded.input.height}x{loaded.input.width}",
+        "input": shown_size(loaded.input),
         "rate_hz": loaded.input.rate_hz,
         "state_bytes_per_stream": state_bytes,
         "verified_s": round(time.monotonic() - began_s, 2),

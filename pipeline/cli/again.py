@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, BinaryIO
 
 from rich.console import Console
@@ -19,7 +18,7 @@ from pipeline.cli.progress import RecordsRead
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.judging.published import PublishedPrediction
-from pipeline.media.pictures import Fit, decode_picture
+from pipeline.media.kinds import decoder_for
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
 from pipeline.streams.served import ServedModel
@@ -72,14 +71,14 @@ class Again:
     def _predict(
         self, history: History, chosen: Stretch, frames: Iterable[Record]
     ) -> Iterator[PublishedPrediction]:
-        number, shape = history.partition, self._bundle.input
+        number = history.partition
         replay = Replay(
             self._settings,
             model=ServedModel.configured(
                 self._settings,
                 self._bundle,
                 self._engine,
-                decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+                decoder=decoder_for(self._bundle.input),
             ),
             decodes=self._pool,
             starts={number: chosen.start},

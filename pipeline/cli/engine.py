@@ -13,13 +13,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
-from engines.base import Engine, EngineName, GpuPrecision, Told
+from engines.base import BuildProgress, Engine, EngineName, GpuPrecision, InputArray
 from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.model.bundle import Bundle, find_bundle, load_bundle
@@ -29,7 +28,7 @@ from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
-from pipeline.media.pictures import Fit, fit_frame
+from pipeline.media.kinds import picture_input, source_decoder_for
 from pipeline.media.sources import open_source
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
@@ -91,8 +90,8 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
     Example: `longtake engine build actions`
     """
     loaded = load_bundle(find_bundle(bundle))
-    with _building(Console(stderr=True)) as told:
-        engine = load_engine("tensorrt", loaded, threads=1, gpu_precision=precision, told=told)
+    with _building(Console(stderr=True)) as shown:
+        engine = load_engine("tensorrt", loaded, threads=1, gpu_precision=precision, progress=shown)
     facts = engine.facts
     engine.close()
     if facts is not None:
@@ -125,8 +124,8 @@ def verify(
     loaded = load_bundle(find_bundle(bundle))
     seen = _frames(clip, loaded, frames)
     console = Console(stderr=True)
-    with _building(console) as told:
-        trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, told=told)
+    with _building(console) as bars:
+        trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, progress=bars)
     with closing(trying):
         wanted = promised(loaded, precision if trying.name == "tensorrt" else None)
         with tasks(console) as progress:
@@ -135,7 +134,7 @@ def verify(
         facts = {
             "bundle": loaded.id,
             "engine": trying.name,
-            "frames": trial.frames,
+            "frames": trial.inputs,
             "largest_difference": {
                 "alone": _finite(trial.alone),
                 f"{STREAMS}_streams": _finite(trial.together),
@@ -168,30 +167,30 @@ def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
     return {"machine": asdict(find_machine()), "precision": precision, "device": facts}
 
 
-def _frames(clip: str, bundle: Bundle, count: int) -> NDArray[np.uint8]:
-    """Read the first frames (T, H, W, 3) of a clip as the bundle wants them."""
-    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+def _frames(clip: str, bundle: Bundle, count: int) -> InputArray:
+    """Read the first frames of a clip as the bundle wants them: (T, H, W, 3)."""
+    decode = source_decoder_for(picture_input(bundle, what="engine verify, which runs a clip,"))
     address = Address.of(clip, os.environ)
     source = open_source(address)
-    pixels = [fit_frame(frame.picture, fit) for frame in islice(source, count)]
+    inputs = [decode(frame) for frame in islice(source, count)]
     source.close()
-    if not pixels:
+    if not inputs:
         raise SourceError(f"{address.shown}: there is no frame in it")
-    return np.stack(pixels)
+    return np.stack(inputs)
 
 
 @contextmanager
-def _building(console: Console) -> Iterator[Told]:
+def _building(console: Console) -> Iterator[BuildProgress]:
     """Show how far TensorRT is: one bar for each of its phases."""
     bars: dict[str, TaskID] = {}
     with tasks(console) as progress:
 
-        def told(phase: str, done: int, steps: int) -> None:
+        def show(phase: str, done: int, steps: int) -> None:
             if phase not in bars:
                 bars[phase] = progress.add_task(phase)
             progress.update(bars[phase], completed=done, total=steps)
 
-        yield told
+        yield show
 
 
 def _versions() -> dict[str, str | None]:

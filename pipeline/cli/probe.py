@@ -18,6 +18,7 @@ from pipeline.cameras.probing.probe import probe as watch
 from pipeline.cli.options import AsJson
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
+from pipeline.media.kinds import picture_input
 
 UNFIT = 1
 
@@ -39,10 +40,11 @@ def probe(
     Example: `longtake probe 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --bundle actions`
     """
     loaded = load_bundle(find_bundle(bundle))
+    wanted = picture_input(loaded, what="longtake probe")
     address = Address.of(source, os.environ)
     with Console(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
         probed = watch(address, transport=transport, seconds=seconds, clock=SystemClock())
-    fitness = judge(probed, loaded.input, bundle=loaded.id)
+    fitness = judge(probed, wanted, bundle=loaded.id)
     if as_json:
         typer.echo(json.dumps(_facts(address, probed, fitness, loaded.id)))
     else:

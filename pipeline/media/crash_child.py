@@ -1,4 +1,4 @@
-"""Decodes pictures that may crash a decoder, in a child process: it dies in our place.
+"""Decodes records that may crash a decoder, in a child process: it dies in our place.
 
 A partition whose frames were there when workers died, again and again, has them decoded here, one
 by one. Whether a frame kills is seen by its killing a child, twice, and by nothing else: a machine
@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection, Pipe
 
 import numpy as np
 
-from engines.base import Pixels
+from engines.base import InputArray
+from engines.model.inputs import InputSpec, read_input
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
-from pipeline.media.pictures import Fit, decode_picture
+from pipeline.media.decoder import Decoder
+from pipeline.media.kinds import decoder_for
 
 TRIES = 2
 ANSWER_S = 30.0  # a decoder that is silent for so long hangs
@@ -23,20 +25,20 @@ _DECODED, _REFUSED = b"d", b"r"
 
 
 class ChildDecoder:
-    """See `Decoder`. Safe from any thread; one picture at a time.
+    """See `Decoder`. Safe from any thread; one record at a time.
 
-    Raises `CrashingFrameError`, besides `UndecodableFrameError`, for a picture that crashes or
+    Raises `CrashingFrameError`, besides `UndecodableFrameError`, for a record that crashes or
     hangs its decoder. The child is started when it is needed.
     """
 
-    def __init__(self, fit: Fit) -> None:
-        self._fit = fit
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
 
-    def __call__(self, content: bytes, /) -> Pixels:
-        """Decode one picture to (H, W, 3) uint8."""
+    def __call__(self, content: bytes, /) -> InputArray:
+        """Decode one record to one input (*shape)."""
         with self._lock:
             for _ in range(TRIES):
                 answer = self._ask(content)
@@ -64,9 +66,8 @@ class ChildDecoder:
     def _start(self) -> Connection:
         self._line, theirs = Pipe()
         number = theirs.fileno()
-        fit = self._fit
         command = [sys.executable, "-m", "pipeline.media.crash_child"]
-        arguments = [str(number), str(fit.height), str(fit.width), fit.fit]
+        arguments = [str(number), self._spec.model_dump_json()]
         self._child = subprocess.Popen([*command, *arguments], pass_fds=[number])  # noqa: S603
         theirs.close()  # the child's copy is the only one: its death is our end of file
         return self._line
@@ -79,15 +80,15 @@ class ChildDecoder:
             self._child.wait()
         self._line = self._child = None
 
-    def _read(self, answer: bytes) -> Pixels:
+    def _read(self, answer: bytes) -> InputArray:
         kind, content = answer[:1], answer[1:]
         if kind == _REFUSED:
             raise UndecodableFrameError(content.decode())
-        pixels = np.frombuffer(content, np.uint8)
-        return pixels.reshape(self._fit.height, self._fit.width, 3).copy()
+        port = self._spec.array
+        return np.frombuffer(content, port.dtype).reshape(port.shape).copy()
 
 
-def answer_parent(line: Connection, fit: Fit) -> None:
+def answer_parent(line: Connection, decode: Decoder) -> None:
     """Decode what comes, until the parent is gone."""
     while True:
         try:
@@ -95,12 +96,12 @@ def answer_parent(line: Connection, fit: Fit) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = _DECODED + decode_picture(content, fit).tobytes()
+            answer = _DECODED + decode(content).tobytes()
         except UndecodableFrameError as exc:
             answer = _REFUSED + str(exc).encode()
         line.send_bytes(answer)
 
 
 if __name__ == "__main__":
-    _number, _height, _width, _fit = sys.argv[1:]
-    answer_parent(Connection(int(_number)), Fit(int(_height), int(_width), _fit))  # type: ignore[arg-type]
+    _number, _described = sys.argv[1:]
+    answer_parent(Connection(int(_number)), decoder_for(read_input(_described)))

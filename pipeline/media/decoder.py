@@ -1,12 +1,15 @@
-"""The contract of what turns records of a stream into pixels."""
+"""The contract of what turns records of a stream into the encoder's inputs."""
 
 from typing import Protocol
 
-from engines.base import Pixels
+from engines.base import InputArray
 
 
 class Decoder(Protocol):
-    """Turns one encoded picture into pixels. Called from a thread pool."""
+    """Turns the content of one record into one input. Called from a thread pool."""
 
-    def __call__(self, content: bytes, /) -> Pixels:
-        """Decode to (H, W, 3) uint8 as the bundle wants it; raises `UndecodableFrameError`."""
+    def __call__(self, content: bytes, /) -> InputArray:
+        """Decode to one input (*shape), as `bundle.input.array` says: of pictures (H, W, 3) uint8.
+
+        Raises `UndecodableFrameError`.
+        """

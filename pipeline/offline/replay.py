@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
-from engines.base import Pixels
+from engines.base import InputArray
 from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
 from pipeline.judging.published import PublishedPrediction
@@ -63,7 +63,7 @@ class Replay:
         self._most_bytes = config.max_pending_bytes
         self._max_batch = config.max_batch
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
-        self._decoding: deque[Future[Pixels]] = deque()  # in the order of admission
+        self._decoding: deque[Future[InputArray]] = deque()  # in the order of admission
         self._frames = 0  # let through and not predicted
         self.partitions = {
             number: Partition(number, era=0, manifest=_beginning(start, model.bundle))
@@ -101,9 +101,9 @@ class Replay:
         if skipped is not None and skipped.covers(frame.stream, frame.offset):
             item.skip()
             return
-        pixels = self._decodes.submit(self._model.decoder, frame.content)
-        item.decode(pixels)
-        self._decoding.append(pixels)
+        decoded = self._decodes.submit(self._model.decoder, frame.content)
+        item.decode(decoded)
+        self._decoding.append(decoded)
         self._frames += 1
 
     def _predict(self) -> Iterator[PublishedPrediction]:

@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, Features, Pixels
+from engines.base import Engine, Features, InputArray
 from engines.model.bundle import Bundle
 from pipeline.media.address import Address
-from pipeline.media.pictures import Fit, decode_picture, fit_frame
+from pipeline.media.kinds import SourceDecoder, decoder_for, source_decoder_for
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Destination, Fate, Frame
 from pipeline.streams.admission import Rules
@@ -49,23 +48,22 @@ class FrameOutcome:
     source: int  # index among the sources
     frame: int
     value: bytes | None  # its prediction, as the topic would have it; None: it has none
-    pick: int | None  # its line of `batch`; None: the engine has not seen it
+    pick: int | None  # its place in `batch`; None: the engine has not seen it
     batch: Features | None
 
     def features(self) -> NDArray[np.float32] | None:
         """Copy the frame's features (F,), before the next outcome is asked for."""
         if self.batch is None or self.pick is None:
             return None
-        return self.batch.line(self.pick)
+        return self.batch.vector(self.pick)
 
 
 def serve_files(bundle: Bundle, engine: Engine, *, gap_reset_s: float = 2.0) -> ServedModel:
     """A served model for sources, whose streams never expire."""
-    shape = bundle.input
     return ServedModel.of(
         bundle,
         engine,
-        decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+        decoder=decoder_for(bundle.input),
         topic="",  # there are no dead letters: what does not decode never becomes a frame
         gap_reset_s=gap_reset_s,
         stream_ttl_s=86_400.0 * 365,
@@ -85,14 +83,13 @@ def predict_sources(
     Every frame has one outcome, in its source's order. Offsets are frame numbers, capture times
     count from 1970. `reports`, one per source, are filled on the way. Raises what a source raises.
     """
-    shape = model.bundle.input
-    fit = Fit(shape.height, shape.width, shape.fit)
+    decode = source_decoder_for(model.bundle.input)
     opened = dict(enumerate(sources))
     lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
     share = max(1, BATCH // len(sources))
     while opened:
         for n, frame in _round(opened, share):
-            _admit(lanes[n], reports[n], frame, model.rules, fit)
+            _admit(lanes[n], reports[n], frame, model.rules, decode)
         while any(lane.items for lane in lanes):  # more than BATCH sources are several batches
             for lane, items in model.step(lanes).batch.items():
                 yield from _finish(lane, items, reports[lane.era], model.predictor.features)
@@ -152,7 +149,11 @@ def _from_the_start() -> Manifest:
 
 
 def _admit(
-    lane: Partition, report: SourceReport, frame: SourceFrame, rules: Rules, fit: Fit
+    lane: Partition,
+    report: SourceReport,
+    frame: SourceFrame,
+    rules: Rules,
+    decode: SourceDecoder,
 ) -> None:
     report.begin()
     item = lane.admit(
@@ -168,6 +169,6 @@ def _admit(
         rules,
     )
     if item is not None and item.fate is None:
-        pixels = Future[Pixels]()
-        pixels.set_result(fit_frame(frame.picture, fit))
-        item.decode(pixels)
+        decoded = Future[InputArray]()
+        decoded.set_result(decode(frame))
+        item.decode(decoded)

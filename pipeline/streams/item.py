@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from engines.base import Pixels
+from engines.base import InputArray
 from pipeline.records import BadRecord, Fate, Frame, Outgoing, ParsedRecord
 from pipeline.streams.admission import Verdict
 from pipeline.streams.stream import Stream
@@ -12,7 +12,7 @@ from pipeline.wire.predictions import Answer
 
 @dataclass(slots=True)
 class Item:
-    """A record on its way: what admission said, its pixels to come, and in the end its fate.
+    """A record on its way: what admission said, its input to come, and in the end its fate.
 
     Only its own methods write its fields. One owner thread; the decoders know its future only.
     """
@@ -21,7 +21,7 @@ class Item:
     absent: int  # offsets before it that hold no record
     stream: Stream | None = None
     verdict: Verdict | None = None
-    pixels: Future[Pixels] | None = None
+    input: Future[InputArray] | None = None
     steps: bool = False  # a frame that the engine is to step over, once it is decoded
     pick: int | None = None  # its line of its batch's features, once it is encoded
     fate: Fate | None = None
@@ -39,12 +39,12 @@ class Item:
     @property
     def ready(self) -> bool:
         """Whether nothing is left to wait for before its turn."""
-        return self.pixels is None or self.pixels.done()
+        return self.input is None or self.input.done()
 
     @property
     def undecoded(self) -> Frame | None:
         """The frame, where admission has let one through and no decoder has it yet."""
-        waits = self.fate is None and self.pixels is None
+        waits = self.fate is None and self.input is None
         return self.record if waits and isinstance(self.record, Frame) else None
 
     @property
@@ -62,21 +62,21 @@ class Item:
         """Set what admission said of a record of `stream`."""
         self.stream, self.verdict, self.fate = stream, verdict, verdict.fate
 
-    def decode(self, pixels: Future[Pixels]) -> None:
-        """Set where the pixels of a frame that is to be stepped will be."""
-        self.pixels, self.steps = pixels, True
+    def decode(self, decoded: Future[InputArray]) -> None:
+        """Set where the input of a frame that is to be stepped will be."""
+        self.input, self.steps = decoded, True
 
-    def decoded(self) -> Pixels:
-        """Wait for the pixels (H, W, 3). Raises what the decoder raised."""
-        if self.pixels is None:
+    def decoded(self) -> InputArray:
+        """Wait for the input array. Raises what the decoder raised."""
+        if self.input is None:
             raise AssertionError(f"offset {self.record.offset} is not decoded")
-        return self.pixels.result()
+        return self.input.result()
 
     def skip(self) -> None:
         """Leave a frame out for a newer one. Its decoding is cancelled if it has not begun."""
-        if self.pixels is not None:
-            self.pixels.cancel()
-        self.pixels, self.steps, self.fate = None, False, Fate.SKIPPED
+        if self.input is not None:
+            self.input.cancel()
+        self.input, self.steps, self.fate = None, False, Fate.SKIPPED
 
     def encode(self, pick: int) -> None:
         """Set which line of its batch's features is the frame's."""

@@ -95,7 +95,7 @@ class Partition:
         stream.arrive(verdict)
 
     def take_ready(self) -> Item | None:
-        """Take the next record out; None when there is none, or its pixels are still awaited."""
+        """Take the next record out; None when there is none, or its input is still awaited."""
         return self.items.popleft() if self.items and self.items[0].ready else None
 
     @property

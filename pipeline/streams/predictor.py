@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.base import Engine, Features, Logits, Pixels
+from engines.base import Engine, Features, InputArray, Logits
 from pipeline.errors import UndecodableFrameError
 from pipeline.records import (
     TRACEPARENT,
@@ -63,14 +63,14 @@ class Predictor:
         afresh on the way.
         """
         resets: list[Reset] = []
-        pixels: list[Pixels] = []
+        inputs: list[InputArray] = []
         for item in items:
-            decoded = self._pixels(item)
+            decoded = self._input(item)
             if decoded is not None:
-                item.encode(len(pixels))
-                pixels.append(decoded)
-        if pixels:
-            self.features = self._engine.encode(np.stack(pixels))  # (N, F)
+                item.encode(len(inputs))
+                inputs.append(decoded)
+        if inputs:
+            self.features = self._engine.encode(np.stack(inputs))  # (N, F)
         for wave in waves(items):
             stepping = []
             for item in wave:
@@ -87,8 +87,8 @@ class Predictor:
             ]
         return resets
 
-    def _pixels(self, item: Item) -> Pixels | None:
-        """Pixels (H, W, 3) of a frame to be stepped; None for all other records."""
+    def _input(self, item: Item) -> InputArray | None:
+        """The input (*shape) of a frame to be stepped; None for all other records."""
         if isinstance(item.record, BadRecord):
             bad = item.record
             item.dead_letter(

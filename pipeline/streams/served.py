@@ -1,5 +1,6 @@
 """The served model: all that turns records into predictions, as one value."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -94,6 +95,12 @@ class ServedModel:
     def rows(self) -> RowPool:
         """The rows of the engine's table that streams of all partitions share."""
         return self.predictor.rows
+
+    @property
+    def input_bytes(self) -> int:
+        """The size of one decoded input."""
+        array = self.bundle.input.array
+        return math.prod(array.shape) * array.dtype.itemsize
 
     def admit(self, partition: Partition, record: Record) -> Item | None:
         """Read and judge the partition's next record. None when its offset is behind it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from functools import partial
 
-from engines.base import Pixels
+from engines.base import InputArray
 from pipeline.clock import Clock
 from pipeline.media.decoder import Decoder
 from pipeline.records import Frame
@@ -33,7 +33,7 @@ class Decoding:
     ) -> None:
         self._decoder = decoder
         self._careful = careful
-        self._turns = Turns[Pixels](executor)
+        self._turns = Turns[InputArray](executor)
         self._clock = clock
         self._metrics = metrics
 
@@ -43,7 +43,7 @@ class Decoding:
         call = partial(self._decode, decoder, frame.content)
         item.decode(self._turns.submit(frame.partition, call))
 
-    def _decode(self, decoder: Decoder, content: bytes) -> Pixels:
+    def _decode(self, decoder: Decoder, content: bytes) -> InputArray:
         """Run in a thread of the pool. How long it takes is counted."""
         began_s = self._clock.monotonic()
         try:
@@ -53,7 +53,7 @@ class Decoding:
 
     def wait(self, partitions: Iterable[Partition]) -> None:
         """Wait shortly until the next record of some partition is decoded."""
-        heads = [p.items[0].pixels for p in partitions if p.items]
+        heads = [p.items[0].input for p in partitions if p.items]
         futures = [future for future in heads if future is not None]
         if futures:
             wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import FrameType
 
 from engines.base import Engine
@@ -19,7 +18,7 @@ from pipeline.broker.contract import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
-from pipeline.media.pictures import Fit, decode_picture
+from pipeline.media.kinds import decoder_for
 from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
@@ -60,8 +59,7 @@ class Service:
             reads=ThreadPoolExecutor(1, "restore"),
             sends=ThreadPoolExecutor(1, "publish"),
         )
-        self._fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
-        self._careful = ChildDecoder(self._fit)
+        self._careful = ChildDecoder(bundle.input)
         self._worker = self._make_worker(bundle, self._engine, broker, name)
         self._health = None  # from now on it is the worker's
         log.info(
@@ -84,7 +82,7 @@ class Service:
                 threads=self._config.engine_threads,
                 verdicts=verdicts,
                 gpu_precision=self._config.gpu_precision,
-                told=self._building,
+                progress=self._building,
             )
         except EngineError as exc:
             self._health = Health(failure=f"the engine cannot start: {exc}")
@@ -110,10 +108,7 @@ class Service:
             name=name,
             broker=broker,
             model=ServedModel.configured(
-                self._config,
-                bundle,
-                engine,
-                decoder=partial(decode_picture, fit=self._fit),
+                self._config, bundle, engine, decoder=decoder_for(bundle.input)
             ),
             careful=self._careful,
             executors=self._pools,

@@ -99,7 +99,7 @@ class Worker:
         self._throttle = Throttle(
             self._consumer,
             most_bytes=config.max_pending_bytes,
-            input_bytes=bundle.input.height * bundle.input.width * 3,
+            input_bytes=model.input_bytes,
         )
         self._frozen_s = self._counted_s = clock.monotonic()
         self.turns = 0

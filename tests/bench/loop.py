@@ -57,12 +57,12 @@ def run_loop(jpegs: Sequence[bytes], bundle: Path) -> tuple[Usage, NDArray[np.fl
     batches = [jpegs[at : at + BATCH] for at in range(0, len(jpegs), BATCH)]
     scores, clocks = [], []
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_decode, decoder, batches[0], model.frame_shape)
+        ahead = pool.submit(_decode, decoder, batches[0], model.input.array.shape)
         for following in [*batches[1:], None]:
             pixels = ahead.result()  # (N, H, W, 3)
             clocks.append((time.monotonic(), _cpu_s()))
             if following is not None:
-                ahead = pool.submit(_decode, decoder, following, model.frame_shape)
+                ahead = pool.submit(_decode, decoder, following, model.input.array.shape)
             (features,) = encoder.run(["features"], {"frames": pixels})  # (N, F)
             for first in range(0, len(features), len(STREAMS)):
                 lines = features[first : first + len(STREAMS)]
@@ -75,7 +75,7 @@ def run_loop(jpegs: Sequence[bytes], bundle: Path) -> tuple[Usage, NDArray[np.fl
 
 
 def _decode(
-    decoder: av.VideoCodecContext, jpegs: Sequence[bytes], shape: tuple[int, int, int]
+    decoder: av.VideoCodecContext, jpegs: Sequence[bytes], shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     height, width, _ = shape
     pixels = np.empty((len(jpegs), *shape), np.uint8)

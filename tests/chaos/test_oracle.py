@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.model.bundle import load_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.records import Record
@@ -55,7 +55,7 @@ def test_the_oracle_predicts_what_the_worker_would(
     ]
     bundle = load_bundle(path)
     config = WorkerConfig(stream_ttl_s=TTL_S)
-    engine = OnnxRuntimeEngine(bundle, 1)
+    engine = onnxruntime_engine(bundle, 1)
     values, fates, _ = world.alone(records, bundle, engine, config, decoder=decode)
     assert list(oracle.predictions.values()) == values
     assert Counter(oracle.fates.values()) == Counter({str(fate): n for fate, n in fates.items()})

@@ -8,17 +8,17 @@ import pytest
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
-from engines.reference import ReferenceEngine
+from engines.onnxrt import onnxruntime_engine
+from engines.reference import reference_engine
 
 from ..engines.bundles import FEATURES, UNITS, frames, tiny, white
 from ..gpu import DOUBLES, GPU, gpu_engine
 
 Make = Callable[[Bundle], Engine]
 ENGINES: dict[str, Make] = {
-    "reference": ReferenceEngine,
-    "onnxruntime": lambda bundle: OnnxRuntimeEngine(bundle, threads=1),
-    "onnxruntime on two threads": lambda bundle: OnnxRuntimeEngine(bundle, threads=2),
+    "reference": reference_engine,
+    "onnxruntime": lambda bundle: onnxruntime_engine(bundle, threads=1),
+    "onnxruntime on two threads": lambda bundle: onnxruntime_engine(bundle, threads=2),
     DOUBLES: lambda bundle: gpu_engine(bundle, half=False),
     GPU: lambda bundle: gpu_engine(bundle, half=False),
 }
@@ -177,7 +177,7 @@ def test_what_was_read_is_a_copy_and_what_was_written_too(engine: Engine) -> Non
 def test_a_line_of_the_features_is_a_copy_on_the_host(engine: Engine) -> None:
     features = engine.encode(PIXELS)
     before = engine.step(features, [3], [0])[0]
-    line = features.line(3)
+    line = features.vector(3)
     assert (line.shape, line.dtype) == ((FEATURES,), np.float32)
     assert line.any()
     line[:] = 0
@@ -227,12 +227,12 @@ def test_a_step_of_no_rows_is_refused(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "pixels", [PIXELS[:0], PIXELS[:, :8], PIXELS[0], PIXELS.astype(np.float32), PIXELS[..., :1]]
 )
-def test_pixels_of_another_shape_or_dtype_are_refused(engine: Engine, pixels: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="wants uint8 pixels"):
+def test_inputs_of_another_shape_or_dtype_are_refused(engine: Engine, pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="wants uint8 inputs"):
         engine.encode(pixels)
 
 
-def test_pixels_need_not_be_contiguous(engine: Engine) -> None:
+def test_inputs_need_not_be_contiguous(engine: Engine) -> None:
     mirrored, _ = engine.step(engine.encode(PIXELS[::-1, :, ::-1]), [0], [0])
     plain, _ = engine.step(engine.encode(PIXELS[::-1, :, ::-1].copy()), [0], [1])
     assert alike(engine, mirrored, plain)
@@ -273,7 +273,7 @@ def test_a_broken_row_stays_broken_until_it_is_zeroed(make: Make, tmp_path: Path
 
 
 def test_it_agrees_with_the_reference_over_500_steps(engine: Engine, bundle: Bundle) -> None:
-    oracle = ReferenceEngine(bundle)
+    oracle = reference_engine(bundle)
     oracle.reserve(2)
     theirs, ours = oracle.encode(PIXELS), engine.encode(PIXELS)
     for wave in np.random.default_rng(0).integers(0, 8, (500, 2)):
@@ -284,7 +284,7 @@ def test_it_agrees_with_the_reference_over_500_steps(engine: Engine, bundle: Bun
 
 
 def test_onnxruntime_has_the_same_bits_on_one_thread_and_on_two(bundle: Bundle) -> None:
-    engines = [OnnxRuntimeEngine(bundle, threads) for threads in (1, 2)]
+    engines = [onnxruntime_engine(bundle, threads) for threads in (1, 2)]
     for engine in engines:
         engine.reserve(8)
     one, two = (engine.step(engine.encode(PIXELS), range(8), range(8))[0] for engine in engines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.records import Fate, Record
 from tests.clusters import KafkaCluster
@@ -39,7 +39,7 @@ class Outcome:
     def alone(self, stream: str) -> list[bytes]:
         """What the stream's records give with no other record in the world."""
         mine = [record for record in self.frames if record.key == stream.encode()]
-        engine = OnnxRuntimeEngine(self.watched.bundle, 1)
+        engine = onnxruntime_engine(self.watched.bundle, 1)
         decoder = self.watched.decode
         return alone(mine, self.watched.bundle, engine, CONFIG, decoder=decoder)[0]
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from engines.base import Pixels
+from engines.base import InputArray
 from engines.model.bundle import Bundle, load_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
-from pipeline.media.pictures import Fit, decode_picture
+from pipeline.media.kinds import decoder_for
 from pipeline.records import Fate
 from pipeline.streams.served import ServedModel
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
@@ -28,10 +28,10 @@ class Watched:
         self.bundle: Bundle = load_bundle(bundle)
         self.slowest_turn_s = 0.0  # by the clock on the wall, as its probes and its group see it
         self.slowest_decode_s = 0.0  # of a processor's time, whatever else runs on this machine
-        self._fit = Fit(self.bundle.input.height, self.bundle.input.width, self.bundle.input.fit)
+        self._decode = decoder_for(self.bundle.input)
         self._pools = ExitStack()
         pools = [self._pools.enter_context(ThreadPoolExecutor(1)) for _ in range(4)]
-        engine = OnnxRuntimeEngine(self.bundle, 1)
+        engine = onnxruntime_engine(self.bundle, 1)
         self.metrics = WorkerMetrics()
         self.worker = Worker(
             config,
@@ -53,11 +53,11 @@ class Watched:
         self.worker.close()
         self._pools.close()
 
-    def decode(self, content: bytes, /) -> Pixels:
+    def decode(self, content: bytes, /) -> InputArray:
         """See `Decoder`; timed."""
         began_s = time.thread_time()
         try:
-            return decode_picture(content, self._fit)
+            return self._decode(content)
         finally:
             self.slowest_decode_s = max(self.slowest_decode_s, time.thread_time() - began_s)
 

@@ -1,6 +1,7 @@
 """Tiny bundles for tests: real graphs, well below a millisecond a step, frames far apart."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.json_parts import Part
+from engines.model.ports import Port
 
 SIDE = 16
 FEATURES = 6
@@ -175,6 +178,41 @@ def gru_graph(rng: np.random.Generator, classes: int = len(LABELS)) -> bytes:
         inputs=[floats("features", FEATURES), floats("h_in", UNITS)],
         outputs=[floats("logits", classes), floats("h_out", UNITS)],
     )
+
+
+class Letters(Part):
+    """A kind of input that the product does not have: words as bytes, filled up with zeros."""
+
+    kind: Literal["letters"] = "letters"
+    length: int = 12
+
+    @property
+    def rate_hz(self) -> None:
+        """Letters have no rate."""
+
+    @property
+    def array(self) -> Port:
+        """The encoder's input: uint8 (N, L)."""
+        return Port("letters", np.dtype(np.uint8), (self.length,))
+
+    def samples(self, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Draw words."""
+        return rng.integers(97, 123, (count, self.length), dtype=np.uint8)
+
+
+def letters(path: Path, **options: Any) -> Bundle:
+    """A tiny bundle whose encoder takes letters (N, 12) instead of frames."""
+    taken: Any = Letters()
+    dense = normal(np.random.default_rng(0), taken.length, FEATURES, fan=4)
+    nodes = [
+        op("Cast", ["letters"], ["raw"], to=TensorProto.FLOAT),
+        op("Div", ["raw", "most"], ["scaled"]),
+        op("MatMul", ["scaled", "dense"], ["features"]),
+    ]
+    port = helper.make_tensor_value_info("letters", TensorProto.UINT8, ["N", taken.length])
+    weights = {"most": np.float32(128), "dense": dense}
+    encoder = graph(nodes, weights, inputs=[port], outputs=[floats("features", FEATURES)])
+    return replace(tiny(path, **options), input=taken, encoder=encoder)
 
 
 def frames(count: int, *, seed: int = 0) -> NDArray[np.uint8]:

@@ -10,12 +10,12 @@ from onnx import TensorProto, helper
 from engines.base import Features, Rows
 from engines.checks.verify import FLOAT32_CPU, MIXED_CPU, promised, verify
 from engines.errors import VerificationError
+from engines.host import HostEngine
 from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
-from engines.onnxrt import OnnxRuntimeEngine
-from engines.reference import ReferenceEngine
-
-from .bundles import (
+from engines.onnxrt import onnxruntime_engine
+from engines.reference import ReferenceGraphs, reference_engine
+from tests.engines.bundles import (
     FEATURES,
     SIDE,
     description,
@@ -52,7 +52,7 @@ def bundle(tmp_path: Path) -> Bundle:
     return mixed(tmp_path, normal(np.random.default_rng(0), SIDE * SIDE * 3, FEATURES, fan=50))
 
 
-class IsOff(ReferenceEngine):
+class IsOff(HostEngine):
     """Off by up to 0.05 in a score."""
 
     def step(self, features: Features, picks: Rows, rows: Rows) -> Any:
@@ -66,13 +66,13 @@ def test_float16_is_allowed_its_rounding_and_its_rows_must_still_have_equal_bits
 ) -> None:
     assert promised(bundle) == MIXED_CPU
     assert MIXED_CPU.bit_stable
-    report = verify(OnnxRuntimeEngine(bundle, threads=1), bundle, precision=promised(bundle))
+    report = verify(onnxruntime_engine(bundle, threads=1), bundle, precision=promised(bundle))
     assert report.scores < 1e-2
 
 
 def test_a_fault_that_is_larger_than_the_rounding_is_found(bundle: Bundle) -> None:
     with pytest.raises(VerificationError, match=r"scores differ by .*, allowed is 1\.0e-02"):
-        verify(IsOff(bundle), bundle, precision=promised(bundle))
+        verify(IsOff(bundle, ReferenceGraphs(bundle)), bundle, precision=promised(bundle))
 
 
 def test_a_bundle_without_float16_is_held_to_float32(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_oracle_does_not_add_up_in_float16(tmp_path: Path) -> None:
     """There, 768 white pixels of 3 each come to a number that 3 does not move any more."""
     bundle = mixed(tmp_path, np.full((SIDE * SIDE * 3, FEATURES), 3.001))
     white = np.full_like(frames(1), 255)
-    features = ReferenceEngine(bundle).encode(white)
+    features = reference_engine(bundle).encode(white)
     np.testing.assert_allclose(features.array, 768 * np.float32(np.float16(3.001)))
 
 

@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 
 from engines.errors import DeviceError
-from engines.onnxrt import OnnxRuntimeEngine
-
-from .bundles import FEATURES, UNITS, floats, frames, graph, op, tiny
+from engines.onnxrt import onnxruntime_engine
+from tests.engines.bundles import FEATURES, UNITS, floats, frames, graph, op, tiny
 
 
 def test_a_graph_that_the_runtime_cannot_load_is_a_device_error(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot load the graph"):
-        OnnxRuntimeEngine(replace(tiny(tmp_path), head=b"junk"), threads=1)
+        onnxruntime_engine(replace(tiny(tmp_path), head=b"junk"), threads=1)
 
 
 def test_a_step_that_fails_in_the_runtime_changes_no_row(tmp_path: Path) -> None:
-    engine = OnnxRuntimeEngine(replace(tiny(tmp_path, cell="gru"), head=head_for_one()), threads=1)
+    engine = onnxruntime_engine(replace(tiny(tmp_path, cell="gru"), head=head_for_one()), threads=1)
     engine.reserve(2)
     features = engine.encode(frames(2))
     engine.step(features, [0], [0])
@@ -49,4 +48,4 @@ def head_for_one() -> bytes:
 
 def test_at_least_one_thread_is_demanded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="threads must be 1 or more"):
-        OnnxRuntimeEngine(tiny(tmp_path), threads=0)
+        onnxruntime_engine(tiny(tmp_path), threads=0)

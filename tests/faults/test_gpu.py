@@ -93,8 +93,8 @@ def test_a_worker_on_a_gpu_tells_what_its_device_does(crew: Crew) -> None:
     told = scraped(crew, "one")
     assert told["longtake_worker_info"] == {"tensorrt": 1.0}
     assert told["longtake_plans_total"] == {"hit": 0.0, "miss": 2.0, "reject": 0.0}
-    assert told["longtake_device_lines_total"][""] >= 2 * crew.filmed  # encoded, and stepped
-    assert told["longtake_device_places_total"][""] >= told["longtake_device_lines_total"][""]
+    assert told["longtake_device_items_total"][""] >= 2 * crew.filmed  # encoded, and stepped
+    assert told["longtake_device_slots_total"][""] >= told["longtake_device_items_total"][""]
     for name in ("enqueue_seconds_total", "wait_seconds_total", "memory_bytes", "captured_graphs"):
         assert told[f"longtake_device_{name}"][""] > 0
     assert told["longtake_plan_build_seconds"][""] > 0

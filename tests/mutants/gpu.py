@@ -17,10 +17,11 @@ GPU_MUTANTS = (
         TESTS,
     ),
     Mutant(
-        "a line of features is not waited for",
+        "a vector of features is not waited for",
         ENGINE,
-        "            self._device.download(self._line, address)\n            self._device.wait()\n",
-        "            self._device.download(self._line, address)\n",
+        "            self._device.download(self._vector, address)\n"
+        "            self._device.wait()\n",
+        "            self._device.download(self._vector, address)\n",
         TESTS,
     ),
     Mutant(
@@ -45,7 +46,7 @@ GPU_MUTANTS = (
         TESTS,
     ),
     Mutant(
-        "a pinned buffer of pixels is filled again too early",
+        "a pinned buffer of inputs is filled again too early",
         ENGINE,
         "        if self._device.waits < self._free_after:\n            self._device.wait()\n",
         "",

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from engines.base import Engine
 from engines.model.bundle import Bundle, load_bundle
-from engines.onnxrt import OnnxRuntimeEngine
-from engines.reference import ReferenceEngine
+from engines.onnxrt import onnxruntime_engine
+from engines.reference import reference_engine
 from pipeline.config import Delivery, Overload
 from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Fate
@@ -54,8 +54,8 @@ def engine(kind: str, slot: str) -> Engine:
 
 
 MAKERS: dict[str, Callable[[Bundle], Engine]] = {
-    "onnxruntime": lambda bundle: OnnxRuntimeEngine(bundle, 1),
-    "reference": ReferenceEngine,
+    "onnxruntime": lambda bundle: onnxruntime_engine(bundle, 1),
+    "reference": reference_engine,
     "tensorrt": lambda bundle: gpu_engine(bundle, half=False),
 }
 

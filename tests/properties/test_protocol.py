@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import Pixels
+from engines.base import InputArray
+from engines.host import HostEngine
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.broker.contract import Poll
 from pipeline.config import WorkerConfig
 from pipeline.errors import (
@@ -40,10 +41,10 @@ def world(bundle: Bundle) -> World:
 
 
 def make_world(bundle: Bundle, **settings: object) -> World:
-    engines: dict[str, OnnxRuntimeEngine] = {}
+    engines: dict[str, HostEngine] = {}
 
-    def engine(slot: str) -> OnnxRuntimeEngine:
-        return engines.setdefault(slot, OnnxRuntimeEngine(bundle, 1))
+    def engine(slot: str) -> HostEngine:
+        return engines.setdefault(slot, onnxruntime_engine(bundle, 1))
 
     world = World(bundle, engine, partitions=1, max_batch=4)
     world.config = WorkerConfig(**world.config.model_dump() | settings)
@@ -66,7 +67,7 @@ def go(world: World, slot: str, rounds: int = 12) -> None:
 def assert_as_if_alone(world: World, bundle: Bundle) -> None:
     world.settle()
     records = world.log.read_committed(TOPICS.frames)
-    values, _, _ = alone(records, bundle, OnnxRuntimeEngine(bundle, 1), world.config)
+    values, _, _ = alone(records, bundle, onnxruntime_engine(bundle, 1), world.config)
     assert world.predictions().get("a", []) == values
 
 
@@ -329,13 +330,13 @@ def test_a_nonfinite_answer_is_dead_lettered_and_memory_starts_afresh(world: Wor
     assert manifest.fates[Fate.DEAD_LETTERED] == 1
 
 
-def deadly(content: bytes) -> Pixels:
+def deadly(content: bytes) -> InputArray:
     if content == b"3":
         raise CrashError("a native crash")
     return decode(content)
 
 
-def survived(content: bytes) -> Pixels:
+def survived(content: bytes) -> InputArray:
     if content == b"3":
         raise CrashingFrameError("crashed in a child")
     return decode(content)
@@ -436,7 +437,7 @@ def test_a_snapshot_holds_the_row_that_the_engine_had(world: World, bundle: Bund
     world.launch("left")
     world.settle()
     records = world.log.read_committed(TOPICS.frames)
-    _, _, state = alone(records, bundle, OnnxRuntimeEngine(bundle, 1), world.config)
+    _, _, state = alone(records, bundle, onnxruntime_engine(bundle, 1), world.config)
     for name, tensor in world.snapshots()["a"].tensors.items():
         assert np.array_equal(tensor, state["a"][name][0])
 

@@ -39,7 +39,7 @@ from engines.train.encoders.joint_networks import (
     to_features,
 )
 from engines.train.evaluation.evaluate import card
-from engines.train.exporting import PROOF_FRAMES, Model, describe, prove, to_bundle
+from engines.train.exporting import PROOF_INPUTS, Model, describe, prove, to_bundle
 from engines.train.heads import Head, make_head
 from engines.train.people.actors import PACK, Actors, Split, load_actors
 from engines.train.people.scenes import invented_cast
@@ -142,7 +142,7 @@ def make_bundle(run: Run) -> Made:
     steady = steadied(head, features, new.labels.T)
     model = to_model(encoder, steady)
     bundle = to_bundle(model)
-    (stream,) = draw(run.actors, [1001], people="test", clips="test", count=1, length=PROOF_FRAMES)
+    (stream,) = draw(run.actors, [1001], people="test", clips="test", count=1, length=PROOF_INPUTS)
     deviation = prove(bundle, model, stream.pixels(run.actors, size=SIZE))
     training = _about(run) | {
         "parameters": sum(p.numel() for m in (encoder, head) for p in m.parameters()),

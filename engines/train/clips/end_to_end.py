@@ -16,8 +16,8 @@ from torch.nn import functional
 from engines.train.checkpoint import TrainingCheckpoint
 from engines.train.clips.footage import UNLABELLED, FailureError, StageReport
 from engines.train.clips.reels import Reel, stretches
-from engines.train.exporting import Input
 from engines.train.heads import Head
+from engines.train.pictures import Input
 
 # The article's, and Keras' defaults for what it does not say.
 BATCH = 32

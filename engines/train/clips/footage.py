@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Pixels
-from engines.train.exporting import Input
+from engines.model.inputs import Pixels
+from engines.train.pictures import Input
 
 UNLABELLED = -1  # no loss, but the frame steps the memory
 

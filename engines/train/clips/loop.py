@@ -24,8 +24,8 @@ from engines.train.clips.scoring import measure
 from engines.train.clips.standard import standardise
 from engines.train.clips.stills import train_on_stills
 from engines.train.encoders.article import article_head
-from engines.train.exporting import Input
 from engines.train.heads import Head, make_head
+from engines.train.pictures import Input
 
 RecipeName = Literal["clips", "article"]
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from engines.base import Pixels
+from engines.model.inputs import Pixels
 from engines.train.clips.footage import FailureError, StageReport, TrainingVideo
-from engines.train.exporting import Input
+from engines.train.pictures import Input
 
 AT_ONCE = 32  # frames that are encoded together: more is no faster on a CPU
 GAP_US = 2_000_000  # after which serving forgets, by the default of its gap_reset_s

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from engines.train.clips.footage import TrainingFootage
 from engines.train.encoders.article import UNITS, ArticleEncoder
 from engines.train.encoders.backbones import Backbone, BackboneError, make_backbone
-from engines.train.exporting import Input
 from engines.train.heads import HeadName
+from engines.train.pictures import Input
 
 # More gain little on batches of 32. Sums are rounded by how they are shared out, so the number is
 # one of the settings: fewer, by OMP_NUM_THREADS or for want of processors, make another run.

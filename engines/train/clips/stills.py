@@ -16,7 +16,7 @@ from engines.train.checkpoint import TrainingCheckpoint
 from engines.train.clips.epochs import train_epochs
 from engines.train.clips.footage import UNLABELLED, FailureError, StageReport
 from engines.train.clips.reels import Reel
-from engines.train.exporting import Input
+from engines.train.pictures import Input
 
 BATCH = 32
 EPOCH_FRAMES = 4096  # at most: a checkpoint is then never more than some minutes away

@@ -7,8 +7,8 @@ and the LSTM runs over the frames. `engines.model.seed` is the same network with
 
 from torch import Tensor, nn
 
-from engines.train.exporting import Input
 from engines.train.heads import LstmRelu, Recurrent
+from engines.train.pictures import Input
 
 SIDE, FILTERS, UNITS = 224, (32, 64, 128), 128
 PICTURES = Input(SIDE, SIDE)  # (x - 0) / 255, as the article scales them

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engines.train.encoders.article import PICTURES, ArticleEncoder
 from engines.train.encoders.joint_networks import Encoder, SkeletonEncoder, pictures
-from engines.train.exporting import IMAGENET_MEAN, IMAGENET_STD, Input
+from engines.train.pictures import IMAGENET_MEAN, IMAGENET_STD, Input
 
 SIDE = 224  # what ImageNet's networks are trained on, unless they say otherwise
 

@@ -7,10 +7,10 @@ drawn.
 import torch
 from torch import Tensor, nn
 
-from engines.train.exporting import Input
 from engines.train.heads import Head, Memory
 from engines.train.people.skeleton import JOINTS
 from engines.train.people.streams import RATE_HZ
+from engines.train.pictures import Input
 
 SIZE = 96  # pixels
 FEATURES = 4 * len(JOINTS)  # 64: x, y and depth of each joint, then the spread of each

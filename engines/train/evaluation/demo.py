@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.errors import BundleError
 from engines.model.bundle import Bundle
+from engines.model.inputs import PictureInput
 from engines.train.evaluation.labelled import DataSet, LabelledStream, StreamSet
 from engines.train.people.actors import Actors, Split, load_actors
 from engines.train.people.streams import ACTIONS, RATE_HZ, Take, random_take
@@ -38,10 +39,10 @@ def demo_data(bundle: Bundle, *, seed: int, streams: int) -> DataSet:
 
     `streams` is how many each of the two tests has. Raises `BundleError` for any other bundle.
     """
-    _refuse_strangers(bundle)
+    size = _side_of(bundle)
     if seed < LEAST_SEED:
         raise ValueError(f"seed must be {LEAST_SEED} or more, {seed} may have drawn training data")
-    actors, size = load_actors(), bundle.input.height
+    actors = load_actors()
     test_a = _Script((seed, 1), people="test", clips="train", count=streams, length=LENGTH)
     test_b = _Script((seed, 2), people="test", clips="test", count=streams, length=LENGTH)
     training = _Script(
@@ -90,17 +91,22 @@ def _take(script: _Script, actors: Actors, number: int) -> Take:
     return random_take(actors, rng, people=script.people, clips=script.clips, length=script.length)
 
 
-def _refuse_strangers(bundle: Bundle) -> None:
-    """The takes have ten labels, square pictures and 15 frames/s: a bundle of all else is lost."""
+def _side_of(bundle: Bundle) -> int:
+    """Return the side of a bundle's pictures.
+
+    Refuse bundles without the ten labels, square pictures and 15 frames/s of the takes.
+    """
     spec = bundle.input
     if bundle.labels != ACTIONS:
         what = f"its labels are {', '.join(bundle.labels)}, those of the takes {', '.join(ACTIONS)}"
+    elif not isinstance(spec, PictureInput):
+        what = f"it takes {spec.kind}, the takes are pictures"
     elif spec.height != spec.width:
         what = f"its pictures are {spec.height} x {spec.width}, those of the takes square"
     elif spec.rate_hz not in (None, RATE_HZ):
         what = f"it wants {spec.rate_hz:g} frames/s, the takes have {RATE_HZ:g}"
     else:
-        return
+        return spec.height
     raise BundleError(
         f"bundle {bundle.id} cannot be measured on {NAME}: {what}. "
         "Measure it on labelled streams of your own: docs/evaluation.md"

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 from engines.checks.verify import to_scores
+from engines.host import HostEngine
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.evaluation.answers import (
     UNKNOWN,
     Answers,
@@ -48,7 +49,7 @@ class Evaluation:
 
 def evaluate(bundle: Bundle, data: DataSet, progress: Progress) -> Evaluation:
     """Measure a bundle on every test of a data set. Raises `BundleError`."""
-    engine = OnnxRuntimeEngine(bundle, THREADS)
+    engine = onnxruntime_engine(bundle, THREADS)
     head = None
     if data.training is not None:
         seen = _roll(engine, data.training, "training streams", (), progress)
@@ -70,7 +71,7 @@ def card(bundle: Bundle, progress: Progress) -> dict[str, JsonValue]:
 
 
 def _roll(
-    engine: OnnxRuntimeEngine,
+    engine: HostEngine,
     streams: StreamSet,
     what: str,
     resets: Sequence[int],

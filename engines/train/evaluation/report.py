@@ -138,7 +138,7 @@ def _method(facts: Facts) -> str:
 def _card(bundle: Bundle) -> str:
     spec = bundle.input
     rows = {
-        "input": f"{spec.height} x {spec.width}, {spec.fit}",
+        "input": spec.words,
         "frames/s": "any" if spec.rate_hz is None else f"{spec.rate_hz:g}",
         "labels": ", ".join(bundle.labels),
         "state": ", ".join(f"{state.name} {list(state.shape)}" for state in bundle.state),

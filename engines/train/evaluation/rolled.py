@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import BundleError
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.host import HostEngine
 from engines.train.evaluation.answers import Ints
 from engines.train.evaluation.labelled import LabelledFrame, LabelledStream, StreamSet
 from engines.train.rolling import NEVER
@@ -25,7 +25,7 @@ class Rolled:
 
 
 def roll_set(
-    engine: OnnxRuntimeEngine,
+    engine: HostEngine,
     streams: StreamSet,
     *,
     resets: Sequence[int],
@@ -63,7 +63,7 @@ class _Track:
 
 
 def _roll(
-    engine: OnnxRuntimeEngine,
+    engine: HostEngine,
     streams: Sequence[LabelledStream],
     resets: Sequence[int],
     advance: Callable[[int], object],

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engines.model.bundle import InputSpec
+from engines.model.inputs import PictureInput
 from pipeline.cameras.probing.probe import Probed
 
 ENOUGH = 0.9  # of the model's rate: a camera's own rate is never quite what it says
@@ -24,13 +24,13 @@ class Fitness:
         return not self.against
 
 
-def judge(probed: Probed, wanted: InputSpec, *, bundle: str) -> Fitness:
+def judge(probed: Probed, wanted: PictureInput, *, bundle: str) -> Fitness:
     """Hold what was seen against what `bundle` was trained on."""
     against = [*_rate_against(probed, wanted, bundle), *_size_against(probed, wanted, bundle)]
     return Fitness(tuple(against), tuple(_remarks(probed, wanted)))
 
 
-def _rate_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
+def _rate_against(probed: Probed, wanted: PictureInput, bundle: str) -> list[str]:
     if wanted.rate_hz is None:
         return []
     if probed.fps is None:
@@ -43,7 +43,7 @@ def _rate_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
     ]
 
 
-def _size_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
+def _size_against(probed: Probed, wanted: PictureInput, bundle: str) -> list[str]:
     if probed.width >= wanted.width and probed.height >= wanted.height:
         return []
     return [
@@ -52,7 +52,7 @@ def _size_against(probed: Probed, wanted: InputSpec, bundle: str) -> list[str]:
     ]
 
 
-def _remarks(probed: Probed, wanted: InputSpec) -> list[str]:
+def _remarks(probed: Probed, wanted: PictureInput) -> list[str]:
     remarks = []
     if wanted.rate_hz and probed.fps and probed.fps * ENOUGH > wanted.rate_hz:
         rate_hz = f"{wanted.rate_hz:g}"

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Pixels
+from engines.model.inputs import Pixels
 from pipeline.errors import SourceError, UndecodableFrameError
 from pipeline.media.pictures import Fit, fit_frame
 from pipeline.media.sources import SourceFrame, open_source

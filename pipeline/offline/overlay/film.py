@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.model.bundle import Bundle, Skeleton
+from pipeline.media.kinds import fit_for, picture_input
 from pipeline.media.pictures import Fit, Points, fit_frame, fit_points, unfit_points
 from pipeline.media.sources import SourceFrame
 from pipeline.offline.overlay.canvas import Canvas
@@ -38,7 +39,7 @@ class Film:
         self._features: NDArray[np.float32] | None = None
         self._reset: tuple[str, int] | None = None  # why memory started afresh, and when (us)
         self._panel: Panel | None = None
-        self._sight = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+        self._sight = fit_for(picture_input(bundle, what="an overlay"))
         self._reel = FilmReel(path)
 
     def __enter__(self) -> Self:

@@ -11,8 +11,8 @@ from engines.base import DeviceFacts
 COUNTERS = {
     "enqueue_s": ("longtake_device_enqueue_seconds", "The processor asking the device for work."),
     "wait_s": ("longtake_device_wait_seconds", "The processor waiting for the device."),
-    "lines": ("longtake_device_lines", "Frames and rows that went through a graph."),
-    "places": ("longtake_device_places", "Lines, and what filled up their batches."),
+    "items": ("longtake_device_items", "Inputs that were encoded, and rows that were stepped."),
+    "slots": ("longtake_device_slots", "Places in their batches, padding included."),
 }
 GAUGES = {
     "memory_bytes": ("longtake_device_memory_bytes", "Device memory of tables and buffers."),

@@ -87,7 +87,7 @@ class WorkerMetrics:
         )
         self._polled, self._batched, self._published = (age.labels(stage) for stage in STAGES)
         self._decode = histogram(
-            "longtake_decode_seconds", "One picture to pixels.", buckets=DECODE_BUCKETS
+            "longtake_decode_seconds", "Decoding of one record.", buckets=DECODE_BUCKETS
         )
         self._engine = histogram(
             "longtake_engine_seconds", "One batch through encoder and head.", buckets=ENGINE_BUCKETS
@@ -164,7 +164,7 @@ class WorkerMetrics:
         self._polled.observe(_age_s(captured_us, now_s))
 
     def decoded(self, seconds: float) -> None:
-        """A picture has become pixels, or turned out to be none. From any thread."""
+        """A record has become an input, or turned out to be none. From any thread."""
         self._decode.observe(seconds)
 
     def batch(

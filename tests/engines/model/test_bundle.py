@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.errors import BundleError
 from engines.model import bundle as bundle_module
 from engines.model.bundle import find_bundle, load_bundle, write_bundle
-
-from .bundles import (
+from engines.model.ports import Port
+from tests.engines.bundles import (
     FEATURES,
     UNITS,
     description,
@@ -74,7 +74,7 @@ def test_a_bundle_says_what_it_is(folder: Path) -> None:
     assert (bundle.name, bundle.digest) == ("tiny", digest)
     assert bundle.id == f"tiny@{digest[:8]}"
     assert bundle.labels == ("stand", "walk", "run")
-    assert bundle.frame_shape == (16, 16, 3)
+    assert bundle.input.array == Port("frames", np.dtype(np.uint8), (16, 16, 3))
     assert [spec.name for spec in bundle.state] == ["h", "c"]
 
 

@@ -7,9 +7,10 @@ import onnx
 import pytest
 
 from engines.checks.verify import verify
+from engines.host import HostEngine
 from engines.model.bundle import Bundle, load_bundle
 from engines.model.seed import write_seed
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def engine(bundle: Bundle) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(bundle, threads=2)
+def engine(bundle: Bundle) -> HostEngine:
+    return onnxruntime_engine(bundle, threads=2)
 
 
 def test_it_has_the_layers_of_the_article(bundle: Bundle) -> None:
@@ -29,7 +30,7 @@ def test_it_has_the_layers_of_the_article(bundle: Bundle) -> None:
         *("Conv", "Relu", "MaxPool") * 3,
         *("Flatten", "Gemm"),
     ]
-    assert bundle.frame_shape == (224, 224, 3)
+    assert bundle.input.array.shape == (224, 224, 3)
     assert [spec.shape for spec in bundle.state] == [(128,), (128,)]
     assert bundle.labels == tuple("0123456789")
 
@@ -39,11 +40,11 @@ def test_equal_seeds_give_equal_bytes(bundle: Bundle, tmp_path: Path) -> None:
     assert load_bundle(write_seed(tmp_path / "other", seed=1)).digest != bundle.digest
 
 
-def test_the_engine_agrees_with_the_oracle(bundle: Bundle, engine: OnnxRuntimeEngine) -> None:
+def test_the_engine_agrees_with_the_oracle(bundle: Bundle, engine: HostEngine) -> None:
     assert verify(engine, bundle).scores < 1e-6
 
 
-def test_memory_stays_small_over_2000_frames(engine: OnnxRuntimeEngine) -> None:
+def test_memory_stays_small_over_2000_frames(engine: HostEngine) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
     pixels[0] = 255

@@ -12,8 +12,7 @@ from engines.load import load_engine
 from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.model.verdicts import Verdicts
-
-from .bundles import tiny, write_tiny
+from tests.engines.bundles import tiny, write_tiny
 
 
 class Comparisons:
@@ -32,7 +31,7 @@ class Comparisons:
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
     made = Comparisons()
-    monkeypatch.setattr(engines.verify, "verify", made)
+    monkeypatch.setattr(engines.checks.verify, "verify", made)
     return made
 
 
@@ -76,13 +75,30 @@ def test_other_threads_another_bundle_processor_or_library_are_compared(
     assert comparisons.count == 6
 
 
+@pytest.mark.parametrize(
+    "module", ["table.py", "checks/verify.py", "model/graph.py", "tensorrt/rows.py"]
+)
+def test_a_change_of_the_code_that_decides_a_check_has_it_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    code = tmp_path / "engines" / module
+    code.parent.mkdir(parents=True)
+    code.write_text("before")
+    monkeypatch.setattr(verdicts, "__file__", str(tmp_path / "engines" / "model" / "verdicts.py"))
+    known = Verdicts(tmp_path)
+    known.remember("engine")
+    assert known.passed("engine")
+    code.write_text("after")
+    assert not known.passed("engine")
+
+
 def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
-    check = engines.graph.check_graph
+    check = engines.model.graph.check_graph
     monkeypatch.setattr(
-        engines.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
+        engines.model.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
     )
     folder, known = write_tiny(tmp_path / "tiny"), Verdicts(tmp_path)
     assert load_bundle(folder, verdicts=known) == load_bundle(folder, verdicts=known)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from doubles.tensorrt import driver
-from engines.base import Told
+from engines.base import BuildProgress
 from engines.checks.verify import FLOAT32_GPU, verify
 from engines.errors import BuildError, EngineUnavailableError
 from engines.model.bundle import Bundle
@@ -32,11 +32,13 @@ def silent(phase: str, done: int, steps: int) -> None:
     """Hear nothing."""
 
 
-def built(encoder: bytes, *, told: Told = silent, timings: bytes = b"", sizes: Any = SIZES) -> Any:
+def built(
+    encoder: bytes, *, progress: BuildProgress = silent, timings: bytes = b"", sizes: Any = SIZES
+) -> Any:
     from engines.tensorrt.build import build_plan
     from engines.tensorrt.log import TensorRtLog
 
-    return build_plan(encoder, [sizes], timings=timings, told=told, log=TensorRtLog())
+    return build_plan(encoder, [sizes], timings=timings, progress=progress, log=TensorRtLog())
 
 
 def encoder(*nodes: onnx.NodeProto, dense: np.ndarray[Any, Any] = DENSE) -> bytes:
@@ -100,7 +102,7 @@ def test_float32_is_not_rounded_to_tf32_on_gpus_that_have_it(
 
 def test_each_phase_is_told_from_its_first_step_to_its_last() -> None:
     told: list[tuple[str, int, int]] = []
-    built(encoder(CAST, FLAT, TELL), told=lambda *step: told.append(step))
+    built(encoder(CAST, FLAT, TELL), progress=lambda *step: told.append(step))
     assert told == [
         *(("Timing layers", done, 3) for done in (1, 2, 3)),
         *(("Building the engine", done, 2) for done in (1, 2)),
@@ -120,7 +122,7 @@ def test_what_the_listener_raises_stops_the_build_and_comes_out(
             raise failure
 
     with pytest.raises(type(failure)) as caught:
-        built(encoder(CAST, FLAT, TELL), told=told)
+        built(encoder(CAST, FLAT, TELL), progress=told)
     assert caught.value is failure
     assert len(heard) == step
 
@@ -128,7 +130,7 @@ def test_what_the_listener_raises_stops_the_build_and_comes_out(
 def test_a_build_that_is_stopped_keeps_nothing_of_the_device(tmp_path: Path) -> None:
     before = driver.live()
     with pytest.raises(KeyboardInterrupt):
-        opened(tiny(tmp_path), tmp_path / "plans", told=raises(KeyboardInterrupt()))
+        opened(tiny(tmp_path), tmp_path / "plans", progress=raises(KeyboardInterrupt()))
     assert driver.live() == before
     assert not list((tmp_path / "plans").glob("*.plan"))
 
@@ -157,10 +159,10 @@ def test_a_tensorrt_that_does_not_begin_is_told(
         opened(tiny(tmp_path), tmp_path / "plans")
 
 
-def opened(bundle: Bundle, folder: Path, told: Told = silent) -> None:
+def opened(bundle: Bundle, folder: Path, progress: BuildProgress = silent) -> None:
     from engines.tensorrt.engine import TensorRtEngine
 
-    TensorRtEngine(bundle, find_machine(), PlanCache(folder), half=False, told=told)
+    TensorRtEngine(bundle, find_machine(), PlanCache(folder), half=False, progress=progress)
 
 
 def raises(failure: BaseException) -> Callable[[str, int, int], None]:

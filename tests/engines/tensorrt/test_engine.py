@@ -124,7 +124,7 @@ def test_features_of_an_earlier_batch_are_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="encoded since"):
         engine.step(old, [0], [0])
     with pytest.raises(ValueError, match="encoded since"):
-        old.line(0)
+        old.vector(0)
 
 
 def test_features_of_another_engine_are_refused(engine: Engine, make: Make, tmp_path: Path) -> None:
@@ -181,13 +181,13 @@ def test_a_bundle_without_memory_is_stepped_without_rows(make: Make, tmp_path: P
     logits, finite = engine.step(features, [5, 2, 7], [0, 2, 1])
     assert finite.all()
     for line, pick in enumerate([5, 2, 7]):
-        np.testing.assert_allclose(logits[line], features.line(pick).sum(), rtol=1e-5)
+        np.testing.assert_allclose(logits[line], features.vector(pick).sum(), rtol=1e-5)
 
 
 def test_the_fill_of_batches_is_counted(engine: Engine) -> None:
     answers(engine, [0, 1, 2], [0, 1, 2])
     assert engine.facts is not None
-    assert (engine.facts.lines, engine.facts.places) == (8 + 3, 8 + 4)
+    assert (engine.facts.items, engine.facts.slots) == (8 + 3, 8 + 4)
 
 
 def test_everything_is_given_back(tmp_path: Path) -> None:

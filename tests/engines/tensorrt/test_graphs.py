@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from onnx import checker, helper
 
 from engines.model.bundle import Bundle, StateSpec, find_bundle, load_bundle
-from engines.tensorrt.subgraphs import BROKEN, LINES, MOST_LINES, PICKS, ROWS, step_graph, table_of
+from engines.tensorrt.subgraphs import (
+    BROKEN,
+    ENCODED,
+    MOST_INPUTS,
+    PICKS,
+    ROWS,
+    step_graph,
+    table_of,
+)
 from tests.engines.bundles import FEATURES, floats, graph, op, tiny
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -56,7 +64,7 @@ def tables(bundle: Bundle) -> dict[str, NDArray[Any]]:
         table_of(spec.name): rng.normal(size=(PLACES, *spec.shape)).astype(spec.numpy_dtype)
         for spec in bundle.state
     }
-    return {LINES: rng.normal(size=(MOST_LINES, bundle.features)).astype(np.float32), **states}
+    return {ENCODED: rng.normal(size=(MOST_INPUTS, bundle.features)).astype(np.float32), **states}
 
 
 def run(content: bytes, feeds: Arrays) -> dict[str, NDArray[Any]]:
@@ -77,7 +85,7 @@ def test_a_step_is_the_head_over_lines_gathered_by_hand(name: str, tmp_path: Pat
     given = tables(bundle)
     found = run(step_graph(bundle), {**given, **CHOSEN})
     by_hand = {s.input: given[table_of(s.name)][CHOSEN[ROWS]] for s in bundle.state}
-    wanted = run(bundle.head, {"features": given[LINES][CHOSEN[PICKS]], **by_hand})
+    wanted = run(bundle.head, {"features": given[ENCODED][CHOSEN[PICKS]], **by_hand})
     assert found.pop(BROKEN).tolist() == [0, 0, 0, 0]
     assert set(found) == set(wanted)
     for output, array in wanted.items():
@@ -89,7 +97,7 @@ def test_its_ports_are_what_the_engine_binds(name: str, tmp_path: Path) -> None:
     bundle = shipped(tmp_path, name)
     step = onnx.load_from_string(step_graph(bundle)).graph
     assert [value.name for value in step.input] == [
-        *(LINES, PICKS, ROWS),
+        *(ENCODED, PICKS, ROWS),
         *(table_of(spec.name) for spec in bundle.state),
     ]
     head = onnx.load_from_string(bundle.head).graph
@@ -101,7 +109,7 @@ def test_numbers_that_are_not_finite_are_counted_line_by_line(bad: float, tmp_pa
     bundle = holding(tmp_path, held("float32", (2, 3)))
     given = tables(bundle)
     given[table_of("s")][5, 1] = bad  # three numbers of the row that comes last
-    given[LINES][3, 2] = bad  # of the first two: all three logits, for it times zero is NaN
+    given[ENCODED][3, 2] = bad  # of the first two: all three logits, for it times zero is NaN
     assert broken(bundle, given) == [3, 3, 0, 3]
 
 
@@ -157,9 +165,9 @@ def test_a_head_without_state_has_neither_tables_nor_rows(tmp_path: Path) -> Non
         outputs=[floats("logits", 3)],
     )
     bundle = replace(tiny(tmp_path), head=head, state=())
-    given = {LINES: tables(bundle)[LINES], PICKS: CHOSEN[PICKS]}
+    given = {ENCODED: tables(bundle)[ENCODED], PICKS: CHOSEN[PICKS]}
     found = run(step_graph(bundle), given)  # an input that nothing uses is none for TensorRT
-    np.testing.assert_array_equal(found["logits"], given[LINES][given[PICKS], :3])
+    np.testing.assert_array_equal(found["logits"], given[ENCODED][given[PICKS], :3])
 
 
 @pytest.mark.parametrize("name", ["table", "rows", "features", "logits", "some"])

@@ -16,7 +16,7 @@ from engines.errors import BuildError
 from engines.model.bundle import find_bundle, load_bundle
 from engines.model.graph import holds_float16
 from engines.model.seed import write_seed
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.tensorrt.half_encoder import halved
 from tests.engines.bundles import FEATURES, SIDE, Node, floats, frames, graph, normal, op, tiny
 
@@ -62,7 +62,7 @@ def test_real_bundles_answer_nearly_the_same(bundle: str, tmp_path: Path) -> Non
     whole = load_bundle(write_seed(tmp_path) if bundle == "seed" else find_bundle(bundle))
     half = replace(whole, encoder=halved(whole.encoder))
     assert half.encoder != whole.encoder
-    engine = OnnxRuntimeEngine(half, threads=1)
+    engine = onnxruntime_engine(half, threads=1)
     assert 0 < verify(engine, whole, precision=MIXED_CPU).scores < 1e-2
 
 

@@ -30,7 +30,7 @@ def found(bundle: Bundle, folder: Path, *, half: bool = False) -> Mapping[str, s
     from engines.tensorrt.engine import TensorRtEngine
 
     machine = find_machine()
-    engine = TensorRtEngine(bundle, machine, PlanCache(folder), half=half, told=lambda *_: None)
+    engine = TensorRtEngine(bundle, machine, PlanCache(folder), half=half, progress=lambda *_: None)
     engine.reserve(1)
     logits, _ = engine.step(engine.encode(frames(1)), [0], [0])
     facts = engine.facts

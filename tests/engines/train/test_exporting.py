@@ -15,7 +15,7 @@ import torch
 
 from engines.errors import VerificationError
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.actions.recipe import to_model
 from engines.train.actions.steady import Steady
 from engines.train.encoders.joint_networks import FEATURES, Encoder, pictures
@@ -79,7 +79,7 @@ def test_graphs_do_not_tell_whose_machine_made_them() -> None:
 
 
 def test_a_row_has_the_same_bits_in_a_batch_of_one_and_of_seven() -> None:
-    engine = OnnxRuntimeEngine(exported(), threads=2)
+    engine = onnxruntime_engine(exported(), threads=2)
     seven = frames(7)[:, None]  # seven streams of one frame
     together = roll(engine, seven)[NEVER][0]
     alone = [roll(engine, one[None])[NEVER][0, 0] for one in seven]
@@ -87,7 +87,7 @@ def test_a_row_has_the_same_bits_in_a_batch_of_one_and_of_seven() -> None:
 
 
 def test_a_reset_forgets_everything_before_it() -> None:
-    engine = OnnxRuntimeEngine(exported(), threads=2)
+    engine = onnxruntime_engine(exported(), threads=2)
     film = frames(12)[None]
     answers = roll(engine, film, resets=(NEVER, 5))
     np.testing.assert_array_equal(answers[5][5:10], roll(engine, film[:, 5:10])[NEVER])

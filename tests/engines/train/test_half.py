@@ -21,8 +21,9 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle
 from engines.model.lint import complaints
 from engines.train.encoders.article import ArticleEncoder, article_head
-from engines.train.exporting import Input, Model, Precision, export, film, prove, to_bundle
+from engines.train.exporting import Model, Precision, export, prove, to_bundle
 from engines.train.heads import make_head
+from engines.train.pictures import Input
 
 SIDE = 48
 LABELS = ["a", "b", "c"]
@@ -70,7 +71,7 @@ def test_all_weights_of_the_encoder_are_float16_and_take_half_the_bytes(network:
 
 def test_scores_are_near_those_of_float32_and_not_the_same(network: str) -> None:
     mixed = model(network, "mixed_float16")
-    assert 0 < prove(bundle(network, "mixed_float16"), mixed, film(mixed.input, 40)) < 1e-2
+    assert 0 < prove(bundle(network, "mixed_float16"), mixed, mixed.input.samples(40)) < 1e-2
 
 
 def test_tensorrt_takes_it_as_far_as_we_can_tell(network: str) -> None:
@@ -113,7 +114,7 @@ def test_a_layer_that_gives_more_than_float16_holds_is_named_with_the_way_out() 
     loud, any_bundle = with_weights(1e6), bundle("the article's", "mixed_float16")
     words = r"convolutions\.3 \(Conv2d\) gives [\d,]+, float16 ends at 65,504.* precision=\"float32"
     with pytest.raises(VerificationError, match=words):
-        prove(any_bundle, loud, film(loud.input, 4))
+        prove(any_bundle, loud, loud.input.samples(4))
 
 
 def test_a_weight_that_float16_cannot_hold_is_named_with_the_way_out() -> None:

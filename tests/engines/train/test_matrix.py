@@ -22,9 +22,10 @@ from torch.nn import functional
 
 from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.inputs import Pixels
 from engines.model.lint import complaints
 from engines.train.encoders.backbones import Backbone, make_backbone
-from engines.train.exporting import Frames, Model, describe, film, to_bundle
+from engines.train.exporting import Model, describe, to_bundle
 from engines.train.heads import HeadName, make_head
 from pipeline.media.sources import open_source
 from pipeline.offline.run import SourceReport, predict_sources, serve_files
@@ -71,7 +72,7 @@ PAIRS = [
 ]
 
 
-def learn(model: Model, frames: Frames) -> list[float]:
+def learn(model: Model, frames: Pixels) -> list[float]:
     """Train both networks to give each frame a label of its own; the loss before each step."""
     encoder, head = model.encoder.eval(), model.head  # few frames are no statistics for batch norm
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-3)
@@ -88,13 +89,13 @@ def learn(model: Model, frames: Frames) -> list[float]:
 
 
 @torch.inference_mode()
-def torch_scores(model: Model, frames: Frames) -> np.ndarray:
+def torch_scores(model: Model, frames: Pixels) -> np.ndarray:
     features = model.encoder.eval()(model.input.normalise(torch.from_numpy(frames)))
     logits, _ = model.head.eval()(features[:, None], model.head.start(1))
     return logits[:, 0].softmax(-1).numpy()
 
 
-def pipeline_scores(bundle: Bundle, frames: Frames, folder: Path) -> np.ndarray:
+def pipeline_scores(bundle: Bundle, frames: Pixels, folder: Path) -> np.ndarray:
     """What `longtake run` says of a folder of pictures."""
     folder.mkdir()
     for t, frame in enumerate(frames):
@@ -133,7 +134,7 @@ def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
     pair: Pair, tmp_path: Path
 ) -> None:
     model = pair.model(tmp_path)
-    frames = film(model.input, 10 * LENGTH)[::10]  # those between look much alike
+    frames = model.input.samples(10 * LENGTH)[::10]  # those between look much alike
     losses = learn(model, frames)
     assert losses[-1] < losses[0]
     wanted = torch_scores(model, frames)

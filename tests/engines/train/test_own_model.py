@@ -77,9 +77,8 @@ def test_the_exported_model_is_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only the parts that were handed over: the user's own `forward` over a whole video."""
-    from engines.onnxrt import OnnxRuntimeEngine
+    from engines.onnxrt import onnxruntime_engine
     from engines.train import IMAGENET_MEAN, IMAGENET_STD, Input
-    from engines.train.exporting import film
     from engines.train.rolling import NEVER, roll
 
     prepare(tmp_path)
@@ -90,9 +89,9 @@ def test_the_exported_model_is_the_users_own(
     model = Doors().eval()
     model.load_state_dict(torch.load(tmp_path / "doors.pt", weights_only=True))
     pictures = Input(112, 112, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    frames = film(pictures, 40)
+    frames = pictures.samples(40)
     with torch.inference_mode():
         wanted = model(pictures.normalise(torch.from_numpy(frames))[None])[0].numpy()
-    engine = OnnxRuntimeEngine(load_bundle(tmp_path / "doors-bundle"), threads=1)
+    engine = onnxruntime_engine(load_bundle(tmp_path / "doors-bundle"), threads=1)
     found = roll(engine, frames[None])[NEVER][:, 0]
     assert abs(found - wanted).max() < 1e-4 * max(1, abs(wanted).max())

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from engines.model.bundle import InputSpec
+from engines.model.inputs import PictureInput
 from pipeline.cameras.probing.fitness import judge
 from pipeline.cameras.probing.probe import Probed
 
-WANTED = InputSpec(
+WANTED = PictureInput(
     height=72,
     width=96,
     fit="stretch",

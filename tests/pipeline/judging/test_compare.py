@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.judging.published import PublishedPrediction
@@ -53,7 +53,7 @@ def film(*steps_s: float | None) -> list[Record]:
 def run(
     bundle: Bundle, pool: ThreadPoolExecutor, records: Sequence[Record], start: int = 0
 ) -> list[PublishedPrediction]:
-    config, engine = WorkerConfig(), OnnxRuntimeEngine(bundle, 1)
+    config, engine = WorkerConfig(), onnxruntime_engine(bundle, 1)
     replay = Replay(
         config,
         model=ServedModel.configured(config, bundle, engine, decoder=decode),

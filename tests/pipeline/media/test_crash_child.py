@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.model.inputs import PictureInput
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media import crash_child
 from pipeline.media.crash_child import ChildDecoder
@@ -14,6 +15,9 @@ from pipeline.media.pictures import Fit, decode_picture
 from tests.pipeline.pictures import jpeg
 
 FIT = Fit(16, 24, "stretch")
+INPUT = PictureInput(
+    height=16, width=24, fit="stretch", colour="rgb", mean=(0, 0, 0), std=(1, 1, 1), rate_hz=None
+)
 DEADLY = b"kills its decoder"
 HANGING = b"hangs its decoder"
 # Imported by every Python that finds it on its path: a decoder with two holes in it.
@@ -37,7 +41,7 @@ pipeline.media.pictures.decode_picture = decode_picture
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildDecoder]:
     (tmp_path / "sitecustomize.py").write_text(HOLES)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    made = ChildDecoder(FIT)
+    made = ChildDecoder(INPUT)
     yield made
     made.close()
 

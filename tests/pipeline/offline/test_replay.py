@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.judging.published import PublishedPrediction
 from pipeline.offline.replay import Replay, SkippedFrames
@@ -48,7 +48,7 @@ def film(
 
 
 def make(bundle: Bundle, pool: ThreadPoolExecutor, *skips: Skips, **settings: Any) -> Replay:
-    config, engine = WorkerConfig(**settings), OnnxRuntimeEngine(bundle, 1)
+    config, engine = WorkerConfig(**settings), onnxruntime_engine(bundle, 1)
     return Replay(
         config,
         model=ServedModel.configured(config, bundle, engine, decoder=decode),
@@ -65,7 +65,7 @@ def parsed(predictions: Sequence[PublishedPrediction]) -> list[Any]:
 def test_a_replay_says_what_the_stream_alone_says(bundle: Bundle, pool: ThreadPoolExecutor) -> None:
     records = film(40)
     replayed = list(make(bundle, pool, max_batch=4).run(records))
-    values, _, _ = alone(records, bundle, OnnxRuntimeEngine(bundle, 1), WorkerConfig())
+    values, _, _ = alone(records, bundle, onnxruntime_engine(bundle, 1), WorkerConfig())
     assert [p.value for p in replayed] == values
     assert [(p.stream, p.partition, p.offset) for p in replayed] == [("a", 0, n) for n in range(40)]
 

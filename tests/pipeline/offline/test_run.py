@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.media.sources import SourceFrame
 from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sources, serve_files
 from tests.engines.bundles import frames, tiny, white
@@ -35,7 +35,7 @@ def reachable(root: object) -> int:
 
 
 def outcomes(bundle: Bundle, *sources: Iterator[SourceFrame]) -> Iterator[FrameOutcome]:
-    engine = OnnxRuntimeEngine(bundle, threads=1)
+    engine = onnxruntime_engine(bundle, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(sources))]
     return predict_sources(sources, model=serve_files(bundle, engine), reports=reports)
 
@@ -43,19 +43,19 @@ def outcomes(bundle: Bundle, *sources: Iterator[SourceFrame]) -> Iterator[FrameO
 def test_a_frame_comes_with_the_features_that_were_stepped(tmp_path: Path) -> None:
     bundle, pixels = tiny(tmp_path), frames(2 * BATCH + 3)
     lines = [outcome.features() for outcome in outcomes(bundle, source(pixels))]
-    engine = OnnxRuntimeEngine(bundle, threads=1)
+    engine = onnxruntime_engine(bundle, threads=1)
     for picture, line in zip(pixels, lines, strict=True):
         assert line is not None
-        assert line.tobytes() == engine.encode(picture[None]).line(0).tobytes()
+        assert line.tobytes() == engine.encode(picture[None]).vector(0).tobytes()
 
 
 def test_features_are_told_apart_by_source(tmp_path: Path) -> None:
     bundle, pixels = tiny(tmp_path), (frames(9, seed=1), frames(7, seed=2))
-    engine = OnnxRuntimeEngine(bundle, threads=1)
+    engine = onnxruntime_engine(bundle, threads=1)
     for outcome in outcomes(bundle, *(source(one) for one in pixels)):
         line, picture = outcome.features(), pixels[outcome.source][outcome.frame]
         assert line is not None
-        assert line.tobytes() == engine.encode(picture[None]).line(0).tobytes()
+        assert line.tobytes() == engine.encode(picture[None]).vector(0).tobytes()
 
 
 def test_frames_that_are_sampled_out_or_not_finite_have_an_outcome_too(tmp_path: Path) -> None:

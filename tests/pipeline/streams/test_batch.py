@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.base import Pixels
+from engines.base import InputArray
 from pipeline.records import BadRecord, EndOfStream, Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher, waves
@@ -38,7 +38,7 @@ def partition(number: int, kinds: str, streams: str = "") -> Partition:
         else:
             item = made.admit(frame(number, offset, stream), RULES)
             assert item is not None
-            pixels = Future[Pixels]()
+            pixels = Future[InputArray]()
             if kind == "f":
                 pixels.set_result(None)
             item.decode(pixels)

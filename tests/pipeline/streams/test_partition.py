@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.base import Pixels
+from engines.base import InputArray
 from engines.table import StateTable
 from pipeline.records import (
     BadRecord,
@@ -335,7 +335,7 @@ def waiting(part: Partition, *records: ParsedRecord) -> list[Item]:
     items = [item for record in records if (item := part.admit(record, RULES)) is not None]
     for item in items:
         if item.fate is None:
-            pixels = Future[Pixels]()
+            pixels = Future[InputArray]()
             pixels.set_result(np.zeros((1, 1, 3), np.uint8))
             item.decode(pixels)
     return items

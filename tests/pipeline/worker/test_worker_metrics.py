@@ -3,7 +3,7 @@
 import pytest
 
 from engines.model.bundle import Bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.delivery.stall import LOOK_S
 from pipeline.errors import BrokerUnavailableError
 from tests.engines.bundles import LABELS, tiny
@@ -23,7 +23,7 @@ class Watched:
     def __init__(self, bundle: Bundle, **settings: object) -> None:
         self.world = World(
             bundle,
-            lambda _: OnnxRuntimeEngine(bundle, 1),
+            lambda _: onnxruntime_engine(bundle, 1),
             partitions=1,
             max_batch=4,
             expected_streams=("a", "never"),

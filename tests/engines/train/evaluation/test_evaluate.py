@@ -12,7 +12,7 @@ pytest.importorskip("sklearn", reason="the [train] extra is not installed")
 
 from rich.progress import Progress
 
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from engines.train.evaluation.evaluate import Evaluation, evaluate
 from engines.train.rolling import NEVER, roll
 from tests.engines.bundles import LABELS, tiny
@@ -36,7 +36,7 @@ def test_the_first_test_is_told_at_the_top(found: Evaluation) -> None:
 
 
 def test_the_figures_are_those_of_the_bundle_run_alone(found: Evaluation, tmp_path: Path) -> None:
-    engine = OnnxRuntimeEngine(tiny(tmp_path), threads=1)
+    engine = onnxruntime_engine(tiny(tmp_path), threads=1)
     films = [film(i, length) for i, length in enumerate(LENGTHS)]
     for name, reset in {"never": NEVER, "5": 5}.items():
         right = labelled = 0
@@ -75,7 +75,7 @@ def test_every_class_and_every_metric_is_told(found: Evaluation) -> None:
 
 
 def test_the_strip_is_the_stream_in_the_middle(found: Evaluation, tmp_path: Path) -> None:
-    engine, shares = OnnxRuntimeEngine(tiny(tmp_path), threads=1), []
+    engine, shares = onnxruntime_engine(tiny(tmp_path), threads=1), []
     for i, length in enumerate(LENGTHS):
         pixels, labels = film(i, length)
         answers = roll(engine, pixels[None])[NEVER][:, 0].argmax(-1)

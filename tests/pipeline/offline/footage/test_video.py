@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.model.bundle import load_bundle
-from engines.onnxrt import OnnxRuntimeEngine
+from engines.onnxrt import onnxruntime_engine
 from pipeline.media.sources import open_source
 from pipeline.offline.footage.dataset import open_footage
 from pipeline.offline.footage.video import UNLABELLED, Span, Video
@@ -40,7 +40,7 @@ def test_ten_of_thirty_frames_a_second_are_a_third_and_have_the_labels_of_their_
 def test_the_frames_are_those_that_run_predicts(tmp_path: Path, rate_hz: float | None) -> None:
     path = write_moving(tmp_path / "a.mp4", [("left", 50)], seed=0, rate=25)
     bundle = load_bundle(write_tiny(tmp_path / "tiny", rate_hz=rate_hz))
-    engine = OnnxRuntimeEngine(bundle, threads=1)
+    engine = onnxruntime_engine(bundle, threads=1)
     reports = [SourceReport("a")]
     opened = [open_source(path)]
     run = predict_sources(opened, model=serve_files(bundle, engine), reports=reports)
