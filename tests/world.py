@@ -21,9 +21,11 @@ from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.partition import Partition
 from pipeline.streams.predictor import Predictor
-from pipeline.wire.changelog import Manifest, Skips, Snapshot
+from pipeline.wire.changelog import Manifest
 from pipeline.wire.frames import read_frame
 from pipeline.wire.predictions import PredictionWriter
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.worker import Executors, Worker
 
@@ -325,7 +327,7 @@ def alone(
     )
     writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
     predictor = Predictor(engine, writer, rules, topic=TOPICS.frames)
-    beginning = Manifest(0, 0, 0, "", 0, "", 1, 0)
+    beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
     batcher = Batcher(1)
     values: list[bytes] = []

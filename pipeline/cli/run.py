@@ -43,6 +43,7 @@ def run(
     from pipeline.media.sources import open_source, read_labels
     from pipeline.offline.run import SourceReport, predict_sources, stream_names
     from pipeline.offline.scoring import Score
+    from pipeline.wire.predictions import Prediction
 
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
@@ -77,13 +78,14 @@ def run(
                 opened = [film.watch(opened[0])]
             task = progress.add_task("frames", total=None)
             for outcome in predict_sources(opened, bundle=loaded, engine=engine, reports=reports):
-                if outcome.value is not None:
-                    label = json.loads(outcome.value)["label"]
-                    scores[outcome.source].enter(outcome.frame, label)
+                answer = outcome.answer
+                if answer is not None:
+                    scores[outcome.source].enter(outcome.frame, loaded.labels[answer.label])
                     if out is not None:
-                        out.write(outcome.value + b"\n")
+                        out.write(answer.value + b"\n")
                 if film is not None:
-                    film.show(outcome.frame, outcome.value, outcome.features())
+                    said = None if answer is None else Prediction.read(answer.value)
+                    film.show(outcome.frame, said, outcome.features())
                 progress.advance(task)
         if out is not None:
             out.flush()

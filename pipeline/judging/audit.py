@@ -84,7 +84,7 @@ class Audit:
         dead_letters_start: Mapping[int, int],
         repeats_allowed: bool,
     ) -> None:
-        self._books = {n: Books.read(n, changelog) for n, changelog in changelogs.items()}
+        self._books = {n: Books.read(changelog) for n, changelog in changelogs.items()}
         if all(books.manifest is None for books in self._books.values()):
             raise NothingToAuditError(
                 "no partition has a manifest: no worker of this group has ever committed. Is the"

@@ -12,16 +12,16 @@ from concurrent.futures import Executor, Future
 from engines.base import Engine, Pixels
 from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
-from pipeline.judging.published import PublishedPrediction
 from pipeline.media.decoder import Decoder
 from pipeline.records import Fate, Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.partition import Item, Partition
 from pipeline.streams.predictor import Predictor
-from pipeline.wire.changelog import Manifest, Skips
+from pipeline.wire.changelog import Manifest
 from pipeline.wire.frames import read_frame
-from pipeline.wire.predictions import PredictionWriter
+from pipeline.wire.predictions import Prediction, PredictionWriter
+from pipeline.wire.skips import Skips
 
 OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
 
@@ -84,7 +84,7 @@ class Replay:
             for number, start in starts.items()
         }
 
-    def run(self, records: Iterable[Record]) -> Iterator[PublishedPrediction]:
+    def run(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict the records, each partition's in offset order; so come the predictions.
 
         The partitions' ledgers tell what became of all. Raises what the engine raises.
@@ -119,7 +119,7 @@ class Replay:
         self._decoding.append(item.pixels)
         self._frames += 1
 
-    def _predict(self) -> Iterator[PublishedPrediction]:
+    def _predict(self) -> Iterator[Prediction]:
         for _ in range(min(self._config.max_batch, len(self._decoding))):
             self._decoding.popleft().exception()  # waits; what was raised is the predictor's
         batch = self._batcher.take(self.partitions.values())
@@ -132,21 +132,12 @@ class Replay:
             yield from _predictions(items)
 
 
-def _predictions(items: Iterable[Item]) -> Iterator[PublishedPrediction]:
+def _predictions(items: Iterable[Item]) -> Iterator[Prediction]:
     for item in items:
-        frame, out = item.record, item.outgoing
-        if item.fate is Fate.PREDICTED and isinstance(frame, Frame) and out is not None:
-            yield PublishedPrediction(frame.stream, frame.partition, frame.offset, out.value or b"")
+        out = item.outgoing
+        if item.fate is Fate.PREDICTED and out is not None:
+            yield Prediction.read(out.value)
 
 
 def _beginning(offset: int, bundle: Bundle) -> Manifest:
-    return Manifest(
-        first_offset=offset,
-        next_offset=offset,
-        checkpoint=0,
-        worker="",
-        generation=-1,
-        bundle=bundle.digest,
-        partitions=0,
-        stream_time_ms=0,
-    )
+    return Manifest.beginning(offset, bundle=bundle.digest, partitions=1)
