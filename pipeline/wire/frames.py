@@ -1,4 +1,4 @@
-"""Reads what cameras publish. The only place for the format of the frames topic."""
+"""Writes and reads what cameras publish. The only place for the format of the frames topic."""
 
 import re
 from decimal import Decimal
@@ -10,6 +10,7 @@ from pipeline.records import (
     BadRecord,
     EndOfStream,
     Frame,
+    Headers,
     ParsedRecord,
     Record,
 )
@@ -21,6 +22,16 @@ STREAM_WANTED = "a stream id of 1 to 200 characters of A-Z a-z 0-9 . _ : -"
 _COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 _LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
+
+
+def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) -> Headers:
+    """Write the headers of a frame. Its key is the stream's name, its value the picture."""
+    return (
+        ("captured-at", f"{captured_us / 1000:.3f}".encode()),
+        ("seq", str(seq).encode()),
+        ("epoch", str(epoch).encode()),
+        ("content-type", content_type.encode()),
+    )
 
 
 def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
