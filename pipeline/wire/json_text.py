@@ -64,6 +64,7 @@ def shown(value: JsonValue) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value[:SHOWN] if isinstance(value, str) else value)
+    text = text.replace("\x7f", "\\u007f")  # the one control character that JSON does not escape
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
@@ -242,6 +243,8 @@ class Fields:
         return True
 
     def _wrong(self, name: str, found: JsonValue, wanted: str) -> UnreadableError:
+        if not (name.isascii() and name.isprintable() and len(name) <= SHOWN):
+            name = shown(name)  # a foreign name, from an object of like fields
         return UnreadableError(f"{self._where}{name} is {shown(found)}; wanted {wanted}")
 
 
