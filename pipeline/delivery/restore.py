@@ -27,6 +27,7 @@ from pipeline.wire.changelog import (
     SNAPSHOT_PREFIX,
     Manifest,
     corrupt,
+    snapshot_key,
     tombstone,
 )
 from pipeline.wire.skips import Skips
@@ -203,7 +204,7 @@ def restore(
     expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
     partition.outgoing += [tombstone(number, told.key) for told in expired]
     streams = _streams(snapshots, how)
-    _fill_rows(streams, snapshots, engine, rows)
+    _fill_rows(streams, snapshots, changelog, engine, rows)
     partition.streams = {stream.name: stream for stream in streams}
     return partition
 
@@ -211,11 +212,9 @@ def restore(
 def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
     """Read a snapshot; what says that it is of `bundle` must fit it."""
     snapshot = Snapshot.read(record)
-    if snapshot.pending_reset is None:  # otherwise there are no tensors to go on from
-        if snapshot.bundle == bundle.digest and not _fits(snapshot.tensors, bundle):
-            raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
-        if not all(np.isfinite(tensor).all() for tensor in snapshot.tensors.values()):
-            raise corrupt(record, "its tensors hold numbers that are not finite")
+    kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
+    if kept and not _fits(snapshot.tensors, bundle):
+        raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
     return snapshot
 
 
@@ -246,12 +245,20 @@ def _discard(snapshot: Snapshot, how: Restoring) -> bool:
 
 
 def _fits(tensors: Tensors, bundle: Bundle) -> bool:
-    wanted = {spec.name: (spec.shape, np.dtype(spec.dtype)) for spec in bundle.state}
-    return wanted == {n: (t.shape, t.dtype) for n, t in tensors.items()}
+    return len(tensors) == len(bundle.state) and all(
+        spec.name in tensors
+        and tensors[spec.name].shape == spec.shape
+        and tensors[spec.name].dtype == spec.dtype
+        for spec in bundle.state
+    )
 
 
 def _fill_rows(
-    streams: Sequence[Stream], snapshots: Sequence[Snapshot], engine: Engine, rows: RowPool
+    streams: Sequence[Stream],
+    snapshots: Sequence[Snapshot],
+    changelog: Changelog,
+    engine: Engine,
+    rows: RowPool,
 ) -> None:
     kept = [
         (stream, snapshot.tensors)
@@ -260,9 +267,20 @@ def _fill_rows(
     ]
     if not kept:
         return
+    stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
+    _require_finite([stream for stream, _ in kept], stacked, changelog)
     for stream, _ in kept:
         stream.row = rows.take()
     engine.write(
         [stream.row for stream, _ in kept if stream.row is not None],
-        {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]},
+        stacked,
     )
+
+
+def _require_finite(streams: Sequence[Stream], stacked: Tensors, changelog: Changelog) -> None:
+    """No worker keeps memory that is not finite: it starts afresh instead."""
+    for tensor in stacked.values():  # (S, *shape)
+        finite = np.isfinite(tensor).reshape(len(streams), -1).all(axis=1)
+        if not finite.all():
+            record = changelog.records[snapshot_key(streams[int(finite.argmin())].name)]
+            raise corrupt(record, "its tensors hold numbers that are not finite")

@@ -23,6 +23,9 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+_MISSING: Any = object()
+
+
 class UnreadableError(ValueError):
     """Text from outside is not what was wanted. The message says in a sentence why."""
 
@@ -149,7 +152,7 @@ class Fields:
 
     def integer(self, name: str, least: int = 0, most: int = MOST_INTEGER) -> int:
         """Take an integer."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if type(found) is not int or not least <= found <= most:
             raise self._wrong(name, found, _range("an integer", least, most))
         return found
@@ -162,7 +165,7 @@ class Fields:
 
     def number(self, name: str, least: float = 0.0, most: float = math.inf) -> float:
         """Take a number."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if type(found) is int:
             found = float(found)
         if type(found) is not float or not least <= found <= most:
@@ -177,20 +180,14 @@ class Fields:
 
     def text(self, name: str, most: int) -> str:
         """Take a text of at most `most` characters."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if type(found) is not str or len(found) > most:
             raise self._wrong(name, found, f"a text of at most {most} characters")
         return found
 
-    def text_or_none(self, name: str, most: int) -> str | None:
-        """Take a text of at most `most` characters, or null."""
-        if self._is_null(name):
-            return None
-        return self.text(name, most)
-
     def matching(self, name: str, pattern: re.Pattern[str], wanted: str) -> str:
         """Take a text that a pattern matches as a whole; `wanted` says so in words."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if type(found) is not str or pattern.fullmatch(found) is None:
             raise self._wrong(name, found, wanted)
         return found
@@ -203,46 +200,42 @@ class Fields:
 
     def items(self, name: str) -> list[JsonValue]:
         """Take a list."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if not isinstance(found, list):
             raise self._wrong(name, found, "a list")
         return found
 
-    def object(self, name: str) -> "Fields":
+    def inner(self, name: str) -> "Fields":
         """Take an object within this one."""
-        found = self._take(name)
+        found = self._content.pop(name, _MISSING)
         if not isinstance(found, dict):
             raise self._wrong(name, found, "an object")
         return Fields(found, f"{self._where}{name}.")
 
     def integers(self, name: str) -> dict[str, int]:
         """Take an object whose fields all are integers that are not negative."""
-        inner = self.object(name)
+        inner = self.inner(name)
         return {key: inner.integer(key) for key in tuple(inner.rest)}
 
     def numbers(self, name: str, least: float, most: float) -> dict[str, float]:
         """Take an object whose fields all are numbers."""
-        inner = self.object(name)
+        inner = self.inner(name)
         return {key: inner.number(key, least, most) for key in tuple(inner.rest)}
 
     def has(self, name: str) -> bool:
         """Whether the field is there; one of the schema before may be missing."""
         return name in self._content
 
-    def _take(self, name: str) -> JsonValue:
-        try:
-            return self._content.pop(name)
-        except KeyError:
-            raise UnreadableError(f"{self._where}{name} is missing") from None
-
     def _is_null(self, name: str) -> bool:
         """Take a null; another value stays."""
-        if self._content.get(name, ...) is not None:
+        if self._content.get(name, _MISSING) is not None:
             return False
         del self._content[name]
         return True
 
     def _wrong(self, name: str, found: JsonValue, wanted: str) -> UnreadableError:
+        if found is _MISSING:
+            return UnreadableError(f"{self._where}{name} is missing")
         if not (name.isascii() and name.isprintable() and len(name) <= SHOWN):
             name = shown(name)  # a foreign name, from an object of like fields
         return UnreadableError(f"{self._where}{name} is {shown(found)}; wanted {wanted}")

@@ -85,7 +85,7 @@ class Prediction:
         """Read the value of a record. Raises `UnreadableError` when it is no prediction."""
         fields = Fields(read_object(value))
         fields.schema(PREDICTION_SCHEMA)
-        memory, source = fields.object("memory"), fields.object("source")
+        memory, source = fields.inner("memory"), fields.inner("source")
         reset = memory.matching_or_none("reset", NAME, NAME_WANTED)
         prediction = cls(
             value=value or b"",

@@ -116,7 +116,7 @@ def test_a_field_of_another_type_or_range_is_named_with_what_was_wanted(
 def test_a_field_within_another_is_named_with_both() -> None:
     fields = Fields(read_object(b'{"memory":{}}'), "meta.")
     with pytest.raises(UnreadableError, match=r"^meta\.memory\.frames is missing$"):
-        fields.object("memory").integer("frames")
+        fields.inner("memory").integer("frames")
 
 
 def test_a_foreign_name_is_shown_as_a_value_is() -> None:
