@@ -20,7 +20,7 @@ WORKER = "reset"  # who the manifest says has written it
 @dataclass(frozen=True, slots=True)
 class Move:
     """A partition that is to go on at `target`. `predictions_end` and `dead_letters_end` are the
-    ends of those logs now, as `wire.Life` wants them."""
+    ends of those logs now, as `Life` wants them."""
 
     partition: int
     target: int

@@ -14,7 +14,7 @@ TOLD = 100  # findings of a life that are kept in words; all are counted
 
 
 class Wrong(StrEnum):
-    """What can be wrong beyond a single link (`reading.Fault`)."""
+    """What can be wrong beyond a single link (`chain.Fault`)."""
 
     MISPLACED = "misplaced"  # in another partition than its frame, or not under its stream's key
     REPEATED = "repeated"  # published twice; in low_latency delivery: with other bytes
