@@ -3,15 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TRAIN_BIN := .venv-train/bin
+DOCS_BIN := .venv-docs/bin
 TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
 MINUTES ?= 3
 SEED ?= 1
 WORKERS ?= 3
 KILLS ?= 10
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock demo test test-train model test-all check doubles static bench chaos failover mutants format clean
+.PHONY: setup lock demo test test-train model test-all check doubles static docs bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -30,10 +32,16 @@ setup: .venv/installed
 	$(TRAIN_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+.venv-docs/installed: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	touch $@
+
 lock:
 	$(LOCK) --group dev --extra local --output-file requirements.lock
 	$(LOCK) --constraints requirements.lock --output-file requirements-runtime.lock  # what the image gets
 	$(LOCK) --group train-tests --extra train --extra pretrained --constraints requirements.lock $(ONLY_ON_A_GPU:%=--no-emit-package %) --output-file requirements-train.lock
+	uv pip compile --group docs $(LOCK_OPTIONS) --output-file requirements-docs.lock  # Sphinx, and nothing of longtake
 
 demo: setup
 	$(BIN)/longtake demo
@@ -66,6 +74,11 @@ static: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# every warning is an error, a link that leads nowhere among them
+docs: .venv-docs/installed
+	$(DOCS_BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
+	@echo "the site is in build/site/index.html"
+
 bench: setup
 	$(BIN)/python -m tests.bench
 
@@ -83,4 +96,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-train build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-train .venv-docs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -17,8 +18,11 @@ from pydantic_settings import (
 )
 
 from engines.base import EngineName, GpuPrecision
+from pipeline.connection import Connection, GroupSettings
 from pipeline.errors import ConfigError
+from pipeline.media.address import without_secrets
 from pipeline.records import Topics
+from pipeline.service_links import without_service_links
 from pipeline.wire.frames import is_stream_id
 
 PREFIX = "LONGTAKE_"
@@ -52,6 +56,13 @@ def _stream(value: str) -> str:
 StreamId = Annotated[str, AfterValidator(_stream)]
 
 
+def _servers(value: str) -> str:
+    return Connection(value).bootstrap
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
+
+
 class Start(StrEnum):
     """Where a partition that the group has never read begins."""
 
@@ -81,6 +92,22 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
+class _OwnVariables(EnvSettingsSource):
+    """The environment without what Kubernetes and Docker have put there."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        own = without_service_links(os.environ, prefix=PREFIX)
+        self.env_vars = {name.lower(): value for name, value in own.items()}
+
+
+class OnStop(StrEnum):
+    """What a worker with a slot does with its place in the group when it is told to stop."""
+
+    LEAVE = "leave"
+    STAY = "stay"
+
+
 class Settings(BaseSettings):
     """What all settings share: where they come from, and that unknown ones are an error."""
 
@@ -96,8 +123,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before file; no .env files, no secrets folder."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _OwnVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
 Loaded = TypeVar("Loaded", bound=Settings)
@@ -106,7 +133,7 @@ Loaded = TypeVar("Loaded", bound=Settings)
 class WorkerConfig(Settings):
     """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Servers = "127.0.0.1:9092"
     group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
@@ -117,6 +144,9 @@ class WorkerConfig(Settings):
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     slot: KafkaName | None = None
     """A name that outlives the process: a restarted worker is back in its place in a second."""
+    on_stop: OnStop = OnStop.LEAVE
+    """At SIGTERM or SIGINT: `leave` hands the partitions over at once; `stay` keeps them for the
+    next worker of this slot until `session_timeout_s` is over. Without a slot a worker leaves."""
 
     frames_topic: KafkaName = "frames"
     predictions_topic: KafkaName = "predictions"
@@ -160,6 +190,25 @@ class WorkerConfig(Settings):
             f"{self.group}.state",
         )
 
+    @property
+    def connection(self) -> Connection:
+        """How the Kafka is reached."""
+        return Connection(self.bootstrap)
+
+    @property
+    def group_settings(self) -> GroupSettings:
+        """What the clients of this group need to know."""
+        return GroupSettings(
+            connection=self.connection,
+            topics=self.topics,
+            group=self.group,
+            slot=self.slot,
+            session_timeout_s=self.session_timeout_s,
+            heartbeat_s=self.heartbeat_s,
+            transaction_timeout_s=self.transaction_timeout_s,
+            leaves_at_stop=self.on_stop is OnStop.LEAVE,
+        )
+
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
     """Read a worker's settings: see `load_settings`."""
@@ -195,13 +244,25 @@ def load_settings(
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name}".upper() for name in WorkerConfig.model_fields} | OTHER_VARIABLES
-    ours = {name for name in environment if name.upper().startswith(PREFIX)}
+    own = without_service_links(environment, prefix=PREFIX)
+    ours = {name for name in own if name.upper().startswith(PREFIX)}
     unknown = sorted(name for name in ours if name.upper() not in known)
     if unknown:
         raise ConfigError(
             f"the environment has {', '.join(unknown)}, which longtake does not know;"
             f" known are {', '.join(sorted(known))}"
         )
+
+
+def _without_secrets(value: object) -> object:
+    """Hide the logins of the URLs in what was read."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return value
 
 
 def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
@@ -212,7 +273,7 @@ def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
             known = ", ".join(sorted(fields))
             lines.append(f"{key}: no such setting; known are {known}")
         else:
-            shown = repr(error["input"])
+            shown = repr(_without_secrets(error["input"]))
             shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
             lines.append(f"{key} = {shown}: {error['msg']}")
     return "wrong configuration: " + "; ".join(lines)

@@ -3,6 +3,7 @@
 LongtakeError
 ├── RecordError                skip: this one record is dead-lettered, its stream goes on
 │   ├── MalformedRecordError       key, header or size breaks the wire contract
+│   ├── RefusedBatchError          the batch that it is in cannot be unpacked within limits
 │   └── UndecodableFrameError      the bytes are not a picture we can decode
 │       └── CrashingFrameError         they crash the process that tries
 ├── RetryError                 retry: the outside world is away, nothing was decided
@@ -47,6 +48,12 @@ class MalformedRecordError(RecordError):
     """A key, header or size that the wire contract does not allow."""
 
     reason = "malformed"
+
+
+class RefusedBatchError(RecordError):
+    """The record's batch cannot be unpacked: damaged, or far larger than any record may be."""
+
+    reason = "refused"
 
 
 class UndecodableFrameError(RecordError):

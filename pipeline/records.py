@@ -68,7 +68,10 @@ class Reset(OpenNames):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of the log, as the broker holds it. Timestamps in milliseconds since 1970."""
+    """One record of the log, as the broker holds it. Timestamps in milliseconds since 1970.
+
+    `refused` says why a record could not be taken out of its batch; it has no key and no value.
+    """
 
     partition: int
     offset: int
@@ -76,6 +79,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    refused: str | None = None
 
     @property
     def size(self) -> int:

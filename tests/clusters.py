@@ -10,12 +10,14 @@ from kafka.admin import KafkaAdminClient, NewPartitions
 
 from pipeline.broker.contract import Broker
 from pipeline.broker.kafka.broker import KafkaBroker
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory import MemoryBroker, MemoryLog
+from pipeline.broker.memory.broker import MemoryBroker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
+from pipeline.connection import Connection
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
+from tests.memory_faults import MovableLog
 
 _names = itertools.count()
 
@@ -57,7 +59,7 @@ class MemoryCluster:
 
     def __init__(self, partitions: int) -> None:
         self.topics = Topics("frames", "predictions", "frames.dlq", "group.state")
-        self.log = MemoryLog(self.topics, partitions=partitions, clock=SystemClock())
+        self.log = MovableLog(self.topics, partitions=partitions, clock=SystemClock())
 
     def broker(self, slot: str) -> Broker:
         return MemoryBroker(self.log, slot=slot)
@@ -86,10 +88,10 @@ class MemoryCluster:
 class KafkaCluster:
     """See `Cluster`. Topics of its own for every instance."""
 
-    def __init__(self, bootstrap: str, partitions: int) -> None:
+    def __init__(self, connection: Connection, partitions: int) -> None:
         unique = f"t{os.getpid()}-{next(_names)}"
         self.config = WorkerConfig(
-            bootstrap=bootstrap,
+            bootstrap=connection.bootstrap,
             group=unique,
             frames_topic=f"{unique}.frames",
             predictions_topic=f"{unique}.predictions",
@@ -98,13 +100,13 @@ class KafkaCluster:
             metrics_port=0,
         )
         self.topics = self.config.topics
-        admin = TopicAdmin(bootstrap, self.topics)
+        admin = TopicAdmin(connection, self.topics)
         admin.create(partitions)
         admin.close()
-        self._producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=0)
+        self._producer = KafkaProducer(bootstrap_servers=connection.bootstrap, linger_ms=0)
 
     def broker(self, slot: str) -> Broker:
-        broker = KafkaBroker(self.config)
+        broker = KafkaBroker(self.config.group_settings, clock=SystemClock())
         broker.slot = slot  # a dynamic member with a name that the test knows
         return broker
 
@@ -120,14 +122,21 @@ class KafkaCluster:
         key: bytes | None,
         value: bytes | None,
         headers: Headers = (),
+        *,
+        timestamp_ms: int | None = None,
     ) -> None:
         """Write any record to any topic, as a forger would."""
         self._producer.send(
-            topic, key=key, value=value, headers=list(headers), partition=partition
+            topic,
+            key=key,
+            value=value,
+            headers=list(headers),
+            partition=partition,
+            timestamp_ms=timestamp_ms,
         ).get(10)
 
     def committed(self, topic: str) -> Sequence[Record]:
-        reader = KafkaReader(self.config.bootstrap, topic=topic, from_start=True)
+        reader = TopicTail(self.config.connection, topic=topic, from_start=True)
         records: list[Record] = []
         quiet = 0
         while quiet < 3:

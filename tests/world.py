@@ -11,23 +11,22 @@ import numpy as np
 from engines.base import Engine, Pixels
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import Poll
-from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
+from pipeline.broker.memory.consumer import MemoryConsumer
+from pipeline.broker.memory.log import MemoryLog
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.decoder import Decoder
-from pipeline.records import Destination, Fate, Frame, Record, Topics
-from pipeline.streams.admission import Rules
-from pipeline.streams.batch import Batcher
+from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.frames import read_frame
-from pipeline.wire.predictions import PredictionWriter
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
+from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
-from pipeline.worker.worker import Executors, Worker
+from pipeline.worker.worker import Worker
+from tests.memory_faults import FaultyBroker, MovableLog
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "group.state")
 POISON = b"poison"
@@ -95,7 +94,10 @@ def decode(content: bytes) -> Pixels:
 class Consumer(MemoryConsumer):
     """Never waits. While `quiet` it comes back under another id and hears of no loss (K12)."""
 
-    quiet = False
+    def __init__(self, log: MovableLog) -> None:
+        super().__init__(log)
+        self._group = log.group
+        self.quiet = False
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
         del timeout_s  # nothing happens here while somebody waits
@@ -105,18 +107,22 @@ class Consumer(MemoryConsumer):
         if not self.quiet:
             return super()._rejoin()
         self.quiet = False
-        self.member_id = self._log.join()
-        self._log.hand_over(self.member_id, self._assigned)
+        self.member_id = self._group.join()
+        self._group.hand_over(self.member_id, self._assigned)
         return super().poll(0.0, 0)
 
 
-class Broker(MemoryBroker):
+class Broker(FaultyBroker):
     """Remembers the consumer that it made, to know by which id the group has it."""
 
     made: Consumer
 
+    def __init__(self, log: MovableLog, *, slot: str, fault: Faults) -> None:
+        super().__init__(log, slot=slot, fault=fault, stall_s=0.0)
+        self._movable = log
+
     def consumer(self) -> Consumer:
-        self.made = Consumer(self._log)
+        self.made = Consumer(self._movable)
         return self.made
 
 
@@ -127,15 +133,15 @@ class Process:
         self.slot = slot
         self.faults = Faults()
         self.decodes, self.writes, self.reads, self.sends = Steps(), Steps(), Steps(), Steps()
-        self.broker = Broker(world.log, slot=slot, fault=self.faults, stall_s=0.0)
+        self.broker = Broker(world.log, slot=slot, fault=self.faults)
         self.metrics = WorkerMetrics()
         self.worker = Worker(
             world.config,
             name=slot,
             broker=self.broker,
-            bundle=world.bundle,
-            engine=world.engine(slot),
-            decoder=world.decoder,
+            model=ServedModel.configured(
+                world.config, world.bundle, world.engine(slot), decoder=world.decoder
+            ),
             careful=world.careful,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
@@ -164,7 +170,7 @@ class World:
         self.clock = ManualClock()
         wanted = {"start": "earliest", "max_batch": max_batch, "stream_ttl_s": 1e6} | settings
         self.config = WorkerConfig(**wanted)
-        self.log = MemoryLog(TOPICS, partitions=partitions, clock=self.clock)
+        self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.careful: Decoder = decode
         self.processes: dict[str, Process] = {}
@@ -183,7 +189,7 @@ class World:
         """The session timeout is over for those who crashed, the transaction timeout too."""
         self.log.abort_open()
         while self.dead:
-            self.log.leave(self.dead.pop())
+            self.log.group.leave(self.dead.pop())
 
     def _guarded(self, slot: str, action: Callable[[Process], None]) -> None:
         process = self.processes.get(slot)
@@ -229,7 +235,7 @@ class World:
     def _state(self) -> dict[str, object]:
         return {
             slot: {
-                "member": self.log.generation_of(process.member_id),
+                "member": self.log.group.generation_of(process.member_id),
                 "ready": process.worker.ready,
                 "idle": process.worker.idle,
                 "partitions": sorted(process.worker.partitions),
@@ -320,34 +326,22 @@ def alone(
     decoder: Decoder = decode,
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """One stream's records one at a time: its predictions, fates, and the state it ends in."""
-    rules = Rules.of(
-        rate_hz=bundle.input.rate_hz,
-        gap_reset_s=config.gap_reset_s,
-        stream_ttl_s=config.stream_ttl_s,
-    )
-    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
-    predictor = Predictor(engine, writer, rules, topic=TOPICS.frames)
+    config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
+    model = ServedModel.configured(config, bundle, engine, decoder=decoder)
     beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
-    batcher = Batcher(1)
     values: list[bytes] = []
     for record in records:
-        frame = read_frame(record, max_bytes=config.max_frame_bytes)
-        item = partition.admit(frame, rules)
-        if item is not None and item.fate is None and any(frame.offset in r for r in skipped):
-            item.fate = Fate.SKIPPED
-        if item is not None and item.fate is None and isinstance(frame, Frame):
-            item.pixels = Future()
-            try:
-                item.pixels.set_result(decoder(frame.content))
-            except UndecodableFrameError as exc:
-                item.pixels.set_exception(exc)
-        (items,) = batcher.take([partition]).values()
-        predictor.run(items)
-        partition.finish(items)
+        item = model.admit(partition, record)
+        frame = None if item is None else item.undecoded
+        if item is not None and frame is not None:
+            if any(frame.offset in r for r in skipped):
+                item.skip()
+            else:
+                item.decode(_decoded(decoder, frame.content))
         values += [
             out.value
-            for out in (i.outgoing for i in items)
+            for out in (i.outgoing for i in model.step([partition]).items)
             if out is not None and out.value and out.destination is Destination.PREDICTIONS
         ]
     rows = {name: stream for name, stream in partition.streams.items() if stream.row is not None}
@@ -355,3 +349,12 @@ def alone(
         name: engine.read([stream.row]) for name, stream in rows.items() if stream.row is not None
     }
     return values, Counter(partition.fates), state
+
+
+def _decoded(decoder: Decoder, content: bytes) -> Future[Pixels]:
+    pixels = Future[Pixels]()
+    try:
+        pixels.set_result(decoder(content))
+    except UndecodableFrameError as exc:
+        pixels.set_exception(exc)
+    return pixels

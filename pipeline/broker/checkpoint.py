@@ -1,4 +1,4 @@
-"""What one transaction commits: frozen bytes. Once frozen, nothing is computed again."""
+"""The values that one transaction commits: frozen bytes, which nothing computes again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.wire.changelog import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who we are in the group. `vendor` is the broker's own form of the same, opaque to us."""
+    """A member of the group. `vendor` is the broker's own form of the same, opaque to others."""
 
     member_id: str
     generation: int
@@ -34,12 +34,12 @@ class PartitionCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Immutable from the moment it is frozen."""
+    """What one transaction commits: a part for each partition that has something to commit."""
 
     parts: tuple[PartitionCheckpoint, ...]
     frozen_s: float  # seconds since 1970
 
     @property
     def offsets(self) -> dict[int, int]:
-        """Where each partition is to be resumed."""
+        """Where each partition is resumed, by number."""
         return {part.partition: part.next_offset for part in self.parts}

@@ -51,7 +51,7 @@ class FrameConsumer(Protocol):
         """Wait at most `timeout_s` for events or records. Records are committed ones only."""
 
     def member(self) -> Member | None:
-        """Tell who we are in the group, as of the last poll after which nothing was in flux.
+        """Return who we are in the group, as of the last poll after which nothing was in flux.
 
         None before the first assignment and after our membership was lost. Call it only when all
         events of the last poll are handled.
@@ -61,7 +61,7 @@ class FrameConsumer(Protocol):
         """Read an assigned partition from `offset` on."""
 
     def position(self, partition: int) -> int | None:
-        """Tell which offset is read next; None for a partition that is not read."""
+        """Return the offset that is read next; None for a partition that is not read."""
 
     def pause(self, partitions: Sequence[int]) -> None:
         """Stop reading these for now; polling goes on."""
@@ -70,7 +70,11 @@ class FrameConsumer(Protocol):
         """Go on reading these."""
 
     def close(self) -> None:
-        """Leave the group (a static member only goes silent)."""
+        """Leave the group; what was ours is free at once.
+
+        A static member leaves if the worker's `on_stop` says so. Otherwise it only goes silent, and
+        the group keeps its partitions for it until the session timeout.
+        """
 
 
 class CheckpointWriter(Protocol):
@@ -87,12 +91,12 @@ class CheckpointWriter(Protocol):
     def renew(self) -> None:
         """Throw the producer away and make a new one of the same name.
 
-        That ends the old one's open transaction, one way or the other, and fences whoever else
-        still uses the name.
+        That ends the old one's open transaction, one way or the other, and fences every other
+        process that still uses the name.
         """
 
     def close(self) -> None:
-        """Give it up without finishing anything."""
+        """Release it without finishing anything."""
 
 
 class Outlet(Protocol):
@@ -106,7 +110,7 @@ class Outlet(Protocol):
         """
 
     def close(self) -> None:
-        """Give it up; what is on its way may still arrive."""
+        """Release it; what is on its way may still arrive."""
 
 
 class ChangelogReader(Protocol):
@@ -115,12 +119,12 @@ class ChangelogReader(Protocol):
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         """Read the changelog of partitions from start to the end as of now.
 
-        The end is that of the whole log, open transactions included: what a dying worker had in
-        flight is waited for. Raises `RestoreStalledError` when that takes too long.
+        The end is that of the whole log, open transactions included: the reader waits for what a
+        dying worker had in flight. Raises `RestoreStalledError` when that takes too long.
         """
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Ask where the frames of partitions end, as far as they can be read (committed ones)."""
+        """Return where the frames of partitions end, as far as they can be read (committed)."""
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,4 +1,4 @@
-"""What cameras hand to the log, and the contract of the way there."""
+"""What cameras publish, and the contract of what publishes it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Shot:
 
     @property
     def headers(self) -> Headers:
-        """As the wire contract wants them."""
+        """The headers that the wire contract asks for."""
         return frame_headers(
             captured_us=self.captured_us,
             seq=self.seq,
@@ -48,7 +48,7 @@ class SettledShot:
 
 
 class Uplink(Protocol):
-    """A way into the log that keeps the order of what it is sent, and never gives up by itself.
+    """A producer that keeps the order of what it is sent, and never gives up by itself.
 
     After an outcome `FAILED` it is of no further use.
     """
@@ -57,7 +57,7 @@ class Uplink(Protocol):
         """Hand a shot over, without waiting for the broker."""
 
     def settled(self) -> Sequence[SettledShot]:
-        """What has become of shots since the last call."""
+        """Return the outcomes since the last call."""
 
     def close(self) -> None:
-        """Let go, whatever is still on its way."""
+        """Release it without waiting for what is still on its way."""

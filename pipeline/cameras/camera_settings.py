@@ -14,7 +14,8 @@ from pydantic import (
 )
 
 from pipeline.cameras.capture.connecting import Transport
-from pipeline.config import KafkaName, Number, Settings, load_settings
+from pipeline.config import KafkaName, Number, Servers, Settings, load_settings
+from pipeline.connection import Connection
 from pipeline.wire.frames import is_stream_id
 
 MOST_CAMERAS = 10_000
@@ -63,7 +64,7 @@ class CameraSettings(BaseModel):
 class CamerasConfig(Settings):
     """One process with its cameras. Times in seconds, sizes in bytes."""
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Servers = "127.0.0.1:9092"
     frames_topic: KafkaName = "frames"
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109
@@ -75,6 +76,11 @@ class CamerasConfig(Settings):
     camera: Annotated[
         dict[str, CameraSettings], Field(max_length=MOST_CAMERAS, default_factory=dict)
     ]
+
+    @property
+    def connection(self) -> Connection:
+        """How the Kafka is reached."""
+        return Connection(self.bootstrap)
 
     @model_validator(mode="before")
     @classmethod

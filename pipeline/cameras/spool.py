@@ -10,10 +10,12 @@ from pipeline.broker.shots import Shot
 from pipeline.errors import OutputError
 
 SCHEMA = 1  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
+_APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's field for whose file it is
 _OPEN = (
     # ours alone for as long as we live; the machine's own crash may cost the last seconds
     "pragma locking_mode = exclusive",
     "pragma journal_mode = wal",
+    f"pragma application_id = {_APPLICATION}",
     "pragma synchronous = normal",
 )
 _MAKE = (
@@ -24,6 +26,13 @@ _MAKE = (
         captured_us integer not null, content blob not null
     )""",
 )
+_OWNER = "select application_id from pragma_application_id"
+_COLUMNS = """select tables.name, columns.name from sqlite_master as tables
+    left join pragma_table_info(tables.name) as columns order by columns.cid"""
+_UNMARKED = [  # what a spool of the release before the mark holds
+    ("shots", column)
+    for column in ("number", "kept_us", "stream", "seq", "epoch", "captured_us", "content")
+]
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
 _PUT = """insert into shots (number, kept_us, stream, seq, epoch, captured_us, content)
     values (?, ?, ?, ?, ?, ?, ?)"""
@@ -36,8 +45,9 @@ class Spool:
     """A bounded queue of shots in a file, in the order of the numbers that they were given.
 
     Above `most_bytes` of pictures, or when one has been kept for `most_us`, the oldest go. One
-    thread uses it. What a killed process has left is still there for the next one. Every method
-    raises `OutputError` where the file cannot be used: the disk is full, another process has it.
+    thread uses it. What a killed process has left is still there for the next one. A new file is
+    for its owner alone, as it holds pictures. Every method raises `OutputError` where the file
+    cannot be used: the disk is full, another process has it, it is another program's database.
     """
 
     def __init__(self, file: Path, *, most_bytes: int, most_us: int) -> None:
@@ -46,7 +56,9 @@ class Spool:
         self._most_us = most_us
         with self._translated():
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
             self._base = sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False)
+            self._refuse_foreign()
             for statement in _OPEN:
                 self._base.execute(statement)
             self._require_schema()
@@ -61,6 +73,17 @@ class Spool:
             raise OutputError(
                 f"the spool {self._file} has schema {schema}, this release reads up to {SCHEMA}: a"
                 " newer longtake has left frames in it. Run that release, or name another file"
+            )
+
+    def _refuse_foreign(self) -> None:
+        """Another program's tables would be deleted with the file when no frame waits in it."""
+        (application,) = self._base.execute(_OWNER).fetchone()
+        columns = self._base.execute(_COLUMNS).fetchall()
+        if columns and application != _APPLICATION and columns != _UNMARKED:
+            self._base.close()
+            raise OutputError(
+                f"the spool {self._file} cannot be used: it is the database of another program;"
+                " name another file"
             )
 
     def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> Counter[str]:

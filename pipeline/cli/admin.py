@@ -121,18 +121,16 @@ def _topics(
     from pipeline.broker.kafka.topics import TopicAdmin
 
     settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    admin = TopicAdmin(settings.bootstrap, settings.topics)
+    admin = TopicAdmin(settings.connection, settings.topics)
     reports = admin.check() if partitions is None else admin.create(partitions)
     if as_json:
-        rows = [
-            {"name": r.name, "partitions": r.partitions, "created": r.created, "problem": r.problem}
-            for r in reports
-        ]
+        shown = ("name", "partitions", "created", "problem", "danger")
+        rows = [{name: getattr(report, name) for name in shown} for report in reports]
         typer.echo(json.dumps({"topics": rows}))
     else:
         table = Table("topic", "for", "partitions", "")
         for r in reports:
-            note = r.problem or ("created" if r.created else "ok")
+            note = r.problem or r.danger or ("created" if r.created else "ok")
             table.add_row(r.name, r.role.replace("_", " "), str(r.partitions), note)
         Console().print(table)
     admin.require()

@@ -13,7 +13,7 @@ from rich.console import Console
 from engines.base import Engine
 from engines.load import load_engine
 from engines.model.bundle import Bundle
-from pipeline.broker.kafka.readers.past import KafkaPast
+from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.cli import differences
 from pipeline.cli.progress import RecordsRead
 from pipeline.config import WorkerConfig
@@ -21,6 +21,7 @@ from pipeline.judging.compare import Comparison
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, Stretch
 from pipeline.wire.predictions import Prediction
 
@@ -29,11 +30,15 @@ class Again:
     """One run over a plan, with its engine and its decoders."""
 
     def __init__(
-        self, settings: WorkerConfig, bundle: Bundle, past: KafkaPast, comparison: Comparison | None
+        self,
+        settings: WorkerConfig,
+        bundle: Bundle,
+        source: ReplaySource,
+        comparison: Comparison | None,
     ) -> None:
         self._settings = settings
         self._bundle = bundle
-        self._past = past
+        self._source = source
         self.comparison = comparison
         self._engine: Engine = load_engine(
             settings.engine,
@@ -56,7 +61,9 @@ class Again:
         shown = out is sys.stdout.buffer and sys.stdout.isatty()
         with RecordsRead(total, console, quiet=shown) as read:
             for history, chosen in plan:
-                frames = _followed(self._past.frames(history, chosen), read, before - chosen.start)
+                frames = _followed(
+                    self._source.frames(history, chosen), read, before - chosen.start
+                )
                 self._write(self._predict(history, chosen, frames), out)
                 before += chosen.end - chosen.start
                 read.reach(before)
@@ -68,16 +75,19 @@ class Again:
         number, shape = history.partition, self._bundle.input
         replay = Replay(
             self._settings,
-            bundle=self._bundle,
-            engine=self._engine,
-            decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+            model=ServedModel.configured(
+                self._settings,
+                self._bundle,
+                self._engine,
+                decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+            ),
             decodes=self._pool,
             starts={number: chosen.start},
             skips={number: history.skips},
         )
         replayed = replay.run(frames)
         if self.comparison is not None:
-            published, whole = self._past.published(history)
+            published, whole = self._source.published(history)
             replayed = self.comparison.follow(
                 replayed,
                 published,

@@ -1,6 +1,7 @@
 """`longtake audit`: the log proves itself, or tells where it does not."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import Audit, AuditReport, FateTally
 
@@ -46,38 +48,44 @@ def audit(
 
 def _read(settings: WorkerConfig) -> AuditReport:
     """Read the whole log: manifests first, so that everything they count is there afterwards."""
-    from pipeline.broker.kafka.broker import STALL_S, KafkaBroker
-    from pipeline.broker.kafka.readers.whole import KafkaWhole
+    from pipeline.broker.kafka.broker import KafkaBroker
+    from pipeline.broker.kafka.readers.span_reader import SpanReader
 
-    stall_s = settings.transaction_timeout_s + STALL_S
-    topics = settings.topics
-    broker = KafkaBroker(settings)
+    group, topics, clock = settings.group_settings, settings.topics, SystemClock()
+    broker = KafkaBroker(group, clock=clock)
     partitions = range(broker.partition_count())
     changelog = broker.changelog()
     judged_by = changelog.read(partitions)
     changelog.close()
-    predictions = KafkaWhole(settings.bootstrap, topic=topics.predictions, stall_s=stall_s)
-    letters = KafkaWhole(settings.bootstrap, topic=topics.dead_letters, stall_s=stall_s)
+    reader = SpanReader(group.connection, stall_s=group.stall_s, clock=clock)
+    spans = {
+        topic: reader.spans(topic, reader.partitions(topic))
+        for topic in (topics.predictions, topics.dead_letters)
+    }
     audit = Audit(
         judged_by,
         frames_topic=topics.frames,
-        predictions_start=predictions.starts,
-        dead_letters_start=letters.starts,
+        predictions_start=_starts(spans[topics.predictions]),
+        dead_letters_start=_starts(spans[topics.dead_letters]),
         repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
     )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for topic, enter in (
-            (predictions, audit.enter_prediction),
-            (letters, audit.enter_dead_letter),
+            (topics.predictions, audit.enter_prediction),
+            (topics.dead_letters, audit.enter_dead_letter),
         ):
-            task = progress.add_task(topic.topic, total=topic.offsets)
-            for records in topic.read():
+            task = progress.add_task(topic, total=sum(map(len, spans[topic].values())))
+            for records in reader.read(topic, spans[topic]):
                 for record in records:
                     enter(record)
                 progress.advance(task, len(records))
-            topic.close()
+    reader.close()
     return audit.report()
+
+
+def _starts(spans: Mapping[int, range]) -> dict[int, int]:
+    return {number: span.start for number, span in spans.items()}
 
 
 def _show(report: AuditReport, console: Console) -> None:

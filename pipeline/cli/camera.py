@@ -107,10 +107,10 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     settings = load()
     give_large_blocks_back()
     console = Console(stderr=True)
-    with console.status(f"connecting to {settings.bootstrap}"):
+    with console.status(f"connecting to {settings.connection.shown}"):
         service = CameraService(
             settings,
-            connect=lambda: KafkaUplink(settings.bootstrap, topic=settings.frames_topic),
+            connect=lambda: KafkaUplink(settings.connection, topic=settings.frames_topic),
             load=load,
             file=file,
             serve=serve,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -27,6 +28,7 @@ from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.errors import SourceError
+from pipeline.media.address import Address
 from pipeline.media.pictures import Fit, fit_frame
 from pipeline.media.sources import open_source
 
@@ -169,11 +171,12 @@ def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
 def _frames(clip: str, bundle: Bundle, count: int) -> NDArray[np.uint8]:
     """Read the first frames (T, H, W, 3) of a clip as the bundle wants them."""
     fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
-    source = open_source(clip)
+    address = Address.of(clip, os.environ)
+    source = open_source(address)
     pixels = [fit_frame(frame.picture, fit) for frame in islice(source, count)]
     source.close()
     if not pixels:
-        raise SourceError(f"{clip}: there is no frame in it")
+        raise SourceError(f"{address.shown}: there is no frame in it")
     return np.stack(pixels)
 
 

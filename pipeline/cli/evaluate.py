@@ -38,6 +38,7 @@ def evaluate(
         from engines.train.evaluation.demo import demo_data
         from engines.train.evaluation.evaluate import evaluate as measure
         from engines.train.evaluation.report import write_report
+        from engines.train.people.actors import PackError
     except ModuleNotFoundError as exc:
         raise DependencyError(
             f"`longtake evaluate` needs {exc.name}, which is not installed: "
@@ -46,7 +47,10 @@ def evaluate(
     if html is not None:
         try_to_write(html)  # now, not when everything is measured
     load_engine("onnxruntime", loaded, threads=1).close()  # it is compared with the oracle
-    data = demo_data(loaded, seed=seed, streams=streams)
+    try:
+        data = demo_data(loaded, seed=seed, streams=streams)
+    except PackError as exc:
+        raise DependencyError(str(exc)) from exc
     with tasks(Console(stderr=True)) as progress:
         found = measure(loaded, data, progress)
     if html is not None:

@@ -1,4 +1,4 @@
-"""The command `longtake`. Thin: every command hands over to the module that does the work."""
+"""The command `longtake`: its commands, and which exit code each error ends with."""
 
 import errno
 import logging
@@ -40,10 +40,11 @@ app = typer.Typer(
     name="longtake",
     help="Live cameras in Kafka become rolling predictions; their memory survives any crash.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+COMPLETION = "_LONGTAKE_COMPLETE"  # set by the shell while it completes a command line
+READER_GONE = 141  # the reader of our output has ended (`| head`); click raises SystemExit for it
 ENGINE_EXIT_CODES = {
     BundleError: 30,
     VerificationError: 31,
@@ -65,8 +66,10 @@ def main() -> None:
         code = 130
     except KeyboardInterrupt:
         code = 130
-    except (BrokenPipeError, SystemExit):
-        code = 141  # whoever read us has enough (`| head`); click makes a SystemExit of it
+    except BrokenPipeError:
+        code = READER_GONE
+    except SystemExit as exc:
+        code = _system_exit(exc)
     except StopError as exc:
         code = _complain(exc, exc.exit_code)
     except EngineError as exc:
@@ -80,6 +83,13 @@ def main() -> None:
     with suppress(OSError):
         sys.stderr.flush()
     os._exit(code)  # client threads must not keep a process alive that has said its last word
+
+
+def _system_exit(exc: SystemExit) -> int:
+    """Return the code of shell completion as it is: fish asks for it. All else is a broken pipe."""
+    if not exc.code or COMPLETION in os.environ:
+        return int(exc.code or 0)
+    return READER_GONE
 
 
 def _complain(exc: Exception, code: int) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from pipeline.cli import differences
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.clock import SystemClock
 from pipeline.config import Delivery, load_config
 from pipeline.errors import OutputError
 from pipeline.judging.compare import Comparison
@@ -50,20 +51,20 @@ def replay(
 
     Example: `longtake replay --group actions --diff`
     """
-    from pipeline.broker.kafka.readers.past import KafkaPast
+    from pipeline.broker.kafka.readers.replay_source import ReplaySource
     from pipeline.cli.again import Again
 
     settings = load_config(config, {"bootstrap": bootstrap, "group": group, "bundle": bundle})
     console = Console(stderr=True)
-    with closing(KafkaPast(settings)) as past:
+    with closing(ReplaySource(settings.group_settings, clock=SystemClock())) as source:
         loaded = load_bundle(find_bundle(settings.bundle))
-        histories = past.histories(partition or ())
+        histories = source.histories(partition or ())
         plan = [(h, stretch(h, first=first, last=_last(h, last, diff=diff))) for h in histories]
         same, notes = _same_bundle(histories, loaded), _notes(plan, loaded)
         for note in notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
         repeats = settings.delivery is Delivery.LOW_LATENCY
-        again = Again(settings, loaded, past, Comparison(same, repeats=repeats) if diff else None)
+        again = Again(settings, loaded, source, Comparison(same, repeats=repeats) if diff else None)
         with closing(again), _opened(output, stdout=not diff and not as_json) as out:
             again.run(plan, out, console)
     facts = {"bundle": loaded.id, "notes": notes} | again.facts

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ConfigError
 from pipeline.judging.moving import Move, find_target, move, require_manifest
@@ -53,7 +54,7 @@ def stream(
     changelogs = _read(settings)
     if partition is not None:
         _require(partition, changelogs)
-    publisher = KafkaPublisher(settings.bootstrap, topic=settings.frames_topic)
+    publisher = KafkaPublisher(settings.connection, topic=settings.frames_topic)
     ended = []
     for name in names:
         ours = publisher.partition_of(name)
@@ -106,12 +107,7 @@ def partition(
     changelog = changelogs[number]
     before = require_manifest(number, changelog)
     target = find_target(to, changelog)
-    crew = KafkaGroup(
-        settings.bootstrap,
-        group=settings.group,
-        topics=settings.topics,
-        transaction_timeout_s=settings.transaction_timeout_s,
-    )
+    crew = KafkaGroup(settings.group_settings)
     crew.require_empty()
     streams = sum(key.startswith(SNAPSHOT_PREFIX) for key in changelog.records)
     what = (
@@ -132,14 +128,14 @@ def partition(
 
 def _ends(settings: WorkerConfig, number: int) -> tuple[int, Mapping[int, int]]:
     """Where a partition's predictions end now, and all partitions' dead letters."""
-    from pipeline.broker.kafka.readers.whole import KafkaWhole
+    from pipeline.broker.kafka.readers.span_reader import SpanReader
 
-    ends = []
-    for topic in (settings.topics.predictions, settings.topics.dead_letters):
-        whole = KafkaWhole(settings.bootstrap, topic=topic, stall_s=settings.transaction_timeout_s)
-        ends.append(whole.ends)
-        whole.close()
-    return ends[0][number], ends[1]
+    group, topics = settings.group_settings, settings.topics
+    reader = SpanReader(group.connection, stall_s=group.stall_s, clock=SystemClock())
+    predictions = reader.spans(topics.predictions, [number])
+    letters = reader.spans(topics.dead_letters, reader.partitions(topics.dead_letters))
+    reader.close()
+    return predictions[number].stop, {number: span.stop for number, span in letters.items()}
 
 
 def _confirm(what: str) -> None:
@@ -153,7 +149,7 @@ def _confirm(what: str) -> None:
 def _read(settings: WorkerConfig) -> Mapping[int, Changelog]:
     from pipeline.broker.kafka.broker import KafkaBroker
 
-    broker = KafkaBroker(settings)
+    broker = KafkaBroker(settings.group_settings, clock=SystemClock())
     partitions = range(broker.partition_count())
     reader = broker.changelog()
     try:

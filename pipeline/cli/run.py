@@ -1,6 +1,7 @@
 """`longtake run`: files in, predictions out."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,10 +17,16 @@ from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.options import AsJson
 from pipeline.errors import OutputError, SourceError
+from pipeline.media.address import Address
 
 
 def run(
-    sources: Annotated[list[str], typer.Argument(help="Video files, folders of pictures, URLs.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Video files, folders of pictures, URLs. ${NAME}: from the environment."
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option(help="Write predictions here, one JSON object a line.")
     ] = None,
@@ -41,20 +48,21 @@ def run(
     Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`
     """
     from pipeline.media.sources import open_source, read_labels
-    from pipeline.offline.run import SourceReport, predict_sources, stream_names
+    from pipeline.offline.run import SourceReport, predict_sources, serve_files, stream_names
     from pipeline.offline.scoring import Score
     from pipeline.wire.predictions import Prediction
 
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
+    addresses = [Address.of(source, os.environ) for source in sources]
     if overlay is not None:
-        _check_overlay(overlay, sources)
+        _check_overlay(overlay, addresses)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
     engine = load_engine("onnxruntime", loaded, threads=threads)
-    reports = [SourceReport(name) for name in stream_names(sources)]
+    reports = [SourceReport(name) for name in stream_names(addresses)]
     scores = [Score(truth) for truth in truths]
-    opened = [open_source(source) for source in sources]
+    opened = [open_source(address) for address in addresses]
     began_s = time.monotonic()
     console = Console(stderr=True)
     try:
@@ -77,7 +85,9 @@ def run(
                 film = ending.enter_context(Film(overlay, bundle=loaded, truth=truths[0]))
                 opened = [film.watch(opened[0])]
             task = progress.add_task("frames", total=None)
-            for outcome in predict_sources(opened, bundle=loaded, engine=engine, reports=reports):
+            for outcome in predict_sources(
+                opened, model=serve_files(loaded, engine), reports=reports
+            ):
                 answer = outcome.answer
                 if answer is not None:
                     scores[outcome.source].enter(outcome.frame, loaded.labels[answer.label])
@@ -93,11 +103,11 @@ def run(
         raise
     except OSError as exc:
         raise OutputError(f"cannot write {output or 'standard output'}: {exc.strerror}") from exc
-    for source, report, truth in zip(sources, reports, truths, strict=True):
+    for address, report, truth in zip(addresses, reports, truths, strict=True):
         if truth is not None and len(truth) != report.frames:
             raise SourceError(
-                f"{source} has {report.frames} frames, its label file {len(truth)} rows; every"
-                " frame has one row. Are these labels of another video?"
+                f"{address.shown} has {report.frames} frames, its label file {len(truth)} rows;"
+                " every frame has one row. Are these labels of another video?"
             )
     summary = {
         "bundle": loaded.id,
@@ -118,12 +128,13 @@ def run(
         )
 
 
-def _check_overlay(overlay: Path, sources: Sequence[str]) -> None:
+def _check_overlay(overlay: Path, sources: Sequence[Address]) -> None:
     if len(sources) != 1:
         raise typer.BadParameter(
             f"--overlay draws on one source, not on {len(sources)}; run each with its own"
         )
     if overlay.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"--overlay writes an MP4; {overlay} must end in .mp4")
-    if overlay.exists() and Path(sources[0]).exists() and overlay.samefile(sources[0]):
+    source = Path(sources[0].url)
+    if overlay.exists() and source.exists() and overlay.samefile(source):
         raise typer.BadParameter(f"--overlay {overlay} would replace its own source")

@@ -10,7 +10,7 @@ from rich.console import Console
 from engines.base import EngineName
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.cli.output import try_to_write
-from pipeline.config import Delivery, ForeignState, Overload, Start, load_config
+from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
 
 
 def demo(
@@ -41,6 +41,10 @@ def worker(
     config: ConfigFile = None,
     slot: Annotated[
         str | None, typer.Option(help="Name of this worker's place, for supervised restarts.")
+    ] = None,
+    on_stop: Annotated[
+        OnStop | None,
+        typer.Option(help="At SIGTERM, with a slot: free its partitions, or keep them. [leave]"),
     ] = None,
     start: Annotated[
         Start | None, typer.Option(help="Where partitions without memory begin. [latest]")
@@ -75,6 +79,7 @@ def worker(
     Example: `longtake worker --bootstrap 127.0.0.1:9092 --bundle actions --group actions`
     """
     from pipeline.broker.kafka.broker import KafkaBroker
+    from pipeline.clock import SystemClock
     from pipeline.heap import give_large_blocks_back
     from pipeline.worker.service import Service, until_signalled
 
@@ -85,6 +90,7 @@ def worker(
             "bundle": bundle,
             "group": group,
             "slot": slot,
+            "on_stop": on_stop,
             "start": start,
             "foreign_state": foreign_state,
             "delivery": delivery,
@@ -95,7 +101,7 @@ def worker(
         },
     )
     give_large_blocks_back()
-    broker = KafkaBroker(settings)
+    broker = KafkaBroker(settings.group_settings, clock=SystemClock())
     service = Service(settings, broker=broker, name=broker.slot)
     until_signalled(service.stop)
     service.run()

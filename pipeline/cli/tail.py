@@ -38,11 +38,11 @@ def tail(
 
     Example: `longtake tail --stream gate --json | jq .label`
     """
-    from pipeline.broker.kafka.readers.tailing import KafkaReader
+    from pipeline.broker.kafka.readers.topic_tail import TopicTail
     from pipeline.broker.kafka.topics import TopicAdmin
 
     settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    admin = TopicAdmin(settings.bootstrap, settings.topics)
+    admin = TopicAdmin(settings.connection, settings.topics)
     topic = settings.predictions_topic
     if topic not in admin.partition_counts():
         raise TopicError(f"topic {topic} is missing; `longtake topics create` makes it")
@@ -51,7 +51,7 @@ def tail(
     show = _show_json if as_json else _show
     out, hints = Console(), Console(stderr=True)
     chains = ChainReader(drop_repeats=dedup, whole=False)
-    reader = KafkaReader(settings.bootstrap, topic=topic, from_start=from_start)
+    reader = TopicTail(settings.connection, topic=topic, from_start=from_start)
     while True:
         records = [r for r in reader.read(WAIT_S) if not wanted or r.key in wanted]
         for link in chains.read(records):

@@ -54,11 +54,8 @@ class Freezer:
     def _part(
         self, partition: Partition, generation: int, headers: Headers, evicted: list[str]
     ) -> PartitionCheckpoint:
+        closed = partition.close_checkpoint()
         number = partition.number
-        announcing = not partition.announced
-        partition.announced = True
-        if not announcing or partition.checkpoint < 0:
-            partition.checkpoint += 1
         manifest = Manifest(
             first_offset=partition.first_offset,
             next_offset=partition.next_offset,
@@ -71,37 +68,29 @@ class Freezer:
             fates=dict(partition.fates),
             absent=partition.absent,
             expired=partition.expired,
-            attempts=partition.attempts if announcing else 0,
+            attempts=closed.attempts,
             life=partition.life,
             unknown=partition.unknown,
         )
         outgoing = (
-            *(replace(out, headers=out.headers + headers) for out in partition.outgoing),
-            *(shot.write(number) for shot in self._snapshots(list(partition.changed.values()))),
+            *(replace(out, headers=out.headers + headers) for out in closed.outgoing),
+            *(shot.write(number) for shot in self._snapshots(list(closed.changed.values()))),
             *(tombstone(number, snapshot_key(name)) for name in evicted),
-            *(skips.write(number) for skips in partition.skipped.values()),
+            *(skips.write(number) for skips in closed.skipped.values()),
             manifest.write(number),
         )
-        part = PartitionCheckpoint(
+        return PartitionCheckpoint(
             number,
             partition.era,
             partition.checkpoint,
-            partition.start,
+            closed.start,
             partition.next_offset,
             outgoing,
             manifest,
-            tuple(partition.captured_us),
-            dict(partition.fates - partition.frozen_fates),
-            partition.expired - partition.frozen_expired,
+            tuple(closed.captured_us),
+            dict(closed.fates),
+            closed.expired,
         )
-        if partition.captured_us or partition.skipped:
-            partition.bound = partition.checkpoint
-        partition.frozen_fates = partition.fates.copy()
-        partition.frozen_expired = partition.expired
-        partition.start = partition.next_offset
-        partition.outgoing, partition.changed, partition.captured_us = [], {}, []
-        partition.skipped = {}
-        return part
 
     def _snapshots(self, streams: list[Stream]) -> Iterable[Snapshot]:
         """Copy the memory of streams; a stream that starts afresh anyway has no tensors."""

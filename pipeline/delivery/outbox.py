@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from pipeline.broker.contract import Outlet
 from pipeline.clock import Clock
 from pipeline.errors import BrokerUnavailableError
-from pipeline.streams.partition import Departure
+from pipeline.streams.open_checkpoint import Departure
 
 BURST = 1000
 PAUSE_S = 0.5  # before a burst is tried again

@@ -130,10 +130,10 @@ class Restorer:
                     changelogs[number],
                     self._how,
                     era=era,
+                    wanted_s=self._since_s.pop(number),
                     engine=self._engine,
                     rows=self._rows,
                 )
-                partition.wanted_s = self._since_s.pop(number)
                 partitions.append(partition)
         if partitions:
             log.info(
@@ -146,7 +146,14 @@ class Restorer:
 
 
 def restore(
-    number: int, changelog: Changelog, how: Restoring, *, era: int, engine: Engine, rows: RowPool
+    number: int,
+    changelog: Changelog,
+    how: Restoring,
+    *,
+    era: int,
+    wanted_s: float,
+    engine: Engine,
+    rows: RowPool,
 ) -> Partition:
     """Rebuild one partition, its streams' tensors in rows of the engine.
 
@@ -159,7 +166,7 @@ def restore(
         begin = changelog.log_end if how.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
         beginning = Manifest.beginning(begin, bundle=how.bundle.digest, partitions=how.partitions)
-        return Partition(number, era=era, manifest=beginning)
+        return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
     manifest = Manifest.read(found)
     snapshots = [
         _read_snapshot(record, how.bundle)
@@ -178,7 +185,7 @@ def restore(
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
-    partition = Partition(number, era=era, manifest=manifest)
+    partition = Partition(number, era=era, manifest=manifest, wanted_s=wanted_s)
     partition.expire(changelog.log_start)
     if partition.next_offset > changelog.log_end:
         log.warning(
@@ -199,13 +206,13 @@ def restore(
             partition.suspects_end,
         )
     if how.delivery is Delivery.LOW_LATENCY:
-        partition.unskippable_end = changelog.log_end
+        partition.skip_none_below(changelog.log_end)
     # the skips of frames that retention has deleted: no replay will ask for them
     expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
-    partition.outgoing += [tombstone(number, told.key) for told in expired]
+    partition.publish(tombstone(number, told.key) for told in expired)
     streams = _streams(snapshots, how)
     _fill_rows(streams, snapshots, changelog, engine, rows)
-    partition.streams = {stream.name: stream for stream in streams}
+    partition.adopt(streams)
     return partition
 
 
@@ -270,7 +277,7 @@ def _fill_rows(
     stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
     _require_finite([stream for stream, _ in kept], stacked, changelog)
     for stream, _ in kept:
-        stream.row = rows.take()
+        stream.take_row(rows)
     engine.write(
         [stream.row for stream, _ in kept if stream.row is not None],
         stacked,

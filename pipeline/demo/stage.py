@@ -10,7 +10,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,12 @@ from typing import Protocol
 
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory import MemoryBroker, MemoryLog
+from pipeline.broker.memory.broker import MemoryBroker
+from pipeline.broker.memory.group import MemoryGroup
+from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.partitioner import partition_of
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import LongtakeError
@@ -88,18 +90,18 @@ class KafkaStage:
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts = 0
         self._publisher: KafkaPublisher | None = None
-        self._reader: KafkaReader | None = None
+        self._reader: TopicTail | None = None
 
     def start(self) -> None:
         """See `Stage`."""
         self._kafka.start()
-        admin = TopicAdmin(self._kafka.bootstrap, self._topics)
+        admin = TopicAdmin(self._kafka.connection, self._topics)
         admin.create(PARTITIONS)
         admin.close()
         self._process = self._start_worker()
-        self._publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._topics.frames)
-        self._reader = KafkaReader(
-            self._kafka.bootstrap, topic=self._topics.predictions, from_start=True
+        self._publisher = KafkaPublisher(self._kafka.connection, topic=self._topics.frames)
+        self._reader = TopicTail(
+            self._kafka.connection, topic=self._topics.predictions, from_start=True
         )
         self._await_ready()
 
@@ -162,7 +164,9 @@ class KafkaStage:
             self._publisher = None
         time.sleep(0.5)  # let the last frames through
         self._stop_worker()
-        reader = KafkaChangelog(self._kafka.bootstrap, topics=self._topics, stall_s=10)
+        reader = KafkaChangelog(
+            self._kafka.connection, topics=self._topics, stall_s=10, clock=SystemClock()
+        )
         try:
             return fates(list(reader.read(range(PARTITIONS)).values()))
         finally:
@@ -198,7 +202,7 @@ class MemoryStage:
             None, {"group": GROUP, "bundle": bundle, "metrics_port": 0, "engine": ENGINE}
         )
         self._topics: Topics = config.topics
-        self._log = MemoryLog(self._topics, partitions=PARTITIONS, clock=SystemClock())
+        self._log = MemoryLog(self._topics, MemoryGroup(PARTITIONS), clock=SystemClock())
         broker = MemoryBroker(self._log, slot="demo")
         self._service = Service(config, broker=broker, name="demo")
         self._thread = threading.Thread(target=self._service.run, name="worker", daemon=True)
@@ -215,7 +219,7 @@ class MemoryStage:
 
     def publish(self, stream: str, content: bytes | None, headers: Headers) -> None:
         """See `Stage`."""
-        partition = zlib.crc32(stream.encode()) % PARTITIONS
+        partition = partition_of(stream.encode(), PARTITIONS)
         self._log.publish(partition, stream.encode(), content, headers)
 
     def predictions(self, timeout_s: float) -> Sequence[Record]:

@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
+from pipeline.connection import Connection
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.folder import DataFolder
 from pipeline.local.jars import classpath
@@ -76,6 +77,11 @@ class LocalKafka:
     def bootstrap(self) -> str:
         """The addresses of all nodes, comma separated."""
         return ",".join(node.address for node in self._nodes.values())
+
+    @property
+    def connection(self) -> Connection:
+        """How a client reaches it."""
+        return Connection(self.bootstrap)
 
     @property
     def pids(self) -> dict[int, int]:
@@ -218,7 +224,7 @@ def _serves(node: Node, together: int) -> bool:
         socket.create_connection((HOST, node.port), ASK_TIMEOUT_S).close()
     except OSError:
         return False
-    return nodes_serving(node.address, ASK_TIMEOUT_S) >= together
+    return nodes_serving(Connection(node.address), ASK_TIMEOUT_S) >= together
 
 
 def _reap(process: Process, deadline: float) -> None:

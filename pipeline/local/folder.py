@@ -7,19 +7,26 @@ import os
 import shutil
 import tempfile
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline.errors import LocalKafkaError
+from pipeline.local.temporary import (
+    LOCK,
+    make_temporary,
+    mark,
+    open_regular,
+    remove_orphans,
+    unmark,
+)
 
 IDENTITY = "cluster.json"
-LOCK = "lock"
-PREFIX = "longtake-kafka-"
 
 
 class DataFolder:
     """A folder that is ours until `close`. A temporary one, `path` None, is removed then.
 
+    One that `path` names is never removed; where there is none, it is made for its owner alone.
     Raises LocalKafkaError if another process owns it or it cannot be written.
     """
 
@@ -28,12 +35,17 @@ class DataFolder:
         self._temporary = path is None
         try:
             if path is None:
-                _remove_orphans(Path(tempfile.gettempdir()))
-                path = Path(tempfile.mkdtemp(prefix=PREFIX))
+                remove_orphans(Path(tempfile.gettempdir()))
+                path = make_temporary()
             self.path = path.expanduser().absolute()
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._owned.enter_context((self.path / LOCK).open("a"))
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = open_regular(self.path / LOCK, os.O_RDWR | os.O_CREAT)
+            self._owned.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._temporary:
+                mark(self.path)
+            else:
+                unmark(self.path)
         except BlockingIOError as exc:
             self._owned.close()
             raise LocalKafkaError(
@@ -57,14 +69,15 @@ class DataFolder:
     def cluster_id(self, nodes: int) -> str:
         """The id of the cluster of `nodes` nodes in this folder, a new one if it holds none."""
         file = self.path / IDENTITY
-        if not file.exists():
-            draft = file.with_suffix(".new")
-            draft.write_text(json.dumps({"cluster_id": _new_id(), "nodes": nodes}), "ascii")
-            os.replace(draft, file)  # noqa: PTH105
         try:
-            known = json.loads(file.read_text("ascii"))
+            if not os.path.lexists(file):
+                draft = file.with_suffix(".new")
+                draft.unlink(missing_ok=True)  # of one that was killed
+                _write(draft, json.dumps({"cluster_id": _new_id(), "nodes": nodes}))
+                draft.replace(file)
+            known = json.loads(_read(file))
             cluster_id, before = str(known["cluster_id"]), int(known["nodes"])
-        except (ValueError, KeyError, TypeError) as exc:
+        except (OSError, ValueError, KeyError, TypeError) as exc:
             raise LocalKafkaError(
                 f"{file} cannot be read ({exc!r}); delete the data folder {self.path} "
                 "and what it holds, or name another"
@@ -77,14 +90,16 @@ class DataFolder:
         return cluster_id
 
 
-def _remove_orphans(parent: Path) -> None:
-    """Temporary folders whose owner died without a chance to remove them: nobody locks those."""
-    for lock in parent.glob(f"{PREFIX}*/{LOCK}"):
-        if not lock.with_name(IDENTITY).exists():
-            continue  # being made just now, or none of ours
-        with suppress(OSError), lock.open("a") as held:  # locked, or another user's
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+def _write(file: Path, text: str) -> None:
+    opened = open_regular(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with open(opened, "w", encoding="ascii") as out:  # noqa: PTH123 - it is open already
+        out.write(text)
+
+
+def _read(file: Path) -> str:
+    opened = open_regular(file, os.O_RDONLY)
+    with open(opened, encoding="ascii") as content:  # noqa: PTH123 - it is open already
+        return content.read()
 
 
 def _new_id() -> str:

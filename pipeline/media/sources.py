@@ -5,7 +5,6 @@ whoever reads a source.
 """
 
 import csv
-import errno
 import logging
 import re
 from collections.abc import Generator, Iterator
@@ -20,7 +19,9 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError, UndecodableFrameError
+from pipeline.media.address import Address
 from pipeline.media.pictures import SCALING, decode_upright, upright
+from pipeline.media.refusals import explain
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
 
@@ -40,7 +41,7 @@ class SourceFrame:
 
 
 def open_source(
-    source: str | Path, *, picture_rate_hz: float = 25.0, timeout_s: float = 10.0
+    source: Address | Path, *, picture_rate_hz: float = 25.0, timeout_s: float = 10.0
 ) -> Generator[SourceFrame, None, None]:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
@@ -51,7 +52,8 @@ def open_source(
     logged at the end. `timeout_s` bounds every wait for a network or device. Close the generator
     to close the source early.
     """
-    name, path = _without_password(str(source)), Path(source)
+    address = source if isinstance(source, Address) else Address.at(source)
+    name, path = address.shown, Path(address.url)
     if path.is_dir():
         pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
         if not pictures:
@@ -59,11 +61,11 @@ def open_source(
         return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz)
     if path.suffix.lower() in PICTURES and path.is_file():
         return _picture_frames([path], picture_rate_hz)
-    with _translated(name):
+    with _translated(name, is_url=address.is_url):
         container = av.open(
-            str(source),
-            format="v4l2" if name.startswith("/dev/video") else None,
-            options={"rtsp_transport": "tcp"} if name.startswith("rtsp") else {},
+            address.url,
+            format="v4l2" if address.url.startswith("/dev/video") else None,
+            options={"rtsp_transport": "tcp"} if address.url.startswith("rtsp") else {},
             timeout=timeout_s,
         )
     try:
@@ -127,10 +129,6 @@ def _picture_frames(paths: list[Path], rate_hz: float) -> Generator[SourceFrame,
         yield SourceFrame(index, round(index * 1_000_000 / rate_hz), picture)
 
 
-def _without_password(url: str) -> str:
-    return re.sub(r"://[^/@]*@", "://", url)
-
-
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     parts = re.findall(r"(\d+)|(\D+)", path.name)
     return [(int(digits or -1), text) for digits, text in parts], path.name
@@ -184,24 +182,9 @@ def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Itera
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, *, is_url: bool = False) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError, UnicodeError, csv.Error, UndecodableFrameError) as exc:
-        raise SourceError(f"{name}: {_why(exc)}") from exc
-
-
-def _why(exc: Exception) -> str:
-    if isinstance(exc, av.InvalidDataError):
-        return "no video that can be read (is the file whole, and a video?)"
-    if isinstance(exc, av.ExitError):
-        return "no answer in time; is the camera on, and the address right?"
-    if isinstance(exc, OSError) and exc.errno == errno.ENOENT:
-        return "no such file or device; check the path"
-    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM):
-        return "no permission to read it (a camera device wants its user in the group `video`)"
-    if isinstance(exc, UnicodeError):
-        return f"no UTF-8 text ({exc})"
-    if isinstance(exc, av.FFmpegError | OSError) and exc.strerror:
-        return exc.strerror  # str() would repeat the address, with its password
-    return str(exc)
+        # exc has the password in it
+        raise SourceError(f"{name}: {explain(exc, is_url=is_url)}") from None

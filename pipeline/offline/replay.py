@@ -9,18 +9,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
-from engines.base import Engine, Pixels
+from engines.base import Pixels
 from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
-from pipeline.media.decoder import Decoder
-from pipeline.records import Fate, Frame, Record
-from pipeline.streams.admission import Rules
-from pipeline.streams.batch import Batcher
-from pipeline.streams.partition import Item, Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.records import Fate, Record
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
+from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.frames import read_frame
-from pipeline.wire.predictions import Prediction, PredictionWriter
+from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 
 OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
@@ -47,40 +44,30 @@ class SkippedFrames:
 class Replay:
     """Goes over the records of some partitions from `starts` on. One owner thread.
 
-    Of `config` the rules count (gap_reset_s, stream_ttl_s, max_frame_bytes) and the sizes
-    (max_batch, max_pending_bytes). `skips` are those that the changelog tells, by partition.
-    Decoding runs ahead in `decodes`, by a batch at most. The engine's rows are overwritten.
+    Of `config` only sizes count: max_batch and max_pending_bytes. `skips` are those of the
+    changelog, by partition. Decoding runs ahead in `decodes`, by a batch at most. The engine's
+    rows are overwritten.
     """
 
     def __init__(
         self,
         config: WorkerConfig,
         *,
-        bundle: Bundle,
-        engine: Engine,
-        decoder: Decoder,
+        model: ServedModel,
         decodes: Executor,
         starts: Mapping[int, int],
         skips: Mapping[int, Sequence[Skips]],
     ) -> None:
-        self._config = config
-        self._decoder = decoder
+        self._model = model
         self._decodes = decodes
-        self._rules = Rules.of(
-            rate_hz=bundle.input.rate_hz,
-            gap_reset_s=config.gap_reset_s,
-            stream_ttl_s=config.stream_ttl_s,
-        )
-        writer = PredictionWriter(
-            labels=bundle.labels, activation=bundle.activation, model=bundle.id
-        )
-        self._predictor = Predictor(engine, writer, self._rules, topic=config.frames_topic)
-        self._batcher = Batcher(config.max_batch)
+        self._most_frames = 2 * config.max_batch
+        self._most_bytes = config.max_pending_bytes
+        self._max_batch = config.max_batch
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
         self._decoding: deque[Future[Pixels]] = deque()  # in the order of admission
         self._frames = 0  # let through and not predicted
         self.partitions = {
-            number: Partition(number, era=0, manifest=_beginning(start, bundle))
+            number: Partition(number, era=0, manifest=_beginning(start, model.bundle))
             for number, start in starts.items()
         }
 
@@ -101,34 +88,33 @@ class Replay:
         """Whether a full batch waits and the decoders have another one to go on with."""
         partitions = self.partitions.values()
         return (
-            self._frames >= 2 * self._config.max_batch
+            self._frames >= self._most_frames
             or sum(len(p.items) for p in partitions) >= OPEN_RECORDS
-            or sum(p.pending_bytes for p in partitions) > self._config.max_pending_bytes
+            or sum(p.pending_bytes for p in partitions) > self._most_bytes
         )
 
     def _admit(self, record: Record) -> None:
-        frame = read_frame(record, max_bytes=self._config.max_frame_bytes)
-        item = self.partitions[record.partition].admit(frame, self._rules)
-        if item is None or item.fate is not None or not isinstance(frame, Frame):
+        item = self._model.admit(self.partitions[record.partition], record)
+        frame = None if item is None else item.undecoded
+        if item is None or frame is None:
             return
         skipped = self._skipped.get(frame.partition)
         if skipped is not None and skipped.covers(frame.stream, frame.offset):
-            item.fate = Fate.SKIPPED
+            item.skip()
             return
-        item.pixels = self._decodes.submit(self._decoder, frame.content)
-        self._decoding.append(item.pixels)
+        pixels = self._decodes.submit(self._model.decoder, frame.content)
+        item.decode(pixels)
+        self._decoding.append(pixels)
         self._frames += 1
 
     def _predict(self) -> Iterator[Prediction]:
-        for _ in range(min(self._config.max_batch, len(self._decoding))):
+        for _ in range(min(self._max_batch, len(self._decoding))):
             self._decoding.popleft().exception()  # waits; what was raised is the predictor's
-        batch = self._batcher.take(self.partitions.values())
-        self._predictor.run([item for items in batch.values() for item in items])
-        for partition, items in batch.items():
-            partition.finish(items)
-            partition.sweep(self._rules, self._predictor.rows)
-            partition.outgoing, partition.changed, partition.captured_us = [], {}, []
-            self._frames -= sum(item.pixels is not None for item in items)
+        stepped = self._model.step(self.partitions.values())
+        for partition, items in stepped.batch.items():
+            partition.sweep(self._model.rules, self._model.rows)
+            partition.close_checkpoint()  # nothing is committed here
+            self._frames -= sum(item.steps for item in items)
             yield from _predictions(items)
 
 

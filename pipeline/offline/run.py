@@ -1,26 +1,26 @@
 """Videos in, predictions out, without a broker: the same frame path, fed from files."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import Engine, Features, Pixels
 from engines.model.bundle import Bundle
-from pipeline.media.pictures import Fit, fit_frame
+from pipeline.media.address import Address
+from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import SourceFrame
-from pipeline.records import Frame
+from pipeline.records import Fate, Frame
 from pipeline.streams.admission import Rules
-from pipeline.streams.batch import Batcher
-from pipeline.streams.partition import Item, Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
+from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.predictions import FROM_FILE, Answer, PredictionWriter
+from pipeline.wire.predictions import FROM_FILE, Answer
 
 BATCH = 16
 
@@ -32,6 +32,14 @@ class SourceReport:
     stream: str
     frames: int = 0
     fates: Counter[str] = field(default_factory=Counter)
+
+    def begin(self) -> None:
+        """Count a frame that was read."""
+        self.frames += 1
+
+    def finish(self, fate: Fate) -> None:
+        """Count how a frame ended."""
+        self.fates[fate] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +59,53 @@ class FrameOutcome:
         return self.batch.line(self.pick)
 
 
+def serve_files(bundle: Bundle, engine: Engine, *, gap_reset_s: float = 2.0) -> ServedModel:
+    """A served model for sources, whose streams never expire."""
+    shape = bundle.input
+    return ServedModel.of(
+        bundle,
+        engine,
+        decoder=partial(decode_picture, fit=Fit(shape.height, shape.width, shape.fit)),
+        topic="",  # there are no dead letters: what does not decode never becomes a frame
+        gap_reset_s=gap_reset_s,
+        stream_ttl_s=86_400.0 * 365,
+        max_record_bytes=0,  # frames come decoded
+        max_batch=BATCH,
+    )
+
+
 def predict_sources(
     sources: Sequence[Iterator[SourceFrame]],
     *,
-    bundle: Bundle,
-    engine: Engine,
+    model: ServedModel,
     reports: Sequence[SourceReport],
-    gap_reset_s: float = 2.0,
 ) -> Iterator[FrameOutcome]:
     """Predict the frames of some sources, each a stream of its own, side by side.
 
     Every frame has one outcome, in its source's order. Offsets are frame numbers, capture times
     count from 1970. `reports`, one per source, are filled on the way. Raises what a source raises.
     """
-    rules = Rules.of(
-        rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=86_400.0 * 365
-    )
-    writer = PredictionWriter(labels=bundle.labels, activation=bundle.activation, model=bundle.id)
-    predictor = Predictor(engine, writer, rules, topic="")
-    fit = Fit(bundle.input.height, bundle.input.width, bundle.input.fit)
+    shape = model.bundle.input
+    fit = Fit(shape.height, shape.width, shape.fit)
     opened = dict(enumerate(sources))
-    beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
+    beginning = Manifest.beginning(0, bundle=model.bundle.digest, partitions=1)
     lanes = [Partition(FROM_FILE, era=n, manifest=beginning) for n in opened]
-    batcher = Batcher(BATCH)
     share = max(1, BATCH // len(sources))
     while opened:
         for n, frame in _round(opened, share):
-            _admit(lanes[n], reports[n], frame, rules, fit)
+            _admit(lanes[n], reports[n], frame, model.rules, fit)
         while any(lane.items for lane in lanes):  # more than BATCH sources are several batches
-            batch = batcher.take(lanes)
-            predictor.run([item for items in batch.values() for item in items])
-            for lane, items in batch.items():
-                yield from _finish(lane, items, reports[lane.era], predictor.features)
+            for lane, items in model.step(lanes).batch.items():
+                yield from _finish(lane, items, reports[lane.era], model.predictor.features)
 
 
-def stream_names(sources: Sequence[str]) -> list[str]:
-    """Name a stream after each source: its last part, made unique."""
+def stream_names(sources: Sequence[Address]) -> list[str]:
+    """Name a stream after each source, made unique."""
     names: list[str] = []
     for source in sources:
-        stem = re.sub(r"[^A-Za-z0-9._:-]+", "-", Path(source).stem or "source")[:190]
-        name, n = stem, 2
+        name, n = source.stream, 2
         while name in names:
-            name, n = f"{stem}-{n}", n + 1
+            name, n = f"{source.stream}-{n}", n + 1
         names.append(name)
     return names
 
@@ -113,11 +126,9 @@ def _round(
 def _finish(
     lane: Partition, items: Sequence[Item], report: SourceReport, batch: Features | None
 ) -> Iterator[FrameOutcome]:
-    lane.finish(items)
-    lane.outgoing.clear()  # items have their own
+    lane.close_checkpoint()  # nothing is committed here: an outcome takes its item's prediction
     for item in items:
-        if item.fate is not None:
-            report.fates[item.fate] += 1
+        report.finish(item.final_fate)
         yield _outcome(lane, item, batch)
 
 
@@ -128,7 +139,7 @@ def _outcome(lane: Partition, item: Item, batch: Features | None) -> FrameOutcom
 def _admit(
     lane: Partition, report: SourceReport, frame: SourceFrame, rules: Rules, fit: Fit
 ) -> None:
-    report.frames += 1
+    report.begin()
     item = lane.admit(
         Frame(
             stream=report.stream,
@@ -142,5 +153,6 @@ def _admit(
         rules,
     )
     if item is not None and item.fate is None:
-        item.pixels = Future[Pixels]()
-        item.pixels.set_result(fit_frame(frame.picture, fit))
+        pixels = Future[Pixels]()
+        pixels.set_result(fit_frame(frame.picture, fit))
+        item.decode(pixels)

@@ -23,11 +23,12 @@ from engines.train.clips.footage import FailureError, StageReport
 from engines.train.clips.loop import RECIPES, RecipeName
 from engines.train.clips.request import Plan, settings_of
 from engines.train.encoders.backbones import BackboneError
+from engines.train.people.actors import PackError
 from pipeline.errors import TrainingError
 from pipeline.media.sources import open_source, read_labels
 from pipeline.offline.footage.dataset import open_footage
 from pipeline.offline.footage.video import Footage
-from pipeline.offline.run import SourceReport, predict_sources
+from pipeline.offline.run import SourceReport, predict_sources, serve_files
 from pipeline.offline.scoring import Score
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -110,9 +111,8 @@ def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
     clips = sorted(folder.glob("*.mp4"))
     scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
     for outcome in predict_sources(
-        [open_source(str(clip)) for clip in clips],
-        bundle=bundle,
-        engine=load_engine("onnxruntime", bundle, threads=2),
+        [open_source(clip) for clip in clips],
+        model=serve_files(bundle, load_engine("onnxruntime", bundle, threads=2)),
         reports=[SourceReport(clip.stem) for clip in clips],
     ):
         if outcome.answer is not None:
@@ -166,7 +166,7 @@ def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (BackboneError, CheckpointError, FailureError) as exc:
+    except (BackboneError, CheckpointError, FailureError, PackError) as exc:
         raise TrainingError(str(exc)) from exc
 
 

@@ -3,7 +3,8 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
-from pipeline.streams.partition import Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
 from pipeline.streams.stream import Stream
 
 
@@ -27,11 +28,11 @@ class Batcher:
         frames = 0
         while turns and frames < self._max_batch:
             partition = turns.popleft()
-            if not partition.items or not partition.items[0].ready:
+            item = partition.take_ready()
+            if item is None:
                 continue
-            item = partition.items.popleft()
             taken.setdefault(partition, []).append(item)
-            frames += item.pixels is not None
+            frames += item.steps
             self._last = partition.number
             turns.append(partition)
         return taken
@@ -50,5 +51,5 @@ def waves(items: Iterable[Item]) -> Iterator[list[Item]]:
         if wave == len(sorted_items):
             sorted_items.append([])
         sorted_items[wave].append(item)
-        frames_before[item.stream] += item.pixels is not None
+        frames_before[item.stream] += item.steps
     return iter(sorted_items)

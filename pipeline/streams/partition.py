@@ -1,67 +1,20 @@
 """One partition while it is ours: its records in offset order, its ledger, its streams."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 
-from engines.base import Pixels
-from pipeline.records import (
-    BadRecord,
-    Destination,
-    EndOfStream,
-    Fate,
-    Frame,
-    Headers,
-    Outgoing,
-    ParsedRecord,
-)
+from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Headers, Outgoing, ParsedRecord
 from pipeline.streams import admission
-from pipeline.streams.admission import Rules, Verdict
+from pipeline.streams.admission import Rules
+from pipeline.streams.item import Item
+from pipeline.streams.open_checkpoint import Departure, OpenCheckpoint
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.predictions import Answer
 from pipeline.wire.skips import Skips
 
 CAREFUL_ATTEMPT = 3
 SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A prediction that leaves ahead of its checkpoint, and when its frame was captured."""
-
-    outgoing: Outgoing
-    captured_us: int
-
-
-@dataclass(slots=True)
-class Item:
-    """A record on its way: what admission said, its pixels to come, and in the end its fate."""
-
-    record: ParsedRecord
-    absent: int  # offsets before it that hold no record
-    stream: Stream | None = None
-    verdict: Verdict | None = None
-    pixels: Future[Pixels] | None = None
-    pick: int | None = None  # its line of its batch's features, once it is encoded
-    fate: Fate | None = None
-    answer: Answer | None = None
-    held_us: int | None = None  # if the answer is a new one: how long the one before it held
-    outgoing: Outgoing | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that the record holds in memory while it waits."""
-        if isinstance(self.record, Frame):
-            return len(self.record.content)
-        return self.record.record.size if isinstance(self.record, BadRecord) else 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether nothing is left to wait for before its turn."""
-        return self.pixels is None or self.pixels.done()
 
 
 class Partition:
@@ -69,9 +22,10 @@ class Partition:
 
     A partition that is dropped and restored is a new object with a new `era`: what belonged to the
     old one can never be mistaken for it. `first_offset + sum of the ledger = next_offset`.
+    `wanted_s` is when its memory was asked for, by the monotonic clock.
     """
 
-    def __init__(self, number: int, *, era: int, manifest: Manifest) -> None:
+    def __init__(self, number: int, *, era: int, manifest: Manifest, wanted_s: float = 0.0) -> None:
         self.number = number
         self.era = era
         self.streams: dict[str, Stream] = {}
@@ -88,21 +42,13 @@ class Partition:
         # Before the first record is read, a manifest says that we are about to try: where workers
         # die of a record, the count of those who tried goes up until somebody commits.
         self.attempts = manifest.attempts + 1
-        self.announced = False  # that manifest is frozen
-        self.opened = False  # and in the log
-        self.wanted_s = 0.0  # when its memory was asked for, by the monotonic clock
+        self.opened = False  # that manifest is in the log
+        self.wanted_s = wanted_s
         self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child
         self.unskippable_end = manifest.next_offset  # those below it may have been published
-        # the open checkpoint
-        self.start = manifest.next_offset
-        self.outgoing: list[Outgoing] = []
-        self.changed: dict[str, Stream] = {}
-        self.captured_us: list[int] = []  # of its predictions
-        self.frozen_fates = self.fates.copy()  # when it was opened
-        self.frozen_expired = self.expired
-        self.skipped: dict[str, Skips] = {}  # by stream
-        self.settled = manifest.checkpoint  # number of the newest that is in the log
-        self.bound = manifest.checkpoint  # number of the newest with predictions or skips in it
+        self._open = OpenCheckpoint(manifest.next_offset, attempts=self.attempts)
+        self._settled = manifest.checkpoint  # number of the newest that is in the log
+        self._binding = manifest.checkpoint  # number of the newest with predictions or skips in it
         self._skips: dict[str, Skips] = {}  # the newest of each stream, still to be added to
         self._skipping: set[str] = set()  # streams whose last frame was skipped
         # what has arrived, ahead of what is finished
@@ -128,7 +74,7 @@ class Partition:
         self._arrived_offset = record.offset + 1
         item = Item(record, absent)
         if isinstance(record, BadRecord):
-            item.fate = Fate.DEAD_LETTERED  # and its timestamp is not believed either
+            item.refuse()  # and its timestamp is not believed either
         else:
             self._arrived_ms = max(self._arrived_ms, record.record_ms)
             self._judge(item, record, rules)
@@ -144,12 +90,15 @@ class Partition:
         if last is not None and admission.expired(last, self._arrived_ms, rules):
             last = None
         if isinstance(record, EndOfStream):
-            item.verdict = admission.end(record)
+            verdict = admission.end(record)
         else:
-            item.verdict = admission.admit(last, record, rules)
-        item.stream = stream
-        item.fate = item.verdict.fate
-        stream.head = item.verdict.admission
+            verdict = admission.admit(last, record, rules)
+        item.judge(stream, verdict)
+        stream.arrive(verdict)
+
+    def take_ready(self) -> Item | None:
+        """Take the next record out; None when there is none, or its pixels are still awaited."""
+        return self.items.popleft() if self.items and self.items[0].ready else None
 
     @property
     def pending_bytes(self) -> int:
@@ -158,13 +107,49 @@ class Partition:
 
     @property
     def open_bytes(self) -> int:
-        """Size of what is finished and waits for the next checkpoint: dead letters are large."""
-        return sum(len(out.value or b"") for out in self.outgoing)
+        """Size of what is finished and waits for the next checkpoint."""
+        return self._open.size
+
+    @property
+    def open_records(self) -> int:
+        """Number of outgoing records that wait for the next checkpoint."""
+        return len(self._open.outgoing)
 
     @property
     def dirty(self) -> bool:
         """Whether there is anything to commit: progress, or that we are about to try."""
-        return self.next_offset != self.start or not self.announced
+        return self.next_offset != self._open.start or self._open.attempts > 0
+
+    def close_checkpoint(self) -> OpenCheckpoint:
+        """Close the open checkpoint, which gets number `checkpoint`, and open the next one."""
+        closed = self._open
+        if closed.attempts == 0 or self.checkpoint < 0:
+            self.checkpoint += 1
+        if closed.binding:
+            self._binding = self.checkpoint
+        self._open = OpenCheckpoint(self.next_offset, attempts=0)
+        return closed
+
+    def settle(self, number: int) -> bool:
+        """Checkpoint `number` is in the log. Returns whether it is the first one of this era.
+
+        From then on the partition is read: `opened`.
+        """
+        self._settled = number
+        first, self.opened = not self.opened, True
+        return first
+
+    def adopt(self, streams: Iterable[Stream]) -> None:
+        """Take over restored streams."""
+        self.streams |= {stream.name: stream for stream in streams}
+
+    def publish(self, outgoing: Iterable[Outgoing]) -> None:
+        """Write these records with the next checkpoint; they belong to no input record."""
+        self._open.publish(outgoing)
+
+    def skip_none_below(self, offset: int) -> None:
+        """Never skip a frame below `offset`: its prediction may have been published."""
+        self.unskippable_end = offset
 
     def keep_newest(self) -> None:
         """Overload `latest`: of each stream's waiting frames only the newest goes to the engine.
@@ -173,11 +158,10 @@ class Partition:
         """
         kept: set[Stream | None] = set()
         for item in reversed(self.items):
-            if item.pixels is None or item.record.offset < self.unskippable_end:
+            if not item.steps or item.record.offset < self.unskippable_end:
                 continue
             if item.stream in kept:
-                item.pixels.cancel()
-                item.pixels, item.fate = None, Fate.SKIPPED
+                item.skip()
             kept.add(item.stream)
 
     def departures(self, headers: Headers) -> list[Departure]:
@@ -186,33 +170,21 @@ class Partition:
         None does while a prediction waits that was made by skipping frames: until the log says
         what was skipped, a worker after us would not skip it. Nor does any overtake such a one.
         """
-        if self.skipped or self.bound > self.settled:
+        if self._open.skipped or self._binding > self._settled:
             return []
-        leaving = [o for o in self.outgoing if o.destination is Destination.PREDICTIONS]
-        self.outgoing = [o for o in self.outgoing if o.destination is not Destination.PREDICTIONS]
-        captured_us, self.captured_us = self.captured_us, []
-        return [
-            Departure(replace(o, headers=o.headers + headers), us)
-            for o, us in zip(leaving, captured_us, strict=True)
-        ]
+        return self._open.departures(headers)
 
     def finish(self, items: Sequence[Item]) -> None:
         """Enter finished records, in offset order, into the ledger and the open checkpoint."""
         for item in items:
-            if item.fate is None:
-                raise AssertionError(f"offset {item.record.offset} has no fate")
+            self.fates[item.final_fate] += 1
             self._pending_bytes -= item.size
             self.absent += item.absent
-            self.fates[item.fate] += 1
             self.next_offset = item.record.offset + 1
             if not isinstance(item.record, BadRecord):
                 self.stream_time_ms = max(self.stream_time_ms, item.record.record_ms)
-            if item.outgoing is not None:
-                self.outgoing.append(item.outgoing)
-            if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
-                self.captured_us.append(item.record.captured_us)
+            self._open.finish(item)
             if item.stream is not None:
-                self.changed[item.stream.name] = item.stream
                 self._tell_skips(item.stream.name, item)
 
     def _tell_skips(self, stream: str, item: Item) -> None:
@@ -227,7 +199,8 @@ class Partition:
                 first = item.record.offset
                 ranges = ranges if len(ranges) < SKIPS_OF_A_RECORD else ()
             told = Skips(stream, (*ranges, (first, item.record.offset)))
-            self._skips[stream] = self.skipped[stream] = told
+            self._skips[stream] = told
+            self._open.skip(told)
             self._skipping.add(stream)
         elif item.verdict is not None and item.verdict.fate is None:
             self._skipping.discard(stream)
@@ -236,6 +209,7 @@ class Partition:
         """Go on at `log_start`: what retention deleted before we read it is counted."""
         if log_start > self.next_offset:
             self.expired += log_start - self.next_offset
+            self._open.expire(log_start - self.next_offset)
             self.next_offset = self._arrived_offset = log_start
 
     def sweep(self, rules: Rules, rows: RowPool) -> list[str]:
@@ -252,17 +226,15 @@ class Partition:
         ]
         for stream in gone:
             del self.streams[stream.name]
-            self.changed.pop(stream.name, None)
+            self._open.forget(stream.name)
             self._skips.pop(stream.name, None)
             self._skipping.discard(stream.name)
-            if stream.row is not None:
-                rows.give(stream.row)
+            stream.give_row(rows)
         return [stream.name for stream in gone]
 
     def release(self, rows: RowPool) -> None:
         """Give the engine rows of all streams back: the partition is no longer ours."""
         for stream in self.streams.values():
-            if stream.row is not None:
-                rows.give(stream.row)
+            stream.give_row(rows)
         self.streams.clear()
         self.items.clear()

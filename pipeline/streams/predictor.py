@@ -19,7 +19,7 @@ from pipeline.records import (
 )
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import waves
-from pipeline.streams.partition import Item
+from pipeline.streams.item import Item
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
 from pipeline.wire.dead_letters import dead_letter
@@ -67,7 +67,7 @@ class Predictor:
         for item in items:
             decoded = self._pixels(item)
             if decoded is not None:
-                item.pick = len(pixels)
+                item.encode(len(pixels))
                 pixels.append(decoded)
         if pixels:
             self.features = self._engine.encode(np.stack(pixels))  # (N, F)
@@ -91,11 +91,13 @@ class Predictor:
         """Pixels (H, W, 3) of a frame to be stepped; None for all other records."""
         if isinstance(item.record, BadRecord):
             bad = item.record
-            item.outgoing = dead_letter(bad, topic=self._topic, reason=bad.reason, error=bad.error)
-        if item.pixels is None:
+            item.dead_letter(
+                dead_letter(bad, topic=self._topic, reason=bad.reason, error=bad.error)
+            )
+        if not item.steps:
             return None
         try:
-            return item.pixels.result()
+            return item.decoded()
         except UndecodableFrameError as exc:
             self._dead_letter(item, exc.reason, f"{exc}; dead-lettered, memory kept")
             return None
@@ -117,8 +119,7 @@ class Predictor:
             raise AssertionError(f"offset {item.record.offset} is decoded but not a stream's frame")
         memory = stream.begin(frame, verdict, self._rules)
         stream.settle(verdict, frame.offset)
-        if stream.row is None:
-            stream.row = self.rows.take()
+        stream.take_row(self.rows)
         return Stepping(item, stream, frame, pick, memory)
 
     def _step(self, features: Features, wave: Sequence[Stepping]) -> None:
@@ -141,22 +142,21 @@ class Predictor:
     def _publish(self, s: Stepping, logits: Logits) -> None:
         answer = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
         afresh = s.memory.reset is not None
-        s.item.held_us = s.stream.say(answer.label, s.frame.captured_us, afresh=afresh)
+        held_us = s.stream.say(answer.label, s.frame.captured_us, afresh=afresh)
         s.stream.advance(s.frame, answer.chain)
-        s.item.fate, s.item.answer = Fate.PREDICTED, answer
         headers = () if s.frame.traceparent is None else ((TRACEPARENT, s.frame.traceparent),)
-        s.item.outgoing = Outgoing(
+        outgoing = Outgoing(
             Destination.PREDICTIONS,
             s.frame.partition,
             s.stream.name.encode(),
             answer.value,
             headers,
         )
+        s.item.predict(answer, outgoing, held_us=held_us)
 
     def _dead_letter(self, item: Item, reason: str, error: str) -> None:
         frame = item.record
         if not isinstance(frame, Frame):
             raise AssertionError(f"offset {frame.offset} is no frame")
         error = f"stream {frame.stream} offset {frame.offset}: {error}"
-        item.fate = Fate.DEAD_LETTERED
-        item.outgoing = dead_letter(frame, topic=self._topic, reason=reason, error=error)
+        item.dead_letter(dead_letter(frame, topic=self._topic, reason=reason, error=error))

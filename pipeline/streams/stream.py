@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from pipeline.records import Admission, Frame, Reset
 from pipeline.streams.admission import Rules, Verdict
+from pipeline.streams.row_pool import RowPool
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
 from pipeline.wire.snapshots import Snapshot
 
@@ -73,6 +74,21 @@ class Stream:
     def warm(self) -> bool:
         """Whether the model remembers at least a second of the stream."""
         return self.pending_reset is None and self.age_us >= WARM_US
+
+    def arrive(self, verdict: Verdict) -> None:
+        """Judge the next record by what was decided of the one that has just arrived."""
+        self.head = verdict.admission
+
+    def take_row(self, rows: "RowPool") -> None:
+        """Take a row of the engine for the tensors, unless it has one."""
+        if self.row is None:
+            self.row = rows.take()
+
+    def give_row(self, rows: "RowPool") -> None:
+        """Give the row back, if it has one."""
+        if self.row is not None:
+            rows.give(self.row)
+            self.row = None
 
     def settle(self, verdict: Verdict, offset: int) -> None:
         """Take note that the record at `offset` is finished, whatever became of it."""

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from pipeline.errors import MalformedRecordError
+from pipeline.errors import MalformedRecordError, RefusedBatchError
 from pipeline.records import (
     MAX_HEADERS,
     TRACEPARENT,
@@ -37,6 +37,8 @@ def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) 
 def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
     """Read a record of the frames topic. One that breaks the contract comes back as `BadRecord`."""
     try:
+        if record.refused is not None:
+            raise RefusedBatchError(record.refused)
         stream = _stream(record.key)
         if len(record.headers) > MAX_HEADERS:
             raise MalformedRecordError(f"the record has more than {MAX_HEADERS} headers")
@@ -63,7 +65,7 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
             epoch=epoch,
             traceparent=_traceparent(headers.get(TRACEPARENT)),
         )
-    except MalformedRecordError as exc:
+    except (MalformedRecordError, RefusedBatchError) as exc:
         return BadRecord(record, exc.reason, str(exc))
 
 

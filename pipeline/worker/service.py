@@ -20,11 +20,13 @@ from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
 from pipeline.media.pictures import Fit, decode_picture
+from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
+from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.watchdog import Progress, Watchdog, end_process
-from pipeline.worker.worker import Executors, Worker
+from pipeline.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +109,12 @@ class Service:
             self._config,
             name=name,
             broker=broker,
-            bundle=bundle,
-            engine=engine,
-            decoder=partial(decode_picture, fit=self._fit),
+            model=ServedModel.configured(
+                self._config,
+                bundle,
+                engine,
+                decoder=partial(decode_picture, fit=self._fit),
+            ),
             careful=self._careful,
             executors=self._pools,
             clock=SystemClock(),

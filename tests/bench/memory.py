@@ -19,6 +19,7 @@ from engines.model.bundle import find_bundle, load_bundle
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.publisher import KafkaPublisher
+from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Admission
@@ -67,7 +68,7 @@ def _restore(kafka: LocalKafka, folder: Path, streams: int) -> dict[str, float]:
     served = Served(kafka, find_bundle("actions"), "many", folder)
     nobody, group = served.config("nobody", start="latest"), served.config("group")
     shot = take_shots(ACTIONS, 1)[0]
-    publisher = KafkaPublisher(kafka.bootstrap, topic=group.frames_topic)
+    publisher = KafkaPublisher(kafka.connection, topic=group.frames_topic)
     for number in range(streams):
         publisher.publish(f"cam-{number:05}", shot.jpeg, ())
     publisher.close()
@@ -109,7 +110,7 @@ def _metric(config: WorkerConfig, name: str) -> float:
 def _grow(kafka: LocalKafka, folder: Path, minutes: float) -> Iterator[tuple[float, int]]:
     """Commit 100 snapshots ten times a second; (seconds, bytes on disk) now and then."""
     config = Served(kafka, find_bundle("actions"), "growing", folder).config("group")
-    broker = KafkaBroker(config)
+    broker = KafkaBroker(config.group_settings, clock=SystemClock())
     consumer, writer = broker.consumer(), broker.writer()
     began_s, sampled_s, number = time.monotonic(), 0.0, 0
     while time.monotonic() - began_s < minutes * 60:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.broker.kafka.publisher import KafkaPublisher
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.config import WorkerConfig, load_config
 from pipeline.local.cluster import LocalKafka
@@ -46,7 +46,7 @@ class Served:
     def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
         """Put all frames into the log, captured at `rate_hz` from now on."""
         self.config("topics")
-        publisher = KafkaPublisher(self._kafka.bootstrap, topic=self._frames)
+        publisher = KafkaPublisher(self._kafka.connection, topic=self._frames)
         now_ms = time.time() * 1000
         for shot in shots:
             captured_ms = now_ms + 1000 * shot.seq / rate_hz
@@ -64,7 +64,7 @@ class Served:
         frame fetched yet) until its last prediction can be read.
         """
         config = self.config(str(number))
-        reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
+        reader = TopicTail(config.connection, topic=config.predictions_topic, from_start=True)
         records: list[Record] = []
         (broker,) = self._kafka.pids.values()
         with self.worker(config) as process:
@@ -116,8 +116,8 @@ class Served:
         Predictions are told by (captured_ms, read_ms).
         """
         config = self.config("0", **settings)
-        publisher = KafkaPublisher(config.bootstrap, topic=self._frames)
-        reader = KafkaReader(config.bootstrap, topic=config.predictions_topic, from_start=True)
+        publisher = KafkaPublisher(config.connection, topic=self._frames)
+        reader = TopicTail(config.connection, topic=config.predictions_topic, from_start=True)
         captured: dict[tuple[str, int], float] = {}
 
         def publish(shot: Shot, captured_ms: float) -> None:
@@ -154,7 +154,7 @@ class Served:
             "metrics_port": free_ports(1)[0],
         }
         config = load_config(None, settings | wanted)
-        admin = TopicAdmin(config.bootstrap, config.topics)
+        admin = TopicAdmin(config.connection, config.topics)
         admin.create(PARTITIONS)
         admin.close()
         return config

@@ -9,6 +9,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.node_properties import Detour
 from pipeline.local.ports import free_ports
@@ -92,7 +93,7 @@ class Brokers:
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
-        admin = open_admin(self.straight, bootstrap_timeout_ms=5000)
+        admin = open_admin(Connection(self.straight), bootstrap_timeout_ms=5000)
         try:
             yield admin
         finally:

@@ -61,7 +61,7 @@ class Failover:
         self._topics = Topics(
             f"{kind}.frames", f"{kind}.predictions", f"{kind}.dlq", f"{group}.state"
         )
-        admin = TopicAdmin(kafka.bootstrap, self._topics)
+        admin = TopicAdmin(kafka.connection, self._topics)
         admin.create(PARTITIONS)
         admin.close()
         self._kafka, self._kind, self._folder, self._say = kafka, kind, folder, say

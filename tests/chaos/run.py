@@ -12,6 +12,7 @@ from pathlib import Path
 from engines.base import EngineName
 from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.connection import Connection
 from pipeline.records import Topics
 from tests.chaos.brokers import Brokers
 from tests.chaos.cameras import TROUBLES, Cameras
@@ -55,7 +56,7 @@ def run(plan: Plan, say: Callable[[str], None], *, folder: Path | None = None) -
     folder = folder or Path(tempfile.mkdtemp(prefix="longtake-chaos-"))
     say("starting three brokers")
     with Brokers() as brokers:
-        admin = TopicAdmin(brokers.straight, TOPICS)
+        admin = TopicAdmin(Connection(brokers.straight), TOPICS)
         admin.create(plan.partitions)
         admin.close()
         return _Run(plan, brokers, folder, say).report()

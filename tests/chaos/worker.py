@@ -135,12 +135,18 @@ def call_from(address: str) -> None:
 
 
 def explain(number: int, frame: FrameType | None) -> None:
-    """Say what the worker waits for, and where each of its threads is."""
+    """Print what the worker waits for, and where each of its threads is.
+
+    `type` and not `isinstance`, which asks an object for its `__class__`: a weak proxy whose object
+    is gone raises ReferenceError then. And `os.write`, not `print`: the signal may have interrupted
+    a write to sys.stderr, which cannot be entered twice.
+    """
     del number, frame
     for thing in gc.get_objects():
-        if isinstance(thing, Committer | Restorer):
+        if issubclass(type(thing), Committer | Restorer):
             words = {name: value for name, value in vars(thing).items() if name in TELLING}
-            print(time.strftime("%H:%M:%S"), type(thing).__name__, words, file=sys.stderr)  # noqa: T201
+            line = f"{time.strftime('%H:%M:%S')} {type(thing).__name__} {words}\n"
+            os.write(sys.stderr.fileno(), line.encode())
     faulthandler.dump_traceback(all_threads=True)
 
 

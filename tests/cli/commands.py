@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.records import Record
 from tests.clusters import KafkaCluster
 
@@ -112,7 +112,7 @@ class Group:
 
     def flowing(self, topic: str, count: int) -> None:
         """Wait for so many records of a topic that goes on growing."""
-        reader = KafkaReader(self.cluster.config.bootstrap, topic=topic, from_start=True)
+        reader = TopicTail(self.cluster.config.connection, topic=topic, from_start=True)
         found: list[Record] = []
 
         def enough() -> bool:

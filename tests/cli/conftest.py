@@ -83,6 +83,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def group(kafka: LocalKafka, tmp_path: Path, tiny: Path) -> Iterator[Group]:
-    cluster = KafkaCluster(kafka.bootstrap, 2)
+    cluster = KafkaCluster(kafka.connection, 2)
     yield Group(cluster, tmp_path, tiny)
     cluster.close()

@@ -143,7 +143,7 @@ def story(
     kafka: LocalKafka, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("troubles")
-    cluster = KafkaCluster(kafka.bootstrap, 2)
+    cluster = KafkaCluster(kafka.connection, 2)
     group = Group(cluster, folder, tiny)
     mounts = Mount("gate"), Mount("yard", codec="mjpeg")
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cli.commands import Longtake
 from tests.engines.bundles import LABELS
 
@@ -101,3 +102,44 @@ def test_each_source_wants_labels_or_none_does(longtake: Longtake, tiny: Path, c
     ended = longtake("run", clip, clip, "--bundle", tiny, "--labels", "l.csv")
     assert ended.code == 2
     assert "2 sources but 1 label files" in ended.err
+
+
+@pytest.mark.parametrize("login", ["admin:Hunt@er2@", "admin:Hunt/?#er2@"])
+def test_a_camera_that_refuses_is_named_without_login_and_token(
+    longtake: Longtake, tiny: Path, login: str
+) -> None:
+    ended = longtake("run", f"rtsp://{login}127.0.0.1:1/x?token=T0ken", "--bundle", tiny)
+    assert (ended.code, ended.out) == (18, "")
+    assert ended.complaint.startswith("rtsp://")
+    assert [part for part in ("admin", "Hunt", "er2", "T0ken") if part in ended.err] == []
+
+
+@pytest.mark.parametrize(("login", "query"), [("me:hun@ter2", ""), ("", "?user=me&pwd=hunter2")])
+def test_the_id_of_a_cameras_stream_has_no_login_and_no_token(
+    longtake: Longtake, tiny: Path, login: str, query: str
+) -> None:
+    camera = MjpegCamera(f"mjpg{query}", fps=50)
+    camera.login, camera.closes_after = login, 50
+    with MjpegServer(camera) as server:
+        ended = longtake("run", server.url(camera.name, login=login), "--bundle", tiny)
+    assert {line["stream"] for line in ended.lines} == {"mjpg"}
+    assert "ter2" not in ended.out + ended.err
+
+
+def test_a_login_comes_from_the_environment(longtake: Longtake, tiny: Path) -> None:
+    camera = MjpegCamera("mjpg", fps=50)
+    camera.login, camera.closes_after = "me:hunter2", 50
+    with MjpegServer(camera) as server:
+        url = server.url("mjpg", login="${GATE}")
+        lines = longtake("run", url, "--bundle", tiny, GATE="me:hunter2").lines
+    assert {line["stream"] for line in lines} == {"mjpg"}
+
+
+def test_labels_of_another_video_are_refused_without_the_token_of_the_source(
+    longtake: Longtake, tiny: Path, clip: Path, tmp_path: Path
+) -> None:
+    truth, film = labels(tmp_path / "truth.csv", 99), tmp_path / "clip.mp4?token=T0ken"
+    film.write_bytes(clip.read_bytes())
+    ended = longtake("run", f"file://{film}", "--bundle", tiny, "--labels", truth, "--json")
+    assert ended.complaint.endswith("Are these labels of another video?")
+    assert "T0ken" not in ended.err

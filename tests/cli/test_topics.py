@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from pipeline.local.cluster import LocalKafka
-from tests.cli.commands import Group, Longtake
+from tests.cli.commands import Group, Longtake, Start
 
 pytestmark = pytest.mark.kafka
 
@@ -43,6 +43,23 @@ def test_create_leaves_alone_what_is_there(group: Group, longtake: Longtake) -> 
     assert [(t["partitions"], t["created"]) for t in ended.json["topics"]] == [(2, False)] * 4
 
 
+def test_a_topic_of_frames_that_the_broker_unpacks_is_a_danger_and_no_problem(
+    group: Group, longtake: Longtake, start: Start
+) -> None:
+    resource = ConfigResource(
+        ConfigResourceType.TOPIC, group.topics.frames, {"compression.type": "uncompressed"}
+    )
+    admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
+    admin.alter_configs([resource])
+    admin.close()
+    found = longtake("topics", "check", "--config", group.file, "--json")
+    frames, *others = found.json["topics"]
+    assert (found.code, frames["problem"]) == (0, None)
+    assert frames["danger"].startswith("compression.type=uncompressed makes the broker unpack")
+    assert [topic["danger"] for topic in others] == [None] * 3
+    start("worker", "--config", group.file).ready()
+
+
 def test_the_table_names_every_topic(group: Group, longtake: Longtake) -> None:
     ended = longtake("topics", "check", "--config", group.file)
     assert ended.code == 0
@@ -57,4 +74,5 @@ def test_frames_are_stamped_by_the_log_and_state_is_compacted(group: Group) -> N
     frames, state = admin.describe_configs(asked)["topic"].values()
     admin.close()
     assert frames["message.timestamp.type"]["value"] == "LogAppendTime"
+    assert frames["compression.type"]["value"] == "producer"
     assert state["cleanup.policy"]["value"] == "compact"

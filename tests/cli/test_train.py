@@ -15,7 +15,7 @@ import pytest
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.media.sources import open_source
-from pipeline.offline.run import SourceReport, predict_sources
+from pipeline.offline.run import SourceReport, predict_sources, serve_files
 from tests.cli.commands import Ended, Longtake, environment
 from tests.engines.bundles import write_tiny
 from tests.moving import LABELS, write_folder, write_moving, write_table
@@ -62,10 +62,10 @@ def accuracy(bundle: Path, videos: Sequence[tuple[Path, str]]) -> float:
     loaded = load_bundle(bundle)
     engine = load_engine("onnxruntime", loaded, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(videos))]
-    sources = [open_source(str(path)) for path, _ in videos]
+    sources = [open_source(path) for path, _ in videos]
     right = [
         loaded.labels[outcome.answer.label] == videos[outcome.source][1]
-        for outcome in predict_sources(sources, bundle=loaded, engine=engine, reports=reports)
+        for outcome in predict_sources(sources, model=serve_files(loaded, engine), reports=reports)
         if outcome.answer is not None and outcome.frame > 6
     ]
     return sum(right) / len(right)

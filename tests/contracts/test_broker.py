@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import Assigned, Dropped, Event, FrameConsumer, OutOfRange
+from pipeline.broker.partitioner import partition_of
 from pipeline.errors import CommitRefusedError, LongtakeError, PartitionCountError, TopicError
 from pipeline.records import Destination, Outgoing, Record
 from pipeline.wire.changelog import Manifest
@@ -24,7 +25,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if request.param == "memory":
         yield MemoryCluster(PARTITIONS)
         return
-    made = KafkaCluster(request.getfixturevalue("kafka").bootstrap, PARTITIONS)
+    made = KafkaCluster(request.getfixturevalue("kafka").connection, PARTITIONS)
     yield made
     made.close()
 
@@ -194,6 +195,17 @@ def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(cluster, op
     seen = cluster.committed(cluster.topics.predictions)
     assert [r.value for r in seen] == [b"answer %d" % n for n in range(50)]
     assert {(r.partition, r.key, r.headers) for r in seen} == {(1, b"cam", (("worker", b"one"),))}
+
+
+def test_a_key_decides_the_partition_where_none_is_named(cluster, open_parts) -> None:
+    """The same one on every broker, so that a reader may count on it."""
+    outlet = open_parts(cluster.broker("one").outlet())
+    keys = [b"cam-%d" % (n % 8) for n in range(16)]
+    outlet.publish([Outgoing(Destination.DEAD_LETTERS, None, key, b"{}") for key in keys])
+    found = cluster.committed(cluster.topics.dead_letters)
+    assert len(found) == 16
+    assert {(r.key, r.partition) for r in found} == {(k, partition_of(k, PARTITIONS)) for k in keys}
+    assert len({r.partition for r in found}) > 1
 
 
 def test_a_member_of_the_past_commits_nothing(cluster, open_parts) -> None:

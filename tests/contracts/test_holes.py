@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.opening import open_admin, open_consumer, open_producer
+from pipeline.connection import Connection
 from pipeline.errors import CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
@@ -21,13 +22,14 @@ from pipeline.records import MAX_HEADERS
 from pipeline.wire.changelog import Manifest
 from tests.clusters import KafkaCluster, NoText
 from tests.contracts.test_broker import PARTITIONS, Owner, settled, until
+from tests.packed import CODECS, batch, bomb, pack, record, records, send
 
 pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
 def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    made = KafkaCluster(kafka.connection, PARTITIONS)
     yield made
     made.close()
 
@@ -117,7 +119,7 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
     before = set(threading.enumerate())
     (port,) = free_ports(1)
     with pytest.raises(KafkaError):
-        opened(f"127.0.0.1:{port}", bootstrap_timeout_ms=300)
+        opened(Connection(f"127.0.0.1:{port}"), bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
 
 
@@ -143,24 +145,36 @@ def test_k20_of_very_many_headers_no_more_are_read_than_are_accepted(
     owner.consumer.close()
 
 
-def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) -> None:
-    """For the client a codec that is not installed is the end, and a bomb goes off in `poll`."""
-    producer = open_producer(
-        cluster.config.bootstrap, compression_type="gzip", max_request_size=64 << 20, retries=0
-    )
-    sent = [
-        producer.send(cluster.topics.frames, key=b"cam-1", value=bytes(size), partition=0)
-        for size in (1000, 20 << 20)
-    ]
-    producer.flush(20)
-    failed = [future.exception for future in sent]
-    producer.close(timeout=2)
-    assert failed[0] is None
-    assert isinstance(failed[1], MessageSizeTooLargeError)
+def test_k21_a_bomb_goes_off_neither_in_the_broker_nor_in_the_client(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would unpack all of it, and look for a library before that."""
+    send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, bomb(400 << 20))
+    packed = batch(pack("zstd", records([b"behind"])), codec=CODECS["zstd"])
+    send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, packed)
+    owner = settled(cluster, lambda part: part)
+    until(lambda: len(owner.records) == 2, [owner])
+    assert "of gzip do not unpack into at most" in str(owner.records[0].refused)
+    assert (owner.records[1].value, owner.records[1].refused) == (b"behind", None)
+    owner.consumer.close()
+
+
+def test_k22_a_record_that_claims_the_offset_of_others_hides_none_of_them(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker takes such a batch, and a client that believes it has read past the others."""
+    lying = batch(record(3, b"cam-1", b"lie"))
+    send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, lying)
+    cluster.publish(0, b"cam-2", b"behind")
+    owner = settled(cluster, lambda part: part)
+    until(lambda: len(owner.records) == 2, [owner])
+    assert [(read.offset, read.value) for read in owner.records] == [(0, b""), (1, b"behind")]
+    assert "claims offset 3" in str(owner.records[0].refused)
+    owner.consumer.close()
 
 
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
-    consumer = open_consumer(kafka.bootstrap, retry_backoff_ms=17)
+    consumer = open_consumer(kafka.connection, retry_backoff_ms=17)
     try:
         cluster = consumer._manager.cluster  # noqa: SLF001
         assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to

@@ -7,10 +7,11 @@ from typing import Protocol
 import pytest
 from kafka.admin import NewTopic
 
-from pipeline.broker.kafka.readers.tailing import KafkaReader
+from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.uplink import KafkaUplink
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.shots import Shot, ShotOutcome, Uplink
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.local.cluster import LocalKafka
 from tests.uplinks import Log
@@ -43,9 +44,9 @@ class KafkaEnd:
     """A topic that takes small records only."""
 
     def __init__(self, kafka: LocalKafka, name: str) -> None:
-        self._bootstrap, self._topic = kafka.bootstrap, name
+        self._connection, self._topic = kafka.connection, name
         limits = {"max.message.bytes": str(MOST_BYTES)}
-        admin = open_admin(kafka.bootstrap)
+        admin = open_admin(kafka.connection)
         admin.create_topics(
             [NewTopic(name=name, num_partitions=1, replication_factor=1, topic_configs=limits)]
         )
@@ -53,10 +54,10 @@ class KafkaEnd:
         admin.close()
 
     def connect(self) -> Uplink:
-        return KafkaUplink(self._bootstrap, topic=self._topic)
+        return KafkaUplink(self._connection, topic=self._topic)
 
     def taken(self, shots: int) -> Sequence[tuple[str, bytes]]:
-        reader = KafkaReader(self._bootstrap, topic=self._topic, from_start=True)
+        reader = TopicTail(self._connection, topic=self._topic, from_start=True)
         found = []
         deadline_s = time.monotonic() + 10
         while len(found) < shots and time.monotonic() < deadline_s:
@@ -124,6 +125,6 @@ def test_what_is_too_large_is_told_and_the_rest_goes_on_in_order(
 @pytest.mark.kafka
 def test_nobody_there_and_no_topic_are_told_apart(kafka: LocalKafka) -> None:
     with pytest.raises(BrokerUnreachableError, match=r"no Kafka answers at 127\.0\.0\.1:1"):
-        KafkaUplink("127.0.0.1:1", topic=TOPIC)
+        KafkaUplink(Connection("127.0.0.1:1"), topic=TOPIC)
     with pytest.raises(TopicError, match="topic nowhere is missing"):
-        KafkaUplink(kafka.bootstrap, topic="nowhere")
+        KafkaUplink(kafka.connection, topic="nowhere")

@@ -11,7 +11,9 @@ from tests.damaged.corpus import Sent
 
 def cluster_on(kafka: LocalKafka | None, partitions: int) -> KafkaCluster | MemoryCluster:
     """Topics on a real broker, or in memory."""
-    return MemoryCluster(partitions) if kafka is None else KafkaCluster(kafka.bootstrap, partitions)
+    return (
+        MemoryCluster(partitions) if kafka is None else KafkaCluster(kafka.connection, partitions)
+    )
 
 
 def publish_all(cluster: KafkaCluster | MemoryCluster, corpus: Iterable[Sent]) -> None:
@@ -19,7 +21,7 @@ def publish_all(cluster: KafkaCluster | MemoryCluster, corpus: Iterable[Sent]) -
         for sent in corpus:
             cluster.publish(sent.partition, sent.key, sent.value, sent.headers)
         return
-    with closing(open_producer(cluster.config.bootstrap, linger_ms=5)) as producer:
+    with closing(open_producer(cluster.config.connection, linger_ms=5)) as producer:
         sending = [
             producer.send(
                 cluster.topics.frames,

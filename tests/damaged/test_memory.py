@@ -27,7 +27,7 @@ MOST_GROWTH = 1.05
 
 @pytest.fixture
 def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    made = KafkaCluster(kafka.connection, PARTITIONS)
     yield made
     made.close()
 

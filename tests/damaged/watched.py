@@ -13,6 +13,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.records import Fate
+from pipeline.streams.served import ServedModel
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.worker import Executors, Worker
 from tests.clusters import Cluster
@@ -36,9 +37,7 @@ class Watched:
             config,
             name="watched",
             broker=cluster.broker("watched"),
-            bundle=self.bundle,
-            engine=engine,
-            decoder=self.decode,
+            model=ServedModel.configured(config, self.bundle, engine, decoder=self.decode),
             careful=self.decode,
             executors=Executors(*pools),
             clock=SystemClock(),

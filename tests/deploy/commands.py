@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
@@ -11,13 +11,32 @@ from pipeline.cli.main import app
 
 def refusal(words: Sequence[str]) -> str | None:
     """Why `longtake WORDS` is no command line of ours; None if it is."""
-    command, rest = get_command(app), list(words)
-    while isinstance(command, TyperGroup):
-        if not rest or rest[0] not in command.commands:
-            return f"no such command: {' '.join(words)}"
-        command = command.commands[rest.pop(0)]
+    if words and words[0].startswith("-"):
+        missing = unknown(words)
+        return missing and f"no such option: {missing}"
+    command, rest = _find(words)
+    if isinstance(command, TyperGroup):
+        return f"no such command: {' '.join(words)}"
     try:
         command.make_context("longtake", rest)
     except TyperException as exc:
         return str(exc)
     return None
+
+
+def unknown(words: Sequence[str]) -> str | None:
+    """The first command or option of `longtake WORDS` that does not exist, whatever is missing."""
+    command, rest = _find(words)
+    if isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
+        return " ".join(words)
+    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    options = (word.partition("=")[0] for word in rest if word.startswith("--"))
+    return next((option for option in options if option not in known | {"--help"}), None)
+
+
+def _find(words: Sequence[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
+    """The command that the first words lead to, and the words behind them."""
+    command, rest = get_command(app), list(words)
+    while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
+        command = command.commands[rest.pop(0)]
+    return command, rest

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.connection import Connection
 from pipeline.local.ports import free_ports
 from tests.cli.commands import Running, until, write_settings
 from tests.clusters import KafkaCluster
@@ -61,8 +62,8 @@ class Feed:
 class Stage:
     """What a test sees of it. `settle` first: the test before may have left a mess behind."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
-        self.cluster = KafkaCluster(bootstrap, len(STREAMS))
+    def __init__(self, connection: Connection, folder: Path) -> None:
+        self.cluster = KafkaCluster(connection, len(STREAMS))
         self.troubles = Troubles(folder / "troubles")
         self.cameras = CamerasStandIn(*STREAMS)
         self.feed = Feed(self.cluster, self.cameras)
@@ -109,9 +110,9 @@ class Stage:
 
 
 @contextmanager
-def staged(prometheus: str, bootstrap: str, folder: Path) -> Iterator[Stage]:
+def staged(prometheus: str, connection: Connection, folder: Path) -> Iterator[Stage]:
     """Put it all up, and take it down in the end."""
-    stage = Stage(bootstrap, folder)
+    stage = Stage(connection, folder)
     ports = {"workers": [stage.worker_port], "cameras": [stage.cameras_port]}
     with ExitStack() as stack:
         stack.callback(stage.cluster.close)

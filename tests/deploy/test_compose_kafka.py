@@ -38,7 +38,7 @@ def broker(kafka: LocalKafka) -> Iterator[LocalKafka]:
 @pytest.mark.kafka
 def test_it_starts_with_them_and_takes_our_topics(broker: LocalKafka) -> None:
     topics = Topics("frames", "predictions", "frames.dlq", "longtake.state")
-    with closing(TopicAdmin(broker.bootstrap, topics)) as admin:
+    with closing(TopicAdmin(broker.connection, topics)) as admin:
         reports = admin.create(4)
     assert [(report.partitions, report.problem) for report in reports] == [(4, None)] * 4
 

@@ -56,6 +56,10 @@ def test_its_settings_are_settings(image: Dockerfile) -> None:
     assert set(re.findall(r"LONGTAKE_\w+", image.text)) <= known
 
 
+def test_its_onnxruntime_sends_no_telemetry(image: Dockerfile) -> None:
+    assert "ORT_DISABLE_TELEMETRY=1" in image.told("ENV")[-1].split()
+
+
 def test_its_health_check_asks_the_workers_own_port(image: Dockerfile) -> None:
     assert PORT in image.told("EXPOSE")[0].split()
     (check,) = image.told("HEALTHCHECK")

@@ -19,7 +19,7 @@ provoked: set[str] = set()  # the alerts that a test of this module has made fir
 def whole_stage(
     prometheus: str, kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    with staged(prometheus, kafka.bootstrap, tmp_path_factory.mktemp("stage")) as stage:
+    with staged(prometheus, kafka.connection, tmp_path_factory.mktemp("stage")) as stage:
         yield stage
 
 

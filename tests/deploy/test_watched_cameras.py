@@ -47,7 +47,11 @@ class Scene:
 
 @pytest.fixture
 def scene(prometheus: str, kafka: LocalKafka, tmp_path: Path) -> Iterator[Scene]:
-    cluster, gate, (metrics,) = KafkaCluster(kafka.bootstrap, 1), MjpegCamera("gate"), free_ports(1)
+    cluster, gate, (metrics,) = (
+        KafkaCluster(kafka.connection, 1),
+        MjpegCamera("gate"),
+        free_ports(1),
+    )
     with MjpegServer(gate, MjpegCamera("yard")) as server:
         where = {"bootstrap": kafka.bootstrap, "topic": cluster.topics.frames, "port": server.port}
         (tmp_path / "cameras.toml").write_text(CONFIG.format(metrics=metrics, **where))

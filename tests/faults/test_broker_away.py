@@ -41,7 +41,7 @@ class Scene:
 
     def __init__(self, kafka: LocalKafka, folder: Path, stack: ExitStack) -> None:
         self.kafka = kafka
-        self.cluster = KafkaCluster(kafka.bootstrap, 2)
+        self.cluster = KafkaCluster(kafka.connection, 2)
         stack.callback(self.cluster.close)
         self._folder, self._stack = folder, stack
         self.cameras = [MjpegCamera(name, fps=FPS, width=160, height=120) for name in NAMES]

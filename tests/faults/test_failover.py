@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
-from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Record
@@ -99,10 +99,20 @@ class Crew:
                 process.kill()
                 process.wait()
 
+    def members(self) -> set[str | None]:
+        """The static ids of the group's members; None stands for all that have none."""
+        group = self.cluster.config.group
+        admin = KafkaAdminClient(bootstrap_servers=self.cluster.config.bootstrap)
+        try:
+            found = admin.describe_groups([group])[group]["members"]
+            return {member["group_instance_id"] for member in found}
+        finally:
+            admin.close()
+
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     yield made
     made.close()
@@ -122,15 +132,20 @@ def assert_chains_hold(records: list[Record]) -> None:
         newest[prediction["stream"]] = computed
 
 
-def assert_nothing_is_missing(crew: Crew, records: list[Record]) -> None:
-    """Exactly one prediction per frame, memory uninterrupted, and ledgers that add up."""
+def assert_each_frame_is_predicted_once(records: list[Record], filmed: int) -> None:
+    """Exactly one prediction per frame, memory uninterrupted."""
     for stream in STREAMS:
         mine = [json.loads(r.value or b"") for r in records if r.key == stream.encode()]
         assert [p["seq"] for p in mine] == list(range(len(mine)))
         assert [p["memory"]["frames"] for p in mine] == list(range(len(mine)))
         assert {p["memory"]["reset"] for p in mine[1:]} == {None}
-    assert len(records) == crew.filmed
-    reader = KafkaChangelog(crew.cluster.config.bootstrap, topics=crew.cluster.topics, stall_s=20)
+    assert len(records) == filmed
+
+
+def assert_nothing_is_missing(crew: Crew, records: list[Record]) -> None:
+    """Exactly one prediction per frame, memory uninterrupted, and ledgers that add up."""
+    assert_each_frame_is_predicted_once(records, crew.filmed)
+    reader = crew.cluster.broker("reader").changelog()
     for changelog in reader.read(range(PARTITIONS)).values():
         manifest = Manifest.read(changelog.records[MANIFEST_KEY])
         accounted = sum(manifest.fates.values()) + manifest.absent + manifest.expired
@@ -188,9 +203,63 @@ def test_a_worker_that_is_told_to_stop_commits_and_leaves_at_once(crew: Crew) ->
     crew.film(20)
     crew.await_predictions(crew.filmed)
     crew.processes["one"].terminate()
-    assert crew.processes["one"].wait(10) == 0
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == set()
     crew.launch("two")
     crew.film(20)
-    records = crew.await_predictions(crew.filmed, timeout_s=15)
+    records = crew.await_predictions(crew.filmed)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+
+
+def workers_now(records: list[Record]) -> set[bytes]:
+    """The workers that made the newest prediction of each partition."""
+    return set({r.partition: dict(r.headers)["worker"] for r in records}.values())
+
+
+def two_with_slots(crew: Crew, *options: str) -> None:
+    """Two workers with slots have shared the partitions; a lost one is waited for 60 s."""
+    crew.environment["LONGTAKE_SESSION_TIMEOUT_S"] = "60"
+    for slot in ("one", "two"):
+        crew.launch(slot, "--slot", slot, *options)
+    crew.film(5)
+    while workers_now(crew.await_predictions(crew.filmed)) != {b"one", b"two"}:
+        crew.film(5)
+
+
+def test_a_stopped_worker_leaves_its_slot_and_the_others_go_on_before_its_session_ends(
+    crew: Crew,
+) -> None:
+    two_with_slots(crew)
+    crew.film(20)
+    crew.processes["one"].terminate()
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == {"two"}
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+    assert workers_now(records) == {b"two"}
+
+
+def test_a_worker_that_stays_at_a_stop_is_a_member_until_its_successor_comes(crew: Crew) -> None:
+    two_with_slots(crew, "--on-stop", "stay")
+    crew.processes["one"].terminate()
+    assert crew.processes["one"].wait(30) == 0
+    assert crew.members() == {"one", "two"}
+    crew.launch("one", "--slot", "one")
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
+    assert_chains_hold(records)
+    assert_nothing_is_missing(crew, records)
+
+
+def test_a_killed_worker_keeps_its_slot(crew: Crew) -> None:
+    two_with_slots(crew)
+    crew.kill("one")
+    assert crew.members() == {"one", "two"}
+    crew.launch("one", "--slot", "one")
+    crew.film(20)
+    records = crew.await_predictions(crew.filmed, timeout_s=45)
     assert_chains_hold(records)
     assert_nothing_is_missing(crew, records)

@@ -31,7 +31,7 @@ TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     made.program = "doubles.command"
     made.environment["LONGTAKE_CACHE"] = str(tmp_path / "cache")

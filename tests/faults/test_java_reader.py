@@ -30,7 +30,7 @@ PATIENCE_S = 20.0
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
     monkeypatch.setenv("LONGTAKE_CHECKPOINT_S", "0.01")  # commits all the time
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     yield made
     made.close()

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
-from pipeline.broker.kafka.readers.stretch import KafkaStretches
+from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.clock import SystemClock
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError, LocalKafkaError
 from pipeline.records import Changelog
 from tests.chaos.brokers import Brokers
@@ -24,7 +26,7 @@ PATIENCE_S = 60.0  # metadata that nobody refreshes is 300 s old before it is
 def brokers() -> Iterator[Brokers]:
     try:
         with Brokers() as made:
-            admin = TopicAdmin(made.straight, TOPICS)
+            admin = TopicAdmin(Connection(made.straight), TOPICS)
             admin.create(PARTITIONS)
             admin.close()
             yield made
@@ -44,7 +46,9 @@ def read(reader: KafkaChangelog, patience_s: float) -> Mapping[int, Changelog]:
 
 
 def test_memory_is_read_back_although_its_leaders_have_moved(brokers: Brokers) -> None:
-    reader = KafkaChangelog(brokers.straight, topics=TOPICS, stall_s=20.0)
+    reader = KafkaChangelog(
+        Connection(brokers.straight), topics=TOPICS, stall_s=20.0, clock=SystemClock()
+    )
     read(reader, PATIENCE_S)
     moved = brokers.move_leaders([TOPICS.frames, TOPICS.state], PARTITIONS, random.Random(1))  # noqa: S311
     assert {f"{TOPICS.state}-{number}" for number in range(PARTITIONS)} <= set(moved)
@@ -53,8 +57,8 @@ def test_memory_is_read_back_although_its_leaders_have_moved(brokers: Brokers) -
 
 
 def test_the_ends_of_a_topic_are_found_although_its_leaders_have_moved(brokers: Brokers) -> None:
-    frames = KafkaStretches(brokers.straight, topic=TOPICS.frames, stall_s=20.0)
-    known = [frames.bounds(number) for number in range(PARTITIONS)]
+    reader = SpanReader(Connection(brokers.straight), stall_s=20.0, clock=SystemClock())
+    known = reader.spans(TOPICS.frames, range(PARTITIONS))
     brokers.move_leaders([TOPICS.frames], PARTITIONS, random.Random(1))  # noqa: S311
-    assert [frames.bounds(number) for number in range(PARTITIONS)] == known
-    frames.close()
+    assert reader.spans(TOPICS.frames, range(PARTITIONS)) == known
+    reader.close()

@@ -22,7 +22,7 @@ RARELY_S = 1.0  # from checkpoint to checkpoint: most of what is published is no
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     made.environment |= {"LONGTAKE_DELIVERY": "low_latency", "LONGTAKE_CHECKPOINT_S": f"{RARELY_S}"}
     yield made

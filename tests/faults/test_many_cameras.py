@@ -31,7 +31,7 @@ class Scene:
     """The cameras, the process that reads them, and the topic that it fills."""
 
     def __init__(self, kafka: LocalKafka, folder: Path, stack: ExitStack) -> None:
-        self.cluster = KafkaCluster(kafka.bootstrap, 4)
+        self.cluster = KafkaCluster(kafka.connection, 4)
         stack.callback(self.cluster.close)
         cameras = {n: MjpegCamera(n, fps=1, width=160, height=120) for n in NAMES}
         cameras[GARBAGE].garbage = True

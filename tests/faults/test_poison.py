@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
     """Workers whose decoder has a hole."""
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     (tmp_path / "holes").mkdir()
     (tmp_path / "holes" / "sitecustomize.py").write_text(HOLES)

@@ -80,8 +80,8 @@ CAMERA_MUTANTS = (
     Mutant(
         "a password is shown",
         "pipeline/media/address.py",
-        'shown = re.sub(r"://(?:[^/?#]*@)?", "://", url, count=1)',
-        "shown = url",
-        ("tests/pipeline/cameras/test_settings.py",),
+        "    if _is_file(text):\n",
+        "    if True:\n",
+        ("tests/pipeline/media/test_address.py",),
     ),
 )

@@ -52,9 +52,9 @@ MUTANTS = (
     ),
     Mutant(
         "a restore ends at the last stable offset",
-        "pipeline/broker/kafka/readers/changelog_reader.py",
-        "self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))",
-        "self._newest(state, self._records.end_offsets(state, timeout_ms=ENDS_MS))",
+        "pipeline/broker/kafka/readers/span_reader.py",
+        "            ends = self._ends.end_offsets(places, timeout_ms=ENDS_MS)\n",
+        "            ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)\n",
         (f"{CONTRACT}::test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing",),
     ),
     Mutant(
@@ -82,8 +82,8 @@ MUTANTS = (
     Mutant(
         "a fate is not counted",
         "pipeline/streams/partition.py",
-        "            self.fates[item.fate] += 1\n",
-        "            self.fates[item.fate] += item.fate is not Fate.SAMPLED\n",
+        "            self.fates[item.final_fate] += 1\n",
+        "            self.fates[item.final_fate] += item.fate is not Fate.SAMPLED\n",
         ("tests/pipeline/streams/test_partition.py", ALONE),
     ),
     Mutant(
@@ -109,22 +109,34 @@ MUTANTS = (
     ),
     Mutant(
         "a silent re-join goes unnoticed",
-        "pipeline/worker/worker.py",
+        "pipeline/worker/membership.py",
         "        if self._member_id is not None and numbers:\n",
         "        if self._member_id is None and numbers:\n",
         (PROTOCOL,),
     ),
     Mutant(
         "a join that ended between two polls is thrown away",
-        "pipeline/broker/kafka/consumer.py",
-        "            PatientCoordinator.install(self._consumer)\n",
-        "",
+        "pipeline/broker/kafka/vendor/coordinator.py",
+        "        coordinator.__class__ = cls\n",
+        '        names = ("need_rejoin", "join_group_async")\n'
+        "        vendor = {name: getattr(ConsumerCoordinator, name) for name in names}\n"
+        '        coordinator.__class__ = type("Hasty", (cls,), vendor)\n',
         (f"{CONTRACT}::test_a_member_that_is_busy_between_short_polls_joins_all_the_same",),
+    ),
+    Mutant(
+        "a worker with a slot does not leave its group at a stop",
+        "pipeline/broker/kafka/vendor/coordinator.py",
+        "        return self._leaving or bool(",
+        "        return bool(",
+        (
+            "tests/faults/test_failover.py::test_a_stopped_worker_leaves_its_slot_and_the_others"
+            "_go_on_before_its_session_ends",
+        ),
     ),
     Mutant(
         "skipped frames are not told",
         "pipeline/delivery/freezer.py",
-        "            *(skips.write(number) for skips in partition.skipped.values()),\n",
+        "            *(skips.write(number) for skips in closed.skipped.values()),\n",
         "",
         (
             PROTOCOL,
@@ -142,7 +154,7 @@ MUTANTS = (
     Mutant(
         "attempts are not counted",
         "pipeline/delivery/freezer.py",
-        "            attempts=partition.attempts if announcing else 0,\n",
+        "            attempts=closed.attempts,\n",
         "            attempts=0,\n",
         (PROTOCOL,),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import ForeignState, Start, WorkerConfig, load_config
+from pipeline.config import ForeignState, OnStop, Start, WorkerConfig, load_config
 from pipeline.errors import ConfigError
 from pipeline.records import Topics
 
@@ -74,6 +74,16 @@ def test_a_flag_of_zero_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_call_leaves_nothing_behind_for_the_next(tmp_path: Path) -> None:
     load_config(toml(tmp_path, "max_batch = 3"), {})
     assert load_config(None, {}).max_batch == WorkerConfig.model_fields["max_batch"].default
+
+
+def test_at_a_stop_a_worker_leaves_its_group_unless_told_to_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_config(None, {}).on_stop is OnStop.LEAVE
+    assert load_config(toml(tmp_path, 'on_stop = "stay"'), {}).on_stop is OnStop.STAY
+    monkeypatch.setenv("LONGTAKE_ON_STOP", "stay")
+    assert load_config(None, {}).on_stop is OnStop.STAY
+    assert load_config(None, {"on_stop": OnStop.LEAVE}).on_stop is OnStop.LEAVE
 
 
 def test_words_are_read_as_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,15 +157,15 @@ def act(world: World, action: Do) -> None:
     elif action.what == "work":
         world.work(action.slot, action.detail)
     elif action.what == "expire" and process is not None:
-        world.log.leave(process.member_id)
+        world.log.group.leave(process.member_id)
     elif action.what == "quiet" and process is not None:
         process.broker.made.quiet = True  # K12: loses its membership without being told
-        world.log.leave(process.member_id)
+        world.log.group.leave(process.member_id)
     elif action.what == "restart":
         world.crash(action.slot)
         world.launch(action.slot)
     elif action.what == "rebalance":
-        world.log.rebalance()
+        world.log.group.rebalance()
     elif action.what == "bury":
         world.bury()
     elif action.what == "fault" and process is not None:

@@ -111,7 +111,7 @@ def test_a_worker_whose_commits_are_refused_for_good_ends_for_its_supervisor(
         world.work_off("left", "reads")
         world.work_off("left", "writes")
     member = world.processes["left"].broker.made.member()
-    world.log.leave(world.processes["left"].member_id)
+    world.log.group.leave(world.processes["left"].member_id)
     world.processes["left"].broker.made.poll = lambda timeout_s, limit: Poll((), ())  # type: ignore[method-assign]
     assert member is not None
     with pytest.raises(StalledError, match="refuses"):
@@ -136,7 +136,7 @@ def test_a_zombie_publishes_nothing_of_the_past(world: World, bundle: Bundle) ->
     world.launch("left")
     go(world, "left", 3)  # stops here, with frames stepped and not committed
     world.launch("right")
-    world.log.leave(world.processes["left"].member_id)
+    world.log.group.leave(world.processes["left"].member_id)
     go(world, "right")
     film(world, 10, first=10)
     go(world, "left", 3)
@@ -150,7 +150,7 @@ def test_a_silent_rejoin_restores_everything(world: World, bundle: Bundle) -> No
     go(world, "left")
     film(world, 10, first=10)
     world.processes["left"].broker.made.quiet = True
-    world.log.leave(world.processes["left"].member_id)
+    world.log.group.leave(world.processes["left"].member_id)
     world.launch("right")
     go(world, "right")
     go(world, "left")
@@ -171,7 +171,7 @@ def test_a_silent_rejoin_in_the_middle_of_a_restore_restores_anew(
     world.work_off("left", "reads")  # read to its end, not yet taken up
     film(world, 10, first=10)
     world.processes["left"].broker.made.quiet = True
-    world.log.leave(world.processes["left"].member_id)
+    world.log.group.leave(world.processes["left"].member_id)
     world.launch("right")
     go(world, "right")
     go(world, "left")
@@ -185,11 +185,11 @@ def test_a_partition_that_comes_back_during_its_restore_is_restored_anew(
     world.launch("left")
     go(world, "left")
     left = world.processes["left"]
-    world.log.leave(left.member_id)
+    world.log.group.leave(left.member_id)
     world.turn("left")  # hears of it, joins again
     world.turn("left")  # is assigned, asks for the changelog
     left.reads.run_all()  # which is read now
-    world.log.leave(left.member_id)
+    world.log.group.leave(left.member_id)
     world.launch("right")
     go(world, "right")
     film(world, 10, first=10)

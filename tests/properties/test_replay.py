@@ -12,6 +12,7 @@ from pipeline.config import Overload, WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, stretch
 from tests.properties.test_alone import Do, Publish, bundle, engine, play, schedules
 from tests.world import TOPICS, World, decode
@@ -33,11 +34,10 @@ def histories(world: World) -> dict[int, History]:
 def make(
     world: World, past: dict[int, History], starts: dict[int, int], *, max_batch: int
 ) -> Replay:
+    config = WorkerConfig(**world.config.model_dump() | {"max_batch": max_batch})
     return Replay(
-        WorkerConfig(**world.config.model_dump() | {"max_batch": max_batch}),
-        bundle=bundle(),
-        engine=engine(KIND, "replay"),
-        decoder=decode,
+        config,
+        model=ServedModel.configured(config, bundle(), engine(KIND, "replay"), decoder=decode),
         decodes=POOL,
         starts=starts,
         skips={number: history.skips for number, history in past.items()},

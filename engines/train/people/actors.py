@@ -1,5 +1,6 @@
 """The only reader of `engines/data/actors.zip`: people, their motions and the ground they walk on.
 
+The pack is 6 MB that only training reads. It is in the repository and not in the wheel.
 Pictures rendered from the pack, and models trained on them, are CC BY-SA 3.0 like the pack itself.
 """
 
@@ -19,6 +20,10 @@ Split = Literal["train", "test"]
 
 PACK = Path(__file__).parents[2] / "data" / "actors.zip"
 BONES = 46
+
+
+class PackError(Exception):
+    """The data pack is not on this machine. The message says where it is."""
 
 
 class Mesh(NamedTuple):
@@ -73,7 +78,13 @@ def load_actors(path: Path = PACK) -> Actors:
     """Read the pack: 2 s. Test people are three cultures that no training person belongs to.
 
     A motion with too few clips to hold some out (fall, shoot) has the same clips in both splits.
+    Raises `PackError` where there is no pack.
     """
+    if not path.is_file():
+        raise PackError(
+            f"there is no data pack {path}: it is part of longtake's repository and not of the"
+            " wheel; clone the repository and install from there: pip install -e '.[train]'"
+        )
     with zipfile.ZipFile(path) as pack:
         card = json.loads(pack.read("actors.json"))
         meshes = {name: _mesh(pack, name, about) for name, about in card["meshes"].items()}

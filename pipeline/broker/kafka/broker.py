@@ -8,28 +8,28 @@ from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.vendor.border import require_crc32c
 from pipeline.broker.kafka.writer import KafkaWriter
-from pipeline.config import WorkerConfig
+from pipeline.clock import Clock
+from pipeline.connection import GroupSettings
 from pipeline.records import Topics
-
-STALL_S = 15.0  # beyond the transaction timeout
 
 
 class KafkaBroker:
-    """See `Broker`. `slot` names the member if it is to outlive the process."""
+    """See `Broker`. `slot` names the transactional producer; a static member has it as its name."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, settings: GroupSettings, *, clock: Clock) -> None:
         require_crc32c()
-        self._config = config
-        self.slot = config.slot or uuid.uuid4().hex[:12]
+        self._settings = settings
+        self._clock = clock
+        self.slot = settings.slot or uuid.uuid4().hex[:12]
 
     @property
     def topics(self) -> Topics:
         """See `Broker`."""
-        return self._config.topics
+        return self._settings.topics
 
     def partition_count(self) -> int:
         """See `Broker`."""
-        admin = TopicAdmin(self._config.bootstrap, self.topics)
+        admin = TopicAdmin(self._settings.connection, self.topics)
         try:
             return admin.require()
         finally:
@@ -38,31 +38,33 @@ class KafkaBroker:
     def consumer(self) -> KafkaFrames:
         """See `Broker`."""
         return KafkaFrames(
-            self._config.bootstrap,
+            self._settings.connection,
             topic=self.topics.frames,
-            group=self._config.group,
-            instance=self._config.slot,
-            session_timeout_s=self._config.session_timeout_s,
-            heartbeat_s=self._config.heartbeat_s,
+            group=self._settings.group,
+            instance=self._settings.slot,
+            session_timeout_s=self._settings.session_timeout_s,
+            heartbeat_s=self._settings.heartbeat_s,
+            leaves=self._settings.leaves_at_stop,
         )
 
     def writer(self) -> KafkaWriter:
         """See `Broker`."""
         return KafkaWriter(
-            self._config.bootstrap,
+            self._settings.connection,
             topics=self.topics,
-            name=f"{self._config.group}.{self.slot}",
-            transaction_timeout_s=self._config.transaction_timeout_s,
+            name=f"{self._settings.group}.{self.slot}",
+            transaction_timeout_s=self._settings.transaction_timeout_s,
         )
 
     def outlet(self) -> KafkaOutlet:
         """See `Broker`."""
-        return KafkaOutlet(self._config.bootstrap, topics=self.topics)
+        return KafkaOutlet(self._settings.connection, topics=self.topics)
 
     def changelog(self) -> KafkaChangelog:
         """See `Broker`."""
         return KafkaChangelog(
-            self._config.bootstrap,
+            self._settings.connection,
             topics=self.topics,
-            stall_s=self._config.transaction_timeout_s + STALL_S,
+            stall_s=self._settings.stall_s,
+            clock=self._clock,
         )

@@ -22,32 +22,40 @@ from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeStic
 from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
+from pipeline.connection import Connection
 
 log = logging.getLogger(__name__)
 
 TOPIC_REFRESH_MS = 5_000
+LEAVE_MS = 2_000  # the process ends right after it, whatever the broker answers
 
 
 class KafkaFrames(ConsumerRebalanceListener):
-    """See `FrameConsumer`. Rebalance callbacks come on the client's own thread: only queued."""
+    """See `FrameConsumer`. Rebalance callbacks come on the client's own thread: only queued.
+
+    `leaves` says whether `close` leaves the group if `instance` makes the member a static one.
+    """
 
     def __init__(
         self,
-        bootstrap: str,
+        connection: Connection,
         *,
         topic: str,
         group: str,
         instance: str | None,
         session_timeout_s: float,
         heartbeat_s: float,
+        leaves: bool,
     ) -> None:
         self._topic = topic
+        self._leaves = leaves or instance is None
+        self._session_timeout_s = session_timeout_s
         self._events: deque[Event] = deque()
         self._member: Member | None = None
         session_ms = int(session_timeout_s * 1000)
         with translated("joining the group"):
             self._consumer = open_consumer(
-                bootstrap,
+                connection,
                 group_id=group,
                 group_instance_id=instance,
                 partition_assignment_strategy=[GenerationAwareCooperativeSticky],
@@ -58,7 +66,7 @@ class KafkaFrames(ConsumerRebalanceListener):
                 metadata_max_age_ms=TOPIC_REFRESH_MS,
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
             )
-            PatientCoordinator.install(self._consumer)
+            self._coordinator = PatientCoordinator.install(self._consumer)
             # A leader that does not know the topic yet assigns nothing, and nobody joins again
             # until its metadata is refreshed: learn the topic first, and refresh often.
             self._consumer.partitions_for_topic(topic)
@@ -155,5 +163,14 @@ class KafkaFrames(ConsumerRebalanceListener):
 
     def close(self) -> None:
         """See `FrameConsumer`."""
+        joined = self._member is not None
+        if self._leaves:
+            self._coordinator.leave_when_closed()
         with translated("leaving the group"):
-            self._consumer.close(autocommit=False, timeout_ms=2000)
+            self._consumer.close(autocommit=False, timeout_ms=LEAVE_MS)
+        if joined and self._leaves and not self._coordinator.has_left:
+            log.warning(
+                "the group has not confirmed that we left: our partitions may wait up to %g s"
+                " (session_timeout_s) for another worker",
+                self._session_timeout_s,
+            )

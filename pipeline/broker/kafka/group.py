@@ -1,4 +1,4 @@
-"""A group seen from outside: who is in it, and a commit in its name while nobody is."""
+"""A group seen from outside: its members, and a commit in its name while it has none."""
 
 from kafka.structs import ConsumerGroupMetadata
 
@@ -6,25 +6,21 @@ from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.kafka.writer import KafkaWriter
+from pipeline.connection import GroupSettings
 from pipeline.errors import CannotMoveError
-from pipeline.records import Topics
 
 
 class KafkaGroup:
-    """Whoever has to change what is a worker's otherwise. One thread."""
+    """Changes what otherwise only the group's workers write: `longtake reset`. One thread."""
 
-    def __init__(
-        self, bootstrap: str, *, group: str, topics: Topics, transaction_timeout_s: float
-    ) -> None:
-        self._bootstrap = bootstrap
-        self._group = group
-        self._topics = topics
-        self._transaction_timeout_s = transaction_timeout_s
+    def __init__(self, settings: GroupSettings) -> None:
+        self._settings = settings
+        self._group = settings.group
 
     def require_empty(self) -> None:
         """Raises `CannotMoveError`, with their names, while workers are in the group."""
         with translated(f"looking group {self._group} up"):
-            admin = open_admin(self._bootstrap)
+            admin = open_admin(self._settings.connection)
             found = admin.describe_groups([self._group])[self._group]
             admin.close()
         names = [
@@ -33,21 +29,22 @@ class KafkaGroup:
         ]
         if names:
             raise CannotMoveError(
-                f"group {self._group} is at work: {', '.join(names)}. Stop these workers; one with"
-                " a --slot, or one that was killed, is a member until its session_timeout_s is over"
+                f"group {self._group} is at work: {', '.join(names)}. Stop these workers; one that"
+                " was killed, or that stays at a stop (--on-stop stay), is a member until its"
+                " session_timeout_s is over"
             )
 
     def commit(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint as a worker would, as nobody's member.
+        """Write a checkpoint as a worker would, without being a member.
 
-        K7: the broker accepts that without any fencing, even beside members. So the group is looked
-        at once more, as late as can be.
+        K7: the broker accepts that without any fencing, even beside members. So the group is
+        checked once more, as late as possible.
         """
         writer = KafkaWriter(
-            self._bootstrap,
-            topics=self._topics,
+            self._settings.connection,
+            topics=self._settings.topics,
             name=f"{self._group}.reset",
-            transaction_timeout_s=self._transaction_timeout_s,
+            transaction_timeout_s=self._settings.transaction_timeout_s,
         )
         try:
             self.require_empty()

@@ -1,4 +1,4 @@
-"""Our idempotent producer: predictions that leave at once, outside of any transaction."""
+"""Publishes predictions at once, outside of any transaction: an idempotent producer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from kafka import KafkaProducer
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
+from pipeline.connection import Connection
 from pipeline.errors import LongtakeError
 from pipeline.records import Outgoing, Topics
 
@@ -19,8 +20,8 @@ NEVER_MS = 7 * 86_400_000
 class KafkaOutlet:
     """See `Outlet`."""
 
-    def __init__(self, bootstrap: str, *, topics: Topics) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, connection: Connection, *, topics: Topics) -> None:
+        self._connection = connection
         self._topics = topics
         self._producer: KafkaProducer | None = None
         self._writes: list[Any] = []  # of the burst that has not arrived
@@ -40,7 +41,7 @@ class KafkaOutlet:
 
     def _open(self) -> KafkaProducer:
         return open_producer(
-            self._bootstrap,
+            self._connection,
             enable_idempotence=True,
             delivery_timeout_ms=NEVER_MS,
             linger_ms=0,

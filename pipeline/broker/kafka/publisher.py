@@ -1,18 +1,22 @@
-"""A camera's way into the frames topic."""
+"""Publishes frames for `longtake demo`, and ends streams for `longtake reset`.
+
+Cameras use `uplink`, which loses nothing; this producer counts what it lost.
+"""
 
 from contextlib import suppress
 
 from kafka.errors import KafkaError, KafkaTimeoutError
-from kafka.partitioner import murmur2
 
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_producer
+from pipeline.broker.partitioner import partition_of
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.records import Headers
 
 END_S = 10.0
-TOPIC_MS = 3000  # how long a topic is looked for
+TOPIC_MS = 3000  # how long the producer looks for a topic
 
 
 class KafkaPublisher:
@@ -22,13 +26,13 @@ class KafkaPublisher:
     does not take in time is lost, and counted.
     """
 
-    def __init__(self, bootstrap: str, *, topic: str) -> None:
+    def __init__(self, connection: Connection, *, topic: str) -> None:
         self._topic = topic
         self._sent = self._taken = 0
         self.lost = 0  # frames that were given up because the broker did not take them in time
         try:
             self._producer = open_producer(
-                bootstrap,
+                connection,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
                 linger_ms=5,
@@ -36,7 +40,7 @@ class KafkaPublisher:
             )
         except KafkaError as exc:
             raise BrokerUnreachableError(
-                f"no Kafka answers at {bootstrap} ({exc}); `longtake broker` starts one here"
+                f"no Kafka answers at {connection.shown} ({exc}); `longtake broker` starts one here"
             ) from exc
         self._require(topic)
 
@@ -61,10 +65,10 @@ class KafkaPublisher:
         sending.add_errback(self._count_loss)
 
     def partition_of(self, stream: str) -> int:
-        """Where a stream's frames go when we publish them."""
+        """Return the partition that a stream's frames go to when we publish them."""
         with translated(f"looking topic {self._topic} up"):
-            numbers = sorted(self._producer.partitions_for(self._topic))
-        return numbers[(murmur2(stream.encode()) & 0x7FFFFFFF) % len(numbers)]
+            partitions = len(self._producer.partitions_for(self._topic))
+        return partition_of(stream.encode(), partitions)
 
     def end(self, stream: str, partition: int) -> int:
         """End a stream in a partition, and wait until the log has it. Returns the offset."""

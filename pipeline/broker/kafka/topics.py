@@ -8,6 +8,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, TopicError
 from pipeline.records import Topics
 
@@ -18,9 +19,9 @@ BOOTSTRAP_MS = 10_000  # longer than a broker takes to start again, shorter than
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "frames": {
         "message.timestamp.type": "LogAppendTime",
-        # the broker unpacks what a producer has packed, in whatever codec, and only then looks at
-        # the size: none has to be known here, and nothing explodes here
-        "compression.type": "uncompressed",
+        # records stay as their producer packed them, and `unpacking` unpacks them within a limit;
+        # with any other value the broker does, into its heap, and its limit is looked at afterwards
+        "compression.type": "producer",
         "max.message.bytes": str(FRAME_BYTES),
         "retention.ms": str(6 * 3600 * 1000),
         "segment.bytes": str(256 << 20),
@@ -42,13 +43,14 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What was found, or made, of one topic."""
+    """What was found, or made, of one topic. A problem stops workers, a danger does not."""
 
     name: str
     role: str
     partitions: int
     created: bool
     problem: str | None = None
+    danger: str | None = None
 
 
 def names(topics: Topics) -> dict[str, str]:
@@ -62,16 +64,16 @@ def names(topics: Topics) -> dict[str, str]:
 
 
 class TopicAdmin:
-    """Looks after the topics of one group. Raises `BrokerUnreachableError` when nobody answers."""
+    """The topics of one group. Raises `BrokerUnreachableError` when no broker answers."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics) -> None:
         self._topics = topics
         try:
-            self._admin = open_admin(bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS)
+            self._admin = open_admin(connection, bootstrap_timeout_ms=BOOTSTRAP_MS)
         except (KafkaError, ValueError, OSError) as exc:
             raise BrokerUnreachableError(
-                f"no Kafka answers at {bootstrap} ({exc}). Is it running? `longtake broker` starts"
-                " one on this machine; --bootstrap names another; `longtake run` needs none"
+                f"no Kafka answers at {connection.shown} ({exc}). Is it running? `longtake broker`"
+                " starts one on this machine; --bootstrap names another; `longtake run` needs none"
             ) from exc
 
     def create(self, partitions: int) -> list[TopicReport]:
@@ -96,7 +98,11 @@ class TopicAdmin:
         return reports + [_unlike(report, partitions) for report in found]
 
     def check(self) -> list[TopicReport]:
-        """Look at every topic of the group and say what is wrong with it."""
+        """Look at every topic of the group; each report says what is wrong with it."""
+        return [replace(report, danger=self._danger(report)) for report in self._look_up()]
+
+    def _look_up(self) -> list[TopicReport]:
+        """What `check` returns but for dangers, so that workers need not read the settings."""
         counts = self.partition_counts()
         wanted = counts.get(self._topics.frames)
         reports = []
@@ -114,13 +120,25 @@ class TopicAdmin:
 
     def require(self) -> int:
         """Count the partitions; raises `TopicError` or `PartitionCountError` if wrong."""
-        reports = self.check()
+        reports = self._look_up()
         broken = [report for report in reports if report.problem is not None]
         if not broken:
             return reports[0].partitions
         text = "; ".join(f"topic {report.name} {report.problem}" for report in broken)
         missing = any(report.partitions == 0 for report in broken)
         raise (TopicError if missing else PartitionCountError)(text)
+
+    def _danger(self, report: TopicReport) -> str | None:
+        """What of a topic that exists may cost the broker its life; None for nothing."""
+        if report.role != "frames" or report.partitions == 0:
+            return None
+        setting = self._setting(report.name, "compression.type")
+        if setting in (None, SETTINGS["frames"]["compression.type"]):
+            return None
+        return (
+            f"compression.type={setting} makes the broker unpack what producers compress, and one"
+            " small record can fill its heap: set compression.type=producer, workers unpack"
+        )
 
     def partition_counts(self) -> dict[str, int]:
         """Count the partitions of those topics that exist."""
@@ -145,7 +163,7 @@ class TopicAdmin:
 
 
 def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
-    """Read one of a topic's settings; None where the broker does not tell it."""
+    """Read one of a topic's settings; None where the broker does not return it."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     with translated(f"reading the settings of topic {topic}"):
         described = admin.describe_configs([resource])
@@ -153,7 +171,7 @@ def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
 
 
 def _unlike(report: TopicReport, partitions: int) -> TopicReport:
-    """Say of a topic that existed already that it is not as it was asked for."""
+    """Report a topic that existed already with another number of partitions."""
     if report.problem is not None or report.partitions == partitions:
         return report
     return replace(report, problem=f"has {report.partitions} partitions and keeps them")

@@ -1,4 +1,4 @@
-"""The cameras' way into the frames topic: an idempotent producer that never gives a shot up.
+"""Publishes the shots of cameras: an idempotent producer that never gives one up.
 
 K18: after a record that the broker finds too large, the client fails those behind it for the same
 reason, though they are not. So the broker never sees one: the topic's limit is asked for, and a
@@ -18,6 +18,7 @@ from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, translated
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
 from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
+from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, TopicError
 
 NEVER_MS = 7 * 86_400_000  # as in `outlet`: a batch that expired would let the next overtake it
@@ -34,15 +35,15 @@ class KafkaUplink:
     Raises `BrokerUnreachableError` where nobody answers, `TopicError` where the topic is missing.
     """
 
-    def __init__(self, bootstrap: str, *, topic: str) -> None:
+    def __init__(self, connection: Connection, *, topic: str) -> None:
         self._topic = topic
         self._settled: deque[SettledShot] = deque()
         try:
-            self._most_bytes = _limit(bootstrap, topic)
-            self._producer = self._open(bootstrap)
+            self._most_bytes = _limit(connection, topic)
+            self._producer = self._open(connection)
         except (KafkaError, OSError, ValueError) as exc:
             raise BrokerUnreachableError(
-                f"no Kafka answers at {bootstrap} ({exc}); `longtake broker` starts one here"
+                f"no Kafka answers at {connection.shown} ({exc}); `longtake broker` starts one here"
             ) from exc
         with translated(f"looking topic {topic} up"):
             try:
@@ -53,9 +54,9 @@ class KafkaUplink:
                     f"topic {topic} is missing; `longtake topics create` makes it"
                 ) from exc
 
-    def _open(self, bootstrap: str) -> KafkaProducer:
+    def _open(self, connection: Connection) -> KafkaProducer:
         return open_producer(
-            bootstrap,
+            connection,
             bootstrap_timeout_ms=CONNECT_MS,
             allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
             batch_size=min(BATCH_BYTES, self._most_bytes),
@@ -105,13 +106,13 @@ class KafkaUplink:
         abandon(self._producer)
 
 
-def _limit(bootstrap: str, topic: str) -> int:
-    """Ask how large a record of the topic may be; what we send at most where nobody tells."""
-    admin = open_admin(bootstrap, bootstrap_timeout_ms=CONNECT_MS)
+def _limit(connection: Connection, topic: str) -> int:
+    """Return how large a record of the topic may be; our own limit where the broker has none."""
+    admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
         told = read_setting(admin, topic, "max.message.bytes")
     except (TopicError, BrokerUnavailableError):
-        told = None  # no such topic, or we may not ask: sending will tell
+        told = None  # no such topic, or it is not allowed to ask: sending will show it
     finally:
         admin.close()
     return min(REQUEST_BYTES, int(told)) if told else REQUEST_BYTES

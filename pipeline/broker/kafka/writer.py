@@ -10,6 +10,7 @@ from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
+from pipeline.connection import Connection
 from pipeline.records import Topics
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,9 @@ class KafkaWriter:
     """See `CheckpointWriter`."""
 
     def __init__(
-        self, bootstrap: str, *, topics: Topics, name: str, transaction_timeout_s: float
+        self, connection: Connection, *, topics: Topics, name: str, transaction_timeout_s: float
     ) -> None:
-        self._bootstrap = bootstrap
+        self._connection = connection
         self._name = name
         self._timeout_ms = int(transaction_timeout_s * 1000)
         self._topics = topics
@@ -57,7 +58,7 @@ class KafkaWriter:
         self.close()
         with translated("making the transactional producer"):
             producer = open_producer(
-                self._bootstrap,
+                self._connection,
                 transactional_id=self._name,
                 transaction_timeout_ms=self._timeout_ms,
                 # above the transaction's, so that the broker gives up first; no `retries` (K2)

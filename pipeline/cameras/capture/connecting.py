@@ -1,6 +1,5 @@
-"""Opens what a camera sends, and says in our words why it cannot be opened."""
+"""Opens what a camera sends, and finds the video in it."""
 
-import errno
 from typing import Literal
 
 import av
@@ -11,6 +10,7 @@ from pipeline.cameras.values import Lost
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError
 from pipeline.media.address import Address
+from pipeline.media.refusals import explain
 
 Transport = Literal["tcp", "udp"]
 
@@ -59,12 +59,13 @@ def open_camera(
             words = f"no answer in {connect_s:g} s; is the camera on, and the address right?"
             raise CameraLostError(Lost.UNREACHABLE, words) from None
         lost = Lost.REFUSED if isinstance(exc, _REFUSALS) else Lost.UNREACHABLE
-        raise CameraLostError(lost, _why(exc, address)) from None  # exc has the password in it
+        # exc has the password in it
+        raise CameraLostError(lost, explain(exc, is_url=address.is_url)) from None
 
 
 def is_live(address: Address) -> bool:
     """Whether it sends at its own pace: all but a file."""
-    return "://" in address.url or address.url.startswith(DEVICES)
+    return address.is_url or address.url.startswith(DEVICES)
 
 
 def video_of(container: InputContainer) -> VideoStream:
@@ -75,29 +76,3 @@ def video_of(container: InputContainer) -> VideoStream:
         found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         raise CameraLostError(Lost.REFUSED, f"sends no video (streams: {found})")
     return container.streams.video[0]
-
-
-def words_of(exc: Exception) -> str:
-    """What libav says, without the address: it repeats that, with its password."""
-    return getattr(exc, "strerror", None) or type(exc).__name__
-
-
-def _why(exc: Exception, address: Address) -> str:
-    if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
-        return (
-            "the camera refuses the login; give it as rtsp://USER:PASSWORD@..., or better as"
-            " rtsp://${NAME}@... with NAME=USER:PASSWORD in the environment"
-        )
-    if isinstance(exc, av.HTTPNotFoundError):
-        return "the camera answers, but has no stream of that path (404); see its manual for it"
-    if isinstance(exc, ConnectionRefusedError):
-        return "nobody listens there (connection refused); is the port right, and RTSP enabled?"
-    if isinstance(exc, av.InvalidDataError):
-        return "no video that can be read (is the file whole, and a video?)"
-    if isinstance(exc, FileNotFoundError):
-        return "no such file or device; check the path"
-    if isinstance(exc, PermissionError):
-        return "no permission to read it (a camera device wants its user in the group `video`)"
-    if isinstance(exc, OSError) and exc.errno == errno.EIO and "://" in address.url:
-        return "it cannot be reached; is the host's name right, and the camera on?"
-    return words_of(exc)

@@ -13,13 +13,14 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.cameras.capture.connecting import Transport, open_camera, video_of, words_of
+from pipeline.cameras.capture.connecting import Transport, open_camera, video_of
 from pipeline.cameras.capture.pacing import Burst, paced
 from pipeline.cameras.values import Left, Lost, Picture
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.pictures import MAX_PIXELS, picture_size, upright
+from pipeline.media.refusals import words_of
 from pipeline.media.sources import rotation
 
 INVENTS_TIMES = "mpjpeg"  # libav's format of MJPEG over HTTP, which has none: 25 a second

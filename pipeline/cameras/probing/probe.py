@@ -16,11 +16,12 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from pipeline.cameras.capture.connecting import Transport, is_live, open_camera, video_of, words_of
+from pipeline.cameras.capture.connecting import Transport, is_live, open_camera, video_of
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, SourceError
 from pipeline.media.address import Address
+from pipeline.media.refusals import words_of
 
 PATIENCE_S = 10.0
 SETTLING_S = 1.0  # what was sent while the stream was being opened comes all at once

@@ -1,5 +1,6 @@
 """Pictures in, an H.264 MP4 out that is whole or not there. With its neighbours a home of `av`."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -24,7 +25,7 @@ OPTIONS = {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 
 
 class FilmReel:
-    """Writes `<path>.part`, which gets its name, and replaces what had it, by `finish`.
+    """Writes a new file beside `path`, which gets its name, and replaces what had it, by `finish`.
 
     All pictures are as large as the first, and of even sides. Raises `OutputError`, and
     `DependencyError` without an encoder.
@@ -40,11 +41,13 @@ class FilmReel:
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder, name a file in it")
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         self._last = -round(Fraction(1, 25) / TICK)  # a lone picture is shown for 1/25 s
         self._stream: VideoStream | None = None
         with self._translated():
-            self._part.touch()  # what cannot be written is found before the first picture
+            self._part.touch(
+                exist_ok=False
+            )  # what cannot be written is found before the first picture
             self._container: OutputContainer = av.open(
                 str(self._part), "w", format="mp4", options={"movflags": "faststart"}
             )

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pipeline.streams.partition import Item
+from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
 
 GAUGES = {

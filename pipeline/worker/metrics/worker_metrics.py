@@ -25,10 +25,13 @@ from pipeline.errors import (
     CrashingFrameError,
     FencedError,
     MalformedRecordError,
+    RefusedBatchError,
     UndecodableFrameError,
 )
 from pipeline.records import Destination, Fate, Frame, Outgoing, Reset
-from pipeline.streams.partition import Departure, Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.open_checkpoint import Departure
+from pipeline.streams.partition import Partition
 from pipeline.worker.metrics.device_metrics import DeviceMetrics
 from pipeline.worker.metrics.model_metrics import ModelMetrics
 from pipeline.worker.metrics.stream_metrics import StreamMetrics
@@ -36,6 +39,7 @@ from pipeline.worker.metrics.stream_metrics import StreamMetrics
 STAGES = ("polled", "batched", "published")
 DEAD_LETTER_REASONS = (
     MalformedRecordError.reason,
+    RefusedBatchError.reason,
     UndecodableFrameError.reason,
     CrashingFrameError.reason,
     str(Reset.NONFINITE),
@@ -169,7 +173,7 @@ class WorkerMetrics:
         """One batch went through the engine; it began at `began_s` since 1970."""
         frames = 0
         for item in items:
-            if item.pixels is not None and isinstance(item.record, Frame):
+            if item.steps and isinstance(item.record, Frame):
                 frames += 1
                 self._batched.observe(_age_s(item.record.captured_us, began_s))
         if frames:

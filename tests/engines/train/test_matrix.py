@@ -27,7 +27,7 @@ from engines.train.encoders.backbones import Backbone, make_backbone
 from engines.train.exporting import Frames, Model, describe, film, to_bundle
 from engines.train.heads import HeadName, make_head
 from pipeline.media.sources import open_source
-from pipeline.offline.run import SourceReport, predict_sources
+from pipeline.offline.run import SourceReport, predict_sources, serve_files
 
 LABELS = ["a", "b", "c"]
 LENGTH = 6
@@ -101,10 +101,8 @@ def pipeline_scores(bundle: Bundle, frames: Frames, folder: Path) -> np.ndarray:
         Image.fromarray(frame).save(folder / f"{t}.png")
     said = predict_sources(
         [open_source(folder)],
-        bundle=bundle,
-        engine=load_engine("onnxruntime", bundle, threads=1),
+        model=serve_files(bundle, load_engine("onnxruntime", bundle, threads=1), gap_reset_s=60.0),
         reports=[SourceReport("door")],
-        gap_reset_s=60.0,
     )
     answers = [json.loads(one.value) for one in said if one.value is not None]
     assert [answer["memory"]["frames"] for answer in answers] == list(range(len(frames)))

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import Assigned, Dropped, OutOfRange
-from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
+from pipeline.broker.memory.consumer import MemoryConsumer
 from pipeline.clock import ManualClock
 from pipeline.errors import (
     BrokerUnavailableError,
@@ -18,17 +18,20 @@ from pipeline.errors import (
 )
 from pipeline.records import Destination, Outgoing, Record, Topics
 from pipeline.wire.changelog import Manifest
+from tests.memory_faults import FaultyBroker, MovableLog, no_fault
 
 TOPICS = Topics("frames", "predictions", "frames.dlq", "g.state")
 
 
 @pytest.fixture
-def log() -> MemoryLog:
-    return MemoryLog(TOPICS, partitions=4, clock=ManualClock())
+def log() -> MovableLog:
+    return MovableLog(TOPICS, partitions=4, clock=ManualClock())
 
 
-def broker(log: MemoryLog, slot: str = "a", **how: object) -> MemoryBroker:
-    return MemoryBroker(log, slot=slot, **{"stall_s": 0.02, **how})
+def broker(
+    log: MovableLog, slot: str = "a", *, fault: Callable[[str], None] = no_fault
+) -> FaultyBroker:
+    return FaultyBroker(log, slot=slot, fault=fault, stall_s=0.0)
 
 
 def failing(at: str) -> Callable[[str], None]:
@@ -58,7 +61,7 @@ def checkpoint(*outgoing: Outgoing, partition: int = 0, number: int = 0) -> Chec
     return Checkpoint((part,), 0.0)
 
 
-def joined(log: MemoryLog) -> tuple[MemoryConsumer, Member]:
+def joined(log: MovableLog) -> tuple[MemoryConsumer, Member]:
     consumer = broker(log).consumer()
     consumer.poll(0, 10)
     member = consumer.member()
@@ -75,14 +78,14 @@ def owned(consumer: MemoryConsumer, before: frozenset[int] = frozenset()) -> fro
     return before
 
 
-def values(log: MemoryLog, topic: str = "predictions") -> list[bytes | None]:
+def values(log: MovableLog, topic: str = "predictions") -> list[bytes | None]:
     return [record.value for record in log.read_committed(topic)]
 
 
 # ----------------------------------------------------------------------------------- transactions
 
 
-def test_a_commit_is_seen_whole(log: MemoryLog) -> None:
+def test_a_commit_is_seen_whole(log: MovableLog) -> None:
     _, member = joined(log)
     writer = broker(log).writer()
     writer.commit(checkpoint(prediction(b"1"), prediction(b"2", 1), state(b"s")), member)
@@ -91,7 +94,7 @@ def test_a_commit_is_seen_whole(log: MemoryLog) -> None:
 
 
 @pytest.mark.parametrize("at", ["begin", "send", "offsets", "commit"])
-def test_a_commit_that_broke_off_is_not_seen(log: MemoryLog, at: str) -> None:
+def test_a_commit_that_broke_off_is_not_seen(log: MovableLog, at: str) -> None:
     _, member = joined(log)
     writer = broker(log, fault=failing(at)).writer()
     with pytest.raises(BrokerUnavailableError):
@@ -103,7 +106,7 @@ def test_a_commit_that_broke_off_is_not_seen(log: MemoryLog, at: str) -> None:
     assert values(log) == [b"again"]
 
 
-def test_a_commit_whose_answer_was_lost_is_in_the_log(log: MemoryLog) -> None:
+def test_a_commit_whose_answer_was_lost_is_in_the_log(log: MovableLog) -> None:
     _, member = joined(log)
     writer = broker(log, fault=failing("committed")).writer()
     with pytest.raises(BrokerUnavailableError):
@@ -112,7 +115,7 @@ def test_a_commit_whose_answer_was_lost_is_in_the_log(log: MemoryLog) -> None:
     assert values(log) == [b"1"]
 
 
-def test_an_open_transaction_hides_what_others_commit_behind_it(log: MemoryLog) -> None:
+def test_an_open_transaction_hides_what_others_commit_behind_it(log: MovableLog) -> None:
     _, member = joined(log)
     epoch = log.init_producer("slow")
     log.begin("slow", epoch)
@@ -123,7 +126,7 @@ def test_an_open_transaction_hides_what_others_commit_behind_it(log: MemoryLog) 
     assert values(log) == [b"slow", b"fast", b"else"]
 
 
-def test_an_aborted_transaction_hides_only_itself(log: MemoryLog) -> None:
+def test_an_aborted_transaction_hides_only_itself(log: MovableLog) -> None:
     _, member = joined(log)
     epoch = log.init_producer("slow")
     log.begin("slow", epoch)
@@ -133,7 +136,7 @@ def test_an_aborted_transaction_hides_only_itself(log: MemoryLog) -> None:
     assert values(log) == [b"fast"]
 
 
-def test_a_marker_takes_an_offset_of_its_own(log: MemoryLog) -> None:
+def test_a_marker_takes_an_offset_of_its_own(log: MovableLog) -> None:
     _, member = joined(log)
     writer = broker(log).writer()
     for value in (b"1", b"2"):
@@ -141,10 +144,20 @@ def test_a_marker_takes_an_offset_of_its_own(log: MemoryLog) -> None:
     assert [record.offset for record in log.read_committed("predictions")] == [0, 2]
 
 
+def test_a_key_decides_the_partition_where_none_is_named(log: MovableLog) -> None:
+    letters = [
+        Outgoing(Destination.DEAD_LETTERS, None, b"cam-%d" % (n % 8), b"") for n in range(16)
+    ]
+    broker(log).outlet().publish(letters)
+    places = {(record.key, record.partition) for record in log.read_committed("frames.dlq")}
+    assert len(places) == 8
+    assert len({partition for _, partition in places}) > 1
+
+
 # ---------------------------------------------------------------------------------------- fencing
 
 
-def test_a_new_writer_of_the_same_slot_fences_the_old_one(log: MemoryLog) -> None:
+def test_a_new_writer_of_the_same_slot_fences_the_old_one(log: MovableLog) -> None:
     _, member = joined(log)
     old, new = broker(log).writer(), broker(log).writer()
     with pytest.raises(FencedError):
@@ -153,7 +166,7 @@ def test_a_new_writer_of_the_same_slot_fences_the_old_one(log: MemoryLog) -> Non
     assert values(log) == [b"new"]
 
 
-def test_a_writer_of_another_slot_fences_nobody(log: MemoryLog) -> None:
+def test_a_writer_of_another_slot_fences_nobody(log: MovableLog) -> None:
     _, member = joined(log)
     first, second = broker(log, "a").writer(), broker(log, "b").writer()
     first.commit(checkpoint(prediction(b"1")), member)
@@ -161,7 +174,7 @@ def test_a_writer_of_another_slot_fences_nobody(log: MemoryLog) -> None:
     assert values(log) == [b"1", b"2"]
 
 
-def test_a_new_writer_ends_what_its_predecessor_left_open(log: MemoryLog) -> None:
+def test_a_new_writer_ends_what_its_predecessor_left_open(log: MovableLog) -> None:
     _, member = joined(log)
     dying = broker(log, fault=failing("commit")).writer()
     with pytest.raises(BrokerUnavailableError):
@@ -170,7 +183,7 @@ def test_a_new_writer_ends_what_its_predecessor_left_open(log: MemoryLog) -> Non
     assert values(log) == [b"next"]
 
 
-def test_a_transaction_that_timed_out_fences_its_producer(log: MemoryLog) -> None:
+def test_a_transaction_that_timed_out_fences_its_producer(log: MovableLog) -> None:
     epoch = log.init_producer("slow")
     log.begin("slow", epoch)
     log.write("slow", epoch, prediction(b"slow"))
@@ -183,9 +196,9 @@ def test_a_transaction_that_timed_out_fences_its_producer(log: MemoryLog) -> Non
 # ------------------------------------------------------------------------------------ generations
 
 
-def test_a_generation_of_the_past_is_refused(log: MemoryLog) -> None:
+def test_a_generation_of_the_past_is_refused(log: MovableLog) -> None:
     consumer, member = joined(log)
-    log.rebalance()
+    log.group.rebalance()
     writer = broker(log).writer()
     with pytest.raises(CommitRefusedError):
         writer.commit(checkpoint(prediction(b"past")), member)
@@ -198,7 +211,7 @@ def test_a_generation_of_the_past_is_refused(log: MemoryLog) -> None:
     assert values(log) == [b"present"]
 
 
-def test_a_member_that_is_gone_is_refused(log: MemoryLog) -> None:
+def test_a_member_that_is_gone_is_refused(log: MovableLog) -> None:
     consumer, member = joined(log)
     consumer.close()
     with pytest.raises(CommitRefusedError):
@@ -207,17 +220,17 @@ def test_a_member_that_is_gone_is_refused(log: MemoryLog) -> None:
     assert values(log) == []
 
 
-def test_we_are_who_we_were_at_the_last_poll(log: MemoryLog) -> None:
+def test_we_are_who_we_were_at_the_last_poll(log: MovableLog) -> None:
     consumer, member = joined(log)
-    log.rebalance()
+    log.group.rebalance()
     assert consumer.member() in (member, None)
 
 
-def test_nobody_is_a_member_before_the_first_poll(log: MemoryLog) -> None:
+def test_nobody_is_a_member_before_the_first_poll(log: MovableLog) -> None:
     assert broker(log).consumer().member() is None
 
 
-def test_what_has_moved_cannot_be_committed_by_its_old_owner(log: MemoryLog) -> None:
+def test_what_has_moved_cannot_be_committed_by_its_old_owner(log: MovableLog) -> None:
     old, before = joined(log)
     new = broker(log, "b").consumer()
     frozen_with = old.member() or before  # nobody told us yet that anything moves
@@ -233,11 +246,11 @@ def test_what_has_moved_cannot_be_committed_by_its_old_owner(log: MemoryLog) -> 
 # ------------------------------------------------------------------------------------- rebalances
 
 
-def test_the_first_member_gets_everything(log: MemoryLog) -> None:
+def test_the_first_member_gets_everything(log: MovableLog) -> None:
     assert owned(broker(log).consumer()) == {0, 1, 2, 3}
 
 
-def test_a_partition_moves_only_after_its_old_owner_has_heard_of_it(log: MemoryLog) -> None:
+def test_a_partition_moves_only_after_its_old_owner_has_heard_of_it(log: MovableLog) -> None:
     old = broker(log, "a").consumer()
     at_old = owned(old)
     new = broker(log, "b").consumer()
@@ -248,11 +261,11 @@ def test_a_partition_moves_only_after_its_old_owner_has_heard_of_it(log: MemoryL
     assert at_old | at_new == {0, 1, 2, 3}
 
 
-def test_further_rebalances_do_not_hand_over_what_is_still_unheard(log: MemoryLog) -> None:
+def test_further_rebalances_do_not_hand_over_what_is_still_unheard(log: MovableLog) -> None:
     old = broker(log, "a").consumer()
     at_old = owned(old)
     new, third = broker(log, "b").consumer(), broker(log, "c").consumer()
-    log.rebalance()
+    log.group.rebalance()
     at_new, at_third = owned(new), owned(third)
     assert at_new == at_third == set()
     at_old, at_new, at_third = owned(old, at_old), owned(new), owned(third)
@@ -260,25 +273,25 @@ def test_further_rebalances_do_not_hand_over_what_is_still_unheard(log: MemoryLo
     assert all((at_old, at_new, at_third))
 
 
-def test_what_can_stay_stays(log: MemoryLog) -> None:
+def test_what_can_stay_stays(log: MovableLog) -> None:
     consumer = broker(log).consumer()
     before = owned(consumer)
-    log.rebalance()
+    log.group.rebalance()
     assert consumer.poll(0, 0).events == ()
     broker(log, "b").consumer()
     assert owned(consumer, before) < before
 
 
-def test_a_member_hears_nothing_of_what_it_takes_for_its_own_and_has_it(log: MemoryLog) -> None:
-    member_id = log.join()
-    log.hand_over(member_id, range(4))
-    assert log.news(member_id) == ()
+def test_a_member_hears_nothing_of_what_it_takes_for_its_own_and_has_it(log: MovableLog) -> None:
+    member_id = log.group.join()
+    log.group.hand_over(member_id, range(4))
+    assert log.group.news(member_id) == ()
     broker(log, "b").consumer()
-    (moved,) = log.news(member_id)
+    (moved,) = log.group.news(member_id)
     assert moved == Dropped(frozenset({2, 3}))
 
 
-def test_a_member_that_left_is_inherited_at_once(log: MemoryLog) -> None:
+def test_a_member_that_left_is_inherited_at_once(log: MovableLog) -> None:
     first, second = broker(log, "a").consumer(), broker(log, "b").consumer()
     owned(first)
     at_second = owned(second)
@@ -288,12 +301,12 @@ def test_a_member_that_left_is_inherited_at_once(log: MemoryLog) -> None:
 
 @pytest.mark.parametrize("started", [True, False])
 def test_a_member_that_was_given_up_hears_that_all_is_lost(
-    log: MemoryLog, *, started: bool
+    log: MovableLog, *, started: bool
 ) -> None:
     consumer, member = joined(log)
     for number in range(4 if started else 0):
         consumer.start(number, 0)
-    log.leave(member.member_id)
+    log.group.leave(member.member_id)
     assert Dropped(frozenset({0, 1, 2, 3})) in consumer.poll(0, 10).events
     assert owned(consumer) == {0, 1, 2, 3}
     again = consumer.member()
@@ -308,7 +321,7 @@ def offsets(records: tuple[Record, ...]) -> list[int]:
     return [record.offset for record in records]
 
 
-def test_nothing_is_read_before_it_is_started(log: MemoryLog) -> None:
+def test_nothing_is_read_before_it_is_started(log: MovableLog) -> None:
     log.publish(0, b"cam-1", b"x")
     consumer, _ = joined(log)
     assert consumer.poll(0, 10).records == ()
@@ -316,7 +329,7 @@ def test_nothing_is_read_before_it_is_started(log: MemoryLog) -> None:
     assert offsets(consumer.poll(0, 10).records) == [0]
 
 
-def test_each_record_is_polled_once_and_in_order(log: MemoryLog) -> None:
+def test_each_record_is_polled_once_and_in_order(log: MovableLog) -> None:
     for _ in range(7):
         log.publish(0, b"cam-1", b"x")
     consumer, _ = joined(log)
@@ -324,7 +337,7 @@ def test_each_record_is_polled_once_and_in_order(log: MemoryLog) -> None:
     assert [offsets(consumer.poll(0, 3).records) for _ in range(3)] == [[2, 3, 4], [5, 6], []]
 
 
-def test_a_paused_partition_goes_on_where_it_was(log: MemoryLog) -> None:
+def test_a_paused_partition_goes_on_where_it_was(log: MovableLog) -> None:
     consumer, _ = joined(log)
     consumer.start(0, 0)
     log.publish(0, b"cam-1", b"x")
@@ -334,7 +347,7 @@ def test_a_paused_partition_goes_on_where_it_was(log: MemoryLog) -> None:
     assert offsets(consumer.poll(0, 10).records) == [0]
 
 
-def test_a_partition_that_is_gone_is_not_read(log: MemoryLog) -> None:
+def test_a_partition_that_is_gone_is_not_read(log: MovableLog) -> None:
     consumer, _ = joined(log)
     for number in range(4):
         log.publish(number, b"cam-1", b"x")
@@ -346,7 +359,7 @@ def test_a_partition_that_is_gone_is_not_read(log: MemoryLog) -> None:
     assert {record.partition for record in polled.records} == {0, 1, 2, 3} - gone
 
 
-def test_an_offset_that_retention_deleted_is_told(log: MemoryLog) -> None:
+def test_an_offset_that_retention_deleted_is_told(log: MovableLog) -> None:
     for _ in range(5):
         log.publish(0, b"cam-1", b"x")
     consumer, _ = joined(log)
@@ -358,7 +371,7 @@ def test_an_offset_that_retention_deleted_is_told(log: MemoryLog) -> None:
     assert offsets(consumer.poll(0, 10).records) == [3, 4]
 
 
-def test_a_backlog_does_not_hide_another_partition(log: MemoryLog) -> None:
+def test_a_backlog_does_not_hide_another_partition(log: MovableLog) -> None:
     consumer, _ = joined(log)
     for number in range(2):
         consumer.start(number, 0)
@@ -371,7 +384,7 @@ def test_a_backlog_does_not_hide_another_partition(log: MemoryLog) -> None:
 # -------------------------------------------------------------------------------------- changelog
 
 
-def test_the_changelog_is_the_newest_record_of_each_key(log: MemoryLog) -> None:
+def test_the_changelog_is_the_newest_record_of_each_key(log: MovableLog) -> None:
     _, member = joined(log)
     writer = broker(log).writer()
     writer.commit(checkpoint(state(b"1"), state(b"x", b"s:cam-2")), member)
@@ -384,7 +397,7 @@ def test_the_changelog_is_the_newest_record_of_each_key(log: MemoryLog) -> None:
     assert found[1].records == {}
 
 
-def test_the_changelog_says_where_the_frames_begin_and_end(log: MemoryLog) -> None:
+def test_the_changelog_says_where_the_frames_begin_and_end(log: MovableLog) -> None:
     for _ in range(5):
         log.publish(2, b"cam-1", b"x")
     log.expire(2, 3)
@@ -392,7 +405,7 @@ def test_the_changelog_says_where_the_frames_begin_and_end(log: MemoryLog) -> No
     assert (found.log_start, found.log_end) == (3, 5)
 
 
-def test_what_a_dying_worker_has_in_flight_is_waited_for(log: MemoryLog) -> None:
+def test_what_a_dying_worker_has_in_flight_is_waited_for(log: MovableLog) -> None:
     epoch = log.init_producer("dying")
     log.begin("dying", epoch)
     log.write("dying", epoch, state(b"in flight"))
@@ -403,7 +416,7 @@ def test_what_a_dying_worker_has_in_flight_is_waited_for(log: MemoryLog) -> None
     assert broker(log).changelog().read([0])[0].records[b"s:cam-1"].value == b"in flight"
 
 
-def test_what_was_aborted_is_not_restored(log: MemoryLog) -> None:
+def test_what_was_aborted_is_not_restored(log: MovableLog) -> None:
     epoch = log.init_producer("dying")
     log.begin("dying", epoch)
     log.write("dying", epoch, state(b"in flight"))
@@ -414,17 +427,17 @@ def test_what_was_aborted_is_not_restored(log: MemoryLog) -> None:
 # ----------------------------------------------------------------------------------------- topics
 
 
-def test_the_partitions_are_counted(log: MemoryLog) -> None:
+def test_the_partitions_are_counted(log: MovableLog) -> None:
     assert broker(log).partition_count() == 4
 
 
 @pytest.mark.parametrize("topic", ["frames", "predictions", "g.state"])
-def test_topics_of_different_sizes_are_refused(log: MemoryLog, topic: str) -> None:
+def test_topics_of_different_sizes_are_refused(log: MovableLog, topic: str) -> None:
     log.grow(topic, 6)
     with pytest.raises(PartitionCountError, match="6"):
         broker(log).partition_count()
 
 
-def test_a_topic_that_is_not_there_is_named(log: MemoryLog) -> None:
+def test_a_topic_that_is_not_there_is_named(log: MovableLog) -> None:
     with pytest.raises(TopicError, match="elsewhere"):
         log.read_committed("elsewhere")

@@ -1,6 +1,7 @@
 """Shots on disk: in order, bounded, and still there for the next process."""
 
 import sqlite3
+import stat
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -105,3 +106,20 @@ def test_a_file_that_is_no_spool_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="file is not a database"):
         spool(file)
     assert file.read_text().startswith("not a database")
+
+
+def test_the_database_of_another_program_is_refused_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("create table accounts (name text)")
+    before = file.read_bytes()
+    with pytest.raises(OutputError, match=r"accounts\.db cannot be used: .* another program"):
+        spool(file).close()
+    assert file.read_bytes() == before
+
+
+def test_a_new_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db")
+    one.put([(1, shot(1))], now_us=0)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+    one.close()

@@ -13,6 +13,7 @@ from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
+from pipeline.streams.served import ServedModel
 from pipeline.wire.predictions import Prediction
 from tests.engines.bundles import LABELS, tiny
 from tests.world import decode
@@ -52,11 +53,10 @@ def film(*steps_s: float | None) -> list[Record]:
 def run(
     bundle: Bundle, pool: ThreadPoolExecutor, records: Sequence[Record], start: int = 0
 ) -> list[Prediction]:
+    config, engine = WorkerConfig(), OnnxRuntimeEngine(bundle, 1)
     replay = Replay(
-        WorkerConfig(),
-        bundle=bundle,
-        engine=OnnxRuntimeEngine(bundle, 1),
-        decoder=decode,
+        config,
+        model=ServedModel.configured(config, bundle, engine, decoder=decode),
         decodes=pool,
         starts={0: start},
         skips={},

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
+from pipeline.connection import Connection
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.cluster import LocalKafka
-from pipeline.local.folder import DataFolder
 from pipeline.local.ports import free_ports, wanted_ports
 
 
@@ -89,7 +88,7 @@ def test_the_thread_that_started_it_may_end() -> None:
 
 @pytest.mark.kafka
 def test_every_one_of_three_nodes_serves_and_knows_the_others(three: LocalKafka) -> None:
-    assert [nodes_serving(node, 5) for node in three.bootstrap.split(",")] == [3, 3, 3]
+    assert [nodes_serving(Connection(node), 5) for node in three.bootstrap.split(",")] == [3, 3, 3]
 
 
 @pytest.mark.kafka
@@ -156,41 +155,3 @@ def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
 def test_a_number_of_nodes_that_makes_no_sense_is_refused(nodes: int) -> None:
     with pytest.raises(ConfigError, match=f"nodes = {nodes}"):
         LocalKafka(nodes=nodes)
-
-
-def test_a_data_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
-    first = DataFolder(tmp_path)
-    with pytest.raises(LocalKafkaError, match=f"{tmp_path} is in use"):
-        DataFolder(tmp_path)
-    first.close()
-    DataFolder(tmp_path).close()
-
-
-def test_a_temporary_folder_whose_owner_died_is_removed_by_the_next(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    alive, dead = DataFolder(None), DataFolder(None)
-    alive.cluster_id(1), dead.cluster_id(1)
-    dead.keep()
-    dead.close()
-    third = DataFolder(None)
-    assert set(tmp_path.iterdir()) == {alive.path, third.path}
-    alive.close()
-    third.close()
-
-
-def test_a_data_folder_stays_with_its_number_of_nodes(tmp_path: Path) -> None:
-    folder = DataFolder(tmp_path)
-    assert folder.cluster_id(1) == folder.cluster_id(1)
-    with pytest.raises(LocalKafkaError, match=r"a cluster of 1 node\(s\), and 3"):
-        folder.cluster_id(3)
-    folder.close()
-
-
-def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cluster.json").write_text("{}")
-    folder = DataFolder(tmp_path)
-    with pytest.raises(LocalKafkaError, match=r"cluster\.json cannot be read"):
-        folder.cluster_id(1)
-    folder.close()

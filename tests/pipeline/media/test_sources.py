@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
 from pipeline.errors import SourceError
+from pipeline.media.address import Address
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.sources import encode_jpeg, open_source, read_labels
 
@@ -72,7 +73,7 @@ def test_pictures_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
 
 def test_a_single_picture_is_one_upright_frame(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_bytes(turned(scene(20, 30), "JPEG", 6))
-    (frame,) = open_source(str(tmp_path / "one.jpg"))
+    (frame,) = open_source(tmp_path / "one.jpg")
     assert (frame.picture.width, frame.picture.height) == (20, 30)
 
 
@@ -114,13 +115,13 @@ def test_a_silent_camera_is_given_up_and_its_password_kept() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}/live"
         with pytest.raises(SourceError, match=f"^http://{address}: no answer in time") as caught:
-            open_source(f"http://me:secret@{address}", timeout_s=0.2)
+            open_source(Address.of(f"http://me:secret@{address}", {}), timeout_s=0.2)
     assert "secret" not in str(caught.value)
 
 
 def test_a_refused_camera_is_named_without_its_password() -> None:
-    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/x: Connection refused"):
-        open_source("rtsp://me:secret@127.0.0.1:1/x")
+    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/x: nobody listens"):
+        open_source(Address.of("rtsp://me:secret@127.0.0.1:1/x", {}))
 
 
 def test_packets_that_do_not_decode_are_left_out_and_counted(

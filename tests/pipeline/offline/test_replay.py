@@ -14,6 +14,7 @@ from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.config import WorkerConfig
 from pipeline.offline.replay import Replay, SkippedFrames
 from pipeline.records import Fate, Record
+from pipeline.streams.served import ServedModel
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 from tests.engines.bundles import tiny
@@ -47,11 +48,10 @@ def film(
 
 
 def make(bundle: Bundle, pool: ThreadPoolExecutor, *skips: Skips, **settings: Any) -> Replay:
+    config, engine = WorkerConfig(**settings), OnnxRuntimeEngine(bundle, 1)
     return Replay(
-        WorkerConfig(**settings),
-        bundle=bundle,
-        engine=OnnxRuntimeEngine(bundle, 1),
-        decoder=decode,
+        config,
+        model=ServedModel.configured(config, bundle, engine, decoder=decode),
         decodes=pool,
         starts={0: 0},
         skips={0: skips},

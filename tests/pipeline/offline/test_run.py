@@ -1,7 +1,10 @@
 """Sources without a broker: every frame has an outcome, and its features can be had with it."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import av
 import numpy as np
@@ -11,19 +14,30 @@ from numpy.typing import NDArray
 from engines.model.bundle import Bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from pipeline.media.sources import SourceFrame
-from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sources
+from pipeline.offline.run import BATCH, FrameOutcome, SourceReport, predict_sources, serve_files
 from tests.engines.bundles import frames, tiny, white
 
 
-def source(pixels: NDArray[np.uint8], *, step_us: int = 40_000) -> Iterator[SourceFrame]:
+def source(pixels: Iterable[NDArray[np.uint8]], *, step_us: int = 40_000) -> Iterator[SourceFrame]:
     for index, picture in enumerate(pixels):
         yield SourceFrame(index, index * step_us, av.VideoFrame.from_ndarray(picture, "rgb24"))
+
+
+def reachable(root: object) -> int:
+    """The number of objects that `root` keeps; code is not followed."""
+    seen, waiting = {id(root)}, [root]
+    while waiting:
+        for one in gc.get_referents(waiting.pop()):
+            if id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType):
+                seen.add(id(one))
+                waiting.append(one)
+    return len(seen)
 
 
 def outcomes(bundle: Bundle, *sources: Iterator[SourceFrame]) -> Iterator[FrameOutcome]:
     engine = OnnxRuntimeEngine(bundle, threads=1)
     reports = [SourceReport(str(n)) for n in range(len(sources))]
-    return predict_sources(sources, bundle=bundle, engine=engine, reports=reports)
+    return predict_sources(sources, model=serve_files(bundle, engine), reports=reports)
 
 
 def test_a_frame_comes_with_the_features_that_were_stepped(tmp_path: Path) -> None:
@@ -77,3 +91,13 @@ def test_no_frame_is_lost_however_many_sources_there_are(tmp_path: Path, count: 
     found = outcomes(tiny(tmp_path), *(source(pixels) for _ in range(count)))
     told = [(outcome.source, outcome.frame) for outcome in found if outcome.answer is not None]
     assert sorted(told) == [(n, frame) for n in range(count) for frame in range(5)]
+
+
+def test_a_run_keeps_no_more_after_2000_frames_than_after_500(tmp_path: Path) -> None:
+    found = outcomes(tiny(tmp_path), source(repeat(frames(1)[0])))
+    kept = []
+    for frame in (500, 500 + 94 * BATCH):  # at the same place of a batch
+        last = next(outcome for outcome in found if outcome.frame == frame)
+        kept.append(reachable(found))
+    assert last.answer is not None
+    assert kept[1] - kept[0] < 50

@@ -12,7 +12,8 @@ from engines.base import Pixels
 from pipeline.records import BadRecord, EndOfStream, Frame, Record
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher, waves
-from pipeline.streams.partition import Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
 from pipeline.wire.changelog import Manifest
 
 RULES = Rules.of(rate_hz=None, gap_reset_s=2, stream_ttl_s=600)
@@ -37,9 +38,10 @@ def partition(number: int, kinds: str, streams: str = "") -> Partition:
         else:
             item = made.admit(frame(number, offset, stream), RULES)
             assert item is not None
-            item.pixels = Future[Pixels]()
+            pixels = Future[Pixels]()
             if kind == "f":
-                item.pixels.set_result(None)
+                pixels.set_result(None)
+            item.decode(pixels)
     return made
 
 
@@ -101,7 +103,7 @@ def test_a_batch_is_the_ready_beginning_of_each_partition(
 ) -> None:
     before = {part: list(part.items) for part in parts}
     taken = Batcher(max_batch).take(parts)
-    assert sum(item.pixels is not None for items in taken.values() for item in items) <= max_batch
+    assert sum(item.steps for items in taken.values() for item in items) <= max_batch
     for part in parts:
         got = taken.get(part, [])
         assert got + list(part.items) == before[part]
@@ -112,7 +114,7 @@ def test_a_batch_is_the_ready_beginning_of_each_partition(
 def test_a_batch_is_full_or_nothing_that_is_ready_is_left(kinds: list[str], max_batch: int) -> None:
     parts = [partition(number, text) for number, text in enumerate(kinds)]
     taken = list(chain.from_iterable(Batcher(max_batch).take(parts).values()))
-    full = sum(item.pixels is not None for item in taken) == max_batch
+    full = sum(item.steps for item in taken) == max_batch
     assert full or not any(part.items for part in parts)
 
 
@@ -152,7 +154,7 @@ def test_a_wave_holds_one_frame_of_a_stream_as_its_last_record(
 ) -> None:
     for wave in waves(batch(kinds)):
         for stream in {item.stream for item in wave if item.stream is not None}:
-            of_stream = [item.pixels is not None for item in wave if item.stream is stream]
+            of_stream = [item.steps for item in wave if item.stream is stream]
             assert sum(of_stream) <= 1
             assert not any(of_stream[:-1])
 
@@ -163,10 +165,10 @@ def test_the_kth_wave_holds_each_streams_kth_frame(kinds: list[list[tuple[str, s
     frames_seen: Counter[str] = Counter()
     for number, wave in enumerate(waves(items)):
         for item in wave:
-            if item.pixels is not None and item.stream is not None:
+            if item.steps and item.stream is not None:
                 assert frames_seen[item.stream.name] == number
                 frames_seen[item.stream.name] += 1
-    assert sum(frames_seen.values()) == sum(item.pixels is not None for item in items)
+    assert sum(frames_seen.values()) == sum(item.steps for item in items)
 
 
 def test_an_end_of_stream_comes_between_the_frames_around_it() -> None:

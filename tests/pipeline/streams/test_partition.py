@@ -4,18 +4,34 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.base import Pixels
 from engines.table import StateTable
-from pipeline.records import BadRecord, EndOfStream, Fate, Frame, ParsedRecord, Record, Reset
+from pipeline.records import (
+    BadRecord,
+    Destination,
+    EndOfStream,
+    Fate,
+    Frame,
+    Outgoing,
+    ParsedRecord,
+    Record,
+    Reset,
+)
 from pipeline.streams.admission import Rules
-from pipeline.streams.partition import SKIPS_OF_A_RECORD, Item, Partition
+from pipeline.streams.item import Item
+from pipeline.streams.open_checkpoint import OpenCheckpoint
+from pipeline.streams.partition import SKIPS_OF_A_RECORD, Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.predictions import Answer
 
 TTL_MS = 600_000
+ANSWER = Answer(b"{}", "00000000", 0, 0.5)
 RULES = Rules.of(rate_hz=15, gap_reset_s=2, stream_ttl_s=TTL_MS / 1000)
 
 
@@ -30,8 +46,9 @@ def frame(offset: int, ms: int = 0, stream: str = "cam-1", seq: int | None = Non
 def finish(part: Partition, items: Sequence[Item]) -> None:
     """Give what was let through a fate and enter all of it, as the predictor would."""
     for item in items:
-        assert part.items.popleft() is item
-        item.fate = item.fate or Fate.PREDICTED
+        assert part.take_ready() is item
+        if item.fate is None:
+            item.predict(ANSWER, Outgoing(Destination.PREDICTIONS, 3, b"", b""), held_us=None)
         if item.stream is not None and item.verdict is not None:
             item.stream.settle(item.verdict, item.record.offset)
     part.finish(items)
@@ -165,7 +182,7 @@ def test_a_partition_goes_on_where_its_manifest_stands() -> None:
     fates = {Fate.PREDICTED: 3, Fate.SAMPLED: 2}
     manifest = Manifest(10, 18, 7, "w", 1, "b", 4, 5_000, fates, absent=2, expired=1, life=2)
     part = Partition(3, era=9, manifest=manifest)
-    assert balance(part) == part.next_offset == part.start == 18
+    assert balance(part) == part.next_offset == part.close_checkpoint().start == 18
     assert (part.stream_time_ms, part.checkpoint, part.attempts, part.life) == (5_000, 7, 1, 2)
 
 
@@ -173,8 +190,8 @@ def test_a_partition_goes_on_where_its_manifest_stands() -> None:
 def test_a_restored_partition_says_first_that_it_is_about_to_try(number: int) -> None:
     part = Partition(3, era=1, manifest=Manifest(10, 10, number, "", -1, "b", 4, 0))
     assert part.dirty
-    part.announced = True
-    assert not part.dirty
+    assert part.close_checkpoint().attempts == 1
+    assert (part.dirty, part.close_checkpoint().attempts) == (False, 0)
 
 
 @pytest.mark.parametrize(("attempts", "suspected"), [(0, 0), (1, 0), (2, 15), (9, 15)])
@@ -219,10 +236,11 @@ def test_no_stream_is_forgotten_by_the_wall_clock() -> None:
 def test_a_forgotten_streams_row_is_given_back_and_its_snapshot_is_not_written() -> None:
     part, rows = partition(), RowPool(StateTable([]))
     work(part, frame(0, 1_000))
-    row = part.streams["cam-1"].row = rows.take()
+    part.streams["cam-1"].take_row(rows)
+    row = part.streams["cam-1"].row
     later(part, 1, 1_001 + 2 * TTL_MS)
     assert part.sweep(RULES, rows) == ["cam-1"]
-    assert "cam-1" not in part.changed
+    assert set(part.close_checkpoint().changed) == {"other"}
     assert rows.take() == row
 
 
@@ -303,7 +321,7 @@ def test_a_released_partition_gives_all_rows_back() -> None:
     rows = RowPool(table)
     for offset in range(16):
         work(part, frame(offset, 1_000, stream=f"cam-{offset}"))
-        part.streams[f"cam-{offset}"].row = rows.take()
+        part.streams[f"cam-{offset}"].take_row(rows)
     part.release(rows)
     assert len({rows.take() for _ in range(16)}) == table.rows == 16
     assert not part.streams
@@ -313,10 +331,13 @@ def test_a_released_partition_gives_all_rows_back() -> None:
 
 
 def waiting(part: Partition, *records: ParsedRecord) -> list[Item]:
-    """Records that have arrived, their frames in the decoder."""
+    """Records that have arrived, their frames decoded."""
     items = [item for record in records if (item := part.admit(record, RULES)) is not None]
     for item in items:
-        item.pixels = None if item.fate is not None else Future()
+        if item.fate is None:
+            pixels = Future[Pixels]()
+            pixels.set_result(np.zeros((1, 1, 3), np.uint8))
+            item.decode(pixels)
     return items
 
 
@@ -326,7 +347,7 @@ def test_of_each_streams_waiting_frames_only_the_newest_is_kept() -> None:
     items = waiting(part, *records)
     part.keep_newest()
     assert [item.fate for item in items] == [Fate.SKIPPED] * 3 + [None] * 2
-    assert [item.pixels is None for item in items] == [True] * 3 + [False] * 2
+    assert [item.steps for item in items] == [False] * 3 + [True] * 2
 
 
 def test_an_end_of_stream_is_never_skipped() -> None:
@@ -340,27 +361,83 @@ def test_skipped_frames_are_told_in_ranges_from_prediction_to_prediction() -> No
     part = partition()
     items = waiting(part, *(frame(n, n * 100) for n in range(6)))
     for item, skipped in zip(items, (True, True, False, True, False, False), strict=True):
-        item.fate = Fate.SKIPPED if skipped else None
+        if skipped:
+            item.skip()
     finish(part, items)
-    assert part.skipped["cam-1"].ranges == ((0, 1), (3, 3))
+    assert part.close_checkpoint().skipped[b"k:cam-1:0"].ranges == ((0, 1), (3, 3))
 
 
 def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
     part = partition()
     for numbers in ((0, 1), (2, 3)):
-        part.skipped = {}
         items = waiting(part, *(frame(n, n * 100) for n in numbers))
         for item in items:
-            item.fate = Fate.SKIPPED
+            item.skip()
         finish(part, items)
-    assert part.skipped["cam-1"].ranges == ((0, 3),)
+        closed = part.close_checkpoint()
+    assert closed.skipped[b"k:cam-1:0"].ranges == ((0, 3),)
 
 
 def test_a_record_of_skips_does_not_grow_without_end() -> None:
     part, keys = partition(), set()
     for n in range(0, 400, 2):
         skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
+        skipped.skip()
+        finish(part, [skipped, kept])
+        keys.update(part.close_checkpoint().skipped)
+    assert keys == {b"k:cam-1:%d" % n for n in range(0, 400, 2 * SKIPS_OF_A_RECORD)}
+
+
+# --------------------------------------------------------------------------------- checkpoints
+
+
+def is_empty(one: OpenCheckpoint) -> bool:
+    return not any((one.fates, one.outgoing, one.captured_us, one.changed, one.skipped))
+
+
+def test_a_closed_checkpoint_holds_what_was_finished_and_the_next_one_begins_empty() -> None:
+    part = partition(10)
+    part.expire(12)
+    work(part, frame(12, 100), frame(14, 200), EndOfStream("cam-1", 3, 15, 300))
+    closed, opened = part.close_checkpoint(), part.close_checkpoint()
+    assert (closed.start, closed.expired, opened.start, opened.expired) == (10, 2, 16, 0)
+    assert closed.fates == {Fate.PREDICTED: 2, Fate.ENDED: 1}
+    assert (closed.captured_us, set(closed.changed)) == ([100_000, 200_000], {"cam-1"})
+    assert len(closed.outgoing) == 2
+    assert is_empty(opened)
+
+
+def test_a_checkpoint_does_not_change_once_it_is_closed() -> None:
+    part = partition()
+    closed = part.close_checkpoint()
+    work(part, frame(0, 100))
+    part.publish([Outgoing(Destination.STATE, 3, b"k:cam-1", None)])
+    assert is_empty(closed)
+    assert part.open_records == 2
+
+
+def test_no_prediction_leaves_before_a_checkpoint_that_holds_older_ones_is_in_the_log() -> None:
+    part = partition()
+    part.close_checkpoint()  # says that we are about to try
+    part.settle(part.checkpoint)
+    work(part, frame(0, 100))
+    part.close_checkpoint()
+    work(part, frame(1, 200))
+    assert part.departures(()) == []
+    part.settle(part.checkpoint)
+    assert [departure.captured_us for departure in part.departures(())] == [200_000]
+
+
+def test_only_the_first_checkpoint_in_the_log_opens_a_partition() -> None:
+    part = partition()
+    assert (part.opened, part.settle(0), part.opened, part.settle(1)) == (False, True, True, False)
+
+
+def test_a_checkpoint_in_which_a_record_of_skips_gets_full_tells_all_its_ranges() -> None:
+    part, offsets = partition(), range(0, 2 * SKIPS_OF_A_RECORD + 6, 2)
+    for n in offsets:
+        skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
         skipped.fate = Fate.SKIPPED
         finish(part, [skipped, kept])
-        keys.add(part.skipped["cam-1"].key)
-    assert keys == {b"k:cam-1:%d" % n for n in range(0, 400, 2 * SKIPS_OF_A_RECORD)}
+    told = [span for skips in part.close_checkpoint().skipped.values() for span in skips.ranges]
+    assert told == [(n, n) for n in offsets]

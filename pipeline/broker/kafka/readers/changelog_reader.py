@@ -1,93 +1,57 @@
 """Reads the memory of partitions back from the changelog topic."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from kafka import TopicPartition
-
-from pipeline.broker.kafka.vendor.border import ENDS_MS, translated
-from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.errors import RestoreStalledError
+from pipeline.broker.kafka.readers.span_reader import SpanReader
+from pipeline.clock import Clock
+from pipeline.connection import Connection
+from pipeline.errors import CorruptStateError
 from pipeline.records import Changelog, Record, Topics
-
-POLL_MS = 50
-POLL_RECORDS = 5000
-FETCH_MS = 10  # at the end of a log there is nothing to wait for, and streams stand still
 
 
 class KafkaChangelog:
     """See `ChangelogReader`. `stall_s` must be above the transaction timeout of any worker."""
 
-    def __init__(self, bootstrap: str, *, topics: Topics, stall_s: float) -> None:
+    def __init__(
+        self, connection: Connection, *, topics: Topics, stall_s: float, clock: Clock
+    ) -> None:
         self._topics = topics
-        self._stall_s = stall_s
-        with translated("opening the changelog"):
-            self._records = open_consumer(bootstrap, fetch_max_wait_ms=FETCH_MS)
-            self._ends = open_consumer(  # sees the end of the log, open transactions included
-                bootstrap, isolation_level="read_uncommitted"
-            )
+        self._reader = SpanReader(connection, stall_s=stall_s, clock=clock)
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         """See `ChangelogReader`."""
-        with translated(f"reading the changelog of partitions {list(partitions)}"):
-            state = [TopicPartition(self._topics.state, n) for n in partitions]
-            frames = [TopicPartition(self._topics.frames, n) for n in partitions]
-            newest = self._newest(state, self._ends.end_offsets(state, timeout_ms=ENDS_MS))
-            starts = self._ends.beginning_offsets(frames, timeout_ms=ENDS_MS)
-            ends = self._ends.end_offsets(frames, timeout_ms=ENDS_MS)
+        state = self._reader.spans(self._topics.state, partitions)
+        newest: dict[int, dict[bytes, Record]] = {number: {} for number in partitions}
+        for records in self._reader.read(self._topics.state, state):
+            _apply(self._topics.state, newest, records)
+        frames = self._reader.spans(self._topics.frames, partitions)
         return {
-            place.partition: Changelog(newest[place.partition], starts[place], ends[place])
-            for place in frames
+            number: Changelog(newest[number], frames[number].start, frames[number].stop)
+            for number in partitions
         }
-
-    def _newest(
-        self, places: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
-    ) -> dict[int, dict[bytes, Record]]:
-        newest: dict[int, dict[bytes, Record]] = {place.partition: {} for place in places}
-        self._records.assign(places)
-        self._records.seek_to_beginning(*places)
-        waiting = self._short(places, ends)
-        progress_s = time.monotonic()
-        while waiting:
-            for place, batch in self._records.poll(POLL_MS, max_records=POLL_RECORDS).items():
-                progress_s = time.monotonic()
-                for raw in batch:
-                    _apply(newest[place.partition], raw)
-            waiting = self._short(waiting, ends)
-            if waiting and time.monotonic() - progress_s > self._stall_s:
-                raise RestoreStalledError(
-                    f"nothing arrives of the changelog of {sorted(waiting)} for"
-                    f" {self._stall_s:.0f} s, short of offsets {sorted(ends.values())}: a"
-                    " transaction is left open there, or the broker does not serve it"
-                )
-        self._records.assign([])
-        return newest
-
-    def _short(
-        self, places: Iterable[TopicPartition], ends: Mapping[TopicPartition, int]
-    ) -> set[TopicPartition]:
-        """Those that are not read to their end."""
-        return {place for place in places if (self._records.position(place) or 0) < ends[place]}
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `ChangelogReader`."""
-        places = [TopicPartition(self._topics.frames, number) for number in partitions]
-        with translated(f"asking for the ends of partitions {list(partitions)}"):
-            ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)
-        return {place.partition: end for place, end in ends.items()}
+        return self._reader.readable_ends(self._topics.frames, partitions)
 
     def close(self) -> None:
         """See `ChangelogReader`."""
-        with translated("closing the changelog"):
-            self._records.close(timeout_ms=1000)
-            self._ends.close(timeout_ms=1000)
+        self._reader.close()
 
 
-def _apply(newest: dict[bytes, Record], raw: Any) -> None:
-    if raw.value is None:
-        newest.pop(raw.key, None)
-    else:
-        newest[raw.key] = Record(
-            raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers)
-        )
+def _apply(
+    topic: str, newest: Mapping[int, dict[bytes, Record]], records: Iterable[Record]
+) -> None:
+    """Keep the newest record of each key; a tombstone deletes its key."""
+    for record in records:
+        if record.refused is not None:
+            raise CorruptStateError(
+                f"the changelog {topic} partition {record.partition} offset {record.offset} cannot"
+                f" be read: {record.refused}. Workers write nothing like it: who else may write"
+                " there? A new --group starts afresh"
+            )
+        key = record.key or b""  # the broker takes no record without a key into a compacted topic
+        if record.value is None:
+            newest[record.partition].pop(key, None)
+        else:
+            newest[record.partition][key] = record

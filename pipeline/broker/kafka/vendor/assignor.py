@@ -1,4 +1,4 @@
-"""The group's assignor: cooperative and sticky, and deaf to claims of the past."""
+"""The group's assignor: cooperative and sticky, and without claims of the past."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ class GenerationAwareCooperativeSticky(CooperativeStickyAssignor):
     """K11: a member that lost its membership still claims its old partitions when it comes back.
 
     kafka-python 3.0 sends that claim without the generation it dates from, the leader believes
-    whoever speaks last, and a partition goes from hand to hand in one round. Here every claim
+    the last claim, and a partition changes its owner twice in one round. Here every claim
     carries its generation and the newest wins. (In Java: KAFKA-14639, KAFKA-12984.)
     """
 
     version = 2  # of the subscription schema, the first that has room for a generation
 
     def metadata(self, topics: Any) -> Any:
-        """Say what we own, and since which generation."""
+        """Claim what we own, with the generation that it dates from."""
         claim = super().metadata(topics)
         return type(claim)(
             version=self.version,
@@ -27,7 +27,7 @@ class GenerationAwareCooperativeSticky(CooperativeStickyAssignor):
         )
 
     def assign(self, cluster: Any, members: Any) -> Any:
-        """Strike out all claims but the newest of each partition, then assign as ever."""
+        """Remove all claims but the newest of each partition, then assign as the client does."""
         newest: dict[tuple[str, int], tuple[int, str]] = {}
         for member in members:
             for topic in member.metadata.owned_partitions or ():

@@ -15,7 +15,6 @@ from kafka.errors import (
     ProducerFencedError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
-    UnsupportedCodecError,
 )
 
 from pipeline.errors import (
@@ -55,19 +54,29 @@ def translated(doing: str) -> Iterator[None]:
         raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
-    except UnsupportedCodecError as exc:
-        raise TopicError(
-            f"{doing}: {exc}; set the topic's compression.type=uncompressed, which holds for what"
-            " is written from now on, and move the group past what is there"
-        ) from exc
     except KafkaError as exc:
         raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
 
 
+class RefusedValue(bytes):
+    """The value, empty, of a record that could not be taken out of its batch; `error` says why."""
+
+    error: str
+
+    def __new__(cls, error: str) -> "RefusedValue":
+        """Only code of ours makes one: what a producer has written is plain bytes."""
+        made = super().__new__(cls)
+        made.error = error
+        return made
+
+
 def as_record(raw: Any) -> Record:
-    """Take a record of a topic that others write over from the client."""
+    """Take a record over from the client, of whatever topic: others may have written it."""
     headers = tuple((name, value or b"") for name, value in raw.headers)
-    return Record(raw.partition, raw.offset, max(0, raw.timestamp), raw.key, raw.value, headers)
+    when_ms, value = max(0, raw.timestamp), raw.value
+    if isinstance(value, RefusedValue):
+        return Record(raw.partition, raw.offset, when_ms, None, b"", headers, refused=value.error)
+    return Record(raw.partition, raw.offset, when_ms, raw.key, value, headers)
 
 
 def require_crc32c() -> None:

@@ -1,28 +1,48 @@
-"""The client's side of the group protocol, with a join that survives a busy caller."""
+"""The client's side of the group protocol, with a join that survives a busy caller and a leave."""
 
-from typing import Any
+from typing import Any, cast
 
 from kafka.coordinator.consumer import ConsumerCoordinator
 
 
 class PatientCoordinator(ConsumerCoordinator):
-    """K14: kafka-python 3.0 throws a join away that ends while nobody is inside `poll`.
+    """K14: kafka-python 3.0 throws a join away that ends while no `poll` runs.
 
     The next poll joins once more, which disturbs the whole group, and a caller that polls briefly
     and works in between never gets in. Worse, a join that a change of the topic's metadata caused
     is forgotten altogether: no heartbeat is sent any more, and the member waits for good.
+
+    K23: a static member never leaves its group, and no setting changes that (Java's client has
+    KIP-1092). The request would carry the static id: only `is_dynamic_member` holds it back.
     """
 
     _join_task: Any
     _manager: Any
+    _leaving = False
+    has_left = False  # the broker has confirmed it
 
     @classmethod
-    def install(cls, consumer: Any) -> None:
+    def install(cls, consumer: Any) -> "PatientCoordinator":
         """Let a consumer that has not subscribed yet coordinate like this."""
-        consumer._coordinator.__class__ = cls  # noqa: SLF001 - it is made inside the constructor
+        coordinator = consumer._coordinator  # noqa: SLF001 - it is made inside the constructor
+        coordinator.__class__ = cls
+        return cast(PatientCoordinator, coordinator)
+
+    def leave_when_closed(self) -> None:
+        """Let `close` leave the group even if the member is static."""
+        self._leaving = True
+
+    def is_dynamic_member(self) -> bool:
+        """Returns whether `close` leaves the group."""
+        return self._leaving or bool(super().is_dynamic_member())  # type: ignore[no-untyped-call]
+
+    def _handle_leave_group_response(self, response: Any) -> None:
+        super()._handle_leave_group_response(response)  # type: ignore[misc]
+        errors = [response.error_code, *(member.error_code for member in response.members)]
+        self.has_left = not any(errors)
 
     def need_rejoin(self) -> bool:
-        """Tell whether there is a group to join, or a join whose outcome nobody has taken yet."""
+        """Return whether there is a group to join, or a join whose outcome is not taken yet."""
         return self._join_task is not None or bool(super().need_rejoin())
 
     async def join_group_async(self, timeout_ms: Any = None) -> Any:

@@ -1,22 +1,23 @@
-"""Does a Kafka serve? The only place that asks before the first topic exists."""
+"""Counts the brokers of a cluster that serve, before there is any topic."""
 
 import socket
 
 from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
 
 
-def nodes_serving(bootstrap: str, timeout_s: float) -> int:
-    """How many brokers the cluster at `bootstrap` lists and lets us connect to; 0 if none answers.
+def nodes_serving(connection: Connection, timeout_s: float) -> int:
+    """Count the brokers that the cluster lists and that accept a connection; 0 if none answers.
 
-    `bootstrap` is "host:port" or several of them, comma separated. Raises nothing of its own.
+    Raises nothing of its own.
     """
     timeout_ms = max(1, round(timeout_s * 1e3))
     try:
         admin = open_admin(
-            bootstrap,
-            client_id="longtake-probe",
+            connection,
+            client_id="longtake-nodes",
             bootstrap_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,
         )

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
+from pipeline.broker.kafka.vendor import parsing
 from pipeline.broker.kafka.vendor.border import (
     FETCH_BYTES,
     METADATA_MS,
@@ -22,7 +23,7 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
-from pipeline.broker.kafka.vendor.parsing import TolerantBatch
+from pipeline.connection import Connection
 
 Client = TypeVar("Client")
 
@@ -31,12 +32,12 @@ LEADERS_MS = 1000
 and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
 
 
-def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
+def open_consumer(connection: Connection, **settings: Any) -> KafkaConsumer:
     """A consumer that never commits by itself; without a group unless `settings` name one.
 
     Reads what is committed, from the start where it has no position, unless told otherwise.
     """
-    TolerantBatch.install()
+    parsing.install()
     ours: dict[str, Any] = {
         "group_id": None,
         "isolation_level": "read_committed",
@@ -48,10 +49,10 @@ def open_consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
         "metadata_max_age_ms": LEADERS_MS,
         "retry_backoff_ms": RETRY_MS,
     }
-    return _opened(KafkaConsumer, bootstrap, ours | settings)
+    return _opened(KafkaConsumer, connection, ours | settings)
 
 
-def open_producer(bootstrap: str, **settings: Any) -> KafkaProducer:
+def open_producer(connection: Connection, **settings: Any) -> KafkaProducer:
     """A producer for frames, states and predictions, each acknowledged by all replicas."""
     ours: dict[str, Any] = {
         "acks": "all",
@@ -59,30 +60,32 @@ def open_producer(bootstrap: str, **settings: Any) -> KafkaProducer:
         "max_request_size": REQUEST_BYTES,
         "metadata_max_age_ms": METADATA_MS,
     }
-    return _opened(KafkaProducer, bootstrap, ours | settings)
+    return _opened(KafkaProducer, connection, ours | settings)
 
 
-def open_admin(bootstrap: str, **settings: Any) -> KafkaAdminClient:
+def open_admin(connection: Connection, **settings: Any) -> KafkaAdminClient:
     """A client for topics and groups."""
-    return _opened(KafkaAdminClient, bootstrap, {"retry_backoff_ms": RETRY_MS} | settings)
+    return _opened(KafkaAdminClient, connection, {"retry_backoff_ms": RETRY_MS} | settings)
 
 
-def _opened(kind: Callable[..., Client], bootstrap: str, settings: dict[str, Any]) -> Client:
-    connections: list[KafkaNetClient] = []
+def _opened(
+    kind: Callable[..., Client], connection: Connection, settings: dict[str, Any]
+) -> Client:
+    clients: list[KafkaNetClient] = []
 
     def connect(**config: Any) -> KafkaNetClient:
-        connection = KafkaNetClient(**config)
-        connections.append(connection)
-        cluster = connection._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - K17
+        client = KafkaNetClient(**config)
+        clients.append(client)
+        cluster = client._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - K17
         cluster.config["retry_backoff_ms"] = config["retry_backoff_ms"]
-        return connection
+        return client
 
     ours = {"reconnect_backoff_max_ms": RECONNECT_MS, "request_timeout_ms": REQUEST_MS}
     try:
         return kind(
-            bootstrap_servers=bootstrap.split(","), kafka_client=connect, **(ours | settings)
+            bootstrap_servers=list(connection.servers), kafka_client=connect, **(ours | settings)
         )
     except BaseException:
-        for connection in connections:
-            connection.close()
+        for client in clients:
+            client.close()
         raise

@@ -3,34 +3,104 @@
 K19: header names need not be UTF-8, the broker does not look. kafka-python 3.0 calls a batch that
 has such a name corrupt, asks for it again and again without leaving `poll`, and nothing behind it
 is ever read. K20: it reads every header there is, and nine megabytes hold three million: five
-seconds in which the worker does not turn.
+seconds in which the worker does not turn. K21: it unpacks a compressed batch without any limit,
+and one that it cannot unpack stops it as K19 does.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from kafka.errors import CorruptRecordError
 from kafka.record import memory_records
 from kafka.record.default_records import ControlRecord, DefaultRecord, DefaultRecordBatch
+from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.record.util import decode_varint
 
+from pipeline.broker.kafka.vendor.border import RefusedValue
+from pipeline.broker.kafka.vendor.unpacking import UnpackError, unpack
 from pipeline.records import MAX_HEADERS
+
+REFUSED_RECORDS = 1000
+"""At most so many records stand for a batch that cannot be read. It may hold a hundred million:
+nine megabytes of zstd do."""
+
+
+def install() -> None:
+    """Let every consumer of this process parse like this."""
+    memory_records.DefaultRecordBatch = TolerantBatch  # type: ignore[attr-defined]
+    memory_records.LegacyRecordBatch = TolerantLegacyBatch  # type: ignore[attr-defined]
 
 
 class TolerantBatch(DefaultRecordBatch):
-    """Like the client's, but of each record's headers it reads one more than are accepted.
+    """Like the client's, but it unpacks within a limit and always gets to its end.
 
-    A name that is no UTF-8 shows a replacement character for each strange byte.
+    Of each record's headers it reads one more than are accepted; a name that is no UTF-8 shows a
+    replacement character for each strange byte. From where the batch cannot be read, each offset up
+    to its last gives a record whose value is a `RefusedValue`. Of more than `REFUSED_RECORDS` the
+    middle is left out: offsets without a record, as compaction leaves them.
     """
 
-    __slots__ = ()
+    __slots__ = ("_error", "_next_offset", "_refused")
 
     _buffer: Any
     _pos: int
+    _decompressed: bool
 
-    @classmethod
-    def install(cls) -> None:
-        """Let every consumer of this process parse like this."""
-        memory_records.DefaultRecordBatch = cls  # type: ignore[attr-defined]
+    def __init__(self, buffer: Any) -> None:
+        super().__init__(buffer)
+        self._next_offset = int(self.base_offset)
+        self._error: str | None = None
+        self._refused = 0
+
+    def _maybe_uncompress(self) -> None:
+        if self._decompressed:
+            return
+        self._decompressed = True
+        if self.compression_type == self.CODEC_NONE:
+            return
+        packed, self._buffer = memoryview(self._buffer)[self._pos :], b""
+        self._pos = 0
+        try:
+            self._buffer = unpack(self.compression_type, packed)
+        except UnpackError as exc:
+            self._error = str(exc)
+
+    def __next__(self) -> DefaultRecord | ControlRecord:
+        if self.is_control_batch:  # the broker writes these
+            marker: ControlRecord = self._read()
+            return marker
+        if self._error is None:
+            try:
+                return self._checked(self._read())
+            except CorruptRecordError as exc:
+                self._error, self._buffer = str(exc.args[0]), b""
+        return self._refuse()
+
+    def _read(self) -> Any:
+        return super().__next__()  # type: ignore[no-untyped-call]
+
+    def _checked(self, record: Any) -> DefaultRecord:
+        """A record whose offset lies behind those before it, inside the batch."""
+        if not self._next_offset <= record.offset <= self.last_offset:
+            raise CorruptRecordError(
+                f"a record claims offset {record.offset}, which is none of"
+                f" {self._next_offset} to {self.last_offset}"
+            )
+        self._next_offset = record.offset + 1
+        read: DefaultRecord = record
+        return read
+
+    def _refuse(self) -> DefaultRecord:
+        first, last = self._next_offset, int(self.last_offset)
+        if first > last:
+            raise StopIteration
+        self._refused += 1
+        offset = first if self._refused < REFUSED_RECORDS else last
+        self._next_offset = offset + 1
+        error = f"the batch of offsets {self.base_offset} to {last} cannot be read: {self._error}"
+        if offset > first:
+            error += f"; this record stands for the {offset - first} offsets before it too"
+        return _refused(offset, self.max_timestamp, self.timestamp_type, error)
 
     def _read_msg(self, decode_varint: Any = decode_varint) -> DefaultRecord | ControlRecord:
         """Length, attributes, time and offset since the batch's, key, value, headers."""
@@ -57,6 +127,32 @@ class TolerantBatch(DefaultRecordBatch):
         kind = ControlRecord if self.is_control_batch else DefaultRecord
         offset = self.base_offset + offset_delta
         return kind(length, offset, timestamp, self.timestamp_type, key, value, headers)
+
+
+class TolerantLegacyBatch(LegacyRecordBatch):
+    """Like the client's, but it does not unpack: only brokers before 4.0 take batches this old.
+
+    A packed one gives one record with a `RefusedValue`, at its last offset.
+    """
+
+    __slots__ = ()
+
+    _timestamp: int | None
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.compression_type:
+            yield from super().__iter__()  # type: ignore[no-untyped-call]
+            return
+        error = (
+            f"the batch that ends at offset {self.base_offset} is compressed and of record format"
+            f" {self.magic}: these are not unpacked"
+        )
+        yield _refused(self.base_offset, self._timestamp or 0, 0, error)
+
+
+def _refused(offset: int, timestamp_ms: int, timestamp_type: int, error: str) -> DefaultRecord:
+    value = RefusedValue(error)
+    return DefaultRecord(len(value), offset, timestamp_ms, timestamp_type, None, value, [])
 
 
 def _read_bytes(buffer: Any, at: int) -> tuple[bytes | None, int]:

@@ -1,4 +1,4 @@
-"""What our two producers share: how records are handed over, and how one knows they arrived."""
+"""What our producers share: sending records, waiting until the log has them, giving up."""
 
 import threading
 from collections.abc import Sequence

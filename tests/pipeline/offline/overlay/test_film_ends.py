@@ -31,6 +31,14 @@ def test_ctrl_c_leaves_a_whole_film_that_is_shorter(tmp_path: Path, bundle: Bund
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_a_file_of_the_user_that_ends_in_part_is_kept(tmp_path: Path, bundle: Bundle) -> None:
+    theirs = tmp_path / "out.mp4.part"
+    theirs.write_bytes(b"of another program")
+    with Film(tmp_path / "out.mp4", bundle=bundle, truth=None):
+        pass
+    assert theirs.read_bytes() == b"of another program"
+
+
 def test_after_an_error_there_is_what_was_there_before(tmp_path: Path, bundle: Bundle) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"before")

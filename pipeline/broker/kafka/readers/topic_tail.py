@@ -1,20 +1,23 @@
-"""Reads what the worker publishes, as any consumer of the predictions would."""
+"""Follows a topic as any consumer does: what `longtake tail` and `longtake demo` show."""
 
 from collections.abc import Sequence
 
 from kafka import TopicPartition
 
-from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.border import as_record, translated
 from pipeline.broker.kafka.vendor.opening import open_consumer
+from pipeline.connection import Connection
 from pipeline.records import Record
 
+POLL_RECORDS = 5000
 
-class KafkaReader:
+
+class TopicTail:
     """Reads the committed records of one topic, all partitions, without a group."""
 
-    def __init__(self, bootstrap: str, *, topic: str, from_start: bool) -> None:
+    def __init__(self, connection: Connection, *, topic: str, from_start: bool) -> None:
         with translated(f"opening topic {topic}"):
-            self._consumer = open_consumer(bootstrap)
+            self._consumer = open_consumer(connection)
             numbers = self._consumer.partitions_for_topic(topic) or set()
             places = [TopicPartition(topic, number) for number in sorted(numbers)]
             self._consumer.assign(places)
@@ -28,12 +31,8 @@ class KafkaReader:
     def read(self, timeout_s: float) -> Sequence[Record]:
         """Wait at most `timeout_s` for records."""
         with translated("reading"):
-            batches = self._consumer.poll(int(timeout_s * 1000), max_records=5000)
-        return [
-            Record(raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers))
-            for batch in batches.values()
-            for raw in batch
-        ]
+            batches = self._consumer.poll(int(timeout_s * 1000), max_records=POLL_RECORDS)
+        return [as_record(raw) for batch in batches.values() for raw in batch]
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,0 +1,181 @@
+"""The log in memory: topics, transactional producers, and one group that reads the frames."""
+
+from dataclasses import dataclass, field
+
+from pipeline.broker.checkpoint import Member
+from pipeline.broker.memory.group import MemoryGroup
+from pipeline.broker.memory.partition_log import PartitionLog, Transaction
+from pipeline.broker.partitioner import partition_of
+from pipeline.clock import Clock
+from pipeline.errors import CommitRefusedError, FencedError, TopicError
+from pipeline.records import Changelog, Headers, Outgoing, Record, Topics
+
+
+@dataclass(slots=True)
+class ProducerLife:
+    """What the log knows of a transactional producer by its name."""
+
+    epoch: int = 0
+    open: Transaction | None = None
+    touched: set[tuple[str, int]] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self.open = Transaction()
+
+    def fence(self) -> None:
+        """Begin a new life: the one before it may write no more."""
+        self.epoch += 1
+
+    def forget(self) -> None:
+        """Have no transaction any more."""
+        self.open, self.touched = None, set()
+
+
+class MemoryLog:
+    """Everything that a cluster of brokers is to a worker. Topics have the group's partitions."""
+
+    def __init__(self, topics: Topics, group: MemoryGroup, *, clock: Clock) -> None:
+        self.topics = topics
+        self.group = group
+        self.changed = group.changed
+        self.clock = clock
+        self._logs = {
+            name: [PartitionLog() for _ in range(group.partitions)]
+            for name in (topics.frames, topics.predictions, topics.dead_letters, topics.state)
+        }
+        self._producers: dict[str, ProducerLife] = {}
+
+    # ----------------------------------------------------------------------------- what is read
+
+    def partition_count(self, topic: str) -> int:
+        """Count the partitions of a topic."""
+        return len(self._log(topic))
+
+    def read_committed(self, topic: str) -> list[Record]:
+        """Return all that a reader of committed records sees of a topic, by partition."""
+        with self.changed:
+            return [r for log in self._log(topic) for r in log.committed(0, log.stable_end)]
+
+    def fetch(self, partition: int, offset: int, limit: int) -> tuple[list[Record], bool]:
+        """Return committed frames from `offset` on, and whether the log still has that offset."""
+        with self.changed:
+            log = self._log(self.topics.frames)[partition]
+            if offset < log.start:
+                return [], False
+            records = list(log.committed(offset, log.stable_end))
+            return records[:limit], True
+
+    def stable_end(self, partition: int) -> int:
+        """Return where the frames of a partition end, as far as they can be read."""
+        with self.changed:
+            return self._log(self.topics.frames)[partition].stable_end
+
+    def changelog(self, partition: int) -> Changelog | None:
+        """Return the newest committed records of a changelog; None while one is being written."""
+        with self.changed:
+            log = self._log(self.topics.state)[partition]
+            if log.stable_end < log.end:
+                return None
+            newest: dict[bytes, Record] = {}
+            for record in log.committed(0, log.end):
+                if record.value is None:
+                    newest.pop(record.key or b"", None)
+                else:
+                    newest[record.key or b""] = record
+            frames = self._log(self.topics.frames)[partition]
+            return Changelog(newest, frames.start, frames.end)
+
+    def _log(self, topic: str) -> list[PartitionLog]:
+        if topic not in self._logs:
+            raise TopicError(f"there is no topic {topic}")
+        return self._logs[topic]
+
+    # -------------------------------------------------------------- written by any producer
+
+    def publish(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        timestamp_ms: int | None = None,
+    ) -> int:
+        """Write one record to the frames topic, as a camera does. Returns its offset."""
+        now_ms = self._now_ms() if timestamp_ms is None else timestamp_ms
+        with self.changed:
+            log = self._log(self.topics.frames)[partition]
+            offset = log.append(Record(partition, 0, now_ms, key, value, headers))
+            self.changed.notify_all()
+            return offset
+
+    def write_through(self, outgoing: Outgoing) -> None:
+        """Write one record outside of any transaction."""
+        with self.changed:
+            self._append(outgoing, None)
+            self.changed.notify_all()
+
+    def _append(self, outgoing: Outgoing, transaction: Transaction | None) -> tuple[str, int]:
+        topic = self.topics.of(outgoing.destination)
+        logs = self._log(topic)
+        number = outgoing.partition
+        if number is None:
+            number = 0 if outgoing.key is None else partition_of(outgoing.key, len(logs))
+        record = Record(number, 0, self._now_ms(), outgoing.key, outgoing.value, outgoing.headers)
+        logs[number].append(record, transaction)
+        return topic, number
+
+    def _now_ms(self) -> int:
+        return int(self.clock.time() * 1000)
+
+    # -------------------------------------------------------------------------- transactions
+
+    def init_producer(self, name: str) -> int:
+        """Begin a new life of the producer `name`: ends its open transaction, fences the old."""
+        with self.changed:
+            producer = self._producers.setdefault(name, ProducerLife())
+            self._end(producer, commit=False)
+            producer.fence()
+            return producer.epoch
+
+    def begin(self, name: str, epoch: int) -> None:
+        """Begin a transaction."""
+        with self.changed:
+            self._live(name, epoch).begin()
+
+    def write(self, name: str, epoch: int, outgoing: Outgoing) -> None:
+        """Write one record within the producer's transaction."""
+        with self.changed:
+            producer = self._live(name, epoch)
+            producer.touched.add(self._append(outgoing, producer.open))
+
+    def send_offsets(self, name: str, epoch: int, member: Member) -> None:
+        """Let the group check that `member` is of the present."""
+        with self.changed:
+            self._live(name, epoch)
+            if self.group.generation_of(member.member_id) != member.generation:
+                raise CommitRefusedError(
+                    f"{member.member_id} of generation {member.generation} is of the past"
+                )
+
+    def finish(self, name: str, epoch: int, *, commit: bool) -> None:
+        """End the producer's transaction."""
+        with self.changed:
+            self._end(self._live(name, epoch), commit=commit)
+            self.changed.notify_all()
+
+    def _live(self, name: str, epoch: int) -> ProducerLife:
+        producer = self._producers[name]
+        if producer.epoch != epoch:
+            raise FencedError(f"producer {name} has a newer life")
+        return producer
+
+    def _end(self, producer: ProducerLife, *, commit: bool) -> None:
+        if producer.open is None:
+            return
+        if commit:
+            producer.open.commit()
+        for topic, number in producer.touched:
+            self._log(topic)[number].mark_end(producer.open)
+        producer.forget()

@@ -1,0 +1,74 @@
+"""What writes to a log in memory: a transactional producer under the writer, and the outlet."""
+
+from collections.abc import Sequence
+
+from pipeline.broker.checkpoint import Checkpoint, Member
+from pipeline.broker.memory.log import MemoryLog
+from pipeline.records import Outgoing
+
+
+class MemoryProducer:
+    """One life of a transactional producer: the steps that a commit is made of."""
+
+    def __init__(self, log: MemoryLog, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._epoch = log.init_producer(name)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._log.begin(self._name, self._epoch)
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Write one record within the transaction."""
+        self._log.write(self._name, self._epoch, outgoing)
+
+    def send_offsets(self, member: Member) -> None:
+        """Let the group refuse a member of the past."""
+        self._log.send_offsets(self._name, self._epoch, member)
+
+    def commit(self) -> None:
+        """End the transaction, and show what was written."""
+        self._log.finish(self._name, self._epoch, commit=True)
+
+    def renew(self) -> None:
+        """Begin the next life: what is open is aborted, other lives of the name are fenced."""
+        self._epoch = self._log.init_producer(self._name)
+
+
+class MemoryWriter:
+    """See `CheckpointWriter`."""
+
+    def __init__(self, producer: MemoryProducer) -> None:
+        self._producer = producer
+
+    def commit(self, checkpoint: Checkpoint, member: Member) -> None:
+        """See `CheckpointWriter`."""
+        self._producer.begin()
+        for part in checkpoint.parts:
+            for outgoing in part.outgoing:
+                self._producer.send(outgoing)
+        self._producer.send_offsets(member)
+        self._producer.commit()
+
+    def renew(self) -> None:
+        """See `CheckpointWriter`."""
+        self._producer.renew()
+
+    def close(self) -> None:
+        """See `CheckpointWriter`."""
+
+
+class MemoryOutlet:
+    """See `Outlet`."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    def publish(self, burst: Sequence[Outgoing]) -> None:
+        """See `Outlet`."""
+        for outgoing in burst:
+            self._log.write_through(outgoing)
+
+    def close(self) -> None:
+        """See `Outlet`."""

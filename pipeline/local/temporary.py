@@ -1,0 +1,86 @@
+"""Temporary data folders: made under a name of their own, marked, and removed if their owner died.
+
+The mark makes the difference, not the name: only a folder that we made ourselves has one, and a
+folder with a mark that was copied or renamed is no longer that one. The temporary folder is open to
+all users of a machine, so what lies in it is opened without following links or waiting.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+LOCK = "lock"
+MARK = "temporary"
+PREFIX = "longtake-kafka-"
+_MARK_BYTES = 1024
+
+
+def make_temporary() -> Path:
+    """Make an empty folder for its owner alone. The caller locks it, and then marks it."""
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def mark(folder: Path) -> None:
+    """Let `remove_orphans` remove the folder when nobody holds its lock."""
+    file = open_regular(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with open(file, "wb") as out:  # noqa: PTH123 - it is open already
+        out.write(_content(folder, folder.stat()))
+
+
+def unmark(folder: Path) -> None:
+    """Keep a folder: its user has named it, so it is temporary no longer."""
+    folder = folder.resolve()
+    with ExitStack() as opened:
+        if _is_marked(_opened(opened, folder), folder):
+            (folder / MARK).unlink()
+
+
+def remove_orphans(parent: Path) -> None:
+    """Remove the marked folders of this user in `parent` whose lock no process holds."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError), ExitStack() as opened:
+            inside = _opened(opened, folder)
+            if not _is_marked(inside, folder):
+                continue
+            lock = open_regular(LOCK, os.O_RDWR, dir_fd=inside)
+            opened.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_regular(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+    """Open a regular file of mode 0600. Raises `OSError` for a link, a FIFO, a socket, a device."""
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def _opened(opened: ExitStack, folder: Path) -> int:
+    inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    opened.callback(os.close, inside)
+    return inside
+
+
+def _is_marked(inside: int, folder: Path) -> bool:
+    """Whether the open folder `inside`, at the path `folder`, has a mark that we wrote for it."""
+    found = os.fstat(inside)
+    if found.st_uid != os.geteuid():
+        return False
+    try:
+        file = open_regular(MARK, os.O_RDONLY, dir_fd=inside)
+    except OSError:
+        return False
+    with open(file, "rb") as content:  # noqa: PTH123 - it is open already
+        ours = os.fstat(file).st_uid == os.geteuid()
+        return ours and content.read(_MARK_BYTES) == _content(folder, found)
+
+
+def _content(folder: Path, found: os.stat_result) -> bytes:
+    return f"temporary folder of longtake: {folder.name}, inode {found.st_ino}\n".encode()

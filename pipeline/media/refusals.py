@@ -1,0 +1,44 @@
+"""Why a source cannot be opened or read, in our words: the only place that reads libav's errors.
+
+libav repeats the address in its own words, with the password in it.
+"""
+
+import csv
+import errno
+
+import av
+
+from pipeline.errors import UndecodableFrameError
+
+
+def words_of(exc: Exception) -> str:
+    """What libav says, without the address."""
+    return getattr(exc, "strerror", None) or type(exc).__name__
+
+
+def explain(exc: Exception, *, is_url: bool) -> str:
+    """Say what is wrong, and the way out."""
+    if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
+        return (
+            "the camera refuses the login; give it as rtsp://USER:PASSWORD@..., or better as"
+            " rtsp://${NAME}@... with NAME=USER:PASSWORD in the environment"
+        )
+    if isinstance(exc, av.HTTPNotFoundError):
+        return "the camera answers, but has no stream of that path (404); see its manual for it"
+    if isinstance(exc, ConnectionRefusedError):
+        return "nobody listens there (connection refused); is the port right, and RTSP enabled?"
+    if isinstance(exc, av.ExitError):
+        return "no answer in time; is the camera on, and the address right?"
+    if isinstance(exc, av.InvalidDataError):
+        return "no video that can be read (is the file whole, and a video?)"
+    if isinstance(exc, FileNotFoundError):
+        return "no such file or device; check the path"
+    if isinstance(exc, PermissionError):
+        return "no permission to read it (a camera device wants its user in the group `video`)"
+    if is_url and isinstance(exc, OSError) and exc.errno == errno.EIO:
+        return "it cannot be reached; is the host's name right, and the camera on?"
+    if isinstance(exc, UnicodeError):
+        return f"no UTF-8 text ({exc})"
+    if isinstance(exc, csv.Error | UndecodableFrameError):
+        return str(exc)
+    return words_of(exc)

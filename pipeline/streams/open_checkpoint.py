@@ -1,0 +1,82 @@
+"""What has been finished since a partition's last checkpoint and waits for the next one."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pipeline.records import Destination, Fate, Frame, Headers, Outgoing
+from pipeline.streams.item import Item
+from pipeline.streams.stream import Stream
+from pipeline.wire.skips import Skips
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A prediction that leaves ahead of its checkpoint, and when its frame was captured."""
+
+    outgoing: Outgoing
+    captured_us: int
+
+
+class OpenCheckpoint:
+    """What one partition commits next. Only the partition adds to it, until it closes it.
+
+    It begins at offset `start`. `attempts` is above 0 in the first one of a restored partition: it
+    says in the log that this worker is about to try the records from there on.
+    """
+
+    def __init__(self, start: int, *, attempts: int) -> None:
+        self.start = start
+        self.attempts = attempts
+        self.outgoing: list[Outgoing] = []  # in offset order
+        self.captured_us: list[int] = []  # of its predictions
+        self.changed: dict[str, Stream] = {}
+        self.skipped: dict[bytes, Skips] = {}  # by key: a stream whose record is full has two
+        self.fates: Counter[Fate] = Counter()  # of its records
+        self.expired = 0  # records that retention deleted before they were read
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait to be written: dead letters are large."""
+        return sum(len(out.value or b"") for out in self.outgoing)
+
+    @property
+    def binding(self) -> bool:
+        """Whether it holds predictions or skips, which no later prediction may overtake."""
+        return bool(self.captured_us or self.skipped)
+
+    def finish(self, item: Item) -> None:
+        """Add a record that has its fate."""
+        self.fates[item.final_fate] += 1
+        if item.outgoing is not None:
+            self.outgoing.append(item.outgoing)
+        if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
+            self.captured_us.append(item.record.captured_us)
+        if item.stream is not None:
+            self.changed[item.stream.name] = item.stream
+
+    def publish(self, outgoing: Iterable[Outgoing]) -> None:
+        """Add what is to be written and belongs to no record."""
+        self.outgoing += outgoing
+
+    def skip(self, skips: Skips) -> None:
+        """Add a record of skipped ranges; it replaces an earlier one with the same key."""
+        self.skipped[skips.key] = skips
+
+    def expire(self, records: int) -> None:
+        """Add records that retention deleted before they were read."""
+        self.expired += records
+
+    def forget(self, stream: str) -> None:
+        """Write no snapshot of a stream."""
+        self.changed.pop(stream, None)
+
+    def departures(self, headers: Headers) -> list[Departure]:
+        """Take the predictions out, to be published ahead of the checkpoint with `headers`."""
+        leaving = [o for o in self.outgoing if o.destination is Destination.PREDICTIONS]
+        self.outgoing = [o for o in self.outgoing if o.destination is not Destination.PREDICTIONS]
+        captured_us, self.captured_us = self.captured_us, []
+        return [
+            Departure(replace(o, headers=o.headers + headers), us)
+            for o, us in zip(leaving, captured_us, strict=True)
+        ]

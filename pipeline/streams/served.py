@@ -1,0 +1,111 @@
+"""The served model: all that turns records into predictions, as one value."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from engines.base import Engine
+from engines.model.bundle import Bundle
+from pipeline.config import WorkerConfig
+from pipeline.media.decoder import Decoder
+from pipeline.records import Record, Reset
+from pipeline.streams.admission import Rules
+from pipeline.streams.batch import Batcher
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
+from pipeline.streams.predictor import Predictor
+from pipeline.streams.row_pool import RowPool
+from pipeline.wire.frames import read_frame
+from pipeline.wire.predictions import PredictionWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One batch that went through the engine: its records by partition, in offset order."""
+
+    batch: Mapping[Partition, Sequence[Item]]
+    resets: Sequence[Reset]  # why memories started afresh
+
+    @property
+    def items(self) -> list[Item]:
+        """All records of the batch."""
+        return [item for items in self.batch.values() for item in items]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One bundle on one engine, ready to step the records of any partitions. One owner thread.
+
+    Worker, replay, run and the tests are given the same value, so there is one frame path. It has
+    the rules of time, the decoder, the predictor with its pool of engine rows, and the batcher. It
+    has no partition, no log, no thread and no metric: these are its user's. A user that is given
+    another model has to release the partitions' rows and restore them under the new one.
+    `decoder` may be called from other threads. Whoever made the engine closes it.
+    """
+
+    bundle: Bundle
+    engine: Engine
+    decoder: Decoder
+    rules: Rules
+    predictor: Predictor
+    batcher: Batcher
+    max_record_bytes: int
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        decoder: Decoder,
+        topic: str,
+        gap_reset_s: float,
+        stream_ttl_s: float,
+        max_record_bytes: int,
+        max_batch: int,
+    ) -> Self:
+        """Assemble the frame path. `topic` is the input topic's name, for dead letters."""
+        rules = Rules.of(
+            rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s
+        )
+        writer = PredictionWriter(
+            labels=bundle.labels, activation=bundle.activation, model=bundle.id
+        )
+        predictor = Predictor(engine, writer, rules, topic=topic)
+        return cls(bundle, engine, decoder, rules, predictor, Batcher(max_batch), max_record_bytes)
+
+    @classmethod
+    def configured(
+        cls, config: WorkerConfig, bundle: Bundle, engine: Engine, *, decoder: Decoder
+    ) -> Self:
+        """Assemble the frame path of a group: its rules are the worker's settings."""
+        return cls.of(
+            bundle,
+            engine,
+            decoder=decoder,
+            topic=config.frames_topic,
+            gap_reset_s=config.gap_reset_s,
+            stream_ttl_s=config.stream_ttl_s,
+            max_record_bytes=config.max_frame_bytes,
+            max_batch=config.max_batch,
+        )
+
+    @property
+    def rows(self) -> RowPool:
+        """The rows of the engine's table that streams of all partitions share."""
+        return self.predictor.rows
+
+    def admit(self, partition: Partition, record: Record) -> Item | None:
+        """Read and judge the partition's next record. None when its offset is behind it."""
+        return partition.admit(read_frame(record, max_bytes=self.max_record_bytes), self.rules)
+
+    def step(self, partitions: Iterable[Partition]) -> Stepped:
+        """Take one batch of what is ready, run it, and enter it in its partitions.
+
+        The batch is empty where nothing is ready. Raises what the engine raises.
+        """
+        batch = self.batcher.take(partitions)
+        resets = self.predictor.run([item for items in batch.values() for item in items])
+        for partition, items in batch.items():
+            partition.finish(items)
+        return Stepped(batch, resets)

@@ -1,0 +1,95 @@
+"""Which partitions are ours, restored or not, and as whom the group knows us."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pipeline.broker.checkpoint import Member
+from pipeline.broker.contract import Assigned, Dropped, Event
+from pipeline.delivery.restore import Restorer
+from pipeline.streams.partition import Partition
+from pipeline.streams.row_pool import RowPool
+
+log = logging.getLogger(__name__)
+
+
+class Membership:
+    """What the group has given this worker. One owner thread.
+
+    A partition is in `partitions` from its restore until it is dropped. Dropping gives its engine
+    rows back and commits nothing.
+    """
+
+    def __init__(self, restorer: Restorer, rows: RowPool) -> None:
+        self._restorer = restorer
+        self._rows = rows
+        self._partitions: dict[int, Partition] = {}
+        self._member_id: str | None = None
+        self.member: Member | None = None  # None before the first assignment and when it is lost
+        self.generation = -1  # of the newest membership
+
+    @property
+    def partitions(self) -> Mapping[int, Partition]:
+        """The restored partitions, by number."""
+        return self._partitions
+
+    @property
+    def opened(self) -> dict[int, Partition]:
+        """The partitions that are read: their announcement is in the log."""
+        return {number: p for number, p in self._partitions.items() if p.opened}
+
+    @property
+    def running(self) -> bool:
+        """Whether we are in the group, and every partition of ours is restored and read."""
+        return (
+            self.member is not None
+            and not self._restorer.wanted
+            and all(partition.opened for partition in self._partitions.values())
+        )
+
+    def handle(self, event: Event) -> None:
+        """Drop or restore the partitions of one event of the group."""
+        numbers = sorted(event.partitions)
+        self._drop(numbers)
+        if isinstance(event, Dropped):
+            log.info("partitions %s are no longer ours: memory dropped", numbers)
+            self._restorer.forget(numbers)
+            return
+        if isinstance(event, Assigned):
+            log.info("partitions %s are ours now", numbers)
+        else:
+            log.warning("partitions %s: retention has overtaken us; restoring", numbers)
+        self._restorer.want(numbers)
+
+    def follow(self, member: Member | None) -> None:
+        """Set who we are. Another member id means that we were away: no memory is trusted."""
+        self.member = member
+        if member is None:
+            return
+        self.generation = member.generation
+        if member.member_id == self._member_id:
+            return
+        numbers = sorted(self._partitions.keys() | self._restorer.wanted)
+        if self._member_id is not None and numbers:
+            log.warning("the group knows us by another id now: restoring partitions %s", numbers)
+            self.restore_again(numbers)
+        self._member_id = member.member_id
+
+    def restore_again(self, numbers: Sequence[int]) -> None:
+        """Drop the memory of partitions that stay ours, and read it back from the changelog."""
+        self._drop(numbers)
+        self._restorer.want(numbers)
+
+    def take_restored(self, holds: Callable[[int], bool]) -> Iterable[Partition]:
+        """Advance restores and return what has been restored since the last call.
+
+        `holds` says of a partition whether a checkpoint of it is still being committed.
+        """
+        restored = self._restorer.advance(holds)
+        self._partitions.update({partition.number: partition for partition in restored})
+        return restored
+
+    def _drop(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                partition.release(self._rows)

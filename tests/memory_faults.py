@@ -1,0 +1,157 @@
+"""The broker in memory with what only tests want: crashes at every step, and moves of the group."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pipeline.broker.checkpoint import Member
+from pipeline.broker.contract import Dropped
+from pipeline.broker.memory.broker import MemoryBroker
+from pipeline.broker.memory.changelog import MemoryChangelog
+from pipeline.broker.memory.group import MemoryGroup
+from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.memory.partition_log import PartitionLog
+from pipeline.broker.memory.writer import MemoryOutlet, MemoryProducer, MemoryWriter
+from pipeline.clock import Clock
+from pipeline.records import Changelog, Outgoing, Topics
+
+InjectedFault = Callable[[str], None]  # called before each step of the protocol, with its name
+
+
+def no_fault(step: str) -> None:
+    """Let every step pass."""
+    del step
+
+
+class MovableGroup(MemoryGroup):
+    """A group that is rebalanced when the test says so."""
+
+    def rebalance(self) -> None:
+        """Go through a rebalance that nothing caused."""
+        with self.changed:
+            self._rebalance()
+
+    def grow(self, partitions: int) -> None:
+        """Divide more partitions from the next rebalance on."""
+        with self.changed:
+            self.partitions = partitions
+
+    def hand_over(self, member_id: str, partitions: Iterable[int]) -> None:
+        """Give a member partitions that it believes to have anyway: it hears nothing (K12).
+
+        Members that had them in the meantime hear of the loss.
+        """
+        with self.changed:
+            wanted = set(partitions)
+            taker = self._members.pop(member_id)
+            for other in self._members.values():
+                lost = other.partitions & wanted
+                other.partitions -= lost
+                if lost:
+                    other.news.append(Dropped(frozenset(lost)))
+            self._members[member_id] = taker
+            taker.news = deque(event for event in taker.news if not event.partitions <= wanted)
+            taker.partitions |= wanted
+
+
+class MovableLog(MemoryLog):
+    """A log in which retention, timeouts and administrators act when the test says so."""
+
+    group: MovableGroup
+
+    def __init__(self, topics: Topics, *, partitions: int, clock: Clock) -> None:
+        super().__init__(topics, MovableGroup(partitions), clock=clock)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        with self.changed:
+            log = self._log(topic)
+            log.extend(PartitionLog() for _ in range(partitions - len(log)))
+            if topic == self.topics.frames:
+                self.group.grow(partitions)
+
+    def expire(self, partition: int, offset: int) -> None:
+        """Let retention delete the frames below `offset`."""
+        with self.changed:
+            self._log(self.topics.frames)[partition].expire(offset)
+
+    def abort_open(self) -> None:
+        """Let every open transaction time out, and fence its producer."""
+        with self.changed:
+            for producer in self._producers.values():
+                if producer.open is not None:
+                    producer.fence()
+                    self._end(producer, commit=False)
+
+
+class FaultyProducer(MemoryProducer):
+    """Fails at the steps of a commit."""
+
+    def __init__(self, log: MemoryLog, name: str, fault: InjectedFault) -> None:
+        super().__init__(log, name)
+        self._fault = fault
+
+    def begin(self) -> None:
+        self._fault("begin")
+        super().begin()
+
+    def send(self, outgoing: Outgoing) -> None:
+        self._fault("send")
+        super().send(outgoing)
+
+    def send_offsets(self, member: Member) -> None:
+        self._fault("offsets")
+        super().send_offsets(member)
+
+    def commit(self) -> None:
+        self._fault("commit")
+        super().commit()
+        self._fault("committed")
+
+    def renew(self) -> None:
+        self._fault("renew")
+        super().renew()
+
+
+class FaultyOutlet(MemoryOutlet):
+    """Fails before each record of a burst, and after the last."""
+
+    def __init__(self, log: MemoryLog, fault: InjectedFault) -> None:
+        super().__init__(log)
+        self._fault = fault
+
+    def publish(self, burst: Sequence[Outgoing]) -> None:
+        for outgoing in burst:
+            self._fault("publish")
+            super().publish([outgoing])
+        self._fault("published")
+
+
+class FaultyChangelog(MemoryChangelog):
+    """Fails before it reads."""
+
+    def __init__(self, log: MemoryLog, fault: InjectedFault, *, stall_s: float) -> None:
+        super().__init__(log, stall_s=stall_s)
+        self._fault = fault
+
+    def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
+        self._fault("restore")
+        return super().read(partitions)
+
+
+class FaultyBroker(MemoryBroker):
+    """One worker's way to the log. `fault` is called before each step of the protocol."""
+
+    def __init__(
+        self, log: MemoryLog, *, slot: str, fault: InjectedFault = no_fault, stall_s: float = 10.0
+    ) -> None:
+        super().__init__(log, slot=slot, stall_s=stall_s)
+        self._fault = fault
+
+    def writer(self) -> MemoryWriter:
+        return MemoryWriter(FaultyProducer(self._log, self._slot, self._fault))
+
+    def outlet(self) -> MemoryOutlet:
+        return FaultyOutlet(self._log, self._fault)
+
+    def changelog(self) -> MemoryChangelog:
+        return FaultyChangelog(self._log, self._fault, stall_s=self._stall_s)

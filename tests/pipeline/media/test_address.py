@@ -1,0 +1,145 @@
+"""What may be shown of an address, and become a stream's id: nothing that is secret."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.media.address import Address, without_secrets
+from pipeline.wire.frames import is_stream_id
+
+# hosts and paths have none of these letters, so that one letter of a secret is found anywhere
+secrets = st.text("BCWXYZ@/?#:=&;%+!$ ", min_size=1, max_size=12)
+plain_secrets = st.text("BCWXYZ", min_size=1, max_size=6)
+schemes = st.sampled_from(["rtsp://", "http://", "rtsps://", "cache:http://", "http+x://"])
+hosts = st.sampled_from(["cam", "10.0.0.7", "[fd00::7]", "cam.example:8554", "10.0.0.7:80"])
+paths = st.sampled_from(["", "/", "/stream1", "/live/main.m3u8", "/a/b@2.jpg"])
+FORMS = [
+    "{scheme}{user}:{password}@{host}{path}",
+    "{scheme}{user}@{host}{path}",
+    "{scheme}{host}{path}?{user}={password}",
+    "{scheme}{host}{path}?{password}",
+    "{scheme}{user}:{password}@{host}{path}?token={token}",
+    "{scheme}{user}:{password}@{host}{path}#{token}",
+    "{scheme}{host}/user={plain}_password={password}_channel=1.sdp",
+    "{scheme}{host}{path};token={token}",
+    "{scheme}{plain}:{plain}",  # the host was forgotten
+    "{plain}:{password}@{host}{path}",
+    "{plain}:{password}@{host}{path}?token={token}",
+    "http:{plain}:{password}@{host}{path}",
+    "http:/{plain}:{password}@{host}{path}",
+    "//{user}:{password}@{host}{path}",
+    "10.0.0.7{path}?token={token}",
+]
+
+
+def leaked(words: str) -> set[str]:
+    return set(words) & set("BCWXYZ")
+
+
+@settings(max_examples=500)
+@given(
+    form=st.sampled_from(FORMS),
+    scheme=schemes,
+    host=hosts,
+    path=paths,
+    user=secrets,
+    password=secrets,
+    token=secrets,
+    plain=plain_secrets,
+)
+def test_no_letter_of_a_secret_is_shown_or_named(form: str, **parts: str) -> None:
+    address = Address.of(form.format(**parts), {})
+    assert not leaked(address.shown)
+    assert not leaked(address.stream)
+    assert not leaked(repr(address))
+    assert is_stream_id(address.stream)
+
+
+@given(form=st.sampled_from([form for form in FORMS if "{path}" in form]), secret=secrets)
+def test_no_letter_of_a_secret_is_in_an_error(form: str, secret: str) -> None:
+    parts = dict.fromkeys(["user", "password", "token"], secret)
+    text = form.format(**parts, plain="X", scheme="rtsp://", host="cam", path="/${nobody}")
+    with pytest.raises(ConfigError, match=r"the environment has no nobody$") as refused:
+        Address.of(text, {})
+    assert not leaked(str(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "stream"),
+    [
+        ("gate.mp4", "gate"),
+        ("/srv/clips/gate 7.mp4", "gate-7"),
+        ("/srv/clips/", "clips"),
+        (".", "source"),
+        ("/dev/video0", "video0"),
+        ("2026-01-01T10:00.mp4", "2026-01-01T10:00"),
+        ("rtsp://10.0.0.7/stream1", "stream1"),
+        ("rtsp://me:pass@10.0.0.7", "10.0.0.7"),
+        ("rtsp://me:pass@10.0.0.7:8554/", "10.0.0.7:8554"),
+        ("http://cam/live/main.m3u8?token=x", "main"),
+        ("http://cam/mjpg?user=admin&pwd=hunter2", "mjpg"),
+        ("rtsp://10.0.0.7/user=admin_password=x.sdp", "10.0.0.7"),
+        ("rtsp://me:pa/ss@10.0.0.7/s", "s"),
+        ("rtsp://me:pa?ss@10.0.0.7/s", "rtsp"),
+        ("http://cam/" + "x" * 300, "x" * 190),
+    ],
+)
+def test_a_stream_is_named_after_the_last_part_of_its_address(text: str, stream: str) -> None:
+    assert Address.of(text, {}).stream == stream
+
+
+def test_a_secret_comes_from_the_environment_and_is_never_shown() -> None:
+    address = Address.of("rtsp://${LOGIN}@10.0.0.7/s?token=t", {"LOGIN": "me:p@ss/w?rd"})
+    assert address.url == "rtsp://me:p%40ss%2Fw%3Frd@10.0.0.7/s?token=t"
+    assert address.shown == "rtsp://10.0.0.7/s?..."
+    assert "p%40" not in repr(address)
+
+
+def test_a_secret_comes_from_a_files_first_line(tmp_path: Path) -> None:
+    file = tmp_path / "login"
+    file.write_text("me:secret\n")
+    assert Address.of(f"http://${{file:{file}}}@cam/v", {}).url == "http://me:secret@cam/v"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("rtsp://${NOBODY}@x/", "the environment has no NOBODY"), ("${file:/nowhere}", "/nowhere")],
+)
+def test_a_secret_that_is_not_there_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Address.of(text, {})
+
+
+def test_a_password_that_stands_in_the_address_is_not_told_when_a_name_is_missing() -> None:
+    with pytest.raises(ConfigError, match="no TOKEN") as caught:
+        Address.of("rtsp://me:secret@cam/${TOKEN}", {})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://a:b@c/d", "rtsp://c/d"),
+        ("rtsp://a:b@@c/d", "rtsp://c/d"),
+        ("http://c/d@e", "http://...@e"),  # or the login is `c/d`
+        ("rtsp://a:b/c@d/e", "rtsp://...@d/e"),
+        ("rtsp://a:b?c@d/e", "rtsp://..."),
+        ("http://c/d?e=f@g", "http://..."),
+        ("http://c:80/d?e=f", "http://c:80/d?..."),
+        ("http://c/d#e", "http://c/d#..."),
+        ("rtsp://c/user=a_password=b", "rtsp://c/..."),
+        ("rtsp://a:b", "rtsp://..."),
+        ("rtsp://${LOGIN}@c/d", "rtsp://c/d"),
+        ("rtsp://${file:/run/login}@c/${D}", "rtsp://c/${D}"),
+        ("rtsp://[::1]:554/d", "rtsp://[::1]:554/d"),
+        ("a:b@c/d", "...@c/d"),
+        ("gate@home.mp4", "gate@home.mp4"),
+        ("/srv/10:30/a@b?c=d.mp4", "/srv/10:30/a@b?c=d.mp4"),
+        ("/dev/video0", "/dev/video0"),
+    ],
+)
+def test_an_address_is_shown_without_who_may_see(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
