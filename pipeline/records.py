@@ -1,8 +1,10 @@
 """The values that travel through the pipeline. Frozen, and free of any vendor's types."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -10,8 +12,31 @@ TRACEPARENT = "traceparent"
 MAX_HEADERS = 100  # of one record
 
 
-class Fate(StrEnum):
-    """How an input record ended. Every record has exactly one."""
+NAME = re.compile(r"[a-z][a-z_]{0,31}", re.ASCII)  # of a fate, a reset, a note
+NAME_WANTED = "a name of up to 32 characters of a-z and _"
+
+
+class OpenNames(StrEnum):
+    """Names to which a newer release may add: one that is not listed is kept under its name.
+
+    A name that is no member equals, and hashes like, its text. Readers check its form by `NAME`.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        added = str.__new__(cls, value)
+        added._name_ = value.upper()
+        added._value_ = value
+        return added
+
+
+class Fate(OpenNames):
+    """How an input record ended. Every record has exactly one.
+
+    One that a newer release has added is a count in the ledger and nothing else.
+    """
 
     PREDICTED = "predicted"
     DEAD_LETTERED = "dead_lettered"
@@ -22,8 +47,11 @@ class Fate(StrEnum):
     ENDED = "ended"
 
 
-class Reset(StrEnum):
-    """Why a stream's memory started afresh before a frame."""
+class Reset(OpenNames):
+    """Why a stream's memory started afresh before a frame.
+
+    A newer release may add reasons, but none that forgets the stream: chains depend on that.
+    """
 
     NEW = "new"
     EPOCH = "epoch"

@@ -20,7 +20,9 @@ from pipeline.media.decoder import Decoder
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
-from pipeline.wire.changelog import Manifest, Skips, Snapshot
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.worker import Worker
@@ -326,7 +328,7 @@ def alone(
     """One stream's records one at a time: its predictions, fates, and the state it ends in."""
     config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
     model = ServedModel.configured(config, bundle, engine, decoder=decoder)
-    beginning = Manifest(0, 0, 0, "", 0, "", 1, 0)
+    beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
     values: list[bytes] = []
     for record in records:

@@ -17,8 +17,12 @@ from engines.cache import cache_folder
 log = logging.getLogger(__name__)
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime")
-ROOMS = ("", "checks/", "model/", "tensorrt/")  # of engines: the code that decides a check
+SCHEMA = 1  # what a verdict's file says; an empty one is of the release before, and the same
 CPU_INFO = Path("/proc/cpuinfo")
+
+
+MOST_BYTES = 64  # that are read of a verdict
+_CONTENT = f"{SCHEMA}\n".encode()
 
 
 class Verdicts:
@@ -40,9 +44,10 @@ class Verdicts:
             return None
 
     def passed(self, *what: str) -> bool:
-        """Return whether this check has passed before."""
+        """Return whether this check has passed before; a newer release's verdict counts as none."""
         try:
-            return self._file(what).is_file()
+            with self._file(what).open("rb") as file:
+                return file.read(MOST_BYTES) in (b"", _CONTENT)
         except OSError:
             return False
 
@@ -50,7 +55,7 @@ class Verdicts:
         """Record that it has passed."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file(what).touch()
+            self._file(what).write_bytes(_CONTENT)
         except OSError as exc:
             log.info("the next start checks again: %s", exc)
 
@@ -73,6 +78,10 @@ def _processor() -> str:
 
 def _own_code() -> str:
     """Digest of the engine code, so that a changed check invalidates old verdicts."""
-    here = Path(__file__).parents[1]
-    modules = sorted(m for room in ROOMS for m in here.glob(f"{room}*.py"))
-    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
+    return hashlib.sha256(b"".join(module.read_bytes() for module in own_modules())).hexdigest()
+
+
+def own_modules() -> list[Path]:
+    """List the modules that decide what a check says: all of `engines` but training."""
+    engines = Path(__file__).parents[1]
+    return sorted(m for m in engines.rglob("*.py") if m.relative_to(engines).parts[0] != "train")

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 log = logging.getLogger(__name__)
 
+SCHEMA = 1  # of cards; one without a number is of the release before, and says the same
 PlanFacts = Mapping[str, JsonValue]  # everything that a plan is built for
 MOST_BYTES = 4 << 30
 
@@ -50,19 +51,18 @@ class PlanCache:
         """Read a plan; None if there is none, or if it is damaged."""
         try:
             plan = self._read(key_of(facts), "plan")
-            card = json.loads(self._read(key_of(facts), "json"))
-        except (OSError, ValueError):
+            card = self._read(key_of(facts), "json")
+        except OSError:
             return None
-        if card != _card(facts, plan):
+        if card not in (_card(facts, plan), _unnumbered_card(facts, plan)):
             log.warning("the plan %s is damaged and is made again", self.path(facts))
             return None
         return plan
 
     def store(self, facts: PlanFacts, plan: bytes) -> None:
         """Write a plan and its card."""
-        card = json.dumps(_card(facts, plan), indent=1, sort_keys=True).encode()
         self._write(key_of(facts), "plan", plan)
-        self._write(key_of(facts), "json", card)
+        self._write(key_of(facts), "json", _card(facts, plan))
 
     def path(self, facts: PlanFacts) -> Path:
         """The file of the plan for `facts`, whether it exists or not."""
@@ -103,5 +103,11 @@ def key_of(facts: PlanFacts) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def _card(facts: PlanFacts, plan: bytes) -> dict[str, JsonValue]:
-    return {**facts, "plan_sha256": hashlib.sha256(plan).hexdigest()}
+def _card(facts: PlanFacts, plan: bytes) -> bytes:
+    """Write the card of a plan. Cards are compared as bytes: nothing of a foreign one is parsed."""
+    return _unnumbered_card({**facts, "schema": SCHEMA}, plan)
+
+
+def _unnumbered_card(facts: PlanFacts, plan: bytes) -> bytes:
+    card = {**facts, "plan_sha256": hashlib.sha256(plan).hexdigest()}
+    return json.dumps(card, indent=1, sort_keys=True).encode()

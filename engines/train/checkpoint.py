@@ -13,9 +13,23 @@ from typing import Any, Protocol
 import torch
 from pydantic import JsonValue
 
+SCHEMA = 1  # of the file; one without a number is of the release before, and the same
+
 
 class CheckpointError(Exception):
     """The checkpoint is of another run, or damaged. The message says what to do."""
+
+
+_DAMAGES = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    UnpicklingError,
+)
 
 
 class Stateful(Protocol):
@@ -51,12 +65,18 @@ class TrainingCheckpoint:
         try:
             # weights_only: tensors and plain values, no code
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            schema = int(kept.get("schema", 0))
             settings, step, states = kept["settings"], int(kept["step"]), kept["parts"]
             before_s = float(kept["cpu_s"])
         except FileNotFoundError:
             return 0
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as exc:
+        except _DAMAGES as exc:
             raise CheckpointError(f"{self.path} is damaged, delete it ({exc})") from exc
+        if schema > SCHEMA:
+            raise CheckpointError(
+                f"{self.path} has schema {schema}, this release reads up to {SCHEMA}: go on with"
+                " the newer longtake that wrote it, or delete it to begin anew"
+            )
         if settings != self._settings:
             raise CheckpointError(
                 f"{self.path} is of a run with {_differences(settings, self._settings)};"
@@ -71,7 +91,13 @@ class TrainingCheckpoint:
         """Keep the parts as they are after `step` steps, instead of what was kept before."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         states = {name: part.state_dict() for name, part in parts.items()}
-        kept = {"settings": self._settings, "step": step, "parts": states, "cpu_s": self.cpu_s}
+        kept = {
+            "schema": SCHEMA,
+            "settings": self._settings,
+            "step": step,
+            "parts": states,
+            "cpu_s": self.cpu_s,
+        }
         partial = self.path.with_suffix(".partial")
         with partial.open("wb") as file:
             torch.save(kept, file)

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from pipeline.records import Headers
+from pipeline.wire.frames import frame_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,11 @@ class Shot:
     @property
     def headers(self) -> Headers:
         """The headers that the wire contract asks for."""
-        return (
-            ("captured-at", f"{self.captured_us / 1000:.3f}".encode()),
-            ("seq", str(self.seq).encode()),
-            ("epoch", str(self.epoch).encode()),
-            ("content-type", b"image/jpeg"),
+        return frame_headers(
+            captured_us=self.captured_us,
+            seq=self.seq,
+            epoch=self.epoch,
+            content_type="image/jpeg",
         )
 
 

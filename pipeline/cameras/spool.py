@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.broker.shots import Shot
 from pipeline.errors import OutputError
 
+SCHEMA = 1  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
 _APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's field for whose file it is
 _OPEN = (
     # ours alone for as long as we live; the machine's own crash may cost the last seconds
@@ -16,7 +17,9 @@ _OPEN = (
     "pragma journal_mode = wal",
     f"pragma application_id = {_APPLICATION}",
     "pragma synchronous = normal",
-    "pragma user_version = 1",  # a write, which takes the lock
+)
+_MAKE = (
+    f"pragma user_version = {SCHEMA}",  # a write, which takes the lock
     """create table if not exists shots (
         number integer primary key, kept_us integer not null,
         stream text not null, seq integer not null, epoch integer not null,
@@ -31,7 +34,8 @@ _UNMARKED = [  # what a spool of the release before the mark holds
     for column in ("number", "kept_us", "stream", "seq", "epoch", "captured_us", "content")
 ]
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
-_PUT = "insert into shots values (?, ?, ?, ?, ?, ?, ?)"
+_PUT = """insert into shots (number, kept_us, stream, seq, epoch, captured_us, content)
+    values (?, ?, ?, ?, ?, ?, ?)"""
 _OLDEST = "select number, stream, seq, epoch, captured_us, content from shots order by number"
 _AGES = "select number, stream, length(content), kept_us from shots order by number"
 BUSY_S = 1.0
@@ -57,7 +61,19 @@ class Spool:
             self._refuse_foreign()
             for statement in _OPEN:
                 self._base.execute(statement)
+            self._require_schema()
+            for statement in _MAKE:
+                self._base.execute(statement)
             self.frames, self.bytes, self.newest = self._base.execute(_SUMS).fetchone()
+
+    def _require_schema(self) -> None:
+        (schema,) = self._base.execute("pragma user_version").fetchone()
+        if schema > SCHEMA:
+            self._base.close()
+            raise OutputError(
+                f"the spool {self._file} has schema {schema}, this release reads up to {SCHEMA}: a"
+                " newer longtake has left frames in it. Run that release, or name another file"
+            )
 
     def _refuse_foreign(self) -> None:
         """Another program's tables would be deleted with the file when no frame waits in it."""

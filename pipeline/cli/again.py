@@ -17,12 +17,12 @@ from pipeline.cli import differences
 from pipeline.cli.progress import RecordsRead
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
-from pipeline.judging.published import PublishedPrediction
 from pipeline.media.kinds import decoder_for
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
 from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, Stretch
+from pipeline.wire.predictions import Prediction
 
 
 class Again:
@@ -70,7 +70,7 @@ class Again:
 
     def _predict(
         self, history: History, chosen: Stretch, frames: Iterable[Record]
-    ) -> Iterator[PublishedPrediction]:
+    ) -> Iterator[Prediction]:
         number = history.partition
         replay = Replay(
             self._settings,
@@ -101,7 +101,7 @@ class Again:
             {"partition": number, "from": chosen.start, "to": chosen.end, "exact": chosen.exact}
         )
 
-    def _write(self, predictions: Iterable[PublishedPrediction], out: BinaryIO | None) -> None:
+    def _write(self, predictions: Iterable[Prediction], out: BinaryIO | None) -> None:
         for prediction in predictions:
             self.predictions += 1
             if out is not None:

@@ -50,6 +50,7 @@ def run(
     from pipeline.media.sources import open_source, read_labels
     from pipeline.offline.run import SourceReport, predict_sources, serve_files, stream_names
     from pipeline.offline.scoring import Score
+    from pipeline.wire.predictions import Prediction
 
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
@@ -87,13 +88,14 @@ def run(
             for outcome in predict_sources(
                 opened, model=serve_files(loaded, engine), reports=reports
             ):
-                if outcome.value is not None:
-                    label = json.loads(outcome.value)["label"]
-                    scores[outcome.source].enter(outcome.frame, label)
+                answer = outcome.answer
+                if answer is not None:
+                    scores[outcome.source].enter(outcome.frame, loaded.labels[answer.label])
                     if out is not None:
-                        out.write(outcome.value + b"\n")
+                        out.write(answer.value + b"\n")
                 if film is not None:
-                    film.show(outcome.frame, outcome.value, outcome.features())
+                    said = None if answer is None else Prediction.read(answer.value)
+                    film.show(outcome.frame, said, outcome.features())
                 progress.advance(task)
         if out is not None:
             out.flush()

@@ -8,7 +8,8 @@ from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.records import Headers
 from pipeline.streams.partition import Partition
 from pipeline.streams.stream import Stream
-from pipeline.wire.changelog import Manifest, Snapshot, snapshot_key, tombstone
+from pipeline.wire.changelog import Manifest, snapshot_key, tombstone
+from pipeline.wire.snapshots import Snapshot
 
 
 class Freezer:
@@ -69,6 +70,7 @@ class Freezer:
             expired=partition.expired,
             attempts=closed.attempts,
             life=partition.life,
+            unknown=partition.unknown,
         )
         outgoing = (
             *(replace(out, headers=out.headers + headers) for out in closed.outgoing),
@@ -111,4 +113,5 @@ class Freezer:
                 chain=stream.chain,
                 pending_reset=stream.pending_reset,
                 tensors={} if line is None else {n: t[line] for n, t in tensors.items()},
+                unknown=stream.unknown,
             )

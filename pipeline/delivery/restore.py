@@ -14,11 +14,10 @@ from pipeline.clock import Clock
 from pipeline.config import Delivery, ForeignState, Start
 from pipeline.errors import (
     BrokerUnavailableError,
-    CorruptStateError,
     ForeignStateError,
     PartitionCountError,
 )
-from pipeline.records import Changelog, Reset
+from pipeline.records import Changelog, Record, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
@@ -27,10 +26,12 @@ from pipeline.wire.changelog import (
     SKIPS_PREFIX,
     SNAPSHOT_PREFIX,
     Manifest,
-    Skips,
-    Snapshot,
+    corrupt,
+    snapshot_key,
     tombstone,
 )
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -156,32 +157,27 @@ def restore(
 ) -> Partition:
     """Rebuild one partition, its streams' tensors in rows of the engine.
 
-    Raises `PartitionCountError` when the topic has grown since the manifest was written, and
-    `ForeignStateError` when the memory is another bundle's and `how.foreign` is to refuse it.
+    Raises `PartitionCountError` when the topic has grown since the manifest was written,
+    `ForeignStateError` when the memory is another bundle's and `how.foreign` is to refuse it, and
+    `CorruptStateError`.
     """
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
         begin = changelog.log_end if how.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
-        first = _first_manifest(begin, how)
-        return Partition(number, era=era, manifest=first, wanted_s=wanted_s)
-    try:
-        manifest = Manifest.read(found)
-        snapshots = [
-            Snapshot.read(record)
-            for key, record in changelog.records.items()
-            if key.startswith(SNAPSHOT_PREFIX)
-        ]
-        skips = [
-            Skips.read(record)
-            for key, record in changelog.records.items()
-            if key.startswith(SKIPS_PREFIX)
-        ]
-    except ValueError as exc:
-        raise CorruptStateError(
-            f"the changelog of partition {number} of group {how.group} cannot be read: {exc}."
-            " Was it written by another version, or by another program? A new --group starts afresh"
-        ) from exc
+        beginning = Manifest.beginning(begin, bundle=how.bundle.digest, partitions=how.partitions)
+        return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
+    manifest = Manifest.read(found)
+    snapshots = [
+        _read_snapshot(record, how.bundle)
+        for key, record in changelog.records.items()
+        if key.startswith(SNAPSHOT_PREFIX)
+    ]
+    skips = [
+        Skips.read(record)
+        for key, record in changelog.records.items()
+        if key.startswith(SKIPS_PREFIX)
+    ]
     if manifest.partitions != how.partitions:
         raise PartitionCountError(
             f"partition {number} of group {how.group} was committed with {manifest.partitions}"
@@ -215,22 +211,18 @@ def restore(
     expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
     partition.publish(tombstone(number, told.key) for told in expired)
     streams = _streams(snapshots, how)
-    _fill_rows(streams, snapshots, engine, rows)
+    _fill_rows(streams, snapshots, changelog, engine, rows)
     partition.adopt(streams)
     return partition
 
 
-def _first_manifest(offset: int, how: Restoring) -> Manifest:
-    return Manifest(
-        first_offset=offset,
-        next_offset=offset,
-        checkpoint=-1,  # the first to be committed is number 0
-        worker="",
-        generation=-1,
-        bundle=how.bundle.digest,
-        partitions=how.partitions,
-        stream_time_ms=0,
-    )
+def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
+    """Read a snapshot; what says that it is of `bundle` must fit it."""
+    snapshot = Snapshot.read(record)
+    kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
+    if kept and not _fits(snapshot.tensors, bundle):
+        raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
+    return snapshot
 
 
 def _streams(snapshots: Sequence[Snapshot], how: Restoring) -> list[Stream]:
@@ -247,7 +239,9 @@ def _discard(snapshot: Snapshot, how: Restoring) -> bool:
     """Whether another bundle's memory of a stream is thrown away (True) or carried on (False)."""
     if how.foreign is ForeignState.RESET:
         return True
-    if how.foreign is ForeignState.CARRY and _fits(snapshot.tensors, how.bundle):
+    if how.foreign is ForeignState.CARRY and (
+        snapshot.pending_reset is not None or _fits(snapshot.tensors, how.bundle)
+    ):
         return False
     raise ForeignStateError(
         f"group {how.group} holds memory of bundle {snapshot.bundle[:8]} (stream"
@@ -258,12 +252,20 @@ def _discard(snapshot: Snapshot, how: Restoring) -> bool:
 
 
 def _fits(tensors: Tensors, bundle: Bundle) -> bool:
-    wanted = {spec.name: (spec.shape, np.dtype(spec.dtype)) for spec in bundle.state}
-    return not tensors or wanted == {n: (t.shape, t.dtype) for n, t in tensors.items()}
+    return len(tensors) == len(bundle.state) and all(
+        spec.name in tensors
+        and tensors[spec.name].shape == spec.shape
+        and tensors[spec.name].dtype == spec.dtype
+        for spec in bundle.state
+    )
 
 
 def _fill_rows(
-    streams: Sequence[Stream], snapshots: Sequence[Snapshot], engine: Engine, rows: RowPool
+    streams: Sequence[Stream],
+    snapshots: Sequence[Snapshot],
+    changelog: Changelog,
+    engine: Engine,
+    rows: RowPool,
 ) -> None:
     kept = [
         (stream, snapshot.tensors)
@@ -272,9 +274,20 @@ def _fill_rows(
     ]
     if not kept:
         return
+    stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
+    _require_finite([stream for stream, _ in kept], stacked, changelog)
     for stream, _ in kept:
         stream.take_row(rows)
     engine.write(
         [stream.row for stream, _ in kept if stream.row is not None],
-        {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]},
+        stacked,
     )
+
+
+def _require_finite(streams: Sequence[Stream], stacked: Tensors, changelog: Changelog) -> None:
+    """No worker keeps memory that is not finite: it starts afresh instead."""
+    for tensor in stacked.values():  # (S, *shape)
+        finite = np.isfinite(tensor).reshape(len(streams), -1).all(axis=1)
+        if not finite.all():
+            record = changelog.records[snapshot_key(streams[int(finite.argmin())].name)]
+            raise corrupt(record, "its tensors hold numbers that are not finite")

@@ -1,10 +1,10 @@
 """Runs the demo: cameras in threads, the worker on its stage, predictions on the screen."""
 
 import json
+import logging
 import signal
 import threading
 import time
-from datetime import datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from pipeline.errors import LocalKafkaError, LongtakeError
 from pipeline.media.sources import read_labels
 from pipeline.offline.scoring import Score
 from pipeline.records import Fate
+from pipeline.wire.json_text import UnreadableError
+from pipeline.wire.predictions import Prediction
+
+log = logging.getLogger(__name__)
 
 CLIPS = ("gate", "yard", "market", "harbour")
 READ_S = 0.05
@@ -135,10 +139,15 @@ def _take_in(stage: Stage, streams: dict[str, StreamView], timeout_s: float) -> 
     """Enter what has come; returns the ages in milliseconds, from capture to our reading it."""
     ages_ms = []
     for record in stage.predictions(timeout_s):
-        prediction = json.loads(record.value or b"{}")
-        captured_s = datetime.fromisoformat(prediction["captured_at"]).timestamp()
-        ages_ms.append((time.time() - captured_s) * 1000)
-        streams[prediction["stream"]].enter(prediction, age_ms=ages_ms[-1], now_s=time.monotonic())
+        try:
+            prediction = Prediction.read(record.value)
+        except UnreadableError as exc:
+            log.warning("offset %d of predictions is no prediction: %s", record.offset, exc)
+            continue
+        if prediction.stream not in streams:
+            continue  # another program publishes to our broker
+        ages_ms.append((time.time() - prediction.captured_s) * 1000)
+        streams[prediction.stream].enter(prediction, age_ms=ages_ms[-1], now_s=time.monotonic())
     return ages_ms
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.offline.scoring import Score
+from pipeline.wire.predictions import Prediction
 
 RATE_WINDOW_S = 3.0
 PLAIN_EVERY_S = 2.0
@@ -31,15 +32,13 @@ class StreamView:
     arrivals_s: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     trail: deque[str] = field(default_factory=lambda: deque(maxlen=TRAIL))
 
-    def enter(self, prediction: dict[str, object], *, age_ms: float, now_s: float) -> None:
-        """Take a prediction in."""
-        memory = prediction["memory"]
-        if not isinstance(memory, dict):
-            raise ValueError("a prediction has a memory")
-        label = str(prediction["label"])
-        self.score.enter(int(str(prediction["seq"])), label)
-        self.confidence = float(str(prediction["confidence"]))
-        self.frames, self.remembered_s = memory["frames"] + 1, memory["age_s"]
+    def enter(self, prediction: Prediction, *, age_ms: float, now_s: float) -> None:
+        """Take a prediction in. The cameras of the demo number their frames."""
+        label = prediction.label
+        if prediction.seq is not None:
+            self.score.enter(prediction.seq, label)
+        self.confidence = prediction.confidence
+        self.frames, self.remembered_s = prediction.frames + 1, prediction.age_s
         self.age_ms = age_ms
         self.arrivals_s.append(now_s)
         if not self.trail or self.trail[-1] != label:

@@ -13,6 +13,7 @@ from pipeline.judging.books import Books
 from pipeline.judging.trail import Finding, Trail, Wrong
 from pipeline.records import Changelog, Fate, Record
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.dead_letters import DeadLetterSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Audit:
         dead_letters_start: Mapping[int, int],
         repeats_allowed: bool,
     ) -> None:
-        self._books = {n: Books.read(n, changelog) for n, changelog in changelogs.items()}
+        self._books = {n: Books.read(changelog) for n, changelog in changelogs.items()}
         if all(books.manifest is None for books in self._books.values()):
             raise NothingToAuditError(
                 "no partition has a manifest: no worker of this group has ever committed. Is the"
@@ -117,15 +118,14 @@ class Audit:
 
     def enter_dead_letter(self, record: Record) -> None:
         """Enter the next record of the dead-letter topic. What is not of our frames is left out."""
-        said = dict(record.headers)
-        places = said.get("source-partition", b""), said.get("source-offset", b"")
-        if said.get("source-topic") != self._frames_topic or not all(p.isdigit() for p in places):
+        source = DeadLetterSource.read(record)
+        if source is None or source.topic != self._frames_topic:
             return
-        number, offset = int(places[0]), int(places[1])
+        number = source.partition
         if number not in self._books:
             return
         life = self._books[number].life_of_dead_letter(record.partition, record.offset)
-        self._trails[number, life].enter_dead_letter(offset, record.key)
+        self._trails[number, life].enter_dead_letter(source.offset, record.key)
 
     def report(self) -> AuditReport:
         """Close the books and say what was found."""

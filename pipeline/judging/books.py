@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.errors import CorruptStateError
 from pipeline.judging.trail import Trail, Wrong
 from pipeline.records import Changelog, Fate, Record
 from pipeline.wire.changelog import (
@@ -11,12 +10,12 @@ from pipeline.wire.changelog import (
     MANIFEST_KEY,
     SKIPS_PREFIX,
     SNAPSHOT_PREFIX,
-    Life,
     Manifest,
-    Skips,
-    Snapshot,
 )
+from pipeline.wire.lives import Life
 from pipeline.wire.predictions import NEW_CHAIN
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +29,14 @@ class Books:
     frames_start: int  # what lies below, retention has deleted
 
     @classmethod
-    def read(cls, number: int, changelog: Changelog) -> "Books":
+    def read(cls, changelog: Changelog) -> "Books":
         """Read the books. Raises `CorruptStateError` where the changelog holds something else."""
-        try:
-            found = changelog.records.get(MANIFEST_KEY)
-            manifest = None if found is None else Manifest.read(found)
-            lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
-            skips = [Skips.read(record) for record in _named(changelog, SKIPS_PREFIX)]
-            shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
-            memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
-        except ValueError as exc:
-            raise CorruptStateError(
-                f"the changelog of partition {number} cannot be read: {exc}. Was it written by"
-                " another version, or by another program?"
-            ) from exc
+        found = changelog.records.get(MANIFEST_KEY)
+        manifest = None if found is None else Manifest.read(found)
+        lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
+        skips = [Skips.read(record) for record in _named(changelog, SKIPS_PREFIX)]
+        shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
+        memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
         ordered = tuple(sorted(lives, key=lambda life: life.number))
         return cls(manifest, ordered, tuple(skips), memories, changelog.log_start)
 

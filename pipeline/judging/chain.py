@@ -3,13 +3,13 @@
 Records in, links out. From where the records come is the caller's business.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.records import Record, Reset
-from pipeline.wire.predictions import NEW_CHAIN, link
+from pipeline.records import Record
+from pipeline.wire.json_text import UnreadableError
+from pipeline.wire.predictions import NEW_CHAIN, Prediction
 
 
 class Fault(StrEnum):
@@ -22,48 +22,6 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a prediction says, as far as its readers have asked until now."""
-
-    stream: str
-    partition: int  # of the frame
-    offset: int  # of the frame
-    captured_at: str
-    label: str
-    confidence: float
-    frames: int
-    reset: Reset | None
-    prev: str
-    chain: str
-    intact: bool  # whether the chain is that of `prev` and the bytes
-
-    @classmethod
-    def read(cls, value: bytes | None) -> "Prediction":
-        """Read the value of a record. Raises ValueError when it is no prediction."""
-        try:
-            said = json.loads(value or b"")
-            memory, source = said["memory"], said["source"]
-            prev, chain = str(said["prev"]), str(said["chain"])
-            body, _, tail = (value or b"").rpartition(b',"prev":')
-            return cls(
-                stream=str(said["stream"]),
-                partition=int(source["partition"]),
-                offset=int(source["offset"]),
-                captured_at=str(said["captured_at"]),
-                label=str(said["label"]),
-                confidence=float(said["confidence"]),
-                frames=int(memory["frames"]),
-                reset=None if memory["reset"] is None else Reset(memory["reset"]),
-                prev=prev,
-                chain=chain,
-                intact=tail == f'"{prev}","chain":"{chain}"}}'.encode()
-                and chain == link(prev, body),
-            )
-        except (KeyError, TypeError) as exc:
-            raise ValueError("this is no prediction") from exc
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """A record and what it says; `prediction` is None where it cannot be read."""
 
@@ -71,6 +29,7 @@ class Link:
     prediction: Prediction | None
     fault: Fault | None = None
     wanted: str | None = None  # the chain that `prev` should name
+    unreadable: str = ""  # why it is no prediction
 
     @property
     def complaint(self) -> str:
@@ -79,7 +38,7 @@ class Link:
         if self.fault is None:
             return ""
         if prediction is None:
-            return "this is no prediction"
+            return f"this is no prediction: {self.unreadable}"
         if self.fault is Fault.ALTERED:
             return f"the bytes do not give the chain {prediction.chain}"
         if self.fault is Fault.RESTARTED:
@@ -111,8 +70,8 @@ class ChainReader:
         """Check the next record; None says that it is a repeat and dropped."""
         try:
             prediction = Prediction.read(record.value)
-        except ValueError:
-            return Link(record, None, Fault.UNREADABLE)
+        except UnreadableError as exc:
+            return Link(record, None, Fault.UNREADABLE, unreadable=str(exc))
         place = prediction.partition, prediction.stream
         newest = self._newest.get(place)
         dropped = self._drop_repeats and newest is not None and prediction.offset <= newest[0]

@@ -5,14 +5,13 @@ from the first frame on before which both sides forgot it for the same reason: u
 memories differ, and afterwards still the chains, which go back further.
 """
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
-from pipeline.judging.published import PublishedPrediction, first_difference
-from pipeline.records import Record, Reset
+from pipeline.records import Record
+from pipeline.wire.json_text import UnreadableError, read_object
+from pipeline.wire.predictions import Prediction
 
 CHAIN = frozenset({"prev", "chain"})
 BEFORE_RESET = CHAIN | {"memory.gap_s"}  # the gap was measured from a frame before the reset
@@ -79,14 +78,14 @@ class Comparison:
 
     def follow(
         self,
-        replayed: Iterable[PublishedPrediction],
+        replayed: Iterable[Prediction],
         published: Iterable[Record],
         *,
         start: int,
         end: int,
         exact: bool,
         whole: bool,
-    ) -> Iterator[PublishedPrediction]:
+    ) -> Iterator[Prediction]:
         """Compare one partition on the way: what is replayed goes through.
 
         `published` is its predictions log, of which those of the records [start, end) count.
@@ -125,13 +124,11 @@ class Comparison:
         """The first one of each stream that has one."""
         return [lane.difference for lane in self._lanes.values() if lane.difference is not None]
 
-    def _once(
-        self, published: Iterable[Record], start: int, end: int
-    ) -> Iterator[PublishedPrediction]:
+    def _once(self, published: Iterable[Record], start: int, end: int) -> Iterator[Prediction]:
         """The first prediction of every record, in offset order; the others are counted."""
         highest = -1
         for record in published:
-            prediction = PublishedPrediction.read(record)
+            prediction = _read(record)
             if prediction is None:
                 self.counts.unreadable += 1
             elif start <= prediction.offset < end:
@@ -142,11 +139,11 @@ class Comparison:
                 highest = prediction.offset
                 yield prediction
 
-    def _lane(self, prediction: PublishedPrediction, footing: Footing) -> _Lane:
+    def _lane(self, prediction: Prediction, footing: Footing) -> _Lane:
         key = prediction.partition, prediction.stream
         return self._lanes.setdefault(key, _Lane(footing))
 
-    def _alone(self, prediction: PublishedPrediction, footing: Footing, *, replayed: bool) -> None:
+    def _alone(self, prediction: Prediction, footing: Footing, *, replayed: bool) -> None:
         lane = self._lane(prediction, footing)
         if self.same_bundle and lane.footing is Footing.NONE:
             self.counts.not_compared += 1
@@ -155,50 +152,44 @@ class Comparison:
             self.counts.only_replayed += 1
         else:
             self.counts.only_published += 1
-        label = json.loads(prediction.value)["label"]
-        sides = (None, label) if replayed else (label, None)
+        sides = (None, prediction.label) if replayed else (prediction.label, None)
         self._note(lane, prediction, "label", *sides)
 
-    def _pair(
-        self, ours: PublishedPrediction, theirs: PublishedPrediction, footing: Footing
-    ) -> None:
+    def _pair(self, ours: Prediction, theirs: Prediction, footing: Footing) -> None:
         self.counts.compared += 1
         lane = self._lane(ours, footing)
-        mine = json.loads(ours.value)
         if ours.value == theirs.value:
             self.counts.same += 1
             lane.footing = Footing.ALL  # the chain is the same: so is all that it goes back to
-            self._weigh(mine, mine)
+            self._weigh(ours, theirs)
             return
-        other = json.loads(theirs.value)
-        self._weigh(mine, other)
+        self._weigh(ours, theirs)
         if not self.same_bundle:
             self.counts.differing += 1
-            if mine["label"] != other["label"]:
-                self._note(lane, ours, "label", other["label"], mine["label"])
-        elif mine["model"] != other["model"]:
+            if ours.label != theirs.label:
+                self._note(lane, ours, "label", theirs.label, ours.label)
+        elif ours.model != theirs.model:
             self.counts.not_compared += 1
             lane.footing = Footing.NONE
         else:
-            self._judge(lane, ours, mine, other)
+            self._judge(lane, ours, theirs)
 
-    def _judge(self, lane: _Lane, ours: PublishedPrediction, mine: Any, other: Any) -> None:
+    def _judge(self, lane: _Lane, ours: Prediction, theirs: Prediction) -> None:
         """Compare two predictions of the same bundle, as far as the stream's footing goes."""
         aside = frozenset[str]() if lane.footing is Footing.ALL else CHAIN
         if lane.footing is Footing.NONE:
-            reset = mine["memory"]["reset"]
-            if reset is None or reset != other["memory"]["reset"]:
+            if ours.reset is None or ours.reset != theirs.reset:
                 self.counts.not_compared += 1
                 return
-            if not Reset(reset).forgets_stream:
+            if not ours.reset.forgets_stream:
                 lane.footing, aside = Footing.MEMORY, BEFORE_RESET
-            elif mine["memory"]["note"] != other["memory"]["note"]:
+            elif ours.note != theirs.note:
                 # The group owed the reset since a frame that did not decode, before the replay
                 # began: the clock went back against that one, and the chain goes over the note.
                 lane.footing, aside = Footing.MEMORY, CHAIN | {"memory.note"}
             else:
                 lane.footing, aside = Footing.ALL, frozenset()
-        found = first_difference(other, mine, aside)
+        found = first_difference(read_object(theirs.value), read_object(ours.value), aside)
         if found is None and lane.footing is Footing.MEMORY:
             self.counts.same_but_chain += 1
             return
@@ -206,16 +197,46 @@ class Comparison:
         self._note(lane, ours, *(found or ("bytes", None, None)))
 
     def _note(
-        self, lane: _Lane, at: PublishedPrediction, name: str, published: object, replayed: object
+        self, lane: _Lane, at: Prediction, name: str, published: object, replayed: object
     ) -> None:
         if lane.difference is None:
             lane.difference = Difference(
                 at.stream, at.partition, at.offset, name, published, replayed
             )
 
-    def _weigh(self, mine: Any, other: Any) -> None:
+    def _weigh(self, ours: Prediction, theirs: Prediction) -> None:
         """Count whether the labels agree, and by how much the scores of common labels differ."""
-        self.counts.labels_agree += mine["label"] == other["label"]
-        for label in mine["scores"].keys() & other["scores"].keys():
-            self.counts.score_difference += abs(mine["scores"][label] - other["scores"][label])
+        self.counts.labels_agree += ours.label == theirs.label
+        for label in ours.scores.keys() & theirs.scores.keys():
+            self.counts.score_difference += abs(ours.scores[label] - theirs.scores[label])
             self.counts.scores += 1
+
+
+def _read(record: Record) -> Prediction | None:
+    """Read a record of the predictions topic; None when it is no prediction of its partition."""
+    try:
+        prediction = Prediction.read(record.value)
+    except UnreadableError:
+        return None
+    return prediction if prediction.partition == record.partition else None
+
+
+def first_difference(
+    published: Mapping[str, object], replayed: Mapping[str, object], aside: frozenset[str]
+) -> tuple[str, object, object] | None:
+    """Name the first field that differs, and both values: of the memory first, it is the cause."""
+    left, right = dict(_fields(published)), dict(_fields(replayed))
+    for name in sorted({**left, **right}, key=lambda name: not name.startswith("memory.")):
+        if name not in aside and (name in left) + (name in right) == 1:
+            return name, left.get(name), right.get(name)
+        if name not in aside and left[name] != right[name]:
+            return name, left[name], right[name]
+    return None
+
+
+def _fields(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -10,7 +10,9 @@ from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.books import Books
 from pipeline.records import Changelog, Outgoing
-from pipeline.wire.changelog import SNAPSHOT_PREFIX, Life, Manifest, Skips, tombstone
+from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
+from pipeline.wire.lives import Life
+from pipeline.wire.skips import Skips
 
 WORKER = "reset"  # who the manifest says has written it
 
@@ -18,7 +20,7 @@ WORKER = "reset"  # who the manifest says has written it
 @dataclass(frozen=True, slots=True)
 class Move:
     """A partition that is to go on at `target`. `predictions_end` and `dead_letters_end` are the
-    ends of those logs now, as `wire.Life` wants them."""
+    ends of those logs now, as `Life` wants them."""
 
     partition: int
     target: int
@@ -44,7 +46,7 @@ def find_target(text: str, changelog: Changelog) -> int:
 
 def require_manifest(number: int, changelog: Changelog) -> Manifest:
     """Where the partition stands. Raises `CannotMoveError` when no worker has ever begun it."""
-    manifest = Books.read(number, changelog).manifest
+    manifest = Books.read(changelog).manifest
     if manifest is None:
         raise CannotMoveError(
             f"partition {number} has no manifest: no worker of this group has begun it yet."
@@ -56,7 +58,7 @@ def require_manifest(number: int, changelog: Changelog) -> Manifest:
 def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
     """Freeze all that is to be written, in one transaction, while no worker is in the group."""
     before = require_manifest(to.partition, changelog)
-    books = Books.read(to.partition, changelog)
+    books = Books.read(changelog)
     manifest = replace(
         before,
         first_offset=to.target,
@@ -105,4 +107,4 @@ def _cut(to: Move, told: Iterable[Skips]) -> Iterable[Outgoing]:
         if not kept:
             yield tombstone(to.partition, skips.key)
         elif kept != skips.ranges:
-            yield Skips(skips.stream, kept).write(to.partition)
+            yield replace(skips, ranges=kept).write(to.partition)

@@ -6,15 +6,15 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.judging.chain import ChainReader, Fault, Prediction
+from pipeline.judging.chain import ChainReader, Fault
 from pipeline.records import Record, Reset
-from pipeline.wire.predictions import NEW_CHAIN
+from pipeline.wire.predictions import NEW_CHAIN, Prediction
 
 TOLD = 100  # findings of a life that are kept in words; all are counted
 
 
 class Wrong(StrEnum):
-    """What can be wrong beyond a single link (`reading.Fault`)."""
+    """What can be wrong beyond a single link (`chain.Fault`)."""
 
     MISPLACED = "misplaced"  # in another partition than its frame, or not under its stream's key
     REPEATED = "repeated"  # published twice; in low_latency delivery: with other bytes
@@ -118,11 +118,12 @@ class Trail:
     def enter_prediction(self, record: Record) -> None:
         """Enter the next record of the predictions topic."""
         link = self._chains.follow(record)
-        said = Prediction.read(record.value) if link is None else link.prediction
-        if said is None:
-            message = f"the record at offset {record.offset} of predictions is no prediction"
-            self.find(Fault.UNREADABLE, message)
+        if link is not None and link.prediction is None:
+            place = f"the record at offset {record.offset} of predictions"
+            self.find(Fault.UNREADABLE, f"{place} is no prediction: {link.unreadable}")
             return
+        said = None if link is None else link.prediction
+        said = said or Prediction.read(record.value)  # a repeat is dropped by the chain only
         if said.partition != record.partition or record.key != said.stream.encode():
             place = f"offset {record.offset} of partition {record.partition}, key {record.key!r}"
             self.find(Wrong.MISPLACED, f"published at {place}", said.stream, said.offset)

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
 from engines.base import InputArray
-from engines.model.bundle import Bundle
 from pipeline.config import WorkerConfig
-from pipeline.judging.published import PublishedPrediction
-from pipeline.records import Fate, Frame, Record
+from pipeline.records import Fate, Record
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
-from pipeline.wire.changelog import Manifest, Skips
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.predictions import Prediction
+from pipeline.wire.skips import Skips
 
 OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
 
@@ -65,12 +65,14 @@ class Replay:
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
         self._decoding: deque[Future[InputArray]] = deque()  # in the order of admission
         self._frames = 0  # let through and not predicted
-        self.partitions = {
-            number: Partition(number, era=0, manifest=_beginning(start, model.bundle))
+        digest = model.bundle.digest
+        beginnings = {
+            number: Manifest.beginning(start, bundle=digest, partitions=0)
             for number, start in starts.items()
         }
+        self.partitions = {n: Partition(n, era=0, manifest=one) for n, one in beginnings.items()}
 
-    def run(self, records: Iterable[Record]) -> Iterator[PublishedPrediction]:
+    def run(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict the records, each partition's in offset order; so come the predictions.
 
         The partitions' ledgers tell what became of all. Raises what the engine raises.
@@ -106,7 +108,7 @@ class Replay:
         self._decoding.append(decoded)
         self._frames += 1
 
-    def _predict(self) -> Iterator[PublishedPrediction]:
+    def _predict(self) -> Iterator[Prediction]:
         for _ in range(min(self._max_batch, len(self._decoding))):
             self._decoding.popleft().exception()  # waits; what was raised is the predictor's
         stepped = self._model.step(self.partitions.values())
@@ -117,21 +119,8 @@ class Replay:
             yield from _predictions(items)
 
 
-def _predictions(items: Iterable[Item]) -> Iterator[PublishedPrediction]:
+def _predictions(items: Iterable[Item]) -> Iterator[Prediction]:
     for item in items:
-        frame, out = item.record, item.outgoing
-        if item.fate is Fate.PREDICTED and isinstance(frame, Frame) and out is not None:
-            yield PublishedPrediction(frame.stream, frame.partition, frame.offset, out.value or b"")
-
-
-def _beginning(offset: int, bundle: Bundle) -> Manifest:
-    return Manifest(
-        first_offset=offset,
-        next_offset=offset,
-        checkpoint=0,
-        worker="",
-        generation=-1,
-        bundle=bundle.digest,
-        partitions=0,
-        stream_time_ms=0,
-    )
+        out = item.outgoing
+        if item.fate is Fate.PREDICTED and out is not None:
+            yield Prediction.read(out.value)

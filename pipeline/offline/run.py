@@ -13,14 +13,14 @@ from engines.model.bundle import Bundle
 from pipeline.media.address import Address
 from pipeline.media.kinds import SourceDecoder, decoder_for, source_decoder_for
 from pipeline.media.sources import SourceFrame
-from pipeline.records import Destination, Fate, Frame
+from pipeline.records import Fate, Frame
 from pipeline.streams.admission import Rules
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.predictions import FROM_FILE, Answer
 
-NO_PARTITION = -1
 BATCH = 16
 
 
@@ -47,7 +47,7 @@ class FrameOutcome:
 
     source: int  # index among the sources
     frame: int
-    value: bytes | None  # its prediction, as the topic would have it; None: it has none
+    answer: Answer | None  # its prediction; None: it has none
     pick: int | None  # its place in `batch`; None: the engine has not seen it
     batch: Features | None
 
@@ -85,7 +85,8 @@ def predict_sources(
     """
     decode = source_decoder_for(model.bundle.input)
     opened = dict(enumerate(sources))
-    lanes = [Partition(NO_PARTITION, era=n, manifest=_from_the_start()) for n in opened]
+    beginning = Manifest.beginning(0, bundle=model.bundle.digest, partitions=1)
+    lanes = [Partition(FROM_FILE, era=n, manifest=beginning) for n in opened]
     share = max(1, BATCH // len(sources))
     while opened:
         for n, frame in _round(opened, share):
@@ -129,23 +130,7 @@ def _finish(
 
 
 def _outcome(lane: Partition, item: Item, batch: Features | None) -> FrameOutcome:
-    out = item.outgoing
-    predicted = out is not None and out.destination is Destination.PREDICTIONS
-    value = out.value if out is not None and predicted else None
-    return FrameOutcome(lane.era, item.record.offset, value, item.pick, batch)
-
-
-def _from_the_start() -> Manifest:
-    return Manifest(
-        first_offset=0,
-        next_offset=0,
-        checkpoint=0,
-        worker="",
-        generation=0,
-        bundle="",
-        partitions=1,
-        stream_time_ms=0,
-    )
+    return FrameOutcome(lane.era, item.record.offset, item.answer, item.pick, batch)
 
 
 def _admit(
@@ -159,7 +144,7 @@ def _admit(
     item = lane.admit(
         Frame(
             stream=report.stream,
-            partition=NO_PARTITION,
+            partition=FROM_FILE,
             offset=frame.index,
             record_ms=frame.pts_us // 1000,
             captured_us=frame.pts_us,

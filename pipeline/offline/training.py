@@ -1,6 +1,5 @@
 """One training run: from labelled videos through a recipe to a bundle with its card."""
 
-import json
 import logging
 import re
 import shutil
@@ -116,8 +115,8 @@ def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
         model=serve_files(bundle, load_engine("onnxruntime", bundle, threads=2)),
         reports=[SourceReport(clip.stem) for clip in clips],
     ):
-        if outcome.value is not None:
-            scores[outcome.source].enter(outcome.frame, json.loads(outcome.value)["label"])
+        if outcome.answer is not None:
+            scores[outcome.source].enter(outcome.frame, bundle.labels[outcome.answer.label])
     return {
         clip.stem: score.accuracy if score.accuracy is None else round(score.accuracy, 4)
         for clip, score in zip(clips, scores, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline.records import Destination, Fate, Frame, Headers, Outgoing
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
-from pipeline.wire.changelog import Skips
+from pipeline.wire.skips import Skips
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pipeline.streams.item import Item
 from pipeline.streams.open_checkpoint import Departure, OpenCheckpoint
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
-from pipeline.wire.changelog import Manifest, Skips
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.skips import Skips
 
 CAREFUL_ATTEMPT = 3
 SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
@@ -37,6 +38,7 @@ class Partition:
         self.stream_time_ms = manifest.stream_time_ms
         self.checkpoint = manifest.checkpoint  # number of the newest frozen one
         self.life = manifest.life
+        self.unknown = manifest.unknown  # fields of a newer release, to be written back
         # Before the first record is read, a manifest says that we are about to try: where workers
         # die of a record, the count of those who tried goes up until somebody commits.
         self.attempts = manifest.attempts + 1

@@ -1,10 +1,14 @@
 """What is remembered of each stream while its partition is ours."""
 
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
 from pipeline.records import Admission, Frame, Reset
 from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.row_pool import RowPool
-from pipeline.wire.changelog import Snapshot
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
+from pipeline.wire.snapshots import Snapshot
 
 WARM_US = 1_000_000  # who remembers less is cold: the model has not seen much of the action yet
 
@@ -29,6 +33,7 @@ class Stream:
         "pending_reset",
         "row",
         "stepped_us",
+        "unknown",
     )
 
     def __init__(self, name: str) -> None:
@@ -42,6 +47,7 @@ class Stream:
         self.frames = 0
         self.chain = NEW_CHAIN
         self.pending_reset: Reset | None = None
+        self.unknown: Mapping[str, JsonValue] = {}  # fields of a newer release, to be written back
         self.label: int | None = None  # the last answer's and since when; only metrics ask for it,
         self.label_us = 0  # so no snapshot has it
 
@@ -56,6 +62,7 @@ class Stream:
         stream.frames = snapshot.frames
         stream.chain = snapshot.chain
         stream.pending_reset = snapshot.pending_reset
+        stream.unknown = snapshot.unknown
         return stream
 
     @property

@@ -1,104 +1,24 @@
-"""Writes and reads the changelog: snapshots, skips, lives, manifests. Only here."""
+"""Names what a partition's changelog holds, and writes and reads its manifest.
 
-import json
+What another module of the changelog cannot read is a `CorruptStateError` from here.
+"""
+
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
-import numpy as np
-import safetensors.numpy
-from numpy.typing import NDArray
-from safetensors import SafetensorError
+from pydantic import JsonValue
 
-from pipeline.records import (
-    Admission,
-    Destination,
-    Fate,
-    Outgoing,
-    Record,
-    Reset,
-)
+from pipeline.errors import CorruptStateError
+from pipeline.records import NAME, NAME_WANTED, Destination, Fate, Outgoing, Record
+from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
-SCHEMA = 1
+SCHEMA = 1  # of manifests, snapshots, skips and lives
 MANIFEST_KEY = b"m"
 SNAPSHOT_PREFIX = b"s:"
 SKIPS_PREFIX = b"k:"
 LIFE_PREFIX = b"l:"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The durable copy of one stream's memory.
-
-    `tensors` is empty where the next frame starts afresh anyway (`pending_reset`).
-    """
-
-    stream: str
-    bundle: str
-    offset: int
-    admission: Admission
-    stepped_us: int | None
-    age_us: int
-    frames: int
-    chain: str
-    pending_reset: Reset | None
-    tensors: Mapping[str, NDArray[np.generic]]
-
-    def write(self, partition: int) -> Outgoing:
-        """Write the snapshot for the changelog: tensors in the value, the rest in `meta`."""
-        known = self.admission
-        meta = {
-            "schema": SCHEMA,
-            "bundle": self.bundle,
-            "offset": self.offset,
-            "seq": known.seq,
-            "epoch": known.epoch,
-            "epoch_from_header": known.epoch is not None,
-            "seen_us": known.seen_us,
-            "planned_us": known.planned_us,
-            "due_us": known.due_us,
-            "stepped_us": self.stepped_us,
-            "age_us": self.age_us,
-            "frames": self.frames,
-            "chain": self.chain,
-            "pending_reset": self.pending_reset,
-            "record_ms": known.record_ms,
-            "keyframe": None,
-        }
-        # a view would be saved with the bytes that lie beside it: the library ignores strides
-        tensors = {name: np.array(t, order="C") for name, t in self.tensors.items()}
-        value = safetensors.numpy.save(tensors)
-        header = ("meta", _dumps(meta))
-        return Outgoing(Destination.STATE, partition, snapshot_key(self.stream), value, (header,))
-
-    @classmethod
-    def read(cls, record: Record) -> "Snapshot":
-        """Read a snapshot from the changelog. Raises ValueError when it is not one."""
-        try:
-            meta: dict[str, Any] = json.loads(dict(record.headers)["meta"])
-            _check_schema(meta)
-            pending = meta["pending_reset"]
-            return cls(
-                stream=(record.key or b"").removeprefix(SNAPSHOT_PREFIX).decode(),
-                bundle=meta["bundle"],
-                offset=meta["offset"],
-                admission=Admission(
-                    record_ms=meta["record_ms"],
-                    seen_us=meta["seen_us"],
-                    planned_us=meta["planned_us"],
-                    due_us=meta["due_us"],
-                    seq=meta["seq"],
-                    epoch=meta["epoch"],
-                ),
-                stepped_us=meta["stepped_us"],
-                age_us=meta["age_us"],
-                frames=meta["frames"],
-                chain=meta["chain"],
-                pending_reset=None if pending is None else Reset(pending),
-                tensors=safetensors.numpy.load(record.value or b""),
-            )
-        except (KeyError, TypeError, SafetensorError) as exc:
-            raise ValueError(f"{record.key!r} at offset {record.offset} is no snapshot") from exc
+MOST_NAME = 1024  # characters of a worker's name, or of a bundle's digest
+MOST_PARTITIONS = 2**31 - 1
 
 
 def snapshot_key(stream: str) -> bytes:
@@ -111,71 +31,14 @@ def tombstone(partition: int, key: bytes) -> Outgoing:
     return Outgoing(Destination.STATE, partition, key, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Skips:
-    """Frames of one stream that were left out for newer ones: overload `latest`.
-
-    Each range (first, last) of offsets, both included, takes in all that admission let through
-    there; ranges are in order. Which frames were waiting was a fact of the moment, so a replay has
-    to be told. A record is written again as ranges are added to it, and keeps its name, the first
-    offset of all.
-    """
-
-    stream: str
-    ranges: tuple[tuple[int, int], ...]
-
-    @property
-    def key(self) -> bytes:
-        """Name the record in the changelog."""
-        return SKIPS_PREFIX + f"{self.stream}:{self.ranges[0][0]}".encode()
-
-    def write(self, partition: int) -> Outgoing:
-        """Write the ranges for the changelog."""
-        value = _dumps({"schema": SCHEMA, "ranges": self.ranges})
-        return Outgoing(Destination.STATE, partition, self.key, value)
-
-    @classmethod
-    def read(cls, record: Record) -> "Skips":
-        """Read the ranges from the changelog. Raises ValueError when they are none."""
-        try:
-            content: dict[str, Any] = json.loads(record.value or b"")
-            _check_schema(content)
-            stream, _ = (record.key or b"").removeprefix(SKIPS_PREFIX).decode().rsplit(":", 1)
-            ranges = tuple((int(first), int(last)) for first, last in content["ranges"])
-        except (KeyError, TypeError, AttributeError) as exc:
-            raise ValueError(f"the record at offset {record.offset} tells no skips") from exc
-        return cls(stream, ranges)
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """Where a life of a partition began: `longtake reset` moved it, and the ledger began anew.
-
-    Lives count from 1; the first has no record. `predictions_end` and `dead_letters_end` (by
-    partition of the dead-letter topic) are the ends of those logs when the life began.
-    """
-
-    number: int
-    first_offset: int
-    predictions_end: int
-    dead_letters_end: Mapping[int, int]
-
-    def write(self, partition: int) -> Outgoing:
-        """Write the beginning for the changelog."""
-        key = LIFE_PREFIX + str(self.number).encode()
-        content = asdict(self) | {"schema": SCHEMA}
-        return Outgoing(Destination.STATE, partition, key, _dumps(content))
-
-    @classmethod
-    def read(cls, record: Record) -> "Life":
-        """Read a beginning from the changelog. Raises ValueError when it is none."""
-        try:
-            content: dict[str, Any] = json.loads(record.value or b"")
-            _check_schema(content)
-            ends = {int(number): end for number, end in content["dead_letters_end"].items()}
-            return cls(content["number"], content["first_offset"], content["predictions_end"], ends)
-        except (KeyError, TypeError, AttributeError) as exc:
-            raise ValueError(f"the record at offset {record.offset} begins no life") from exc
+def corrupt(record: Record, why: object) -> CorruptStateError:
+    """Make the error for a record of the changelog that cannot be used."""
+    key = (record.key or b"")[:SHOWN]
+    return CorruptStateError(
+        f"the changelog of partition {record.partition} cannot be read: {key!r} at offset"
+        f" {record.offset}: {why}. Was it written by another version, or by another program?"
+        " Another --group starts afresh"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +46,7 @@ class Manifest:
     """Where a partition stands: the authority on where to resume, and its ledger of fates.
 
     next_offset - first_offset = sum(fates) + absent + expired. `checkpoint` counts from 0.
+    `unknown` are fields of a newer release.
     """
 
     first_offset: int
@@ -198,7 +62,21 @@ class Manifest:
     expired: int = 0
     attempts: int = 0
     life: int = 1
-    schema: int = SCHEMA
+    unknown: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @classmethod
+    def beginning(cls, offset: int, *, bundle: str, partitions: int) -> "Manifest":
+        """Begin a partition at `offset`, with nothing behind it. The first commit is number 0."""
+        return cls(
+            first_offset=offset,
+            next_offset=offset,
+            checkpoint=-1,
+            worker="",
+            generation=-1,
+            bundle=bundle,
+            partitions=partitions,
+            stream_time_ms=0,
+        )
 
     @property
     def checkpoint_id(self) -> tuple[int, str, int]:
@@ -207,26 +85,60 @@ class Manifest:
 
     def write(self, partition: int) -> Outgoing:
         """Write the manifest for the changelog."""
-        content = asdict(self) | {"fates": {fate: self.fates.get(fate, 0) for fate in Fate}}
-        return Outgoing(Destination.STATE, partition, MANIFEST_KEY, _dumps(content))
+        fates = {fate: self.fates.get(fate, 0) for fate in Fate}
+        added = {fate: n for fate, n in self.fates.items() if n and fate not in fates}
+        content = {
+            "first_offset": self.first_offset,
+            "next_offset": self.next_offset,
+            "checkpoint": self.checkpoint,
+            "worker": self.worker,
+            "generation": self.generation,
+            "bundle": self.bundle,
+            "partitions": self.partitions,
+            "stream_time_ms": self.stream_time_ms,
+            "fates": fates | added,
+            "absent": self.absent,
+            "expired": self.expired,
+            "attempts": self.attempts,
+            "life": self.life,
+            "schema": SCHEMA,
+            **self.unknown,
+        }
+        return Outgoing(Destination.STATE, partition, MANIFEST_KEY, write_object(content))
 
     @classmethod
     def read(cls, record: Record) -> "Manifest":
-        """Read a manifest from the changelog. Raises ValueError when it is not one."""
+        """Read a manifest from the changelog. Raises `CorruptStateError` when it is not one."""
         try:
-            content: dict[str, Any] = json.loads(record.value or b"")
-            _check_schema(content)
-            known = {f.name: content[f.name] for f in fields(cls)}
-            known["fates"] = {Fate(fate): count for fate, count in content["fates"].items()}
-        except (KeyError, TypeError, AttributeError) as exc:
-            raise ValueError(f"the record at offset {record.offset} is no manifest") from exc
-        return cls(**known)
+            return cls._read(Fields(read_object(record.value)))
+        except UnreadableError as exc:
+            raise corrupt(record, exc) from exc
+
+    @classmethod
+    def _read(cls, fields: Fields) -> "Manifest":
+        fields.schema(SCHEMA)
+        first_offset = fields.integer("first_offset")
+        return cls(
+            first_offset=first_offset,
+            next_offset=fields.integer("next_offset", first_offset),
+            checkpoint=fields.integer("checkpoint"),
+            worker=fields.text("worker", MOST_NAME),
+            generation=fields.integer("generation", -1),
+            bundle=fields.text("bundle", MOST_NAME),
+            partitions=fields.integer("partitions", 1, MOST_PARTITIONS),
+            stream_time_ms=fields.integer("stream_time_ms"),
+            fates=_fates(fields) if fields.has("fates") else {},
+            absent=fields.integer("absent") if fields.has("absent") else 0,
+            expired=fields.integer("expired") if fields.has("expired") else 0,
+            attempts=fields.integer("attempts") if fields.has("attempts") else 0,
+            life=fields.integer("life", 1) if fields.has("life") else 1,
+            unknown=fields.rest,
+        )
 
 
-def _dumps(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
-def _check_schema(content: Mapping[str, Any]) -> None:
-    if content["schema"] != SCHEMA:
-        raise ValueError(f"schema {content['schema']}, this version reads {SCHEMA}")
+def _fates(fields: Fields) -> dict[Fate, int]:
+    counts = fields.integers("fates")
+    for name in counts:
+        if NAME.fullmatch(name) is None:
+            raise UnreadableError(f"fates counts {name[:SHOWN]!r}; wanted {NAME_WANTED}")
+    return {Fate(name): count for name, count in counts.items()}

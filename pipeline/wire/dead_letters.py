@@ -1,9 +1,35 @@
-"""Writes dead letters. The only place for the format of the dead-letter topic."""
+"""Writes and reads dead letters. The only place for the format of the dead-letter topic."""
 
-from pipeline.records import BadRecord, Destination, Frame, Outgoing
+import re
+from dataclasses import dataclass
+
+from pipeline.records import BadRecord, Destination, Frame, Outgoing, Record
 
 DEAD_LETTER_BYTES = 512 * 1024
 DEAD_LETTER_KEY_BYTES = 1024
+
+_PARTITION = re.compile(rb"[0-9]{1,9}")
+_OFFSET = re.compile(rb"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterSource:
+    """Which record a dead letter is of."""
+
+    topic: bytes
+    partition: int
+    offset: int
+
+    @classmethod
+    def read(cls, record: Record) -> "DeadLetterSource | None":
+        """Read it from a record of the dead-letter topic; None when it does not say it."""
+        headers = dict(record.headers)
+        topic = headers.get("source-topic")
+        partition = headers.get("source-partition", b"")
+        offset = headers.get("source-offset", b"")
+        if topic is None or not _PARTITION.fullmatch(partition) or not _OFFSET.fullmatch(offset):
+            return None
+        return cls(topic, int(partition), int(offset))
 
 
 def dead_letter(record: Frame | BadRecord, *, topic: str, reason: str, error: str) -> Outgoing:

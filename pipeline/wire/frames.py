@@ -1,4 +1,4 @@
-"""Reads what cameras publish. The only place for the format of the frames topic."""
+"""Writes and reads what cameras publish. The only place for the format of the frames topic."""
 
 import re
 from decimal import Decimal
@@ -10,16 +10,28 @@ from pipeline.records import (
     BadRecord,
     EndOfStream,
     Frame,
+    Headers,
     ParsedRecord,
     Record,
 )
 
 TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
 
-_STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
+STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
+STREAM_WANTED = "a stream id of 1 to 200 characters of A-Z a-z 0-9 . _ : -"
 _COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 _LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
+
+
+def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) -> Headers:
+    """Write the headers of a frame. Its key is the stream's name, its value the picture."""
+    return (
+        ("captured-at", f"{captured_us / 1000:.3f}".encode()),
+        ("seq", str(seq).encode()),
+        ("epoch", str(epoch).encode()),
+        ("content-type", content_type.encode()),
+    )
 
 
 def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
@@ -59,16 +71,14 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
 
 def is_stream_id(text: str) -> bool:
     """Tell whether a text may name a stream."""
-    return _STREAM.fullmatch(text) is not None
+    return STREAM.fullmatch(text) is not None
 
 
 def _stream(key: bytes | None) -> str:
     text = None if key is None else key.decode("ascii", "replace")
     if text is None or not is_stream_id(text):
         shown = "none" if key is None else repr(key[:80])
-        raise MalformedRecordError(
-            f"the key is {shown}; wanted a stream id of 1 to 200 characters of A-Z a-z 0-9 . _ : -"
-        )
+        raise MalformedRecordError(f"the key is {shown}; wanted {STREAM_WANTED}")
     return text
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.errors import CorruptStateError
 from pipeline.records import Changelog
-from pipeline.wire.changelog import LIFE_PREFIX, MANIFEST_KEY, SKIPS_PREFIX, Life, Manifest, Skips
+from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest
+from pipeline.wire.lives import Life, life_key
+from pipeline.wire.skips import Skips
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,14 @@ class History:
         found = changelog.records.get(MANIFEST_KEY)
         if found is None:
             return None
-        try:
-            manifest = Manifest.read(found)
-            life = changelog.records.get(LIFE_PREFIX + str(manifest.life).encode())
-            skips = tuple(
-                Skips.read(record)
-                for key, record in changelog.records.items()
-                if key.startswith(SKIPS_PREFIX)
-            )
-            published_from = 0 if life is None else Life.read(life).predictions_end
-        except ValueError as exc:
-            raise CorruptStateError(
-                f"the changelog of partition {number} cannot be read: {exc}. Was it written by"
-                " another version, or by another program?"
-            ) from exc
+        manifest = Manifest.read(found)
+        life = changelog.records.get(life_key(manifest.life))
+        skips = tuple(
+            Skips.read(record)
+            for key, record in changelog.records.items()
+            if key.startswith(SKIPS_PREFIX)
+        )
+        published_from = 0 if life is None else Life.read(life).predictions_end
         return cls(number, manifest, skips, published_from, changelog.log_start, changelog.log_end)
 
 

@@ -1,25 +1,32 @@
-"""Writes predictions. The only place for the format of the predictions topic.
+"""Writes and reads predictions. The only place for the format of the predictions topic.
 
 Nothing in a prediction's value depends on when or where it was computed, so a replay writes the
 same bytes.
 """
 
 import json
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.records import (
-    Frame,
-    Reset,
-)
+from pipeline.records import NAME, NAME_WANTED, Frame, Reset
+from pipeline.wire.frames import STREAM, STREAM_WANTED
+from pipeline.wire.json_text import Fields, UnreadableError, read_object
 
 PREDICTION_SCHEMA = 1
 NEW_CHAIN = "00000000"
+MOST_LABEL = 1 << 16  # characters
+MOST_MODEL = 256
+FROM_FILE = -1  # the partition that `longtake run` writes: its frames come from no log
+CHAIN = re.compile(r"[0-9a-f]{8}")
+CHAIN_WANTED = "8 hexadecimal digits"
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z", re.ASCII)
+_TIME_WANTED = "a time like 2026-11-23T14:26:00.123Z"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,6 +52,77 @@ class Answer:
     chain: str
     label: int
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One prediction as its readers get it. Seconds and scores are rounded, as they are written.
+
+    `reset` may be one that a newer release has introduced: it never forgets the stream, see
+    `Reset`. Fields that this release does not know are only in `value`.
+    """
+
+    value: bytes
+    stream: str
+    seq: int | None
+    captured_at: str
+    label: str
+    confidence: float
+    scores: Mapping[str, float]
+    frames: int
+    age_s: float
+    gap_s: float | None
+    reset: Reset | None
+    note: str | None
+    model: str
+    partition: int  # of the frame; `FROM_FILE` where there is no log
+    offset: int  # of the frame
+    prev: str
+    chain: str
+
+    @classmethod
+    def read(cls, value: bytes | None) -> "Prediction":
+        """Read the value of a record. Raises `UnreadableError` when it is no prediction."""
+        fields = Fields(read_object(value))
+        fields.schema(PREDICTION_SCHEMA)
+        memory, source = fields.inner("memory"), fields.inner("source")
+        reset = memory.matching_or_none("reset", NAME, NAME_WANTED)
+        prediction = cls(
+            value=value or b"",
+            stream=fields.matching("stream", STREAM, STREAM_WANTED),
+            seq=fields.integer_or_none("seq"),
+            captured_at=fields.matching("captured_at", _TIME, _TIME_WANTED),
+            label=fields.text("label", MOST_LABEL),
+            confidence=fields.number("confidence", 0, 1),
+            scores=fields.numbers("scores", 0, 1),
+            frames=memory.integer("frames"),
+            age_s=memory.number("age_s"),
+            gap_s=memory.number_or_none("gap_s"),
+            reset=None if reset is None else Reset(reset),
+            note=memory.matching_or_none("note", NAME, NAME_WANTED),
+            model=fields.text("model", MOST_MODEL),
+            partition=source.integer("partition", FROM_FILE, 2**31 - 1),
+            offset=source.integer("offset"),
+            prev=fields.matching("prev", CHAIN, CHAIN_WANTED),
+            chain=fields.matching("chain", CHAIN, CHAIN_WANTED),
+        )
+        try:
+            datetime.fromisoformat(prediction.captured_at)
+        except ValueError as exc:
+            raise UnreadableError(f"captured_at is {prediction.captured_at}: {exc}") from exc
+        return prediction
+
+    @property
+    def intact(self) -> bool:
+        """Whether the chain is that of `prev` and the bytes."""
+        body, _, tail = self.value.rpartition(b',"prev":')
+        wanted = f'"{self.prev}","chain":"{self.chain}"}}'.encode()
+        return tail == wanted and self.chain == link(self.prev, body)
+
+    @property
+    def captured_s(self) -> float:
+        """When the frame was captured, in seconds since 1970."""
+        return datetime.fromisoformat(self.captured_at).timestamp()
 
 
 class PredictionWriter:

@@ -23,7 +23,8 @@ from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Admission
-from pipeline.wire.changelog import Manifest, Snapshot
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.snapshots import Snapshot
 from tests.bench.frames import ACTIONS, PARTITIONS, take_shots
 from tests.bench.served import Served, await_ready, settled
 

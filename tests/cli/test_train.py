@@ -64,9 +64,9 @@ def accuracy(bundle: Path, videos: Sequence[tuple[Path, str]]) -> float:
     reports = [SourceReport(str(n)) for n in range(len(videos))]
     sources = [open_source(path) for path, _ in videos]
     right = [
-        json.loads(outcome.value)["label"] == videos[outcome.source][1]
+        loaded.labels[outcome.answer.label] == videos[outcome.source][1]
         for outcome in predict_sources(sources, model=serve_files(loaded, engine), reports=reports)
-        if outcome.value is not None and outcome.frame > 6
+        if outcome.answer is not None and outcome.frame > 6
     ]
     return sum(right) / len(right)
 

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.judging.audit import Audit
-from pipeline.judging.chain import ChainReader, Prediction
+from pipeline.judging.chain import ChainReader
 from pipeline.records import Admission, Fate, Reset
-from pipeline.wire.changelog import MANIFEST_KEY, SNAPSHOT_PREFIX, Life, Manifest, Skips, Snapshot
+from pipeline.wire.changelog import MANIFEST_KEY, SNAPSHOT_PREFIX, Manifest
 from pipeline.wire.history import History
+from pipeline.wire.lives import Life
+from pipeline.wire.predictions import Prediction
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 from tests.golden.records import Run, changelog, facts, records
 
 SEED = "854a789973e3bfae3fdb4868e6f142048ff01f74ef11d845fc4815207b2d43bb"
@@ -155,19 +159,13 @@ def test_a_life_is_read_with_the_ends_of_the_logs_when_it_began() -> None:
 
 def test_a_prediction_is_read_as_it_was_published() -> None:
     first = records("low_latency", "predictions")[0]
-    assert Prediction.read(first.value) == Prediction(
-        stream="market",
-        partition=1,
-        offset=32,
-        captured_at="2026-11-30T03:54:04.545Z",
-        label="work",
-        confidence=0.5203,
-        frames=0,
-        reset=Reset.NEW,
-        prev="00000000",
-        chain="f09160b7",
-        intact=True,
-    )
+    read = Prediction.read(first.value)
+    assert (read.stream, read.partition, read.offset) == ("market", 1, 32)
+    assert (read.captured_at, read.label) == ("2026-11-30T03:54:04.545Z", "work")
+    assert (read.confidence, read.scores["work"], read.frames) == (0.5203, 0.5203, 0)
+    assert (read.reset, read.prev, read.chain) == (Reset.NEW, "00000000", "f09160b7")
+    assert read.intact
+    assert read.value == first.value
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from pipeline.records import Admission, Frame, Record, Reset
-from pipeline.wire.changelog import Snapshot
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts, PredictionWriter, link
+from pipeline.wire.snapshots import Snapshot
 
 
 class Tape:

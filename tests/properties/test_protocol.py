@@ -23,7 +23,7 @@ from pipeline.errors import (
     StalledError,
 )
 from pipeline.records import Destination, Fate, Outgoing
-from pipeline.wire.changelog import Snapshot
+from pipeline.wire.snapshots import Snapshot
 from tests.engines.bundles import tiny
 from tests.world import TOPICS, WHITE, CrashError, World, alone, decode
 

@@ -17,6 +17,7 @@ from pipeline.media.sources import SourceFrame
 from pipeline.offline.overlay.canvas import Canvas
 from pipeline.offline.overlay.panel import Alarm, Caption, Panel, draw_skeleton
 from pipeline.offline.overlay.reel import FilmReel
+from pipeline.wire.predictions import Prediction
 
 READABLE_ROWS = 360  # a smaller picture is enlarged, or its letters would be too small
 WIDEST_ENLARGED = 1920
@@ -59,13 +60,15 @@ class Film:
             self._waiting.append(frame)
             yield frame
 
-    def show(self, number: int, value: bytes | None, features: NDArray[np.float32] | None) -> None:
-        """Draw and write frame `number`, the next one; `value` None: it has no prediction."""
+    def show(
+        self, number: int, prediction: Prediction | None, features: NDArray[np.float32] | None
+    ) -> None:
+        """Draw and write frame `number`, the next one; None: it has no prediction."""
         frame = self._waiting.popleft()
         if frame.index != number:
             raise AssertionError(f"the outcome of frame {number} is told before {frame.index}")
-        if value is not None:
-            self._caption, self._features = Caption.read(value), features
+        if prediction is not None:
+            self._caption, self._features = Caption.of(prediction), features
             if self._caption.reset is not None:
                 self._reset = self._caption.reset, frame.pts_us
         if self._panel is None:

@@ -1,6 +1,5 @@
 """What is shown over a frame, and where: the label, scores, memory, truth and the skeleton."""
 
-import json
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +8,7 @@ import numpy as np
 from engines.model.bundle import Skeleton
 from pipeline.media.pictures import Fit, Points
 from pipeline.offline.overlay.canvas import Canvas, Colour, Point, shortened, text_width
+from pipeline.wire.predictions import Prediction
 
 TOP = 3  # scores that are shown
 
@@ -42,14 +42,13 @@ class Caption:
         return self.scores[0][0]
 
     @classmethod
-    def read(cls, value: bytes) -> Self:
-        """Read a prediction as the topic has it."""
-        content = json.loads(value)
-        scores: dict[str, float] = content["scores"]
-        label, memory = content["label"], content["memory"]
+    def of(cls, prediction: Prediction) -> Self:
+        """Choose from a prediction what is shown."""
+        scores, label = prediction.scores, prediction.label
         others = sorted(scores.keys() - {label}, key=lambda name: (-scores[name], name))
-        best = (label, *others[: TOP - 1])
-        return cls(tuple((name, scores[name]) for name in best), memory["frames"], memory["reset"])
+        next_best = ((name, scores[name]) for name in others[: TOP - 1])
+        best = ((label, prediction.confidence), *next_best)
+        return cls(best, prediction.frames, prediction.reset)
 
 
 @dataclass(frozen=True, slots=True)

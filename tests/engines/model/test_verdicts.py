@@ -1,6 +1,7 @@
 """A bundle that has passed is not compared again; whatever else could differ, is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
 from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.graph import Port
 from engines.model.verdicts import Verdicts
 from tests.engines.bundles import tiny, write_tiny
 
@@ -95,11 +97,16 @@ def test_a_change_of_the_code_that_decides_a_check_has_it_made_again(
 def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checked = []
+    checked: list[str] = []
     check = engines.model.graph.check_graph
-    monkeypatch.setattr(
-        engines.model.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
-    )
+
+    def counted(
+        content: bytes, where: str, inputs: Sequence[Port], outputs: Sequence[Port]
+    ) -> None:
+        checked.append(where)
+        check(content, where, inputs, outputs)
+
+    monkeypatch.setattr(engines.model.graph, "check_graph", counted)
     folder, known = write_tiny(tmp_path / "tiny"), Verdicts(tmp_path)
     assert load_bundle(folder, verdicts=known) == load_bundle(folder, verdicts=known)
     assert len(checked) == 2  # the encoder and the head, once each
@@ -117,14 +124,32 @@ def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are
 def test_a_folder_that_may_not_be_looked_into_only_forgets(
     tmp_path: Path, comparisons: Comparisons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bool:
+    def refuse(path: Path, *how: object, **more: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     bundle = tiny(tmp_path)
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     load(bundle, tmp_path)
     load(bundle, tmp_path)
     assert comparisons.count == 2
+
+
+@pytest.mark.parametrize(("content", "passed"), [(b"", True), (b"1\n", True), (b"2\n", False)])
+def test_a_verdict_of_the_release_before_counts_and_of_a_newer_schema_does_not(
+    tmp_path: Path, content: bytes, *, passed: bool
+) -> None:
+    known = Verdicts(tmp_path)
+    known.remember("graphs", "digest")
+    (file,) = (tmp_path / "verified").iterdir()
+    file.write_bytes(content)
+    assert known.passed("graphs", "digest") is passed
+
+
+def test_a_changed_check_makes_every_verdict_void(tmp_path: Path) -> None:
+    """The module that compares and the one that reads graphs are among those that count."""
+    covered = {module.name for module in verdicts.own_modules()}
+    assert {"verify.py", "graph.py", "onnxrt.py", "table.py"} <= covered
+    assert "recipe.py" not in covered  # training decides nothing here
 
 
 def test_a_user_without_a_home_has_a_place_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

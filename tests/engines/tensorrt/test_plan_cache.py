@@ -1,6 +1,7 @@
 """Plans on disk: whole or not there, and made by one process at a time."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -35,12 +36,25 @@ def test_a_plan_under_the_name_of_other_facts_is_as_none(tmp_path: Path) -> None
     assert cache.load(other) is None
 
 
-@pytest.mark.parametrize("card", [b"{}", b"not JSON", b"\xff"])
+@pytest.mark.parametrize("card", [b"{}", b"not JSON", b"\xff", b"[" * 200_000])
 def test_a_plan_with_a_damaged_card_is_as_none(tmp_path: Path, card: bytes) -> None:
     cache = PlanCache(tmp_path)
     cache.store(FACTS, b"plan")
     cache.path(FACTS).with_suffix(".json").write_bytes(card)
     assert cache.load(FACTS) is None
+
+
+def test_a_card_of_the_release_before_is_read_and_one_of_a_newer_schema_is_not(
+    tmp_path: Path,
+) -> None:
+    cache = PlanCache(tmp_path)
+    cache.store(FACTS, b"plan")
+    file = cache.path(FACTS).with_suffix(".json")
+    card = json.loads(file.read_bytes())
+    assert card.pop("schema") == 1
+    for changed, plan in ((card, b"plan"), (card | {"schema": 2}, None)):
+        file.write_text(json.dumps(changed, indent=1, sort_keys=True))
+        assert cache.load(FACTS) == plan
 
 
 @pytest.mark.parametrize("writes", [0, 1])

@@ -41,6 +41,27 @@ def test_a_damaged_checkpoint_is_refused_and_named(tmp_path: Path) -> None:
         TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2))
 
 
+def test_a_checkpoint_of_the_release_before_is_read_and_one_of_a_newer_schema_is_not(
+    tmp_path: Path,
+) -> None:
+    path, model = tmp_path / "run.pt", torch.nn.Linear(2, 2)
+    TrainingCheckpoint(path, SETTINGS).save(3, model=model)
+    kept = torch.load(path, weights_only=True)
+    assert kept.pop("schema") == 1
+    torch.save(kept, path)
+    assert TrainingCheckpoint(path, SETTINGS).restore(model=model) == 3
+    torch.save(kept | {"schema": 2}, path)
+    with pytest.raises(CheckpointError, match=r"has schema 2, this release reads up to 1"):
+        TrainingCheckpoint(path, SETTINGS).restore(model=model)
+
+
+@pytest.mark.parametrize("kept", [[], {"schema": [1]}, {"settings": SETTINGS, "step": None}])
+def test_a_file_that_is_no_checkpoint_is_damaged(tmp_path: Path, kept: object) -> None:
+    torch.save(kept, tmp_path / "run.pt")
+    with pytest.raises(CheckpointError, match=r"run\.pt is damaged, delete it"):
+        TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2))
+
+
 def trained_pair(*, steps: int) -> tuple:
     torch.manual_seed(steps)
     model = torch.nn.Linear(2, 2)

@@ -60,6 +60,31 @@ def test_what_a_process_leaves_is_there_for_the_next(tmp_path: Path) -> None:
     assert taken(other) == [(9, shot(9))]
 
 
+@pytest.mark.parametrize("added", ["", "alter table shots add column codec text default 'jpeg'"])
+def test_a_spool_keeps_a_column_that_a_newer_release_has_added(tmp_path: Path, added: str) -> None:
+    one = spool(tmp_path / "spool.db")
+    one.put([(8, shot(8))], now_us=0)
+    one.close()
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as base:
+        base.execute(added)
+    other = spool(tmp_path / "spool.db")
+    other.put([(9, shot(9))], now_us=0)
+    assert taken(other) == [(8, shot(8)), (9, shot(9))]
+
+
+def test_a_spool_of_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "spool.db"
+    one = spool(file)
+    one.put([(8, shot(8))], now_us=0)
+    one.close()
+    with closing(sqlite3.connect(file)) as base:
+        base.execute("pragma user_version = 2")
+    with pytest.raises(OutputError, match=r"spool\.db has schema 2, .* up to 1"):
+        spool(file)
+    with closing(sqlite3.connect(file)) as base:
+        assert base.execute("pragma user_version").fetchone() == (2,)
+
+
 def test_an_empty_spool_leaves_no_file(tmp_path: Path) -> None:
     one = spool(tmp_path / "deep" / "spool.db")
     one.put([(1, shot(1))], now_us=0)

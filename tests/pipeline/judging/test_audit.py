@@ -10,8 +10,10 @@ import pytest
 from pipeline.errors import CorruptStateError, NothingToAuditError
 from pipeline.judging.audit import Audit, AuditReport, LifeReport
 from pipeline.records import BadRecord, Changelog, Fate, Outgoing, Record, Reset
-from pipeline.wire.changelog import Life, Manifest, Skips
+from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import dead_letter
+from pipeline.wire.lives import Life
+from pipeline.wire.skips import Skips
 from tests.pipeline.predictions import Tape, remembered, resealed, tape
 
 FATES = {Fate.PREDICTED: 6, Fate.DEAD_LETTERED: 2, Fate.ENDED: 1}

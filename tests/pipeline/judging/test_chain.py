@@ -93,7 +93,9 @@ def test_the_first_link_is_taken_as_it_is_only_in_the_middle(*, whole: bool, fau
 def test_what_is_no_prediction_is_told(value: bytes | None) -> None:
     (link,) = read([Record(0, 0, 0, b"cam-1", value)])
     assert (link.prediction, link.fault) == (None, Fault.UNREADABLE)
-    assert link.complaint == "this is no prediction"
+    assert (
+        link.complaint == f"this is no prediction: {link.unreadable}" != "this is no prediction: "
+    )
 
 
 def test_repeats_after_a_crash_are_dropped_and_the_chain_holds() -> None:

@@ -11,10 +11,10 @@ from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
 from pipeline.judging.compare import Comparison
-from pipeline.judging.published import PublishedPrediction
 from pipeline.offline.replay import Replay
 from pipeline.records import Record
 from pipeline.streams.served import ServedModel
+from pipeline.wire.predictions import Prediction
 from tests.engines.bundles import LABELS, tiny
 from tests.world import decode
 
@@ -52,7 +52,7 @@ def film(*steps_s: float | None) -> list[Record]:
 
 def run(
     bundle: Bundle, pool: ThreadPoolExecutor, records: Sequence[Record], start: int = 0
-) -> list[PublishedPrediction]:
+) -> list[Prediction]:
     config, engine = WorkerConfig(), onnxruntime_engine(bundle, 1)
     replay = Replay(
         config,
@@ -64,7 +64,7 @@ def run(
     return list(replay.run(records[start:]))
 
 
-def logged(predictions: Sequence[PublishedPrediction]) -> list[Record]:
+def logged(predictions: Sequence[Prediction]) -> list[Record]:
     """The predictions as the log has them, with a marker's hole after every other one."""
     return [Record(0, 2 * n, 0, p.stream.encode(), p.value) for n, p in enumerate(predictions)]
 
@@ -76,7 +76,7 @@ def altered(record: Record, old: str, new: str) -> Record:
 
 
 def compare(
-    replayed: Sequence[PublishedPrediction],
+    replayed: Sequence[Prediction],
     published: Sequence[Record],
     *,
     start: int = 0,
@@ -92,11 +92,11 @@ def compare(
 
 
 @pytest.fixture
-def steady(bundle: Bundle, pool: ThreadPoolExecutor) -> list[PublishedPrediction]:
+def steady(bundle: Bundle, pool: ThreadPoolExecutor) -> list[Prediction]:
     return run(bundle, pool, film(*[0.1] * 8))
 
 
-def test_the_same_bytes_agree(steady: list[PublishedPrediction]) -> None:
+def test_the_same_bytes_agree(steady: list[Prediction]) -> None:
     found = compare(steady, logged(steady))
     assert found.agrees
     c = found.counts
@@ -105,7 +105,7 @@ def test_the_same_bytes_agree(steady: list[PublishedPrediction]) -> None:
 
 
 def test_the_first_field_that_differs_is_named_with_both_values(
-    steady: list[PublishedPrediction],
+    steady: list[Prediction],
 ) -> None:
     published = logged(steady)
     published[3] = altered(published[3], '"frames":3', '"frames":33')
@@ -118,7 +118,7 @@ def test_the_first_field_that_differs_is_named_with_both_values(
     assert (found.counts.same, found.counts.differing) == (6, 2)
 
 
-def test_bytes_that_say_the_same_in_another_way_differ(steady: list[PublishedPrediction]) -> None:
+def test_bytes_that_say_the_same_in_another_way_differ(steady: list[Prediction]) -> None:
     published = logged(steady)
     published[2] = altered(published[2], '"schema":1', '"schema": 1')
     found = compare(steady, published)
@@ -127,7 +127,7 @@ def test_bytes_that_say_the_same_in_another_way_differ(steady: list[PublishedPre
 
 
 def test_a_prediction_that_is_missing_in_the_log_is_named(
-    steady: list[PublishedPrediction],
+    steady: list[Prediction],
 ) -> None:
     found = compare(steady, logged(steady[:4] + steady[5:]))
     (first,) = found.differences
@@ -137,7 +137,7 @@ def test_a_prediction_that_is_missing_in_the_log_is_named(
 
 @pytest.mark.parametrize("at", [0, 4, 7])
 def test_a_prediction_that_the_replay_does_not_have_is_named(
-    steady: list[PublishedPrediction], at: int
+    steady: list[Prediction], at: int
 ) -> None:
     found = compare(steady[:at] + steady[at + 1 :], logged(steady))
     (first,) = found.differences
@@ -146,15 +146,13 @@ def test_a_prediction_that_the_replay_does_not_have_is_named(
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b"nonsense", b'{"source":null}'])
-def test_what_is_no_prediction_does_not_agree(
-    steady: list[PublishedPrediction], value: bytes
-) -> None:
+def test_what_is_no_prediction_does_not_agree(steady: list[Prediction], value: bytes) -> None:
     found = compare(steady, [*logged(steady), Record(0, 99, 0, b"a", value)])
     assert (found.counts.unreadable, found.agrees) == (1, False)
 
 
 def test_a_prediction_of_another_partition_does_not_agree(
-    steady: list[PublishedPrediction],
+    steady: list[Prediction],
 ) -> None:
     stray = replace(logged(steady)[3], partition=1)
     found = compare(steady, [*logged(steady), stray])
@@ -163,7 +161,7 @@ def test_a_prediction_of_another_partition_does_not_agree(
 
 @pytest.mark.parametrize("repeats", [True, False])
 def test_repeats_are_dropped_and_forgiven_where_the_delivery_may_repeat(
-    steady: list[PublishedPrediction], *, repeats: bool
+    steady: list[Prediction], *, repeats: bool
 ) -> None:
     log = logged(steady)
     found = compare(steady, [*log[:5], *log[2:]], repeats=repeats)
@@ -171,7 +169,7 @@ def test_repeats_are_dropped_and_forgiven_where_the_delivery_may_repeat(
 
 
 def test_what_was_published_of_records_outside_of_the_stretch_is_not_looked_at(
-    steady: list[PublishedPrediction],
+    steady: list[Prediction],
 ) -> None:
     found = compare(steady[:5], logged(steady), end=5)
     assert found.agrees
@@ -179,7 +177,7 @@ def test_what_was_published_of_records_outside_of_the_stretch_is_not_looked_at(
 
 
 def test_what_the_predictions_log_no_longer_holds_is_not_missing(
-    steady: list[PublishedPrediction],
+    steady: list[Prediction],
 ) -> None:
     found = compare(steady, logged(steady[3:]), whole=False)
     assert found.agrees

@@ -7,7 +7,9 @@ import pytest
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.moving import Move, find_target, move
 from pipeline.records import Changelog, Destination, Fate, Outgoing, Record
-from pipeline.wire.changelog import Life, Manifest, Skips
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.lives import Life
+from pipeline.wire.skips import Skips
 from tests.pipeline.predictions import remembered
 
 MANIFEST = Manifest(

@@ -12,11 +12,11 @@ import pytest
 from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.config import WorkerConfig
-from pipeline.judging.published import PublishedPrediction
 from pipeline.offline.replay import Replay, SkippedFrames
 from pipeline.records import Fate, Record
 from pipeline.streams.served import ServedModel
-from pipeline.wire.changelog import Skips
+from pipeline.wire.predictions import Prediction
+from pipeline.wire.skips import Skips
 from tests.engines.bundles import tiny
 from tests.world import POISON, alone, decode
 
@@ -58,7 +58,7 @@ def make(bundle: Bundle, pool: ThreadPoolExecutor, *skips: Skips, **settings: An
     )
 
 
-def parsed(predictions: Sequence[PublishedPrediction]) -> list[Any]:
+def parsed(predictions: Sequence[Prediction]) -> list[Any]:
     return [json.loads(prediction.value) for prediction in predictions]
 
 

@@ -63,7 +63,7 @@ def test_frames_that_are_sampled_out_or_not_finite_have_an_outcome_too(tmp_path:
     pixels[4] = white()
     found = list(outcomes(bundle, source(pixels)))
     assert [outcome.frame for outcome in found] == list(range(8))
-    assert [outcome.value is not None for outcome in found] == [n in (0, 2, 7) for n in range(8)]
+    assert [outcome.answer is not None for outcome in found] == [n in (0, 2, 7) for n in range(8)]
     assert [outcome.pick is not None for outcome in found] == [n in (0, 2, 4, 7) for n in range(8)]
     assert found[1].features() is None
 
@@ -89,7 +89,7 @@ def test_a_source_is_read_one_batch_ahead_at_most(tmp_path: Path, explodes: bool
 def test_no_frame_is_lost_however_many_sources_there_are(tmp_path: Path, count: int) -> None:
     pixels = frames(5)
     found = outcomes(tiny(tmp_path), *(source(pixels) for _ in range(count)))
-    told = [(outcome.source, outcome.frame) for outcome in found if outcome.value is not None]
+    told = [(outcome.source, outcome.frame) for outcome in found if outcome.answer is not None]
     assert sorted(told) == [(n, frame) for n in range(count) for frame in range(5)]
 
 
@@ -99,5 +99,5 @@ def test_a_run_keeps_no_more_after_2000_frames_than_after_500(tmp_path: Path) ->
     for frame in (500, 500 + 94 * BATCH):  # at the same place of a batch
         last = next(outcome for outcome in found if outcome.frame == frame)
         kept.append(reachable(found))
-    assert last.value is not None
+    assert last.answer is not None
     assert kept[1] - kept[0] < 50

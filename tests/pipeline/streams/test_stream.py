@@ -12,8 +12,8 @@ from pipeline.records import Admission, Frame, Reset
 from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
-from pipeline.wire.changelog import Snapshot
 from pipeline.wire.predictions import MemoryFacts
+from pipeline.wire.snapshots import Snapshot
 
 S = 1_000_000
 P = 66_666

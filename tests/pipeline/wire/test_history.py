@@ -6,8 +6,10 @@ import pytest
 
 from pipeline.errors import CorruptStateError
 from pipeline.records import Changelog, Outgoing, Record
-from pipeline.wire.changelog import Life, Manifest, Skips
+from pipeline.wire.changelog import Manifest
 from pipeline.wire.history import History, stretch
+from pipeline.wire.lives import Life
+from pipeline.wire.skips import Skips
 
 
 def manifest(**facts: Any) -> Manifest:

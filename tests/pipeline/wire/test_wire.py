@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import CorruptStateError
 from pipeline.records import (
     Admission,
     BadRecord,
@@ -23,10 +24,13 @@ from pipeline.records import (
     Record,
     Reset,
 )
-from pipeline.wire.changelog import MANIFEST_KEY, Life, Manifest, Skips, Snapshot, tombstone
+from pipeline.wire.changelog import MANIFEST_KEY, Manifest, tombstone
 from pipeline.wire.dead_letters import dead_letter
 from pipeline.wire.frames import read_frame
+from pipeline.wire.lives import Life
 from pipeline.wire.predictions import MemoryFacts, PredictionWriter, timestamp
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 
 LIMIT = 1 << 20
 CAPTURED_US = 1_795_443_960_123_000  # 2026-11-23T14:26:00.123Z
@@ -545,8 +549,8 @@ def test_a_snapshots_meta_holds_the_documented_keys() -> None:
         Record(0, 0, 0, b"s:cam-1", b"no tensors", logged(snapshot()).headers),
     ],
 )
-def test_what_is_no_snapshot_is_a_value_error(broken: Record) -> None:
-    with pytest.raises(ValueError, match=r".+"):
+def test_what_is_no_snapshot_is_corrupt_state(broken: Record) -> None:
+    with pytest.raises(CorruptStateError, match=r"partition 0 .* b's:cam-1' at offset 0: "):
         Snapshot.read(broken)
 
 
@@ -592,8 +596,8 @@ def test_a_manifest_names_every_fate() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"not json", b"{}"])
-def test_what_is_no_manifest_is_a_value_error(value: bytes | None) -> None:
-    with pytest.raises(ValueError, match=r".+"):
+def test_what_is_no_manifest_is_corrupt_state(value: bytes | None) -> None:
+    with pytest.raises(CorruptStateError, match=r"partition 0 .* b'm' at offset 0: "):
         Manifest.read(Record(0, 0, 0, b"m", value))
 
 
@@ -613,6 +617,6 @@ def test_the_beginning_of_a_life_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("kind", [Skips, Life])
 @pytest.mark.parametrize("value", [None, b"", b"not json", b"{}", b'{"schema":1}', b'{"schema":2}'])
-def test_what_is_neither_is_a_value_error(kind: type[Skips | Life], value: bytes | None) -> None:
-    with pytest.raises(ValueError, match=r".+"):
+def test_what_is_neither_is_corrupt_state(kind: type[Skips | Life], value: bytes | None) -> None:
+    with pytest.raises(CorruptStateError, match=r"partition 0 .* b'k:cam-1:7' at offset 0: "):
         kind.read(Record(0, 0, 0, b"k:cam-1:7", value))

@@ -44,7 +44,7 @@ def test_the_frames_are_those_that_run_predicts(tmp_path: Path, rate_hz: float |
     reports = [SourceReport("a")]
     opened = [open_source(path)]
     run = predict_sources(opened, model=serve_files(bundle, engine), reports=reports)
-    frames = [outcome.frame for outcome in run if outcome.value is not None]
+    frames = [outcome.frame for outcome in run if outcome.answer is not None]
     times_us = [time_us for time_us, _ in video(path).frames(shape(rate_hz))]
     assert times_us == [frame * 40_000 for frame in frames]
     assert len(frames) > 10

@@ -1,6 +1,5 @@
 """Small films for tests: pictures and what was said of each, drawn, written and read again."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,15 +11,25 @@ from PIL import Image
 from engines.model.bundle import Bundle
 from pipeline.media.sources import SourceFrame
 from pipeline.offline.overlay.film import Film
+from pipeline.records import Frame, Reset
+from pipeline.wire.predictions import (
+    FROM_FILE,
+    NEW_CHAIN,
+    MemoryFacts,
+    Prediction,
+    PredictionWriter,
+)
 
 Pictures = Sequence[NDArray[np.int64]]
 
 
-def value(label: str = "walk", *, frames: int = 7, reset: str | None = None) -> bytes:
-    scores = {"stand": 0.1, "walk": 0.1, "run": 0.1, label: 0.8}
-    memory = {"frames": frames, "age_s": 0.0, "gap_s": None, "reset": reset, "note": None}
-    said = {"label": label, "confidence": 0.8, "scores": scores, "memory": memory}
-    return json.dumps(said).encode()
+def prediction(label: str = "walk", *, frames: int = 7, reset: Reset | None = None) -> Prediction:
+    labels = ("stand", "walk", "run")
+    writer = PredictionWriter(labels=labels, activation="softmax", model="tiny@12345678")
+    logits = np.array([2.0 * (name == label) for name in labels], np.float32)
+    frame = Frame("cam-1", FROM_FILE, 0, 0, 0, captured_given=True, content=b"")
+    memory = MemoryFacts(frames, 0, None, reset, None)
+    return Prediction.read(writer.write(frame, logits, memory, NEW_CHAIN).value)
 
 
 def grey(height: int = 100, width: int = 200) -> Image.Image:
@@ -37,7 +46,7 @@ def filmed(
     path: Path,
     bundle: Bundle,
     pictures: Sequence[Image.Image],
-    values: Sequence[bytes | None],
+    predictions: Sequence[Prediction | None],
     *,
     features: NDArray[np.float32] | None = None,
     truth: Sequence[str] | None = None,
@@ -46,7 +55,7 @@ def filmed(
     """Film, and look at what was written."""
     with Film(path, bundle=bundle, truth=truth) as film:
         for frame in film.watch(sources(pictures, step_us)):
-            film.show(frame.index, values[frame.index], features)
+            film.show(frame.index, predictions[frame.index], features)
     return seen(path)
 
 

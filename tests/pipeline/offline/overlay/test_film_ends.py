@@ -11,14 +11,14 @@ from engines.model.bundle import Bundle
 from pipeline.errors import DependencyError, OutputError
 from pipeline.offline.overlay import reel
 from pipeline.offline.overlay.film import Film
-from tests.pipeline.offline.overlay.films import filmed, grey, seen, sources, value
+from tests.pipeline.offline.overlay.films import filmed, grey, prediction, seen, sources
 from tests.pipeline.pictures import noisy
 
 
 def stop_at(path: Path, bundle: Bundle, last: int, exc: BaseException) -> None:
     with Film(path, bundle=bundle, truth=None) as film:
         for frame in film.watch(sources([grey()] * 9)):
-            film.show(frame.index, value(), None)
+            film.show(frame.index, prediction(), None)
             if frame.index == last:
                 raise exc
 
@@ -65,14 +65,14 @@ def test_a_disk_without_room_is_told_and_nothing_is_left(
 ) -> None:
     path = tmp_path / "out.mp4"
     pictures = [noisy(100, 100).rotate(90 * n) for n in range(40)]
-    filmed(path, bundle, pictures, [value()] * 40)
+    filmed(path, bundle, pictures, [prediction()] * 40)
     room = int(path.stat().st_size * share)
     path.unlink()
     with (
         files_of_at_most(room),
         pytest.raises(OutputError, match=r"cannot write .*out\.mp4: File too large"),
     ):
-        filmed(path, bundle, pictures, [value()] * 40)
+        filmed(path, bundle, pictures, [prediction()] * 40)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 

@@ -1,0 +1,125 @@
+"""Writes and reads snapshots, the durable copies of streams' memories. Only here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from safetensors import SafetensorError
+
+from pipeline.records import (
+    NAME,
+    NAME_WANTED,
+    Admission,
+    Destination,
+    Outgoing,
+    Record,
+    Reset,
+)
+from pipeline.wire.changelog import MOST_NAME, SCHEMA, SNAPSHOT_PREFIX, corrupt, snapshot_key
+from pipeline.wire.frames import STREAM, STREAM_WANTED
+from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_object
+from pipeline.wire.predictions import CHAIN, CHAIN_WANTED
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The durable copy of one stream's memory.
+
+    `tensors` is empty where the next frame starts afresh anyway (`pending_reset`). `unknown` are
+    fields of a newer release. `keyframe` is one of them: it is reserved for video, and this release
+    writes null where it has found no other.
+    """
+
+    stream: str
+    bundle: str
+    offset: int
+    admission: Admission
+    stepped_us: int | None
+    age_us: int
+    frames: int
+    chain: str
+    pending_reset: Reset | None
+    tensors: Mapping[str, NDArray[np.generic]]
+    unknown: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def write(self, partition: int) -> Outgoing:
+        """Write the snapshot for the changelog: tensors in the value, the rest in `meta`."""
+        known = self.admission
+        meta = {
+            "schema": SCHEMA,
+            "bundle": self.bundle,
+            "offset": self.offset,
+            "seq": known.seq,
+            "epoch": known.epoch,
+            "epoch_from_header": known.epoch is not None,  # for other readers
+            "seen_us": known.seen_us,
+            "planned_us": known.planned_us,
+            "due_us": known.due_us,
+            "stepped_us": self.stepped_us,
+            "age_us": self.age_us,
+            "frames": self.frames,
+            "chain": self.chain,
+            "pending_reset": self.pending_reset,
+            "record_ms": known.record_ms,
+            "keyframe": None,
+            **self.unknown,
+        }
+        # a view would be saved with the bytes that lie beside it: the library ignores strides
+        tensors = {name: np.array(t, order="C") for name, t in self.tensors.items()}
+        value = safetensors.numpy.save(tensors)
+        header = ("meta", write_object(meta))
+        return Outgoing(Destination.STATE, partition, snapshot_key(self.stream), value, (header,))
+
+    @classmethod
+    def read(cls, record: Record) -> "Snapshot":
+        """Read a snapshot from the changelog. Raises `CorruptStateError` when it is not one."""
+        try:
+            stream = (record.key or b"").removeprefix(SNAPSHOT_PREFIX).decode("ascii", "replace")
+            if STREAM.fullmatch(stream) is None:
+                raise UnreadableError(f"the key names no stream; wanted {STREAM_WANTED}")
+            meta = dict(record.headers).get("meta")
+            if meta is None:
+                raise UnreadableError("it has no header `meta`")
+            return cls._read(stream, Fields(read_object(meta), "meta."), record.value or b"")
+        except UnreadableError as exc:
+            raise corrupt(record, exc) from exc
+
+    @classmethod
+    def _read(cls, stream: str, meta: Fields, value: bytes) -> "Snapshot":
+        meta.schema(SCHEMA)
+        pending = meta.matching_or_none("pending_reset", NAME, NAME_WANTED)
+        admission = Admission(
+            record_ms=meta.integer("record_ms"),
+            seen_us=meta.integer_or_none("seen_us"),
+            planned_us=meta.integer("planned_us"),
+            due_us=meta.integer("due_us"),
+            seq=meta.integer_or_none("seq"),
+            epoch=meta.integer_or_none("epoch"),
+        )
+        unknown = meta.rest
+        unknown.pop("epoch_from_header", None)
+        if unknown.get("keyframe", ...) is None:
+            del unknown["keyframe"]
+        return cls(
+            stream=stream,
+            bundle=meta.text("bundle", MOST_NAME),
+            offset=meta.integer("offset"),
+            admission=admission,
+            stepped_us=meta.integer_or_none("stepped_us"),
+            age_us=meta.integer("age_us"),
+            frames=meta.integer("frames"),
+            chain=meta.matching("chain", CHAIN, CHAIN_WANTED),
+            pending_reset=None if pending is None else Reset(pending),
+            tensors=_tensors(value),
+            unknown=unknown,
+        )
+
+
+def _tensors(value: bytes) -> dict[str, NDArray[np.generic]]:
+    try:
+        return dict(safetensors.numpy.load(value))
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as exc:
+        raise UnreadableError(f"its value holds no tensors ({exc})") from exc

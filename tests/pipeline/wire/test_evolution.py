@@ -1,0 +1,113 @@
+"""Old and new releases beside each other: what one has added, the other keeps and writes back."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline.errors import CorruptStateError
+from pipeline.records import Fate, Outgoing, Record, Reset
+from pipeline.wire.changelog import Manifest
+from pipeline.wire.lives import Life
+from pipeline.wire.predictions import Prediction
+from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
+from tests.pipeline.predictions import remembered, resealed, tape
+
+ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
+MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
+WRITTEN = {
+    "manifest": (MANIFEST.write(3), Manifest.read),
+    "snapshot": (remembered("a").write(3), Snapshot.read),
+    "skips": (Skips("a", ((41, 43),)).write(3), Skips.read),
+    "life": (Life(2, 500, 431, {0: 3}).write(3), Life.read),
+}
+
+formats = pytest.mark.parametrize("name", WRITTEN)
+Read = Callable[[Record], Any]
+
+
+def logged(out: Outgoing) -> Record:
+    return Record(3, 0, 0, out.key, out.value, out.headers)
+
+
+def changed(name: str, **changes: Any) -> tuple[Record, Read]:
+    """The example of a format with other fields; `...` takes one out."""
+    out, read = WRITTEN[name]
+    text = dict(out.headers)["meta"] if out.headers else out.value
+    content = json.loads(text or b"") | changes
+    kept = {field: value for field, value in content.items() if value is not ...}
+    value = json.dumps(kept, separators=(",", ":")).encode()
+    if out.headers:
+        return Record(3, 0, 0, out.key, out.value, (("meta", value),)), read
+    return Record(3, 0, 0, out.key, value), read
+
+
+@formats
+def test_what_is_read_is_written_back_to_the_same_bytes(name: str) -> None:
+    out, read = WRITTEN[name]
+    assert logged(read(logged(out)).write(3)) == logged(out)
+
+
+@formats
+def test_fields_of_a_newer_release_are_written_back_to_the_same_bytes(name: str) -> None:
+    record, read = changed(name, **ADDED)
+    again = logged(read(record).write(3))
+    assert dict(read(record).unknown) == ADDED
+    assert again == record
+
+
+@formats
+def test_a_newer_schema_is_refused_with_the_release_to_use(name: str) -> None:
+    record, read = changed(name, schema=2)
+    with pytest.raises(CorruptStateError, match="schema 2, this release reads up to 1: a newer"):
+        read(record)
+
+
+def test_the_keyframe_that_a_newer_release_has_found_is_written_back() -> None:
+    record, read = changed("snapshot", keyframe=4711)
+    meta = json.loads(dict(logged(read(record).write(3)).headers)["meta"])
+    assert meta["keyframe"] == 4711
+    assert "keyframe" not in Snapshot.read(logged(remembered("a").write(3))).unknown
+
+
+def test_fates_of_a_newer_release_are_in_the_sum_and_written_back() -> None:
+    fates = {"predicted": 5, "unkeyed": 3, "torn": 0}
+    record, read = changed("manifest", next_offset=20, fates=fates)
+    manifest = read(record)
+    assert sum(manifest.fates.values()) == 8
+    again = json.loads(manifest.write(3).value)["fates"]
+    assert again == {**dict.fromkeys(Fate, 0), "predicted": 5, "unkeyed": 3}
+    assert list(again)[-1] == "unkeyed"
+
+
+@pytest.mark.parametrize("missing", ["absent", "expired", "attempts", "life", "fates"])
+def test_a_field_that_was_added_later_has_the_value_of_before(missing: str) -> None:
+    record, read = changed("manifest", **{missing: ...})
+    before = {"absent": 0, "expired": 0, "attempts": 0, "life": 1, "fates": {}}
+    assert getattr(read(record), missing) == before[missing]
+
+
+def test_a_reset_of_a_newer_release_is_owed_and_told_under_its_name() -> None:
+    record, read = changed("snapshot", pending_reset="resized")
+    snapshot = read(record)
+    assert snapshot.pending_reset == "resized"
+    assert not snapshot.pending_reset.forgets_stream
+    assert json.loads(dict(snapshot.write(3).headers)["meta"])["pending_reset"] == "resized"
+
+
+def test_a_prediction_of_a_newer_release_is_read_as_far_as_it_is_known() -> None:
+    value = tape(range(2)).records[1].value or b""
+    added = value.replace(b'"reset":null', b'"reset":"resized"')
+    added = resealed(added.replace(b'"note":null', b'"note":"dim","weather":{"rain":1}'))
+    read = Prediction.read(added)
+    assert (read.reset, read.note, read.intact) == (Reset("resized"), "dim", True)
+    assert read.value == added
+
+
+def test_names_that_are_listed_are_the_members_themselves() -> None:
+    assert Fate("predicted") is Fate.PREDICTED
+    assert Fate("unkeyed") == "unkeyed" == str(Fate("unkeyed"))
+    assert {Fate("unkeyed"): 1}["unkeyed"] == 1  # type: ignore[index]
+    assert "unkeyed" not in list(Fate)
