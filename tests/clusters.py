@@ -12,7 +12,7 @@ from pipeline.broker.contract import Broker
 from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory.broker import MemoryBroker
+from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.connection import Connection

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Dropped
-from pipeline.broker.memory.broker import MemoryBroker
-from pipeline.broker.memory.changelog import MemoryChangelog
-from pipeline.broker.memory.group import MemoryGroup
 from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.memory.memory_broker import MemoryBroker
+from pipeline.broker.memory.memory_changelog import MemoryChangelog
+from pipeline.broker.memory.memory_group import MemoryGroup
+from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
 from pipeline.broker.memory.partition_log import PartitionLog
-from pipeline.broker.memory.writer import MemoryOutlet, MemoryProducer, MemoryWriter
 from pipeline.clock import Clock
 from pipeline.records import Changelog, Outgoing, Topics
 

@@ -11,8 +11,8 @@ import numpy as np
 from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import Poll
-from pipeline.broker.memory.consumer import MemoryConsumer
 from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.memory.memory_consumer import MemoryConsumer
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import UndecodableFrameError

@@ -20,9 +20,9 @@ from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.memory.broker import MemoryBroker
-from pipeline.broker.memory.group import MemoryGroup
 from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.memory.memory_broker import MemoryBroker
+from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.partitioner import partition_of
 from pipeline.clock import SystemClock
 from pipeline.config import load_config

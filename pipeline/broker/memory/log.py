@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.broker.checkpoint import Member
-from pipeline.broker.memory.group import MemoryGroup
+from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.memory.partition_log import PartitionLog, Transaction
 from pipeline.broker.partitioner import partition_of
 from pipeline.clock import Clock

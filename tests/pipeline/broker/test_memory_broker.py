@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import Assigned, Dropped, OutOfRange
-from pipeline.broker.memory.consumer import MemoryConsumer
+from pipeline.broker.memory.memory_consumer import MemoryConsumer
 from pipeline.clock import ManualClock
 from pipeline.errors import (
     BrokerUnavailableError,

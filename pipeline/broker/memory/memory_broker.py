@@ -1,9 +1,9 @@
 """One worker's way to a log in memory."""
 
-from pipeline.broker.memory.changelog import MemoryChangelog
-from pipeline.broker.memory.consumer import MemoryConsumer
 from pipeline.broker.memory.log import MemoryLog
-from pipeline.broker.memory.writer import MemoryOutlet, MemoryProducer, MemoryWriter
+from pipeline.broker.memory.memory_changelog import MemoryChangelog
+from pipeline.broker.memory.memory_consumer import MemoryConsumer
+from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
 from pipeline.errors import PartitionCountError
 from pipeline.records import Topics
 

@@ -1,4 +1,4 @@
-"""Membership in the group, and the frames of its partitions, on a log in memory."""
+"""GroupMember in the group, and the frames of its partitions, on a log in memory."""
 
 from collections.abc import Sequence
 

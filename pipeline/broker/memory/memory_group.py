@@ -8,7 +8,7 @@ from pipeline.broker.contract import Assigned, Dropped, Event
 
 
 @dataclass(slots=True)
-class Membership:
+class GroupMember:
     """A member as the group sees it, and what it has not been told yet."""
 
     generation: int = -1
@@ -25,7 +25,7 @@ class MemoryGroup:
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self.changed = threading.Condition()
-        self._members: dict[str, Membership] = {}
+        self._members: dict[str, GroupMember] = {}
         self._generation = 0
         self._joined = 0
 
@@ -34,7 +34,7 @@ class MemoryGroup:
         with self.changed:
             self._joined += 1
             member_id = f"member-{self._joined}"
-            self._members[member_id] = Membership()
+            self._members[member_id] = GroupMember()
             self._rebalance()
             return member_id
 
