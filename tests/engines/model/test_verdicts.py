@@ -1,19 +1,20 @@
 """A bundle that has passed is not compared again; whatever else could differ, is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import engines.checks.verify
 import engines.model.graph
-from engines.checks import verdicts
 from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
+from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
+from engines.model.graph import Port
 from engines.model.verdicts import Verdicts
-
-from .bundles import tiny, write_tiny
+from tests.engines.bundles import tiny, write_tiny
 
 
 class Comparisons:
@@ -32,7 +33,7 @@ class Comparisons:
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
     made = Comparisons()
-    monkeypatch.setattr(engines.verify, "verify", made)
+    monkeypatch.setattr(engines.checks.verify, "verify", made)
     return made
 
 
@@ -79,11 +80,16 @@ def test_other_threads_another_bundle_processor_or_library_are_compared(
 def test_graphs_that_have_passed_are_not_checked_again_and_those_that_failed_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checked = []
-    check = engines.graph.check_graph
-    monkeypatch.setattr(
-        engines.graph, "check_graph", lambda *graph: (checked.append(graph[1]), check(*graph))
-    )
+    checked: list[str] = []
+    check = engines.model.graph.check_graph
+
+    def counted(
+        content: bytes, where: str, inputs: Sequence[Port], outputs: Sequence[Port]
+    ) -> None:
+        checked.append(where)
+        check(content, where, inputs, outputs)
+
+    monkeypatch.setattr(engines.model.graph, "check_graph", counted)
     folder, known = write_tiny(tmp_path / "tiny"), Verdicts(tmp_path)
     assert load_bundle(folder, verdicts=known) == load_bundle(folder, verdicts=known)
     assert len(checked) == 2  # the encoder and the head, once each
