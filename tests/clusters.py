@@ -14,7 +14,7 @@ from pipeline.broker.kafka.readers.tailing import KafkaReader
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
-from pipeline.config import WorkerConfig
+from pipeline.config import Start, WorkerConfig
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 
 _names = itertools.count()
@@ -94,7 +94,7 @@ class KafkaCluster:
             frames_topic=f"{unique}.frames",
             predictions_topic=f"{unique}.predictions",
             dead_letters_topic=f"{unique}.dlq",
-            start="earliest",
+            start=Start.EARLIEST,
             metrics_port=0,
         )
         self.topics = self.config.topics

@@ -64,7 +64,7 @@ def accuracy(bundle: Path, videos: Sequence[tuple[Path, str]]) -> float:
     reports = [SourceReport(str(n)) for n in range(len(videos))]
     sources = [open_source(path) for path, _ in videos]
     right = [
-        json.loads(outcome.value)["label"] == videos[outcome.source][1]
+        bool(json.loads(outcome.value)["label"] == videos[outcome.source][1])
         for outcome in predict_sources(sources, bundle=loaded, engine=engine, reports=reports)
         if outcome.value is not None and outcome.frame > 6
     ]

@@ -162,7 +162,7 @@ def test_k21_the_broker_unpacks_what_a_producer_packed(cluster: KafkaCluster) ->
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
     consumer = open_consumer(kafka.bootstrap, retry_backoff_ms=17)
     try:
-        cluster = consumer._manager.cluster  # noqa: SLF001
+        cluster = consumer._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - the stubs have no private members
         assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to
     finally:
         consumer.close()

@@ -5,8 +5,9 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ class Reader:
             return
         name = " ".join(words[:2])
         file = self.said[name] = self._folder / f"{len(self.said)}.log"
-        command = [SCRIPT, *words[1:]] if words[0] == "longtake" else words
+        command = [str(SCRIPT), *words[1:]] if words[0] == "longtake" else words
         with file.open("wb") as out:
             process = subprocess.Popen(
                 command, stdout=out, stderr=out, cwd=self._folder, env=self._environment
@@ -112,9 +113,8 @@ def wait_for_scrapes(port: int) -> None:
     """Somebody who types needs longer than Prometheus between two looks."""
     for query in ('longtake_camera_state{state="live"} == 1', "longtake_stream_confidence_ratio"):
         command = ["promtool", "query", "instant", f"http://127.0.0.1:{port}", query]
-        until(
-            lambda command=command: (
-                subprocess.run(command, capture_output=True, check=False).stdout
-            ),
-            query,
-        )
+        until(partial(output_of, command), query)
+
+
+def output_of(command: Sequence[str]) -> bytes:
+    return subprocess.run(command, capture_output=True, check=False).stdout

@@ -1,7 +1,7 @@
 """The state protocol, hole by hole: what must happen at each step where something can go wrong."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,7 @@ def test_a_worker_whose_commits_are_refused_for_good_ends_for_its_supervisor(
         world.work_off("left", "writes")
     member = world.processes["left"].broker.made.member()
     world.log.leave(world.processes["left"].member_id)
-    world.processes["left"].broker.made.poll = lambda timeout_s, limit: Poll((), ())  # type: ignore[method-assign]
+    world.processes["left"].broker.made.poll = lambda timeout_s, max_records: Poll((), ())  # type: ignore[method-assign]
     assert member is not None
     with pytest.raises(StalledError, match="refuses"):
         go(world, "left", 2000)
@@ -447,7 +447,12 @@ def pauses(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     paused: list[int] = []
     consumer = world.processes["left"].broker.made
     pause: Callable[..., None] = consumer.pause
-    monkeypatch.setattr(consumer, "pause", lambda numbers: (paused.extend(numbers), pause(numbers)))
+
+    def noted(numbers: Iterable[int]) -> None:
+        paused.extend(numbers)
+        pause(numbers)
+
+    monkeypatch.setattr(consumer, "pause", noted)
     return paused
 
 

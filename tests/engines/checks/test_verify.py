@@ -208,7 +208,10 @@ def window_head() -> bytes:
     """Count frames, and keep the features of the last one as a window of half floats."""
     value = onnx.helper.make_tensor_value_info
     half, whole = onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
-    ports = {"count": (whole, ["N"]), "window": (half, ["N", 2, 3])}
+    ports: dict[str, tuple[int, list[str | int | None]]] = {
+        "count": (whole, ["N"]),
+        "window": (half, ["N", 2, 3]),
+    }
     nodes = [
         op("Add", ["count_in", "one"], ["count_out"]),
         op("Cast", ["window_in"], ["recalled"], to=onnx.TensorProto.FLOAT),

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import Assigned, Dropped, OutOfRange
-from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog
+from pipeline.broker.memory import MemoryBroker, MemoryConsumer, MemoryLog, no_fault
 from pipeline.clock import ManualClock
 from pipeline.errors import (
     BrokerUnavailableError,
@@ -27,8 +27,10 @@ def log() -> MemoryLog:
     return MemoryLog(TOPICS, partitions=4, clock=ManualClock())
 
 
-def broker(log: MemoryLog, slot: str = "a", **how: object) -> MemoryBroker:
-    return MemoryBroker(log, slot=slot, **{"stall_s": 0.02, **how})
+def broker(
+    log: MemoryLog, slot: str = "a", *, fault: Callable[[str], None] = no_fault
+) -> MemoryBroker:
+    return MemoryBroker(log, slot=slot, fault=fault, stall_s=0.02)
 
 
 def failing(at: str) -> Callable[[str], None]:
