@@ -16,8 +16,8 @@ from engines.onnxrt import OnnxRuntimeEngine
 from engines.train.evaluation.evaluate import Evaluation, evaluate
 from engines.train.rolling import NEVER, roll
 from tests.engines.bundles import LABELS, tiny
-from tests.engines.train.evaluation.typed_facts import fact, figure, row, table
 from tests.engines.train.evaluation.noise import LENGTHS, data, film
+from tests.engines.train.evaluation.typed_facts import fact, figure, row, table
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from engines.train.evaluation.charts import draw
 from engines.train.evaluation.evaluate import Evaluation, evaluate
 from engines.train.evaluation.report import write_report
 from tests.engines.bundles import tiny
-from tests.engines.train.evaluation.typed_facts import figure, table
 from tests.engines.train.evaluation.noise import data
+from tests.engines.train.evaluation.typed_facts import figure, table
 
 NASTY = ("stand", "<b>walk</b>", "run $x$")
 
