@@ -184,7 +184,9 @@ def test_a_sum_that_rounds_by_place_is_found_and_the_way_out_told(tmp_path: Path
 def test_a_bundle_without_state_passes(tmp_path: Path) -> None:
     nodes = [op("MatMul", ["features", "dense"], ["logits"])]
     bundle = stateless(tmp_path, nodes, {"dense": np.ones((FEATURES, 3), np.float32)})
-    verify(OnnxRuntimeEngine(bundle, threads=1), bundle)
+    report = verify(OnnxRuntimeEngine(bundle, threads=1), bundle)
+    assert report.scores < 1e-6
+    assert report.state == 0
 
 
 def test_state_may_be_whole_numbers_half_floats_and_of_any_rank(tmp_path: Path) -> None:
@@ -250,11 +252,9 @@ def test_infinities_must_be_reported_like_the_oracle_does(tmp_path: Path) -> Non
         verify(CallsEverythingFinite(bundle), bundle)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("onnxruntime", OnnxRuntimeEngine), ("reference", ReferenceEngine)]
-)
-def test_engines_are_loaded_by_name(name: Any, kind: type, bundle: Bundle) -> None:
-    assert isinstance(load_engine(name, bundle, threads=1), kind)
+@pytest.mark.parametrize("name", ["onnxruntime", "reference"])
+def test_engines_are_loaded_by_name(name: Any, bundle: Bundle) -> None:
+    assert load_engine(name, bundle, threads=1).name == name
 
 
 def test_an_unknown_engine_is_refused_with_those_that_exist(bundle: Bundle) -> None:
