@@ -14,7 +14,7 @@ from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.clock import SystemClock
-from pipeline.config import WorkerConfig
+from pipeline.config import Start, WorkerConfig
 from pipeline.connection import Connection
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 from tests.memory_faults import MovableLog
@@ -96,7 +96,7 @@ class KafkaCluster:
             frames_topic=f"{unique}.frames",
             predictions_topic=f"{unique}.predictions",
             dead_letters_topic=f"{unique}.dlq",
-            start="earliest",
+            start=Start.EARLIEST,
             metrics_port=0,
         )
         self.topics = self.config.topics

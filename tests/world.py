@@ -68,7 +68,8 @@ class Faults:
     """Fails a worker's broker at the n-th passage of a step from now on."""
 
     def __init__(self) -> None:
-        self._step, self._passages, self._failure = "", 0, CrashError
+        self._step, self._passages = "", 0
+        self._failure: type[BaseException] = CrashError
 
     def arm(self, step: str, passages: int, failure: type[BaseException]) -> None:
         self._step, self._passages, self._failure = step, passages, failure
@@ -168,7 +169,11 @@ class World:
         self.bundle = bundle
         self.engine = engine
         self.clock = ManualClock()
-        wanted = {"start": "earliest", "max_batch": max_batch, "stream_ttl_s": 1e6} | settings
+        wanted: dict[str, Any] = {
+            "start": "earliest",
+            "max_batch": max_batch,
+            "stream_ttl_s": 1e6,
+        } | settings
         self.config = WorkerConfig(**wanted)
         self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode

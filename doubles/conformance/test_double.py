@@ -49,7 +49,7 @@ def test_enum_members_that_moved_are_those_that_are_known_to(
 
 
 def renamed_argument(trt: Any) -> type:
-    class IExecutionContext(trt.IExecutionContext):  # type: ignore[misc]
+    class IExecutionContext(trt.IExecutionContext):
         def set_tensor_address(self, name: str, address: int) -> bool:
             return super().set_tensor_address(name, address)  # type: ignore[no-any-return]
 
@@ -57,7 +57,7 @@ def renamed_argument(trt: Any) -> type:
 
 
 def one_argument_more(trt: Any) -> type:
-    class IExecutionContext(trt.IExecutionContext):  # type: ignore[misc]
+    class IExecutionContext(trt.IExecutionContext):
         def execute_async_v3(self, stream_handle: int, event: int = 0) -> bool:
             del event
             return super().execute_async_v3(stream_handle)  # type: ignore[no-any-return]
@@ -66,7 +66,7 @@ def one_argument_more(trt: Any) -> type:
 
 
 def old_method(trt: Any) -> type:
-    class IExecutionContext(trt.IExecutionContext):  # type: ignore[misc]
+    class IExecutionContext(trt.IExecutionContext):
         def execute_async_v2(self, bindings: list[int], stream_handle: int) -> bool:
             return bool(bindings and stream_handle)
 
@@ -74,7 +74,7 @@ def old_method(trt: Any) -> type:
 
 
 def old_property(trt: Any) -> type:
-    class ICudaEngine(trt.ICudaEngine):  # type: ignore[misc]
+    class ICudaEngine(trt.ICudaEngine):
         @property
         def num_bindings(self) -> int:
             return 0
@@ -83,7 +83,7 @@ def old_property(trt: Any) -> type:
 
 
 def property_as_method(trt: Any) -> type:
-    class ICudaEngine(trt.ICudaEngine):  # type: ignore[misc]
+    class ICudaEngine(trt.ICudaEngine):
         def num_io_tensors(self) -> int:
             return 0
 
@@ -91,7 +91,7 @@ def property_as_method(trt: Any) -> type:
 
 
 def method_as_property(trt: Any) -> type:
-    class ParserError(trt.ParserError):  # type: ignore[misc]
+    class ParserError(trt.ParserError):
         @property
         def desc(self) -> str:
             return ""
@@ -100,14 +100,14 @@ def method_as_property(trt: Any) -> type:
 
 
 def property_that_can_be_set(trt: Any) -> type:
-    class ICudaEngine(trt.ICudaEngine):  # type: ignore[misc]
+    class ICudaEngine(trt.ICudaEngine):
         name = ""
 
     return ICudaEngine
 
 
 def default_left_out(trt: Any) -> type:
-    class Builder(trt.Builder):  # type: ignore[misc]
+    class Builder(trt.Builder):
         def create_network(self, flags: int) -> object:
             return super().create_network(flags)
 
@@ -115,7 +115,7 @@ def default_left_out(trt: Any) -> type:
 
 
 def constructor_with_another_argument(trt: Any) -> type:
-    class Runtime(trt.Runtime):  # type: ignore[misc]
+    class Runtime(trt.Runtime):
         def __init__(self, log: object) -> None:
             super().__init__(log)
 

@@ -111,7 +111,7 @@ def enqueue(stream: int, call: Callable[[], None], life: Life | None) -> int:
     _calls[key] = (stream, whole)
     if life is not None and not captured:
         life.unfinished[key] = stream
-    code = driver.launch(stream, _reached, key)
+    code = driver.launch(stream, _REACHED, key)
     if code != 0:
         _calls.pop(key, None)
         if life is not None:
@@ -119,7 +119,6 @@ def enqueue(stream: int, call: Callable[[], None], life: Life | None) -> int:
     return code
 
 
-@driver.HostFunction
 def _reached(key: int) -> None:
     stream, call = _calls[key]
     try:
@@ -130,6 +129,9 @@ def _reached(key: int) -> None:
     except Exception:  # noqa: BLE001 - ctypes would swallow it: it becomes the stream's error
         traceback.print_exc()
         driver.fail(stream, driver.LAUNCH_FAILED)
+
+
+_REACHED = driver.HostFunction(_reached)  # held here: the driver keeps only its address
 
 
 def _view(address: int, size: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """What the double's builder wants, and what it says when it does not get it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,13 +81,14 @@ def test_with_a_recorder_errors_go_there_and_not_into_the_log(bench: Any, record
 @pytest.mark.parametrize("wrong", [None, "a log"])
 def test_objects_of_other_types_are_refused_as_pybind_does(bench: Any, wrong: object) -> None:
     trt = bench.trt
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: trt.Builder(wrong),
         lambda: trt.Runtime(wrong),
         lambda: trt.OnnxParser(wrong, bench.log),
         lambda: bench.builder.build_serialized_network(bench.network, wrong),
         lambda: bench.config.clear_flag(wrong),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(TypeError):
             call()
 
@@ -103,7 +105,7 @@ def test_a_plan_is_a_buffer_and_nothing_else(bench: Any) -> None:
 
 
 def test_a_log_whose_base_was_not_made_is_refused(bench: Any) -> None:
-    class Bad(bench.trt.ILogger):  # type: ignore[misc]
+    class Bad(bench.trt.ILogger):
         def __init__(self) -> None:
             """The mistake."""
 
@@ -176,7 +178,7 @@ class TestProgress:
 def _watch(bench: Any, stop_at: int | None) -> list[tuple[object, ...]]:
     told: list[tuple[object, ...]] = []
 
-    class Monitor(bench.trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(bench.trt.IProgressMonitor):
         def phase_start(self, *what: object) -> None:
             told.append(("start", *what))
 

@@ -1,12 +1,23 @@
 """Which rows of the engine's table are free."""
 
-from engines.base import Engine
+from typing import Protocol
+
+
+class GrowingTable(Protocol):
+    """What a pool needs of an engine: the table's size, and a way to make it larger."""
+
+    @property
+    def rows(self) -> int:
+        """See `Engine`."""
+
+    def reserve(self, rows: int) -> None:
+        """See `Engine`."""
 
 
 class RowPool:
     """Which rows of the engine's table are free; the table grows by doubling."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: GrowingTable) -> None:
         self._engine = engine
         self._free = list(range(engine.rows - 1, -1, -1))
 

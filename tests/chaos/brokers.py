@@ -80,10 +80,12 @@ class Brokers:
             for topic in admin.describe_topics([*topics, *INNER]):
                 places = rng.sample(topic["partitions"], min(count, len(topic["partitions"])))
                 for place in places:
-                    replicas = sorted(
-                        place["replica_nodes"], key=lambda n, p=place: n == p["leader_id"]
-                    )
-                    moves[TopicPartition(topic["name"], place["partition_index"])] = replicas
+                    leader = place["leader_id"]
+                    others = [node for node in place["replica_nodes"] if node != leader]
+                    moves[TopicPartition(topic["name"], place["partition_index"])] = [
+                        *others,
+                        leader,
+                    ]
             admin.alter_partition_reassignments(moves)
             chosen: dict[str, list[int]] = {}
             for moved in moves:

@@ -5,15 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 QUIET_S = 60.0
 
+Isolation = Literal["read_committed", "read_uncommitted"]
 
-def consumer(bootstrap: str, *, isolation: str = "read_committed") -> KafkaConsumer:
+
+def consumer(bootstrap: str, *, isolation: Isolation = "read_committed") -> KafkaConsumer:
     """A consumer without a group that survives a broker's death."""
     return KafkaConsumer(
         bootstrap_servers=bootstrap,

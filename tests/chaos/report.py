@@ -4,7 +4,7 @@ import re
 import statistics
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.chaos.verdict import Verdict
 A_BUG = 1  # the exit code of an error that longtake does not know
 FRESH_S = 10.0  # a stream that was predicted within so long before a fault counts as affected
 RESTORED = re.compile(r"restored partitions \[.*\] with \d+ streams in ([\d.]+) s")
-GROUPS = {
+GROUPS: dict[str, Callable[[Fault], bool]] = {
     "static worker dies": lambda f: f.static and f.kind.startswith("kill"),
     "dynamic worker dies": lambda f: not f.static and f.kind.startswith("kill"),
     "worker freezes": lambda f: f.kind.startswith(("stop ", "zombie", "twin")),

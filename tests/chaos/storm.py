@@ -76,6 +76,7 @@ class Storm:
 
     def tend(self) -> None:
         """Whatever has become due; and the dead are started again. `rest` ends it."""
+        assert sys.__stderr__ is not None
         faulthandler.dump_traceback_later(STUCK_S, file=sys.__stderr__)
         self._crew.tend()
         self._later.do_due()

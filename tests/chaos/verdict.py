@@ -166,4 +166,5 @@ def _letter_source(raw: Any) -> Place:
 
 
 def _worker(raw: Any) -> str:
-    return dict(raw.headers).get("worker", b"?").decode()
+    headers: Mapping[str, bytes] = dict(raw.headers)
+    return headers.get("worker", b"?").decode()

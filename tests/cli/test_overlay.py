@@ -28,7 +28,8 @@ def test_the_film_has_all_frames_those_that_are_sampled_out_too(
     assert len(longtake("run", clip, "--bundle", bundle, "--overlay", "seen.mp4").lines) == 6
     with av.open(str(tmp_path / "seen.mp4")) as film, av.open(str(clip)) as source:
         shown, was = film.streams.video[0], source.streams.video[0]
-        assert (shown.frames, shown.average_rate) == (20, 20)
+        assert shown.frames == 20
+        assert shown.average_rate == 20
         assert (shown.width, shown.height) == (8 * was.width, 8 * was.height)
 
 

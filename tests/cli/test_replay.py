@@ -71,7 +71,8 @@ def worked(group: Group, start: Start) -> Group:
 
 def bundle_of(group: Group) -> str:
     lines = group.file.read_text("utf-8").splitlines()
-    return next(json.loads(line.split(" = ")[1]) for line in lines if line.startswith("bundle"))
+    written = next(line.split(" = ")[1] for line in lines if line.startswith("bundle"))
+    return str(json.loads(written))
 
 
 @pytest.fixture
@@ -86,8 +87,9 @@ def forge(group: Group, producer: KafkaProducer, **changes: Any) -> None:
     newest = group.cluster.committed(group.topics.predictions)[-1]
     content = json.loads(newest.value or b"") | changes
     value = json.dumps(content, separators=(",", ":")).encode()
-    place = {"partition": newest.partition, "key": newest.key}
-    producer.send(group.topics.predictions, value=value, **place).get(10)
+    producer.send(
+        group.topics.predictions, value=value, key=newest.key, partition=newest.partition
+    ).get(10)
 
 
 def test_a_group_that_lost_a_worker_published_what_its_replay_says(

@@ -93,7 +93,7 @@ def test_ctrl_c_ends_it_without_a_word(group: Group, start: Start) -> None:
 
 def test_a_pipe_gets_whole_lines_and_ends_it_without_a_word_when_it_closes(group: Group) -> None:
     publish(group, tape(range(3)))
-    command = [SCRIPT, "tail", "--config", str(group.file), "--from-start"]
+    command = [str(SCRIPT), "tail", "--config", str(group.file), "--from-start"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(COLUMNS="20")
     ) as tail:

@@ -69,7 +69,8 @@ def alike(engine: Engine, found: np.ndarray, wanted: np.ndarray) -> bool:
 def run(engine: Engine, row: int, picks: list[int]) -> np.ndarray:
     """Step one row over frames, alone; answer the last logits (K,)."""
     features = engine.encode(PIXELS)
-    return [engine.step(features, [pick], [row])[0][0] for pick in picks][-1]
+    answers: list[np.ndarray] = [engine.step(features, [p], [row])[0][0] for p in picks]
+    return answers[-1]
 
 
 def test_a_new_table_is_empty_and_grows_with_zeros(make: Make, bundle: Bundle) -> None:
@@ -101,7 +102,7 @@ def test_answers_have_the_shapes_of_the_contract(engine: Engine, bundle: Bundle)
     features = engine.encode(PIXELS)
     logits, finite = engine.step(features, [0, 0, 3], [5, 2, 1])
     assert len(features) == 8
-    assert (logits.shape, logits.dtype) == ((3, len(bundle.labels)), np.float32)
+    assert (logits.shape, logits.dtype.name) == ((3, len(bundle.labels)), "float32")
     assert finite.tolist() == [True, True, True]
 
 
@@ -178,7 +179,7 @@ def test_a_line_of_the_features_is_a_copy_on_the_host(engine: Engine) -> None:
     features = engine.encode(PIXELS)
     before = engine.step(features, [3], [0])[0]
     line = features.vector(3)
-    assert (line.shape, line.dtype) == ((FEATURES,), np.float32)
+    assert (line.shape, line.dtype.name) == ((FEATURES,), "float32")
     assert line.any()
     line[:] = 0
     assert (engine.step(features, [3], [1])[0] == before).all()

@@ -176,7 +176,7 @@ def test_k22_a_record_that_claims_the_offset_of_others_hides_none_of_them(
 def test_k17_metadata_is_asked_for_at_the_pace_that_is_set(kafka: LocalKafka) -> None:
     consumer = open_consumer(kafka.connection, retry_backoff_ms=17)
     try:
-        cluster = consumer._manager.cluster  # noqa: SLF001
+        cluster = consumer._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - the stubs have no private members
         assert cluster.refresh_backoff() == 17  # not the 100 ms that the client falls back to
     finally:
         consumer.close()

@@ -14,6 +14,7 @@ from pipeline.broker.shots import Shot, ShotOutcome, Uplink
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.local.cluster import LocalKafka
+from pipeline.records import Record
 from tests.uplinks import Log
 
 MOST_BYTES = 200_000
@@ -58,7 +59,7 @@ class KafkaEnd:
 
     def taken(self, shots: int) -> Sequence[tuple[str, bytes]]:
         reader = TopicTail(self._connection, topic=self._topic, from_start=True)
-        found = []
+        found: list[Record] = []
         deadline_s = time.monotonic() + 10
         while len(found) < shots and time.monotonic() < deadline_s:
             found += reader.read(0.1)

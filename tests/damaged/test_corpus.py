@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from engines.onnxrt import onnxruntime_engine
-from pipeline.config import WorkerConfig
+from pipeline.config import Start, WorkerConfig
 from pipeline.records import Fate, Record
 from tests.clusters import KafkaCluster
 from tests.damaged.corpus import DAMAGED, GOOD, OVERSIZED_BYTES, PARTITIONS, records, standard
@@ -17,7 +17,7 @@ from tests.damaged.watched import Watched
 from tests.engines.bundles import write_tiny
 from tests.world import alone
 
-CONFIG = WorkerConfig(start="earliest")
+CONFIG = WorkerConfig(start=Start.EARLIEST)
 MOST_S = 2.0
 ALWAYS_REFUSED = {
     *("key", "key, and null", "no picture", "headers", "header flood", "empty headers"),

@@ -1,8 +1,9 @@
 """docs/cameras.md does what it says: each of its commands is run, with a real camera."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,8 @@ def wait_for_scrapes(port: int) -> None:
     """Somebody who types needs longer than Prometheus between two looks."""
     for query in ('longtake_camera_state{state="live"} == 1', "longtake_stream_confidence_ratio"):
         command = ["promtool", "query", "instant", f"http://127.0.0.1:{port}", query]
-        until(
-            lambda command=command: (
-                subprocess.run(command, capture_output=True, check=False).stdout
-            ),
-            query,
-        )
+        until(partial(output_of, command), query)
+
+
+def output_of(command: Sequence[str]) -> bytes:
+    return subprocess.run(command, capture_output=True, check=False).stdout

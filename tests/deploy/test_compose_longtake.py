@@ -22,8 +22,11 @@ WORKERS = [one for one in OURS if "worker" in one.told["command"]]
 
 
 @pytest.mark.parametrize("one", OURS, ids=lambda one: one.name)
-def test_its_command_is_one_of_ours(one: Service) -> None:
-    assert refusal(one.told["command"]) is None
+def test_its_command_is_one_of_ours_and_would_not_be_with_another_flag(one: Service) -> None:
+    command = one.told["command"]
+    assert refusal(command) is None
+    assert "No such option: --slots" in str(refusal([*command, "--slots", "1"]))
+    assert "no such command" in str(refusal(["no", *command]))
 
 
 def test_the_workers_take_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Prometheus' own tools on our configuration, and names that exist on both sides."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -61,6 +62,11 @@ def worker_metrics() -> Described:
 def test_the_configuration_is_one(promtool: str) -> None:
     code, said = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
     assert (code, "WARNING" in said) == (0, False), said
+
+
+def test_every_alert_is_made_to_fire_by_a_test() -> None:
+    tree = ast.parse(Path(__file__).with_name("test_watched.py").read_text())
+    assert set(ALERTS) <= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
 def test_the_rules_are_rules(promtool: str) -> None:

@@ -228,7 +228,8 @@ def white() -> NDArray[np.uint8]:
 
 
 def normal(rng: np.random.Generator, *shape: int, fan: int) -> NDArray[np.float32]:
-    return (rng.standard_normal(shape) / np.sqrt(fan)).astype(np.float32)
+    drawn: NDArray[np.float32] = (rng.standard_normal(shape) / np.sqrt(fan)).astype(np.float32)
+    return drawn
 
 
 def floats(name: str, *shape: int) -> onnx.ValueInfoProto:
@@ -251,4 +252,5 @@ def graph(
     ]
     content = helper.make_graph(list(nodes), "tiny", list(inputs), list(outputs), tensors)
     opsets = [helper.make_opsetid("", opset)]
-    return helper.make_model(content, opset_imports=opsets, ir_version=10).SerializeToString()
+    model = helper.make_model(content, opset_imports=opsets, ir_version=10)
+    return bytes(model.SerializeToString())

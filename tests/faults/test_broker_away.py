@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ def own_kafka() -> Iterator[LocalKafka]:
     cluster.stop()
 
 
+def exceeds(running: Running, sample: str, least: float) -> bool:
+    return running.metric(sample) > least
+
+
 class Scene:
     """Four cameras, a worker, and the broker between them."""
 
@@ -63,7 +68,7 @@ class Scene:
         camera = self._start("camera", file)
         for name in NAMES:
             sample = f'longtake_camera_frames_total{{camera="{name}",fate="published"}}'
-            until(lambda sample=sample: camera.metric(sample) > 2 * FPS, f"frames of {name}")
+            until(partial(exceeds, camera, sample, 2 * FPS), f"frames of {name}")
         return camera
 
     def _start(self, command: str, config: Path) -> Running:

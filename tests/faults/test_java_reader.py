@@ -64,7 +64,7 @@ class Log:
         ends = self._raw.end_offsets(self._places)
         self._raw.seek_to_beginning(*self._places)
         seen = 0
-        while any(self._raw.position(place) < ends[place] for place in self._places):
+        while any((self._raw.position(place) or 0) < ends[place] for place in self._places):
             seen += sum(len(batch) for batch in self._raw.poll(100).values())
         return seen
 

@@ -38,12 +38,12 @@ def turned(image: Image.Image, kind: str, orientation: int) -> bytes:
     """Encode with an EXIF orientation, almost without loss."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 98, "subsampling": 0},
         "PNG": {},
         "WEBP": {"lossless": True},
-    }[kind]
-    return encoded(image, kind, exif=exif, **options)
+    }
+    return encoded(image, kind, exif=exif, **options[kind])
 
 
 def seen(content: bytes) -> NDArray[np.int64]:
@@ -72,6 +72,7 @@ def write_video(
     pixels[:, :32] = (200, 30, 30)
     with av.open(str(path), "w", format=muxer) as container:
         stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for time_ms in times_ms:

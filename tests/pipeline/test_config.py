@@ -23,7 +23,7 @@ def toml(folder: Path, text: str) -> Path:
     return path
 
 
-def refusal(file: Path | None = None, **flags: Any) -> str:
+def refusal(file: Path | None = None, /, **flags: Any) -> str:
     with pytest.raises(ConfigError) as refused:
         load_config(file, flags)
     assert refused.value.exit_code == 2
@@ -173,7 +173,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
 def test_a_wrong_flag_is_named_with_its_value(key: str, value: object) -> None:
-    said = refusal(**{key: value})
+    said = refusal(None, **{key: value})
     assert key in said
     assert str(value) in said
 

@@ -1,7 +1,7 @@
 """The state protocol, hole by hole: what must happen at each step where something can go wrong."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -448,7 +448,12 @@ def pauses(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     paused: list[int] = []
     consumer = world.processes["left"].broker.made
     pause: Callable[..., None] = consumer.pause
-    monkeypatch.setattr(consumer, "pause", lambda numbers: (paused.extend(numbers), pause(numbers)))
+
+    def noted(numbers: Iterable[int]) -> None:
+        paused.extend(numbers)
+        pause(numbers)
+
+    monkeypatch.setattr(consumer, "pause", noted)
     return paused
 
 

@@ -76,7 +76,7 @@ class KafkaPublisher:
             sending = self._producer.send(
                 self._topic, key=stream.encode(), value=None, partition=partition
             )
-            place = sending.get(timeout=END_S)  # type: ignore[no-untyped-call]
+            place = sending.get(timeout=END_S)
         return int(place.offset)
 
     def _count_taken(self, place: object) -> None:

@@ -191,7 +191,9 @@ def test_a_sum_that_rounds_by_place_is_found_and_the_way_out_told(tmp_path: Path
 def test_a_bundle_without_state_passes(tmp_path: Path) -> None:
     nodes = [op("MatMul", ["features", "dense"], ["logits"])]
     bundle = stateless(tmp_path, nodes, {"dense": np.ones((FEATURES, 3), np.float32)})
-    verify(onnxruntime_engine(bundle, threads=1), bundle)
+    report = verify(onnxruntime_engine(bundle, threads=1), bundle)
+    assert report.scores < 1e-6
+    assert report.state == 0
 
 
 def test_state_may_be_whole_numbers_half_floats_and_of_any_rank(tmp_path: Path) -> None:
@@ -215,7 +217,10 @@ def window_head() -> bytes:
     """Count frames, and keep the features of the last one as a window of half floats."""
     value = onnx.helper.make_tensor_value_info
     half, whole = onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
-    ports = {"count": (whole, ["N"]), "window": (half, ["N", 2, 3])}
+    ports: dict[str, tuple[int, list[str | int | None]]] = {
+        "count": (whole, ["N"]),
+        "window": (half, ["N", 2, 3]),
+    }
     nodes = [
         op("Add", ["count_in", "one"], ["count_out"]),
         op("Cast", ["window_in"], ["recalled"], to=onnx.TensorProto.FLOAT),

@@ -249,7 +249,8 @@ DENSE = op("MatMul", ["features", "dense"], ["logits"])
 
 
 def test_a_head_of_plain_ops_is_accepted(tmp_path: Path) -> None:
-    load_bundle(with_graphs(tmp_path, head=passing_head(DENSE)))
+    head = passing_head(DENSE)
+    assert load_bundle(with_graphs(tmp_path, head=head)).head == head
 
 
 @pytest.mark.parametrize("refusal", ["Elu", "Softplus", "Sin", "RandomNormalLike"])

@@ -50,7 +50,8 @@ def convolve(image: Array, kernel: Array) -> Array:
 
 def layer(image: Array, kernel: Array) -> Array:
     answer = functional.conv2d(tensor(image)[None, None], tensor(kernel)[None, None])
-    return answer[0, 0].numpy()
+    values: Array = answer[0, 0].numpy()
+    return values
 
 
 def test_the_convolution_layer_correlates(rng: np.random.Generator) -> None:
@@ -84,7 +85,8 @@ def test_pooling(
 
 def softmax(x: Array) -> Array:
     exponentials = np.exp(x - x.max())
-    return exponentials / exponentials.sum()
+    scores: Array = exponentials / exponentials.sum()
+    return scores
 
 
 def sigmoid(x: Array) -> Array:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
+pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.checkpoint import CheckpointError, TrainingCheckpoint  # noqa: E402
+import torch
+
+from engines.train.checkpoint import CheckpointError, TrainingCheckpoint
 
 SETTINGS = {"seed": 1, "frames": 100}
 
@@ -62,7 +64,7 @@ def test_a_file_that_is_no_checkpoint_is_damaged(tmp_path: Path, kept: object) -
         TrainingCheckpoint(tmp_path / "run.pt", SETTINGS).restore(model=torch.nn.Linear(2, 2))
 
 
-def trained_pair(*, steps: int) -> tuple:
+def trained_pair(*, steps: int) -> tuple[torch.nn.Linear, torch.optim.Optimizer]:
     torch.manual_seed(steps)
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters(), 0.1)

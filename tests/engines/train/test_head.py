@@ -25,7 +25,7 @@ def accuracy(head: Head, streams: Skeletons, *, chunk: int) -> float:
     with torch.inference_mode():
         logits, _ = head(pieces.transpose(0, 1), head.start(len(pieces)))
     answers = logits.argmax(-1).T.reshape(streams.labels.shape)
-    return (answers == streams.labels).float().mean().item()
+    return float((answers == streams.labels).float().mean())
 
 
 def test_people_never_seen_are_told_apart_and_only_with_memory() -> None:

@@ -1,5 +1,8 @@
 """One contract for all heads: a sequence equals its steps, and a row does not know its batch."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 pytest.importorskip("torch", reason="heads need the extra longtake[train]")
@@ -16,11 +19,8 @@ def own(cell: nn.RNNBase) -> Recurrent:
     return Recurrent(cell, nn.Linear(UNITS, CLASSES))  # type: ignore[arg-type]
 
 
-MAKERS = {
-    **{
-        name: lambda name=name: make_head(name, CLASSES, features=FEATURES, units=UNITS)
-        for name in HEADS
-    },
+MAKERS: dict[str, Callable[[], Head]] = {
+    **{name: partial(make_head, name, CLASSES, features=FEATURES, units=UNITS) for name in HEADS},
     "two layers of LSTM": lambda: own(nn.LSTM(FEATURES, UNITS, 2)),
     "three layers of GRU, batch first": lambda: own(nn.GRU(FEATURES, UNITS, 3, batch_first=True)),
     "RNN with ReLU, without biases": lambda: own(

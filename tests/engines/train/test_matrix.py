@@ -92,7 +92,8 @@ def learn(model: Model, frames: Pixels) -> list[float]:
 def torch_scores(model: Model, frames: Pixels) -> np.ndarray:
     features = model.encoder.eval()(model.input.normalise(torch.from_numpy(frames)))
     logits, _ = model.head.eval()(features[:, None], model.head.start(1))
-    return logits[:, 0].softmax(-1).numpy()
+    scores: np.ndarray = logits[:, 0].softmax(-1).numpy()
+    return scores
 
 
 def pipeline_scores(bundle: Bundle, frames: Pixels, folder: Path) -> np.ndarray:

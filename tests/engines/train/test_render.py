@@ -19,7 +19,8 @@ def person(one: Take, size: int) -> NDArray[np.bool_]:
     shots["tint"] = 1
     light = one.pixels(actors(), size=size).astype(int)
     shots["tint"] = 0
-    return (light != one.pixels(actors(), size=size)).any(-1)
+    different: NDArray[np.bool_] = (light != one.pixels(actors(), size=size)).any(-1)
+    return different
 
 
 def nearby(mask: NDArray[np.bool_], row: int, column: int) -> bool:

@@ -1,5 +1,7 @@
 """A steady head holds its label until another is more probable by the margin, at any tempo."""
 
+from collections.abc import Mapping
+
 import pytest
 
 pytest.importorskip("torch", reason="training needs the extra longtake[train]")
@@ -7,7 +9,7 @@ pytest.importorskip("torch", reason="training needs the extra longtake[train]")
 import torch
 
 from engines.train.actions.steady import Steady, steadied
-from engines.train.heads import make_head
+from engines.train.heads import Memory, make_head
 
 STREAMS, FRAMES, CLASSES = 5, 40, 4
 
@@ -15,13 +17,15 @@ STREAMS, FRAMES, CLASSES = 5, 40, 4
 def steady(margin: float) -> Steady:
     torch.manual_seed(0)
     head = make_head("gru", CLASSES, features=6).eval()
-    return Steady(head, CLASSES, margin=margin).eval()
+    made: Steady = Steady(head, CLASSES, margin=margin).eval()
+    return made
 
 
 def answers(margin: float, logits: list[list[float]]) -> list[int]:
     given = torch.tensor(logits)[:, None]  # (T, 1, K)
     answered, _ = steady(margin).hold(given, torch.zeros(1, len(logits[0])))
-    return answered.argmax(-1)[:, 0].tolist()
+    labels: list[int] = answered.argmax(-1)[:, 0].tolist()
+    return labels
 
 
 def test_a_label_is_held_until_another_is_more_probable_by_the_margin() -> None:
@@ -88,12 +92,13 @@ def test_answers_that_are_too_sure_become_honest() -> None:
 class _Seen(torch.nn.Module):
     """Logits that are the features."""
 
-    features, memory = CLASSES, {}
+    features = CLASSES
+    memory: Mapping[str, tuple[int, ...]] = {}
 
-    def forward(self, features: torch.Tensor, memory: tuple) -> tuple:
+    def forward(self, features: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, Memory]:
         return features, memory
 
-    def start(self, streams: int) -> tuple:
+    def start(self, streams: int) -> Memory:
         return ()
 
 

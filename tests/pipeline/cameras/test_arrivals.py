@@ -1,5 +1,7 @@
 """What times of arrival say, without a camera."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
@@ -8,7 +10,7 @@ from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frame
 def arrivals(
     at_s: list[float], sent_s: list[float] | None = None, keyframes: str = "", ahead_s: float = 0.0
 ) -> list[Arrival]:
-    sent = sent_s or [None] * len(at_s)
+    sent: Sequence[float | None] = sent_s or [None] * len(at_s)
     marks = keyframes.ljust(len(at_s), ".")
     return [
         Arrival(at_s=at, sent_s=when, taken_s=at + ahead_s, size_bytes=1, keyframe=mark == "K")

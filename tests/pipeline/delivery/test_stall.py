@@ -38,7 +38,7 @@ class Looking:
     def rounds(
         self, count: int, positions: Mapping[int, int], *, paused: bool = False
     ) -> list[list[int]]:
-        found = []
+        found: list[list[int]] = []
         for _ in range(count):
             self._clock.advance(LOOK_S)
             assert self.detector.due

@@ -85,8 +85,9 @@ class Log:
     def count(self, fates: Mapping[Fate, int]) -> None:
         """Change the ledger so that it still adds up."""
         assert self.manifest is not None
-        absent = 10 - sum((FATES | fates).values())
-        self.manifest = replace(self.manifest, fates=FATES | fates, absent=absent)
+        changed = {**FATES, **fates}
+        absent = 10 - sum(changed.values())
+        self.manifest = replace(self.manifest, fates=changed, absent=absent)
 
 
 def altered(record: Record, old: bytes, new: bytes) -> Record:

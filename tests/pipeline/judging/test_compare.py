@@ -82,9 +82,10 @@ def compare(
     start: int = 0,
     end: int = 1000,
     whole: bool = True,
-    **how: bool,
+    same_bundle: bool = True,
+    repeats: bool = False,
 ) -> Comparison:
-    made = Comparison(**{"same_bundle": True, "repeats": False} | how)
+    made = Comparison(same_bundle=same_bundle, repeats=repeats)
     exact = start == 0
     passed = made.follow(replayed, published, start=start, end=end, exact=exact, whole=whole)
     assert list(passed) == list(replayed)

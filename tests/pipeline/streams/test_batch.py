@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import Future
 from itertools import chain
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def partition(number: int, kinds: str, streams: str = "") -> Partition:
             assert item is not None
             pixels = Future[InputArray]()
             if kind == "f":
-                pixels.set_result(None)
+                pixels.set_result(np.zeros((1, 1, 3), np.uint8))
             item.decode(pixels)
     return made
 

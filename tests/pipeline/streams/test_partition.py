@@ -89,10 +89,12 @@ def test_the_ledger_adds_up_at_every_moment(
 ) -> None:
     part, offset, ms = partition(first), first, 1_000
     part.expire(first + expire)
-    offset, waiting, count = first + expire, [], 0
+    offset, waiting, count = first + expire, list[Item](), 0
     for number, (kind, gap, pause) in enumerate(log):
         offset, ms = offset + gap, max(0, ms + pause)
-        waiting.append(part.admit(record_of(kind, offset, ms), RULES))
+        item = part.admit(record_of(kind, offset, ms), RULES)
+        assert item is not None
+        waiting.append(item)
         offset += 1
         if number in cuts or number == len(log) - 1:
             finish(part, waiting)

@@ -245,7 +245,7 @@ def test_the_table_does_not_grow_while_rows_come_back() -> None:
 
 @given(st.lists(st.booleans(), max_size=200))
 def test_no_row_is_handed_out_twice(takes: list[bool]) -> None:
-    rows, used = RowPool(StateTable([])), []
+    rows, used = RowPool(StateTable([])), list[int]()
     for take in takes:
         if take or not used:
             row = rows.take()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipeline.errors import CorruptStateError
 from pipeline.records import (
@@ -39,7 +40,7 @@ GOING_ON = MemoryFacts(811, 27_067_000, None, None, None)
 
 
 def record(
-    value: bytes | None = b"x", key: bytes | None = b"cam-1", ms: int = 1_000, **headers: bytes
+    value: bytes | None = b"x", key: bytes | None = b"cam-1", ms: int = 1_000, /, **headers: bytes
 ) -> Record:
     named = tuple((name.replace("_", "-"), raw) for name, raw in headers.items())
     return Record(3, 41, ms, key, value, named)
@@ -63,7 +64,8 @@ def predicted(
     *values: float, memory: MemoryFacts = GOING_ON, labels: tuple[str, ...] = ("walk", "run")
 ) -> dict[str, Any]:
     answer = writer(*labels).write(frame(), logits(*values), memory, "77ab01ce")
-    return json.loads(answer.value)
+    words: dict[str, Any] = json.loads(answer.value)
+    return words
 
 
 def chain_by_hand(value: bytes) -> str:
@@ -154,7 +156,7 @@ def test_a_capture_time_beyond_the_year_9999_is_malformed() -> None:
 
 @pytest.mark.parametrize("ms", [2**62, 10**15, -(10**15), -(2**62)])
 def test_an_absurd_record_timestamp_never_stops_the_worker(ms: int) -> None:
-    read = read_frame(record(ms=ms), max_bytes=LIMIT)
+    read = read_frame(record(b"x", b"cam-1", ms), max_bytes=LIMIT)
     if isinstance(read, Frame):
         value = writer("a", "b").write(read, logits(0, 1), FRESH, "00000000").value
         assert re.fullmatch(r"\d{4}-.*Z", json.loads(value)["captured_at"])
@@ -162,7 +164,7 @@ def test_an_absurd_record_timestamp_never_stops_the_worker(ms: int) -> None:
 
 @pytest.mark.parametrize("key", [b"a", b"A.z_0:9-", b"x" * 200])
 def test_stream_ids_are_plain_characters(key: bytes) -> None:
-    read = read_frame(record(key=key), max_bytes=LIMIT)
+    read = read_frame(record(b"x", key), max_bytes=LIMIT)
     assert isinstance(read, Frame)
     assert read.stream == key.decode()
 
@@ -229,7 +231,8 @@ def test_a_prediction_is_written_as_documented() -> None:
 
 def test_the_best_label_is_told_by_its_place_with_its_whole_score() -> None:
     answer = writer("walk", "run").write(frame(), logits(0, 2), GOING_ON, "77ab01ce")
-    assert (answer.label, answer.confidence) == (1, pytest.approx(1 / (1 + np.exp(-2)), abs=1e-12))
+    assert answer.label == 1
+    assert answer.confidence == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-12)
 
 
 def test_what_is_unknown_is_null() -> None:
@@ -349,10 +352,17 @@ def test_the_chain_holds_what_came_before() -> None:
 
 def schema() -> dict[str, Any]:
     text = files("pipeline").joinpath("schemas/prediction.schema.json").read_text("utf-8")
-    return json.loads(text)
+    rules: dict[str, Any] = json.loads(text)
+    return rules
 
 
-TYPES = {"object": dict, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
 
 
 def violations(value: Any, rules: dict[str, Any], where: str = "$") -> list[str]:
@@ -434,7 +444,7 @@ def test_a_dead_letter_says_where_it_came_from_and_why() -> None:
 
 def test_an_oversized_dead_letter_is_cut_and_says_its_full_size() -> None:
     huge = bytes(range(256)) * 40_000
-    bad = read_frame(record(huge, key=b"\xff"), max_bytes=LIMIT)
+    bad = read_frame(record(huge, b"\xff"), max_bytes=LIMIT)
     assert isinstance(bad, BadRecord)
     letter = dead_letter(bad, topic="frames", reason=bad.reason, error=bad.error)
     assert letter.value is not None
@@ -445,7 +455,7 @@ def test_an_oversized_dead_letter_is_cut_and_says_its_full_size() -> None:
 
 
 def test_a_dead_letter_fits_however_long_its_key() -> None:
-    bad = read_frame(record(b"jpeg", key=b"k" * 2_000_000), max_bytes=LIMIT)
+    bad = read_frame(record(b"jpeg", b"k" * 2_000_000), max_bytes=LIMIT)
     assert isinstance(bad, BadRecord)
     letter = dead_letter(bad, topic="frames", reason=bad.reason, error=bad.error)
     assert letter.key == b"k" * 1024
@@ -459,7 +469,7 @@ def test_a_dead_letters_error_is_readable_text_however_long() -> None:
 
 # ------------------------------------------------------------------------------------- changelog
 
-TENSORS = {
+TENSORS: dict[str, NDArray[np.generic]] = {
     "h": np.arange(6, dtype=np.float32).reshape(2, 3),
     "window": np.arange(24, dtype=np.float16).reshape(2, 3, 4),
     "count": np.array(7, dtype=np.int64),
@@ -483,8 +493,8 @@ def snapshot(**changes: Any) -> Snapshot:
     return Snapshot(**(whole | changes))
 
 
-def logged(snapshot_or_manifest: Snapshot | Manifest) -> Record:
-    out = snapshot_or_manifest.write(3)
+def logged(written: Snapshot | Manifest | Skips | Life) -> Record:
+    out = written.write(3)
     assert (out.destination, out.partition) == (Destination.STATE, 3)
     return Record(3, 0, 0, out.key, out.value, out.headers)
 

@@ -74,7 +74,7 @@ def ranked_precision(positive: np.ndarray, scores: np.ndarray, weight: float) ->
     for right in positive[order]:
         hits, misses = hits + right, misses + (not right)
         total += weight * hits / (weight * hits + misses) if right else 0
-    return total / positive.sum()
+    return float(total / positive.sum())
 
 
 def test_average_precision_is_the_mean_precision_at_the_ranks_of_the_positives() -> None:
@@ -153,5 +153,5 @@ def test_a_shorter_stream_is_filled_up() -> None:
 
 def test_scores_are_those_of_the_activation_however_large_the_logits() -> None:
     logits = np.array([[0.0, np.log(3)], [1000.0, -1000.0]], np.float32)
-    np.testing.assert_allclose(to_scores(logits, "softmax"), [[0.25, 0.75], [1, 0]], atol=1e-7)
-    np.testing.assert_allclose(to_scores(logits, "sigmoid"), [[0.5, 0.75], [1, 0]], atol=1e-7)
+    np.testing.assert_allclose(to_scores(logits, "softmax"), [[0.25, 0.75], [1.0, 0.0]], atol=1e-7)
+    np.testing.assert_allclose(to_scores(logits, "sigmoid"), [[0.5, 0.75], [1.0, 0.0]], atol=1e-7)

@@ -16,6 +16,7 @@ from engines.train.evaluation.evaluate import Evaluation, evaluate
 from engines.train.evaluation.report import write_report
 from tests.engines.bundles import tiny
 from tests.engines.train.evaluation.noise import data
+from tests.engines.train.evaluation.typed_facts import figure, table
 
 NASTY = ("stand", "<b>walk</b>", "run $x$")
 
@@ -69,10 +70,10 @@ def test_labels_are_text_and_never_markup(page: str) -> None:
 
 
 def test_the_figures_of_the_page_are_those_of_the_facts(found: Evaluation, page: str) -> None:
-    assert f"<td>{found.facts['test_own']['accuracy']:.1%}</td>" in page
-    assert f"{found.facts['frame_only']['accuracy']:.1%}" in page
-    assert found.facts["bundle"] in page
-    assert all(str(number) in page for number in found.facts["versions"].values())
+    assert f"<td>{figure(found.facts, 'test_own', 'accuracy'):.1%}</td>" in page
+    assert f"{figure(found.facts, 'frame_only', 'accuracy'):.1%}" in page
+    assert str(found.facts["bundle"]) in page
+    assert all(str(number) in page for number in table(found.facts, "versions").values())
 
 
 def test_every_picture_has_words_for_who_cannot_see_it(page: str) -> None:

@@ -1,5 +1,6 @@
 """Streams of different lengths are rolled as if each were alone, with and without resets."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_progress_adds_up_to_all_frames(tmp_path: Path) -> None:
 def test_streams_are_read_no_further_ahead_than_they_are_rolled(tmp_path: Path) -> None:
     engine, made = onnxruntime_engine(tiny(tmp_path), threads=1), list[int]()
 
-    def endless() -> object:
+    def endless() -> Iterator[LabelledStream]:
         for i, stream in enumerate(streams(films(), side_by_side=2).streams):
             made.append(i)
             yield stream
