@@ -14,8 +14,16 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
 from engines.reference import ReferenceEngine
-
-from .bundles import FEATURES, description, encoder_graph, floats, frames, graph, op, tiny
+from tests.engines.bundles import (
+    FEATURES,
+    description,
+    encoder_graph,
+    floats,
+    frames,
+    graph,
+    op,
+    tiny,
+)
 
 Answer = tuple[Any, Any]
 

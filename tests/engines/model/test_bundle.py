@@ -15,8 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.errors import BundleError
 from engines.model import bundle as bundle_module
 from engines.model.bundle import find_bundle, load_bundle, write_bundle
-
-from .bundles import (
+from tests.engines.bundles import (
     FEATURES,
     UNITS,
     description,

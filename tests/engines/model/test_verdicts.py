@@ -12,8 +12,7 @@ from engines.load import load_engine
 from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.model.verdicts import Verdicts
-
-from .bundles import tiny, write_tiny
+from tests.engines.bundles import tiny, write_tiny
 
 
 class Comparisons:

@@ -15,8 +15,7 @@ from pipeline.errors import UndecodableFrameError
 from pipeline.media.picture_headers import UNASKED_BYTES
 from pipeline.media.pictures import MAX_PIXELS, Fit, decode_picture, decode_upright
 from tests.damaged.seeds import flat_png, packed_zeros
-
-from .pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
+from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
 
 SIZE = Fit(60, 80, "stretch")
 SMALL = Fit(16, 16, "stretch")

@@ -15,8 +15,7 @@ from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.sources import encode_jpeg, open_source, read_labels
-
-from .pictures import encoded, scene, seen, turn_video, turned, write_video
+from tests.pipeline.pictures import encoded, scene, seen, turn_video, turned, write_video
 
 TIMES_MS = [500, 540, 700, 720, 760, 900]
 TIMES_US = [0, 40_000, 200_000, 220_000, 260_000, 400_000]
