@@ -1,8 +1,8 @@
-"""Decodes pictures that may crash a decoder, in a child process: it dies in our place.
+"""Decodes pictures that may crash the decoder in a child process, so that the worker survives.
 
-A partition whose frames were there when workers died, again and again, has them decoded here, one
-by one. Whether a frame kills is seen by its killing a child, twice, and by nothing else: a machine
-that loses its power three times convicts no frame.
+After several workers in a row have died on a partition, its frames are decoded here, one by one. A
+frame counts as crashing only if it has killed two child processes. Other causes of dead workers,
+such as a machine that loses power three times, therefore blame no frame.
 """
 
 import subprocess
@@ -18,15 +18,15 @@ from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media.pictures import Fit, decode_picture
 
 TRIES = 2
-ANSWER_S = 30.0  # a decoder that is silent for so long hangs
+ANSWER_S = 30.0  # a decoder that has not answered for this long hangs
 _DECODED, _REFUSED = b"d", b"r"
 
 
 class ChildDecoder:
     """See `Decoder`. Safe from any thread; one picture at a time.
 
-    Raises `CrashingFrameError`, besides `UndecodableFrameError`, for a picture that crashes or
-    hangs its decoder. The child is started when it is needed.
+    Raises `UndecodableFrameError`, and `CrashingFrameError` for a picture that crashes or hangs
+    its decoder. The child is started at the first picture, and again after each crash.
     """
 
     def __init__(self, fit: Fit) -> None:
@@ -53,7 +53,7 @@ class ChildDecoder:
             self._end()
 
     def _ask(self, content: bytes) -> bytes | None:
-        """The child's answer; None when it died or fell silent."""
+        """Return the child's answer; None if it died or did not answer in time."""
         line = self._line or self._start()
         with suppress(EOFError, OSError):
             line.send_bytes(content)
@@ -68,7 +68,7 @@ class ChildDecoder:
         command = [sys.executable, "-m", "pipeline.media.crash_child"]
         arguments = [str(number), str(fit.height), str(fit.width), fit.fit]
         self._child = subprocess.Popen([*command, *arguments], pass_fds=[number])  # noqa: S603
-        theirs.close()  # the child's copy is the only one: its death is our end of file
+        theirs.close()  # the child has the only copy: when it dies, we read an end of file
         return self._line
 
     def _end(self) -> None:
@@ -88,7 +88,7 @@ class ChildDecoder:
 
 
 def answer_parent(line: Connection, fit: Fit) -> None:
-    """Decode what comes, until the parent is gone."""
+    """Decode the pictures that the parent sends, until it closes the connection."""
     while True:
         try:
             content = line.recv_bytes()

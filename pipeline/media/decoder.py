@@ -1,4 +1,4 @@
-"""The contract of what turns records of a stream into pixels."""
+"""The contract of a decoder: encoded pictures to pixels."""
 
 from typing import Protocol
 

@@ -1,8 +1,7 @@
-"""Reads a camera for some seconds and measures what it sends. Uses the names of ffprobe.
+"""Reads a camera for some seconds and measures what it sends.
 
-A measure that ffprobe does not have has a name of our own.
-
-The rate of a live camera is measured by packet arrivals, the rate of a file by its time stamps.
+Fields that ffprobe reports too have ffprobe's names. The rate of a live camera is measured by
+packet arrivals, the rate of a file by its time stamps.
 Pictures are decoded to detect damage and B-frames.
 """
 
