@@ -1,4 +1,4 @@
-"""A worker eats the damaged corpus again and again, and keeps nothing of it."""
+"""A worker that reads the damaged corpus again and again does not grow."""
 
 import ctypes
 import gc
@@ -33,7 +33,7 @@ def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
 
 
 def resident_bytes(watched: Watched) -> float:
-    """What the process holds once free memory is handed back: what a leak would add to."""
+    """Return the resident memory after free memory was returned: a leak would increase it."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return watched.metrics.registry.get_sample_value("process_resident_memory_bytes") or 0.0
