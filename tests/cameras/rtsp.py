@@ -127,8 +127,8 @@ class RtspServer:
                 return process
             self.close()
             words.seek(0)
-            said = words.read().decode(errors="replace").strip().splitlines()
-        raise RtspMissingError(said[-1] if said else "it said nothing")
+            output = words.read().decode(errors="replace").strip().splitlines()
+        raise RtspMissingError(output[-1] if output else "it output nothing")
 
     def _do(self, verb: str, path: str, *arguments: float) -> int:
         assert self._process.stdin is not None

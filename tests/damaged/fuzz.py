@@ -29,7 +29,7 @@ FILLS = ("1", "170")  # glibc fills fresh memory with these bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DecodeResult:
     """How one picture was decoded. `peak_bytes` is the peak memory of its process so far."""
 
     seconds: float
@@ -100,8 +100,8 @@ def judge(batch: list[bytes], out: Path) -> dict[int, str]:
     return harm
 
 
-def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[Look]:
-    """Return the looks of the pictures up to the first that kills the child."""
+def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[DecodeResult]:
+    """Return the results of the pictures up to the first that kills the child."""
     folder = out / f"batch-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     for number, content in enumerate(batch):
@@ -117,7 +117,7 @@ def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[Look]:
         file.unlink()
     folder.rmdir()
     words = (line.split(" ", 2) for line in lines)
-    return [Look(float(seconds), int(peak), text) for seconds, peak, text in words]
+    return [DecodeResult(float(seconds), int(peak), text) for seconds, peak, text in words]
 
 
 def save(content: bytes, out: Path) -> str:

@@ -13,7 +13,7 @@ from pipeline.records import Fate, Record
 from tests.clusters import KafkaCluster
 from tests.damaged.corpus import DAMAGED, GOOD, OVERSIZED_BYTES, PARTITIONS, records, standard
 from tests.damaged.publishing import cluster_on, publish_all
-from tests.damaged.watched import Watched
+from tests.damaged.watched import MeasuredWorker
 from tests.engines.bundles import write_tiny
 from tests.world import alone
 
@@ -31,7 +31,7 @@ Place = tuple[int, int]  # partition and offset
 class Outcome:
     """The outputs of a worker that read the corpus."""
 
-    watched: Watched
+    watched: MeasuredWorker
     frames: list[Record]
     predictions: list[Record]
     letters: list[Record]
@@ -53,7 +53,7 @@ def outcome(
     publish_all(cluster, standard())
     bundle = write_tiny(tmp_path_factory.mktemp("damaged") / "tiny")
     config = cluster.config if isinstance(cluster, KafkaCluster) else CONFIG
-    with Watched(cluster, bundle, config) as watched:
+    with MeasuredWorker(cluster, bundle, config) as watched:
         watched.turn_until(len(standard()))
     topics = cluster.topics
     frames, predictions, letters = (

@@ -35,12 +35,12 @@ def test_a_damaged_video_gives_frames_or_says_why_not(tmp_path: Path, kind: str)
     rng = Random(1)  # noqa: S311 - reproducible on purpose
     path = tmp_path / f"film.{kind}"
     whole = write_video(path, [40 * n for n in range(10)], muxer=MUXERS[kind]).read_bytes()
-    said = set()
+    errors = set[str]()
     for _ in range(FILES):
         path.write_bytes(mutate(whole, rng))
-        said.add(watch(path))
-    assert all(words == "" or words.startswith(str(path)) for words in said)
-    assert len(said) > 1
+        errors.add(watch(path))
+    assert all(words == "" or words.startswith(str(path)) for words in errors)
+    assert len(errors) > 1
 
 
 def test_the_error_of_a_folder_with_a_bomb_names_the_picture(tmp_path: Path) -> None:

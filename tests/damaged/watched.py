@@ -21,7 +21,7 @@ from tests.clusters import Cluster
 PATIENCE_S = 60.0
 
 
-class Watched:
+class MeasuredWorker:
     """A worker on a cluster, which runs only inside `turn_until`. Not thread-safe."""
 
     def __init__(self, cluster: Cluster, bundle: Path, config: WorkerConfig) -> None:
@@ -44,7 +44,7 @@ class Watched:
             metrics=self.metrics,
         )
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "MeasuredWorker":
         return self
 
     def __exit__(

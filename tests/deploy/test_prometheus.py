@@ -59,19 +59,19 @@ def worker_metrics() -> Described:
 
 
 def test_the_configuration_is_valid(promtool: str) -> None:
-    code, said = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
-    assert (code, "WARNING" in said) == (0, False), said
+    code, output = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
+    assert (code, "WARNING" in output) == (0, False), output
 
 
 def test_the_rules_are_valid(promtool: str) -> None:
     files = (PROMETHEUS / "recording.yml", PROMETHEUS / "alerts.yml")
-    code, said = ran(promtool, "check", "rules", "--lint-fatal", *files)
-    assert code == 0, said
+    code, output = ran(promtool, "check", "rules", "--lint-fatal", *files)
+    assert code == 0, output
 
 
 def test_every_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
-    code, said = ran(promtool, "test", "rules", PROMETHEUS / "tests.yml")
-    assert code == 0, said
+    code, output = ran(promtool, "test", "rules", PROMETHEUS / "tests.yml")
+    assert code == 0, output
 
 
 def test_every_alert_has_a_test() -> None:

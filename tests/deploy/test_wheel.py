@@ -74,8 +74,8 @@ def test_a_worker_does_not_get_what_only_training_reads(wheel: Path) -> None:
 
 def test_the_command_is_that_of_the_wheel(longtake: Path, venv: Path, tmp_path: Path) -> None:
     where = "import pipeline, engines; print(pipeline.__file__, engines.__file__)"
-    said = ended(venv / "bin" / "python", "-c", where, cwd=tmp_path)
-    assert [Path(path).is_relative_to(venv) for path in said.split()] == [True, True]
+    output = ended(venv / "bin" / "python", "-c", where, cwd=tmp_path)
+    assert [Path(path).is_relative_to(venv) for path in output.split()] == [True, True]
     assert "Usage: longtake" in ended(longtake, "--help", cwd=tmp_path)
 
 

@@ -16,7 +16,7 @@ from tests.cli.commands import until
 from tests.pipeline.pictures import jpeg, write_video
 
 
-class ShotSink:
+class CollectingSink:
     def __init__(self) -> None:
         self.shots = list[Shot]()
 
@@ -31,8 +31,8 @@ class ShotSink:
 
 
 @pytest.fixture
-def sink() -> ShotSink:
-    return ShotSink()
+def sink() -> CollectingSink:
+    return CollectingSink()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def looped(clip: str, **more: object) -> CameraSettings:
 
 
 def test_unchanged_cameras_continue_and_new_ones_start(
-    site: Site, sink: ShotSink, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     site.arrange({"gate": looped(clip)}, sink)
     until(lambda: len(sink.of("gate")) > 5, "frames of gate")
@@ -65,7 +65,7 @@ def test_unchanged_cameras_continue_and_new_ones_start(
 
 
 def test_a_removed_camera_sends_nothing_and_has_no_counts(
-    site: Site, sink: ShotSink, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     site.arrange({"gate": looped(clip), "yard": looped(clip)}, sink)
     until(lambda: sink.of("gate") and sink.of("yard"), "frames of both")
@@ -77,7 +77,7 @@ def test_a_removed_camera_sends_nothing_and_has_no_counts(
 
 
 def test_a_changed_camera_restarts_and_keeps_its_counts(
-    site: Site, sink: ShotSink, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     site.arrange({"gate": looped(clip)}, sink)
     until(lambda: sink.of("gate"), "frames of gate")
@@ -89,7 +89,7 @@ def test_a_changed_camera_restarts_and_keeps_its_counts(
 
 
 def test_settings_that_cannot_be_carried_out_change_nothing(
-    site: Site, sink: ShotSink, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     site.arrange({"gate": looped(clip)}, sink)
     with pytest.raises(ConfigError, match="no NOBODY"):
@@ -99,7 +99,7 @@ def test_settings_that_cannot_be_carried_out_change_nothing(
 
 
 def test_clips_that_are_over_end_the_site_and_a_live_camera_does_not(
-    site: Site, sink: ShotSink, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     short = CameraSettings(url=clip, realtime=False)
     site.arrange({"gate": short}, sink)
@@ -109,7 +109,7 @@ def test_clips_that_are_over_end_the_site_and_a_live_camera_does_not(
     assert not site.over
 
 
-def test_a_folder_of_pictures_is_a_clip(site: Site, sink: ShotSink, tmp_path: Path) -> None:
+def test_a_folder_of_pictures_is_a_clip(site: Site, sink: CollectingSink, tmp_path: Path) -> None:
     for n in range(3):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg(16, 16, seed=n))
     site.arrange({"gate": CameraSettings(url=str(tmp_path))}, sink)
