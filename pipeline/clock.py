@@ -1,11 +1,11 @@
-"""Where time comes from. Decisions about frames never ask it: they go by the records."""
+"""The clock of a process. Decisions about frames never use it: they use the times of records."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two clocks: one that only goes forward, one that agrees with the world."""
+    """Two clocks: a monotonic one, and the time of day."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary start, never going back."""
@@ -15,7 +15,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of this machine."""
 
     def monotonic(self) -> float:
         """See `Clock`."""
@@ -27,13 +27,13 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is told to go on."""
+    """A clock for tests: its time changes only by `advance`."""
 
     def __init__(self, start_s: float = 1_700_000_000.0) -> None:
         self.now_s = start_s
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Advance the time by `seconds`."""
         self.now_s += seconds
 
     def monotonic(self) -> float:

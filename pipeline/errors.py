@@ -1,36 +1,37 @@
-"""Everything `pipeline` raises on purpose, sorted by what happens next.
+"""Every exception that `pipeline` raises on purpose, sorted by fate: what happens next.
 
 LongtakeError
-├── RecordError                skip: this one record is dead-lettered, its stream goes on
-│   ├── MalformedRecordError       key, header or size breaks the wire contract
-│   ├── RefusedBatchError          the batch that it is in cannot be unpacked within limits
-│   └── UndecodableFrameError      the bytes are not a picture we can decode
-│       └── CrashingFrameError         they crash the process that tries
-├── RetryError                 retry: the outside world is away, nothing was decided
-│   ├── BrokerUnavailableError     no answer from the broker
-│   ├── CommitRefusedError         the group has moved on; wait for the next generation
-│   └── CameraLostError            a camera is gone, or will not let us see
+├── RecordError                skip: this one record is dead-lettered, its stream continues
+│   ├── MalformedRecordError       a key, header or size breaks the wire contract
+│   ├── RefusedBatchError          the record's batch cannot be unpacked within limits
+│   └── UndecodableFrameError      the bytes are not a picture that we can decode
+│       └── CrashingFrameError         the bytes crash or hang the process that decodes them
+├── RetryError                 retry: an outside system does not answer, nothing was decided
+│   ├── BrokerUnavailableError     the broker does not answer
+│   ├── CommitRefusedError         the group has a newer generation; wait for it
+│   └── CameraLostError            a camera cannot be reached, or sends no pictures
 └── StopError                  stop: a person has to act; each has its exit code (2, 10-26)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
-    ├── TopicError                 a topic is missing or shaped wrongly
-    ├── PartitionCountError        frames and state topics disagree about partitions
-    ├── ForeignStateError          the memory in the changelog belongs to another bundle
-    ├── FencedError                another worker took over our slot
-    ├── RestoreStalledError        the changelog, or what is replayed, cannot be read to its end
+    ├── TopicError                 a topic is missing or has the wrong settings
+    ├── PartitionCountError        frames and state topics differ in partition counts
+    ├── ForeignStateError          the state in the changelog belongs to another bundle
+    ├── FencedError                another worker took over this worker's slot
+    ├── RestoreStalledError        the changelog, or a range to replay, cannot be read to its end
     ├── LocalKafkaError            the local broker cannot be started
-    ├── PortTakenError             somebody else listens there
+    ├── PortTakenError             another program listens on the port
     ├── SourceError                a video, camera or label file cannot be read
     ├── OutputError                the output file cannot be written (disk full, say)
-    ├── DependencyError            a package that is needed is not installed
-    ├── CorruptStateError          the changelog holds what we cannot read
-    ├── StalledError               reading or committing stands still, and nothing helped
+    ├── DependencyError            a required package is not installed
+    ├── CorruptStateError          the changelog holds a record that this version cannot read
+    ├── StalledError               reading or committing makes no progress though the broker answers
     ├── NothingToAuditError        no worker of the group has ever committed
     ├── CannotMoveError            the partition cannot be moved there, or not now
     ├── FootageError               the labelled videos to train on are wrong
-    └── TrainingError              training cannot begin, or cannot go on
+    └── TrainingError              training cannot begin, or cannot continue
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -69,27 +70,37 @@ class CrashingFrameError(UndecodableFrameError):
 
 
 class RetryError(LongtakeError):
-    """Fate: retry. Nothing was decided; the same thing is tried again."""
+    """Fate: retry. Nothing was decided; the same operation is tried again."""
 
 
 class BrokerUnavailableError(RetryError):
-    """The broker does not answer, or answered that it cannot now. A commit's outcome is unknown."""
+    """The broker does not answer, or cannot serve now. The outcome of a commit is unknown."""
 
 
 class CommitRefusedError(RetryError):
-    """The group refused the commit: our generation is over. Nothing was written."""
+    """The group refused the commit: this worker's generation has ended. Nothing was written."""
+
+
+class LossReason(StrEnum):
+    """Why a camera was lost. The words label the metrics."""
+
+    UNREACHABLE = "unreachable"  # nothing answers at the address
+    REFUSED = "refused"  # the address answers, but refuses or holds no video
+    STALLED = "stalled"  # the connection exists, but no picture came in time
+    BROKEN = "broken"  # the connection broke, or its data could not be parsed
+    ENDED = "ended"  # the camera closed the connection; a clip is at its end
 
 
 class CameraLostError(RetryError):
-    """A camera brings no pictures any more; `lost` says why in one word, the text in several."""
+    """A camera sends no pictures any more. `reason` is for metrics, the text for people."""
 
-    def __init__(self, lost: str, text: str) -> None:
+    def __init__(self, reason: LossReason, text: str) -> None:
         super().__init__(text)
-        self.lost = lost
+        self.reason = reason
 
 
 class StopError(LongtakeError):
-    """Fate: stop. The process ends with `exit_code` and says what a person can do."""
+    """Fate: stop. The process ends with `exit_code`; the message names a way out."""
 
     exit_code: ClassVar[int] = 1
 
@@ -119,19 +130,19 @@ class PartitionCountError(StopError):
 
 
 class ForeignStateError(StopError):
-    """The changelog holds the memory of another bundle."""
+    """The changelog holds stream state of another bundle."""
 
     exit_code = 13
 
 
 class FencedError(StopError):
-    """Another process works under our slot name."""
+    """Another process works under the same slot name."""
 
     exit_code = 14
 
 
 class RestoreStalledError(StopError):
-    """The changelog, or a stretch to replay, could not be read to its end in time."""
+    """The changelog, or a range to replay, could not be read to its end in time."""
 
     exit_code = 15
 
@@ -161,19 +172,19 @@ class OutputError(StopError):
 
 
 class DependencyError(StopError):
-    """A package that this needs is not installed."""
+    """A required package is not installed."""
 
     exit_code = 20
 
 
 class CorruptStateError(StopError):
-    """The changelog holds something that this version cannot read."""
+    """The changelog holds a record that this version cannot read."""
 
     exit_code = 21
 
 
 class StalledError(StopError):
-    """Reading or committing stands still though the broker answers."""
+    """Reading or committing makes no progress although the broker answers."""
 
     exit_code = 22
 
@@ -185,7 +196,7 @@ class NothingToAuditError(StopError):
 
 
 class CannotMoveError(StopError):
-    """The partition cannot be moved: the group is at work, or the target is not in the log."""
+    """The partition cannot be moved: the group is running, or the target is not in the log."""
 
     exit_code = 24
 
@@ -197,6 +208,6 @@ class FootageError(StopError):
 
 
 class TrainingError(StopError):
-    """Training cannot begin, or cannot go on: a name, a checkpoint, a loss that explodes."""
+    """Training cannot begin or continue: a wrong name, a wrong checkpoint, a loss that explodes."""
 
     exit_code = 26

@@ -1,8 +1,9 @@
-"""Environment variables that Kubernetes and Docker make from the name of a Service or a link.
+"""Removes environment variables that Kubernetes and Docker derive from a Service or a link.
 
-Kubernetes puts them into every pod of a namespace, unless its spec has `enableServiceLinks: false`:
-for a Service `longtake-kafka` they begin with `LONGTAKE_KAFKA_`. Docker makes them for the links of
-`docker run --link`. The only place that knows their shapes.
+Kubernetes sets them in every pod of a namespace, unless the pod's spec has
+`enableServiceLinks: false`: for a Service `longtake-kafka` they begin with `LONGTAKE_KAFKA_`.
+Docker sets them for the links of `docker run --link`. Without this module they would be read as
+unknown settings.
 """
 
 import re
@@ -11,28 +12,29 @@ from collections.abc import Mapping
 _HOST = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]?)"
 _NUMBER = r"\d{1,5}"
 _URL = rf"(?:tcp|udp|sctp)://{_HOST}:{_NUMBER}"
-_DOOR = rf"PORT_{_NUMBER}_(?:TCP|UDP|SCTP)"
+_PORT = rf"PORT_{_NUMBER}_(?:TCP|UDP|SCTP)"
 
-# What a name ends in, after that of the Service or link, and the values that go with it.
+# Suffixes after the name of the Service or link, each with the shape of its values.
 _SHAPES = tuple(
     (re.compile(rf"(?:[A-Z0-9_]+_)?(?:{end})"), re.compile(value))
     for end, value in (
         ("SERVICE_HOST", _HOST),
         ("SERVICE_PORT(?:_[A-Z0-9_]+)?", _NUMBER),
-        (f"PORT|{_DOOR}(?:_START|_END)?", _URL),
-        (f"{_DOOR}_ADDR", _HOST),
-        (f"{_DOOR}_PORT(?:_START|_END)?", _NUMBER),
-        (f"{_DOOR}_PROTO", "tcp|udp|sctp"),
+        (f"PORT|{_PORT}(?:_START|_END)?", _URL),
+        (f"{_PORT}_ADDR", _HOST),
+        (f"{_PORT}_PORT(?:_START|_END)?", _NUMBER),
+        (f"{_PORT}_PROTO", "tcp|udp|sctp"),
     )
 )
 _LINK = re.compile(r"/[^/]+/([^/]+)")  # the value of ALIAS_NAME: /container/alias
 
 
 def without_service_links(environment: Mapping[str, str], *, prefix: str) -> dict[str, str]:
-    """Leave out what Kubernetes and Docker have made of names that begin with `prefix`.
+    """Return the environment without such variables whose names begin with `prefix`.
 
-    They write names in capitals. A name is left out only with a value of the shape that they give
-    it: `LONGTAKE_PORT` is theirs as `tcp://10.0.0.1:9092`, a mistake as `9092`.
+    Names are in capitals. A variable is left out only if its value has the shape that Kubernetes
+    or Docker gives it: `LONGTAKE_PORT=tcp://10.0.0.1:9092` is left out, `LONGTAKE_PORT=9092` is
+    kept, and reported later as a mistake.
     """
     aliases = {
         name.removesuffix("NAME")

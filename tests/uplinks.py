@@ -17,10 +17,10 @@ class Log:
     def connect(self) -> Uplink:
         if not self.up:
             raise BrokerUnreachableError("no Kafka answers at nowhere:9092")
-        return Way(self)
+        return LogUplink(self)
 
 
-class Way:
+class LogUplink:
     """See `Uplink`: holds shots while its log is away, as an idempotent producer does."""
 
     def __init__(self, log: Log) -> None:

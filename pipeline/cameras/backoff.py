@@ -1,4 +1,4 @@
-"""How long to wait before a camera is tried again."""
+"""How long to wait before the next attempt to connect to a camera."""
 
 from random import Random
 
@@ -7,9 +7,9 @@ MOST_S = 30.0
 
 
 class Backoff:
-    """Doubles from half a second to half a minute, each time with up to half of it left to chance.
+    """Waits that double from 0.5 s to 30 s; up to half of each wait is random.
 
-    Chance keeps two hundred cameras behind one switch from coming back all at once.
+    The random part prevents two hundred cameras behind one switch from reconnecting all at once.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -17,10 +17,10 @@ class Backoff:
         self._next_s = FIRST_S
 
     def wait_s(self) -> float:
-        """The next wait."""
+        """Return the next wait, and double the one after it."""
         now_s, self._next_s = self._next_s, min(MOST_S, self._next_s * 2)
         return now_s * (0.5 + self._rng.random() / 2)
 
     def reset(self) -> None:
-        """It is well again."""
+        """Start again with the shortest wait: the connection was good."""
         self._next_s = FIRST_S

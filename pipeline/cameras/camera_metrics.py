@@ -1,7 +1,7 @@
-"""What the camera process counts, as Prometheus metrics.
+"""The Prometheus metrics of the camera process.
 
-Labels name cameras: they are those of the configuration, no more. A camera that is taken out of it
-takes its series along.
+The label `camera` has the configured cameras as its only values. When a camera is removed from
+the configuration, its series disappear too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,21 +22,23 @@ from pipeline.broker.shots import Shot
 from pipeline.cameras.relay import Relay
 from pipeline.cameras.site import Site
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import Left, Lost, NewEpoch, State
+from pipeline.cameras.values import NewEpoch, PictureFate, State
+from pipeline.errors import LossReason
 
 AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 class CameraMetrics:
-    """The metrics of one camera process, in a registry of their own. Is the relay's `Account`."""
+    """The metrics of one camera process, in their own registry. The relay's `FateCounter`."""
 
     def __init__(self, site: Site) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which nobody reads
+        # else prometheus_client exposes a second series per counter, which nothing reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._site = site
-        self.registry.register(_Cameras(lambda: site.tallies))
+        self.registry.register(_CameraCollector(lambda: site.tallies))
         self._age = Histogram(
             "longtake_camera_publish_age_seconds",
             "From a frame's capture to the broker's having it.",
@@ -50,28 +52,28 @@ class CameraMetrics:
         )
 
     def watch(self, relay: Relay) -> None:
-        """Also tell of the relay."""
-        self.registry.register(_Way(relay))
+        """Add the relay's metrics."""
+        self.registry.register(_RelayCollector(relay))
 
-    def count(self, stream: str, left: Left, shots: int) -> None:
-        """See `Account`."""
-        self._site.count(stream, left, shots)
+    def count(self, stream: str, fate: PictureFate, shots: int) -> None:
+        """See `FateCounter`."""
+        self._site.count(stream, fate, shots)
 
-    def taken(self, shot: Shot, age_s: float) -> None:
-        """See `Account`."""
-        self._site.count(shot.stream, Left.PUBLISHED, 1)
+    def published(self, shot: Shot, age_s: float) -> None:
+        """See `FateCounter`."""
+        self._site.count(shot.stream, PictureFate.PUBLISHED, 1)
         self._age.observe(max(0.0, age_s))
         self._bytes.inc(len(shot.content))
 
 
-class _Cameras(Collector):
-    """Tells the tallies as they are when they are asked for."""
+class _CameraCollector(Collector):
+    """Reads the tallies at each scrape."""
 
     def __init__(self, tallies: Callable[[], Mapping[str, CameraTally]]) -> None:
         self._tallies = tallies
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus' client calls this, from any thread."""
+        """Yield the metrics; the Prometheus client calls this, from any thread."""
         tallies = dict(self._tallies())
         count = GaugeMetricFamily("longtake_cameras", "Cameras that are configured.")
         count.add_metric([], len(tallies))
@@ -102,23 +104,23 @@ class _Cameras(Collector):
             newest.add_metric([name], tally.captured_us / 1e6)
             for one in State:
                 state.add_metric([name, one], float(one is tally.state))
-            for left in Left:
-                frames.add_metric([name, left], tally.left[left])
-            for lost in Lost:
-                failures.add_metric([name, lost], tally.lost[lost])
+            for fate in PictureFate:
+                frames.add_metric([name, fate], tally.fates[fate])
+            for reason in LossReason:
+                failures.add_metric([name, reason], tally.losses[reason])
             for epoch in NewEpoch:
                 epochs.add_metric([name, epoch], tally.epochs[epoch])
         yield from (count, state, newest, frames, failures, epochs)
 
 
-class _Way(Collector):
-    """Tells how the way to the broker is."""
+class _RelayCollector(Collector):
+    """Reads the state of the relay and its spool at each scrape."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus' client calls this, from any thread."""
+        """Yield the metrics; the Prometheus client calls this, from any thread."""
         frames, size = self._relay.spooled
         up = float(self._relay.broker_up)
         for name, words, value in (

@@ -1,4 +1,4 @@
-"""Puts the camera process together: its cameras, the way to the broker, metrics, and the file."""
+"""Assembles the camera process: its cameras, relay, metrics server and configuration file."""
 
 import logging
 import os
@@ -29,13 +29,13 @@ LAST_S = 5.0
 
 
 class CameraService:
-    """One camera process. `connect` makes its way into the log.
+    """One camera process. `connect` opens an uplink to the broker.
 
-    With a `file`, its settings are read again by `load` when it has changed or `reload` is called,
-    and the process goes on until it is told to stop. Without one it ends with its clips, and a
-    camera that refuses us from the beginning is a `SourceError`. Only with a spool of its own name
-    it begins without a broker; otherwise it raises what `connect` raises. Raises `OutputError`
-    for a spool that cannot be used, and `PortTakenError`.
+    With a `file`, `load` reads the settings again when the file has changed or `reload` was
+    called, and the process runs until `stop`. Without a file the process ends when all clips have
+    ended, and raises `SourceError` if a camera refuses the first connection. It starts without a
+    broker only if the settings name a spool file; otherwise it raises what `connect` raises.
+    Raises `OutputError` if the spool cannot be used, and `PortTakenError`.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class CameraService:
         self.site = Site(environment=os.environ, clock=clock, rng=SystemRandom())
         metrics = CameraMetrics(self.site)
         self._server = (
-            Server(metrics.registry, self._how, host=config.metrics_host, port=config.metrics_port)
+            Server(
+                metrics.registry, self._health, host=config.metrics_host, port=config.metrics_port
+            )
             if serve
             else None
         )
@@ -77,21 +79,21 @@ class CameraService:
         )
         metrics.watch(self._relay)
 
-    def _how(self) -> Health:
+    def _health(self) -> Health:
         if self._relay.broker_up:
             return Health(ready=True)
         return Health(starting="the broker does not answer; frames are spooled")
 
     def stop(self) -> None:
-        """Ask it to stop. From any thread."""
+        """Request the end of `run`, from any thread."""
         self._stopping.set()
 
     def reload(self) -> None:
-        """Ask it to read its file again. From any thread."""
+        """Request that `run` reads the file again, from any thread."""
         self._asked.set()
 
-    def run(self, tell: Callable[[], None]) -> None:
-        """Run the cameras until `stop`; `tell` is called a few times a second."""
+    def run(self, on_tick: Callable[[], None]) -> None:
+        """Run the cameras until `stop`; `on_tick` is called a few times a second."""
         if self._server is not None:
             self._server.start()
             log.info(
@@ -104,7 +106,7 @@ class CameraService:
                 if self._relay.failure is not None:
                     raise self._relay.failure
                 self._reload_if_changed()
-                tell()
+                on_tick()
         finally:
             self.site.stop(STOP_S)
             self._relay.stop(LAST_S)
@@ -141,7 +143,7 @@ class CameraService:
 
 
 def _stamp(file: Path | None) -> tuple[int, ...]:
-    """Changes when the file does; also when it goes, and when it comes back."""
+    """Return a value that differs after the file was changed, removed or created again."""
     try:
         found = None if file is None else file.stat()
     except OSError:

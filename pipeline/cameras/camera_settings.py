@@ -1,4 +1,4 @@
-"""What can be set of cameras: one by flags, many by a TOML file, the rest by the environment."""
+"""The settings of the camera process: from flags (one camera), a TOML file (many), environment."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ MOST_CAMERAS = 10_000
 
 
 def _read_size(value: object) -> object:
-    """`640x360` -> (640, 360)."""
+    """Parse `640x360` to (640, 360); other types pass unchanged, for pydantic to check."""
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", value)  # noqa: RUF001
@@ -36,33 +36,33 @@ Limit = Annotated[float, Field(gt=0, le=3600), Number]
 
 
 class CameraSettings(BaseModel):
-    """One camera. Times in seconds."""
+    """The settings of one camera. Times in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: Annotated[str, Field(min_length=1, max_length=4096)]
     """A URL, a video device, a video file, a picture or a folder of pictures."""
     transport: Transport = "tcp"
-    """Of RTSP: `udp` loses packets rather than time."""
+    """Transport of RTSP: on a bad network `tcp` adds delay, `udp` loses packets."""
     loop: bool = False
-    """Begin a file or folder again at its end."""
+    """Play a file or folder again when it ends."""
     realtime: bool = True
-    """Play a file or folder at its own rate; otherwise as fast as the log takes it."""
+    """Play a file or folder at its own rate; otherwise as fast as the log accepts it."""
     fps: Annotated[float, Field(gt=0, le=1000), Number] | None = None
-    """At most so many frames a second."""
+    """The most frames a second that are sent; None: all."""
     size: Size | None = None
-    """At most so large, as `640x360`; the shape stays."""
+    """The largest size that is sent, as `640x360`; larger pictures keep their aspect ratio."""
     quality: Annotated[int, Field(ge=1, le=100), Number] = 90
-    """Of JPEG. A camera's own MJPEG is passed on as it is while it is within `size`."""
+    """JPEG quality. A camera's own MJPEG is passed on unchanged if it fits within `size`."""
     connect_s: Limit = 10.0
     stall_s: Limit = 5.0
-    """A connection that brings no good picture for so long is given up."""
+    """A connection without a good picture for this long is closed, and opened again."""
     frozen_s: Annotated[float, Field(ge=0, le=86_400), Number] = 30.0
-    """A live picture that stands still for so long is withheld until it moves; 0: never."""
+    """A live picture that has not changed for this long is withheld until it does; 0: never."""
 
 
 class CamerasConfig(Settings):
-    """One process with its cameras. Times in seconds, sizes in bytes."""
+    """The settings of one process and its cameras. Times in seconds, sizes in bytes."""
 
     bootstrap: Servers = "127.0.0.1:9092"
     frames_topic: KafkaName = "frames"
@@ -70,7 +70,8 @@ class CamerasConfig(Settings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109
     """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
     spool: Path | None = None
-    """File in which frames wait while the broker is away; with a name it outlives the process."""
+    """File in which frames wait while the broker is away. A named file outlives the process; None
+    is a temporary file."""
     spool_s: Annotated[float, Field(gt=0, le=86_400), Number] = 60.0
     spool_bytes: Annotated[int, Field(ge=1 << 20), Number] = 1 << 30
     camera: Annotated[
@@ -85,7 +86,7 @@ class CamerasConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _spread_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Fill what `[defaults]` says into every camera that does not say it itself."""
+        """Apply the keys of `[defaults]` to every camera that does not set them itself."""
         defaults = values.pop("defaults", {})
         cameras = values.get("camera", {})
         if isinstance(defaults, dict) and isinstance(cameras, dict):

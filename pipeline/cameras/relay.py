@@ -1,4 +1,4 @@
-"""Takes every camera's shots to the broker, in their order; while that is away, to the spool."""
+"""Sends the shots of all cameras to the broker, in order; while it is away, to the spool."""
 
 import logging
 import threading
@@ -9,32 +9,32 @@ from typing import Protocol
 
 from pipeline.broker.shots import Shot, ShotOutcome, Uplink
 from pipeline.cameras.spool import Spool
-from pipeline.cameras.values import Left
+from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import LongtakeError, OutputError
 
 log = logging.getLogger(__name__)
 
-LANE_SHOTS = 100  # of one camera that wait for the relay's thread: some seconds
+LANE_SHOTS = 100  # shots of one camera that may wait for the relay's thread: some seconds
 LANE_BYTES = 16 << 20
-WINDOW_BYTES = 16 << 20  # on their way to the broker
-LATE_S = 1.0  # a broker that has not answered for so long is away
+WINDOW_BYTES = 16 << 20  # sent to the broker and not acknowledged
+LATE_S = 1.0  # a broker that has not answered for this long counts as away
 AGAIN_S = 1.0
 IDLE_S = 0.05
 
 
-class Account(Protocol):
-    """Who is told what became of shots."""
+class FateCounter(Protocol):
+    """Counts the fates of shots."""
 
-    def count(self, stream: str, left: Left, shots: int) -> None:
-        """So many shots of a stream ended like this."""
+    def count(self, stream: str, fate: PictureFate, shots: int) -> None:
+        """Count shots of a stream that ended with this fate."""
 
-    def taken(self, shot: Shot, age_s: float) -> None:
-        """The broker has a shot, so long after its capture."""
+    def published(self, shot: Shot, age_s: float) -> None:
+        """Count a shot that the broker acknowledged `age_s` after its capture."""
 
 
 class Lane:
-    """One camera's shots on their way to the relay's thread. Bounded: the newest stay."""
+    """A bounded queue of one camera's shots for the relay's thread; drops the oldest when full."""
 
     def __init__(self) -> None:
         self._shots: deque[Shot] = deque()
@@ -42,11 +42,11 @@ class Lane:
 
     @property
     def shots(self) -> int:
-        """How many wait."""
+        """The number of waiting shots."""
         return len(self._shots)
 
     def put(self, shot: Shot) -> int:
-        """Add a shot; returns how many older ones had to go for it."""
+        """Add a shot; returns how many older ones were dropped to make room."""
         self._shots.append(shot)
         self._bytes += len(shot.content)
         gone = 0
@@ -56,7 +56,7 @@ class Lane:
         return gone
 
     def take_all(self) -> list[Shot]:
-        """Take out everything, in its order."""
+        """Remove and return all shots, in order."""
         shots = list(self._shots)
         self._shots.clear()
         self._bytes = 0
@@ -64,20 +64,21 @@ class Lane:
 
 
 class Relay:
-    """The way from all cameras to the log. `post` from any thread; one thread turns it.
+    """Carries the shots of all cameras to the log. `post` from any thread; one thread calls `turn`.
 
-    A shot gets its number here, and goes to the broker in the order of the numbers. As long as
-    the broker answers, that is at once. Otherwise shots wait in the spool, and those that come
-    meanwhile wait behind them. A broker that took a shot without our hearing of it gets it again:
-    it has the same `seq`, `epoch` and time, and workers drop it as a duplicate.
-    `connect` makes an uplink, in `opening`, whenever there is none; `uplink` is the first.
+    The relay numbers each shot, and sends shots to the broker in the order of their numbers. While
+    the broker answers, a shot is sent at once. Otherwise shots wait in the spool, and new shots
+    wait behind them. If the broker stored a shot but its answer was lost, the shot is sent again:
+    it has the same `seq`, `epoch` and time, so workers drop it as a duplicate.
+    `connect` opens an uplink whenever there is none, on the executor `opening`; `uplink` is the
+    first one, if the caller has opened it already.
     """
 
     def __init__(
         self,
         connect: Callable[[], Uplink],
         spool: Spool,
-        account: Account,
+        counter: FateCounter,
         *,
         uplink: Uplink | None,
         opening: Executor,
@@ -85,7 +86,7 @@ class Relay:
     ) -> None:
         self._connect = connect
         self._spool = spool
-        self._account = account
+        self._counter = counter
         self._opening = opening
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
@@ -97,26 +98,26 @@ class Relay:
         self._try_s = clock.monotonic()
         self._sent: OrderedDict[int, tuple[Shot, float]] = OrderedDict()  # number -> shot, when
         self._sent_bytes = 0
-        self._spooled = 0  # since the broker went away
+        self._spooled = 0  # shots, since the broker went away
         self._dropped = 0
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.broker_up = uplink is not None  # as of the last turn
-        self.failure: Exception | None = None  # what has ended the thread
+        self.failure: Exception | None = None  # the exception that ended the thread
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     # ------------------------------------------------------------------------ from any thread
 
     def post(self, shot: Shot) -> bool:
-        """Take a shot over. Never waits."""
+        """Accept a shot; returns True. Never waits: a full lane drops its oldest shots."""
         with self._arrival:
             gone = self._lanes.setdefault(shot.stream, Lane()).put(shot)
             self._arrival.notify()
         if gone:
-            self._account.count(shot.stream, Left.OVERFLOWED, gone)
+            self._counter.count(shot.stream, PictureFate.OVERFLOWED, gone)
         return True
 
     def offer(self, shot: Shot) -> bool:
-        """Take a shot over if it can leave soon: for who has all the time in the world."""
+        """Accept a shot only while the backlog is short; for file sources, which can wait."""
         with self._arrival:
             lane = self._lanes.setdefault(shot.stream, Lane())
             if self._spool.frames or lane.shots >= LANE_SHOTS // 2:
@@ -127,17 +128,17 @@ class Relay:
 
     @property
     def spooled(self) -> tuple[int, int]:
-        """How many shots wait in the spool, and how many bytes they have."""
+        """The number of shots in the spool, and their size in bytes."""
         return self._spool.frames, self._spool.bytes
 
     # --------------------------------------------------------------------- from the one thread
 
     def start(self) -> None:
-        """Turn in a thread of its own until `stop`."""
+        """Call `turn` in a thread of its own until `stop`."""
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Send what waits, as far as the broker takes it in time; the rest stays in the spool."""
+        """Send the waiting shots for at most `timeout_s`; the rest stays in the spool."""
         self._stopping.set()
         self._thread.join()
         deadline_s = self._clock.monotonic() + timeout_s
@@ -153,11 +154,11 @@ class Relay:
         try:
             while not self._stopping.is_set():
                 self.turn(IDLE_S)
-        except Exception as exc:  # noqa: BLE001 - the owner raises it: cameras without a way are none
+        except Exception as exc:  # noqa: BLE001 - re-raised by the owner: nothing else can publish
             self.failure = exc
 
     def turn(self, wait_s: float) -> None:
-        """Go once around: what came, what became of what was sent, what can be sent now."""
+        """Run one cycle: take new shots, process the broker's answers, send or spool shots."""
         fresh = self._take_fresh(wait_s)
         self._look_after_uplink()
         self._settle()
@@ -181,7 +182,7 @@ class Relay:
 
     @property
     def _answers(self) -> bool:
-        """Whether the broker is there, and owes us no answer for too long."""
+        """Whether an uplink exists and its oldest unanswered shot is at most `LATE_S` old."""
         oldest = next(iter(self._sent.values()), None)
         late = oldest is not None and self._clock.monotonic() - oldest[1] > LATE_S
         return self._uplink is not None and not late
@@ -202,10 +203,10 @@ class Relay:
                 self._uplink = opened.result()
             except LongtakeError as exc:
                 self._try_s = self._clock.monotonic() + AGAIN_S
-                self._tell("away", f"the broker is away: {exc}; frames are spooled")
+                self._log_once("away", f"the broker is away: {exc}; frames are spooled")
 
     def _settle(self) -> None:
-        """Take in what became of shots. After a failure all that is on its way is spooled."""
+        """Process the broker's answers. After a failure, spool all unanswered shots."""
         failed = ""
         for settled in () if self._uplink is None else self._uplink.settled():
             if settled.outcome is ShotOutcome.FAILED:
@@ -214,13 +215,13 @@ class Relay:
             shot, _ = self._sent.pop(settled.number)
             self._sent_bytes -= len(shot.content)
             if settled.outcome is ShotOutcome.TAKEN:
-                self._account.taken(shot, self._clock.time() - shot.captured_us / 1e6)
+                self._counter.published(shot, self._clock.time() - shot.captured_us / 1e6)
             else:
                 words = f"{shot.stream}: {settled.why}; dropped"
-                self._tell(f"oversized {shot.stream}", words, level=logging.ERROR)
-                self._account.count(shot.stream, Left.OVERSIZED, 1)
+                self._log_once(f"oversized {shot.stream}", words, level=logging.ERROR)
+                self._counter.count(shot.stream, PictureFate.OVERSIZED, 1)
         if failed:
-            self._tell("failed", f"the broker failed: {failed}; connecting anew")
+            self._log_once("failed", f"the broker failed: {failed}; connecting anew")
             self._put_back()
             if self._uplink is not None:
                 self._uplink.close()
@@ -234,7 +235,7 @@ class Relay:
             self._uplink.send(number, shot)
 
     def _put_back(self) -> None:
-        """Spool what was sent and not answered for: the oldest numbers of all."""
+        """Spool the shots that were sent but not acknowledged: they have the lowest numbers."""
         unanswered = [(number, shot) for number, (shot, _) in self._sent.items()]
         self._sent.clear()
         self._sent_bytes = 0
@@ -244,24 +245,24 @@ class Relay:
         if not numbered:
             return
         if not self._spooled:
-            self._tell("away", "the broker does not answer: frames are spooled")
+            self._log_once("away", "the broker does not answer: frames are spooled")
         self._spooled += len(numbered)
         try:
             gone = self._spool.put(numbered, now_us=round(self._clock.time() * 1e6))
         except OutputError as exc:
-            self._tell("spool", f"{exc}; frames are dropped", level=logging.ERROR)
+            self._log_once("spool", f"{exc}; frames are dropped", level=logging.ERROR)
             gone = Counter(shot.stream for _, shot in numbered)
         for stream, shots in gone.items():
             self._dropped += shots
-            self._account.count(stream, Left.EXPIRED, shots)
+            self._counter.count(stream, PictureFate.EXPIRED, shots)
 
     def _drain(self) -> None:
-        """Send what waits in the spool, as far as the window reaches."""
+        """Send shots from the spool while the window has room."""
         while self._spool.frames and self._open:
             try:
                 found = self._spool.take()
             except OutputError as exc:
-                self._tell("spool", f"{exc}; what it holds is not sent", level=logging.ERROR)
+                self._log_once("spool", f"{exc}; what it holds is not sent", level=logging.ERROR)
                 return
             if found is None:
                 return
@@ -273,10 +274,10 @@ class Relay:
                 self._dropped,
             )
             self._spooled = self._dropped = 0
-            self._told.clear()
+            self._logged.clear()
 
-    def _tell(self, what: str, words: str, *, level: int = logging.WARNING) -> None:
-        """Say of something what is wrong with it: once, until all is well again."""
-        if what not in self._told:
-            self._told.add(what)
+    def _log_once(self, what: str, words: str, *, level: int = logging.WARNING) -> None:
+        """Log a trouble once; log it again only after the broker has recovered."""
+        if what not in self._logged:
+            self._logged.add(what)
             log.log(level, "%s", words)

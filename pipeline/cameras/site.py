@@ -1,4 +1,4 @@
-"""All cameras of one process, each in its feed; which they are may change while they run."""
+"""All cameras of one process, each with its own feed; the set may change while they run."""
 
 import logging
 import threading
@@ -16,25 +16,25 @@ from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import Left
+from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
 from pipeline.media.address import Address
 
 log = logging.getLogger(__name__)
 
 
-class Way(Protocol):
-    """Where shots go. Both say whether the shot is taken over."""
+class ShotSink(Protocol):
+    """Accepts shots. Both methods return whether the shot was accepted."""
 
     def post(self, shot: Shot) -> bool:
-        """Take it, whatever has to give way for it."""
+        """Accept the shot always; older shots may be dropped to make room."""
 
     def offer(self, shot: Shot) -> bool:
-        """Take it if there is room."""
+        """Accept the shot if there is room."""
 
 
 class Site:
-    """Keeps a feed for each camera that is wanted. One owner thread; anybody may read `tallies`."""
+    """Runs one feed for each configured camera. One owner thread; any thread may read `tallies`."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class Site:
         self._leaving: list[Feed] = []
         self.tallies: dict[str, CameraTally] = {}
 
-    def arrange(self, wanted: Mapping[str, CameraSettings], way: Way) -> None:
-        """Begin what is new, end what is gone, begin anew what has changed; leave the rest alone.
+    def arrange(self, wanted: Mapping[str, CameraSettings], sink: ShotSink) -> None:
+        """Start new cameras, stop removed ones, restart changed ones; leave the others running.
 
-        Shots go on their `way`. Raises `ConfigError` before anything is changed.
+        All shots go to `sink`. If it raises `ConfigError`, nothing has been changed.
         """
         addresses = {n: Address.of(one.url, self._environment) for n, one in wanted.items()}
         now = {name: settings for name, (settings, _) in self._feeds.items()}
@@ -61,9 +61,9 @@ class Site:
             self._end(name)
         self.tallies = {n: self.tallies.get(n, CameraTally()) for n in wanted}
         for name in [n for n, settings in wanted.items() if now.get(n) != settings]:
-            self._begin(name, wanted[name], addresses[name], way)
+            self._begin(name, wanted[name], addresses[name], sink)
 
-    def _begin(self, name: str, settings: CameraSettings, address: Address, way: Way) -> None:
+    def _begin(self, name: str, settings: CameraSettings, address: Address, sink: ShotSink) -> None:
         source = self._source(settings, address)
         shutter = Shutter(
             name,
@@ -79,7 +79,7 @@ class Site:
             name,
             source,
             shutter,
-            post=way.post if settings.realtime else way.offer,
+            post=sink.post if settings.realtime else sink.offer,
             tally=self.tallies[name],
             backoff=Backoff(Random(self._rng.random())),  # noqa: S311 - no secret
             clock=self._clock,
@@ -114,7 +114,7 @@ class Site:
             log.info("%s: told to stop", name)
 
     def stop(self, timeout_s: float) -> None:
-        """End all cameras. One that waits for its source is not waited for any longer."""
+        """Stop all cameras, and wait at most `timeout_s` in all for their threads."""
         for name in list(self._feeds):
             self._end(name)
         until_s = self._clock.monotonic() + timeout_s
@@ -123,11 +123,11 @@ class Site:
 
     @property
     def over(self) -> bool:
-        """Whether no camera will send anything any more: all were clips, and have ended."""
+        """Whether no camera will send any more shots: all were clips, and all have ended."""
         return all(feed.over for _, feed in self._feeds.values())
 
-    def count(self, stream: str, left: Left, shots: int) -> None:
-        """See `Account`."""
+    def count(self, stream: str, fate: PictureFate, shots: int) -> None:
+        """See `FateCounter`."""
         tally = self.tallies.get(stream)
-        if tally is not None:  # else it is of a camera that is gone
-            tally.left[left] += shots
+        if tally is not None:  # None: the camera was removed
+            tally.count(fate, shots)

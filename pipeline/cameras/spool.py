@@ -1,4 +1,4 @@
-"""Shots that wait on disk while the broker is away: the newest seconds, in their order."""
+"""Shots that wait on disk while the broker is away: the newest seconds, in order."""
 
 import sqlite3
 from collections import Counter
@@ -10,16 +10,17 @@ from pipeline.broker.shots import Shot
 from pipeline.errors import OutputError
 
 SCHEMA = 1  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
-_APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's field for whose file it is
+_APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's application_id: marks our files
 _OPEN = (
-    # ours alone for as long as we live; the machine's own crash may cost the last seconds
+    # One process locks the file for its whole life. A crash of the machine (not of the process)
+    # may lose the last seconds: that is what `synchronous = normal` means.
     "pragma locking_mode = exclusive",
     "pragma journal_mode = wal",
     f"pragma application_id = {_APPLICATION}",
     "pragma synchronous = normal",
 )
 _MAKE = (
-    f"pragma user_version = {SCHEMA}",  # a write, which takes the lock
+    f"pragma user_version = {SCHEMA}",  # a write, so that the lock is taken now
     """create table if not exists shots (
         number integer primary key, kept_us integer not null,
         stream text not null, seq integer not null, epoch integer not null,
@@ -29,7 +30,7 @@ _MAKE = (
 _OWNER = "select application_id from pragma_application_id"
 _COLUMNS = """select tables.name, columns.name from sqlite_master as tables
     left join pragma_table_info(tables.name) as columns order by columns.cid"""
-_UNMARKED = [  # what a spool of the release before the mark holds
+_UNMARKED = [  # the columns of a spool from a release before the mark
     ("shots", column)
     for column in ("number", "kept_us", "stream", "seq", "epoch", "captured_us", "content")
 ]
@@ -42,12 +43,13 @@ BUSY_S = 1.0
 
 
 class Spool:
-    """A bounded queue of shots in a file, in the order of the numbers that they were given.
+    """A bounded queue of shots in a file, in the order of their numbers.
 
-    Above `most_bytes` of pictures, or when one has been kept for `most_us`, the oldest go. One
-    thread uses it. What a killed process has left is still there for the next one. A new file is
-    for its owner alone, as it holds pictures. Every method raises `OutputError` where the file
-    cannot be used: the disk is full, another process has it, it is another program's database.
+    The oldest shots are dropped when the pictures exceed `most_bytes`, or when a shot has been
+    kept for more than `most_us`. One thread uses it. Shots that a killed process left are still
+    there for the next process. A new file is readable by its owner only, as it holds pictures.
+    Every method raises `OutputError` if the file cannot be used: the disk is full, another process
+    holds the lock, or the file is another program's database.
     """
 
     def __init__(self, file: Path, *, most_bytes: int, most_us: int) -> None:
@@ -76,7 +78,7 @@ class Spool:
             )
 
     def _refuse_foreign(self) -> None:
-        """Another program's tables would be deleted with the file when no frame waits in it."""
+        """Refuse another program's database: `close` would delete it when no frame waits in it."""
         (application,) = self._base.execute(_OWNER).fetchone()
         columns = self._base.execute(_COLUMNS).fetchall()
         if columns and application != _APPLICATION and columns != _UNMARKED:
@@ -87,7 +89,7 @@ class Spool:
             )
 
     def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> Counter[str]:
-        """Keep numbered shots. Returns how many of which stream had to go for it."""
+        """Store numbered shots. Returns how many older shots of each stream were dropped."""
         rows = [
             (number, now_us, shot.stream, shot.seq, shot.epoch, shot.captured_us, shot.content)
             for number, shot in shots
@@ -99,7 +101,7 @@ class Spool:
         return self._expire(now_us)
 
     def take(self) -> tuple[int, Shot] | None:
-        """Take the oldest out."""
+        """Remove and return the oldest shot; None when the spool is empty."""
         with self._translated():
             found = self._base.execute(f"{_OLDEST} limit 1").fetchone()
         if found is None:
@@ -129,7 +131,7 @@ class Spool:
         self.bytes -= sum(size for _, size in sizes)
 
     def close(self) -> None:
-        """Close the file; an empty one is deleted."""
+        """Close the file; if no shot waits in it, delete it."""
         with self._translated():
             self._base.close()
             if not self.frames:

@@ -1,22 +1,45 @@
-"""What one camera has done so far: plain numbers, for metrics and for people."""
+"""The state and the counts of one camera, for metrics and for people."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.cameras.values import Left, Lost, NewEpoch, State
+from pipeline.cameras.values import NewEpoch, PictureFate, State
+from pipeline.errors import LossReason
 
 
 @dataclass(slots=True)
 class CameraTally:
-    """One camera's account. It outlives the camera's restarts, so that no counter goes back.
+    """The counts of one camera. They outlive its reconnects, so that no counter goes back.
 
     Each number is written by one thread: the camera's own, or the relay's (published, overflowed,
-    expired, oversized). Anybody may read.
+    expired, oversized). Any thread may read.
     """
 
     state: State = State.CONNECTING
-    why: str = ""  # it is not live
-    left: Counter[Left] = field(default_factory=Counter)
-    lost: Counter[Lost] = field(default_factory=Counter)
+    why: str = ""  # why it is not live
+    fates: Counter[PictureFate] = field(default_factory=Counter)
+    losses: Counter[LossReason] = field(default_factory=Counter)
     epochs: Counter[NewEpoch] = field(default_factory=Counter)
     captured_us: int = 0  # of the newest shot; 0 before the first
+
+    def count(self, fate: PictureFate, pictures: int = 1) -> None:
+        """Count pictures that ended with this fate."""
+        self.fates[fate] += pictures
+
+    def count_loss(self, reason: LossReason) -> None:
+        """Count a loss of the camera."""
+        self.losses[reason] += 1
+
+    def count_epoch(self, why: NewEpoch) -> None:
+        """Count a new epoch."""
+        self.epochs[why] += 1
+
+    def record_shot(self, captured_us: int) -> None:
+        """Record the capture time of the newest shot."""
+        self.captured_us = captured_us
+
+    def change_state(self, state: State, why: str = "") -> bool:
+        """Record the camera's state and why it is not live; returns whether either changed."""
+        changed = (state, why) != (self.state, self.why)
+        self.state, self.why = state, why
+        return changed

@@ -1,4 +1,4 @@
-"""What cameras send and what becomes of it. Frozen values, and the words that metrics use."""
+"""Pictures that cameras send and their fates. Frozen values; the enums' words label the metrics."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,52 +7,43 @@ import av
 
 
 class State(StrEnum):
-    """How a camera is. It is in one of these at any time."""
+    """The state of a camera. A camera is in exactly one of them at any time."""
 
     CONNECTING = "connecting"  # not reached yet
     LIVE = "live"
-    STALLED = "stalled"  # it was live, and nothing has come for a while
-    FROZEN = "frozen"  # pictures come, and they are all the same
-    REFUSED = "refused"  # it answers, and will not let us see
+    STALLED = "stalled"  # it was live, and no good picture has arrived for a while
+    FROZEN = "frozen"  # pictures arrive, but they are all the same
+    REFUSED = "refused"  # it answers, but denies access or sends no usable video
 
 
-class Left(StrEnum):
-    """What became of a picture that a camera sent."""
+class PictureFate(StrEnum):
+    """How a picture that a camera sent ended."""
 
-    PUBLISHED = "published"  # the broker has it
+    PUBLISHED = "published"  # the broker acknowledged it
     THINNED = "thinned"  # above the limit of `fps`
     DAMAGED = "damaged"  # does not decode
-    FROZEN = "frozen"  # the picture stands still
+    FROZEN = "frozen"  # the same as the pictures before it
     OVERFLOWED = "overflowed"  # this process could not keep up
     EXPIRED = "expired"  # the broker was away for longer than the spool holds
-    OVERSIZED = "oversized"  # larger than the broker takes
-
-
-class Lost(StrEnum):
-    """Why a camera was lost."""
-
-    UNREACHABLE = "unreachable"  # nobody answers there
-    REFUSED = "refused"  # somebody does, and says no
-    STALLED = "stalled"  # the connection stands, and no picture came in time
-    BROKEN = "broken"  # the connection broke, or what came made no sense
-    ENDED = "ended"  # it said goodbye; a clip is over
+    OVERSIZED = "oversized"  # larger than the broker accepts
 
 
 class NewEpoch(StrEnum):
-    """Why a camera's pictures no longer go on from those before."""
+    """Why a new epoch began: the pictures no longer continue those before."""
 
     START = "start"
-    CLOCK = "clock"  # its clock has jumped
-    SIZE = "size"  # its picture has another size
+    CLOCK = "clock"  # the camera's clock jumped
+    SIZE = "size"  # the size of the pictures changed
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture as it came: `jpeg` where the camera itself sends that, else `frame`.
+    """One picture as received: `jpeg` if the camera sends JPEG itself, otherwise `frame`.
 
-    Times in microseconds. `pts_us` is of the camera's own count, None where it sends none;
-    `wall_us` is what the camera says the time was; `captured_us` is given where it is certain.
-    `late_us` is for how long the picture has been here already.
+    Times are in microseconds. `pts_us` is the presentation time stamp of the stream, None if it
+    has none; `wall_us` is the capture time by the camera's own clock, if it sends one;
+    `captured_us` is the capture time, set only if it is known for certain. `late_us` is how long
+    ago the picture arrived: pictures can be held back before they are handed on.
     """
 
     width: int

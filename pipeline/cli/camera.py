@@ -12,12 +12,12 @@ from pipeline.cameras.camera_service import CameraService
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
 from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
-from pipeline.cameras.values import Left, State
+from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.options import Bootstrap
 from pipeline.cli.output import lines_above_status
 from pipeline.wire.frames import is_stream_id
 
-LOST = (Left.OVERFLOWED, Left.EXPIRED, Left.OVERSIZED)
+LOST = (PictureFate.OVERFLOWED, PictureFate.EXPIRED, PictureFate.OVERSIZED)
 
 
 def camera(
@@ -141,8 +141,8 @@ def _now(service: CameraService) -> str:
 def _line(site: Site, *, lost: int = 0, how: bool = False) -> str:
     """How it goes, for people; `how` a single camera is, too."""
     tallies = site.tallies
-    sent = sum(tally.left[Left.PUBLISHED] for tally in tallies.values())
-    lost += sum(tally.left[left] for tally in tallies.values() for left in LOST)
+    sent = sum(tally.fates[PictureFate.PUBLISHED] for tally in tallies.values())
+    lost += sum(tally.fates[fate] for tally in tallies.values() for fate in LOST)
     frames = f"{sent} frames sent, {lost} lost"
     if len(tallies) == 1:
         ((name, tally),) = tallies.items()

@@ -1,1 +1,1 @@
-"""Everything on this machine: a log, four cameras, one worker, and a view of what comes out."""
+"""`longtake demo`: a log, four cameras, one worker and a live view, all on this machine."""

@@ -1,4 +1,4 @@
-"""Runs the demo: cameras in threads, the worker on its stage, predictions on the screen."""
+"""Runs the demo: cameras in threads, a worker on a stage, predictions on the screen."""
 
 import json
 import logging
@@ -33,7 +33,8 @@ LAST_READ_S = 5.0
 
 def demo(*, seconds: float | None, memory: bool, report: Path | None, console: Console) -> None:
     """Show four cameras until `seconds` are over or Ctrl-C; write a JSON `report` at the end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way everything is stopped
+    # SIGTERM stops everything in order, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with as_file(files("pipeline") / "samples") as samples:
         stage = _open_stage(console, memory=memory)
         try:
@@ -96,7 +97,7 @@ def _play(
             while seconds is None or time.monotonic() - began_s < seconds:
                 if failures:
                     raise failures[0]
-                ages_ms += _take_in(stage, streams, READ_S)
+                ages_ms += _read_predictions(stage, streams, READ_S)
                 view.show(worker=stage.worker(), elapsed_s=time.monotonic() - began_s)
     except KeyboardInterrupt:
         pass
@@ -106,7 +107,7 @@ def _play(
     fates = stage.finish()
     deadline_s = time.monotonic() + LAST_READ_S
     while _count(streams) < fates[Fate.PREDICTED] and time.monotonic() < deadline_s:
-        ages_ms += _take_in(stage, streams, READ_S)
+        ages_ms += _read_predictions(stage, streams, READ_S)
     return {
         "broker": stage.name,
         "seconds": round(time.monotonic() - began_s, 1),
@@ -135,8 +136,10 @@ def _film(
         failures.append(exc)
 
 
-def _take_in(stage: Stage, streams: dict[str, StreamView], timeout_s: float) -> list[float]:
-    """Enter what has come; returns the ages in milliseconds, from capture to our reading it."""
+def _read_predictions(
+    stage: Stage, streams: dict[str, StreamView], timeout_s: float
+) -> list[float]:
+    """Read new predictions into the views; returns their ages (ms), from capture to reading."""
     ages_ms = []
     for record in stage.predictions(timeout_s):
         try:

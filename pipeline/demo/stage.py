@@ -1,4 +1,4 @@
-"""Where the demo is played: on a real local Kafka with a worker process, or all in memory."""
+"""The two environments of the demo: a local Kafka with a worker process, or all in memory."""
 
 import logging
 import os
@@ -39,11 +39,11 @@ PARTITIONS = 4
 READY_S = 60.0
 STOP_S = 15.0
 GROUP = "demo"
-ENGINE = "onnxruntime"  # on a GPU the first start would take minutes
+ENGINE = "onnxruntime"  # TensorRT would need minutes for its first start
 
 
 class Stage(Protocol):
-    """A log with a worker on it."""
+    """A log, and a worker that reads and writes it."""
 
     name: str
 
@@ -54,16 +54,16 @@ class Stage(Protocol):
         """Send one frame."""
 
     def predictions(self, timeout_s: float) -> Sequence[Record]:
-        """Wait at most `timeout_s` for committed predictions."""
+        """Return new committed predictions; waits at most `timeout_s` for them."""
 
     def worker(self) -> str:
-        """Say in a few words how the worker is; one that has died is started again."""
+        """Describe the state of the worker in a few words; restart it if it has died."""
 
     def finish(self) -> Counter[str]:
-        """Let the worker finish and stop; how the frames ended, from the manifests."""
+        """Stop the worker after the last frames; returns their fates, read from the manifests."""
 
     def close(self) -> None:
-        """Stop whatever still runs."""
+        """Stop everything that still runs."""
 
 
 def fates(changelogs: Sequence[Changelog]) -> Counter[str]:
@@ -77,7 +77,7 @@ def fates(changelogs: Sequence[Changelog]) -> Counter[str]:
 
 
 class KafkaStage:
-    """A local Apache Kafka and a worker in a process of its own, restarted whenever it dies."""
+    """A local Apache Kafka, and a worker process that is restarted whenever it dies."""
 
     name = "kafka"
 
@@ -162,7 +162,7 @@ class KafkaStage:
         if self._publisher is not None:
             self._publisher.close()
             self._publisher = None
-        time.sleep(0.5)  # let the last frames through
+        time.sleep(0.5)  # for the last frames to pass
         self._stop_worker()
         reader = KafkaChangelog(
             self._kafka.connection, topics=self._topics, stall_s=10, clock=SystemClock()
@@ -193,7 +193,7 @@ class KafkaStage:
 
 
 class MemoryStage:
-    """A log in memory and a worker in a thread: no Java, and nothing that could be killed."""
+    """A log in memory and a worker in a thread: needs no Java, but the worker cannot be killed."""
 
     name = "memory"
 

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: a table that lives, or plain lines where there is no terminal."""
+"""The screen of the demo: a live table, or plain lines if the output is not a terminal."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ TRAIL = 5
 
 @dataclass(slots=True)
 class StreamView:
-    """The newest of one stream, and a little of what came before."""
+    """The newest prediction of one stream, and the last few labels."""
 
     name: str
     score: Score
@@ -33,7 +33,7 @@ class StreamView:
     trail: deque[str] = field(default_factory=lambda: deque(maxlen=TRAIL))
 
     def enter(self, prediction: Prediction, *, age_ms: float, now_s: float) -> None:
-        """Take a prediction in. The cameras of the demo number their frames."""
+        """Enter a prediction. The cameras of the demo number their frames."""
         label = prediction.label
         if prediction.seq is not None:
             self.score.enter(prediction.seq, label)
@@ -45,7 +45,7 @@ class StreamView:
             self.trail.append(label)
 
     def fps(self, now_s: float) -> float:
-        """Predictions a second, lately."""
+        """Return the predictions a second over the last `RATE_WINDOW_S`."""
         return sum(now_s - t <= RATE_WINDOW_S for t in self.arrivals_s) / RATE_WINDOW_S
 
 
@@ -69,7 +69,7 @@ class View:
             self._live.stop()
 
     def show(self, *, worker: str, elapsed_s: float) -> None:
-        """Draw the present state."""
+        """Draw the current state; without a terminal, print a line every `PLAIN_EVERY_S`."""
         now_s = time.monotonic()
         if self._live is not None:
             self._live.update(self.render(worker=worker, elapsed_s=elapsed_s, now_s=now_s))
@@ -85,7 +85,7 @@ class View:
             )
 
     def render(self, *, worker: str, elapsed_s: float, now_s: float) -> Panel:
-        """Draw everything as one panel."""
+        """Return the current state as one panel."""
         table = Table(expand=True, box=None, pad_edge=False, header_style="dim")
         table.add_column("camera", no_wrap=True)
         table.add_column("sees", no_wrap=True)

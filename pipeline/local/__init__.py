@@ -1,1 +1,1 @@
-"""A real Apache Kafka on this machine, for development and tests, with nothing but pip."""
+"""A real Apache Kafka on this machine, for development and tests; pip alone installs it."""

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on this machine, from one to a few nodes. The only place that owns one."""
+"""Starts and stops a real Apache Kafka of one to nine nodes on this machine."""
 
 import atexit
 import os
@@ -31,15 +31,15 @@ NO_DETOURS: Mapping[int, Detour] = MappingProxyType({})
 
 
 class LocalKafka:
-    """`nodes` brokers, each a controller too, on 127.0.0.1 only, their ids from 1 on.
+    """A cluster of `nodes` brokers on 127.0.0.1, with the ids 1, 2, ...; each is a controller too.
 
-    `port` is the first node's, the next node has the next one; 0 takes any free ones. They stay
-    the same over `restart`. `data` keeps the records for the next LocalKafka on it; None
-    is a temporary folder that `stop` removes. `settings` are broker settings that win over ours,
-    `detours` the second doors of some nodes, by node id.
+    `port` is the port of the first node, the next node has the next port; 0 takes any free ports.
+    Ports stay the same over `restart`. `data` is the folder of the records, which another
+    LocalKafka can use later; None is a temporary folder that `stop` removes. `settings` are broker
+    settings that replace ours; `detours` are second listeners of some nodes, by node id.
 
-    Owner: whoever calls `start`, or enters it as a context. No process outlives that one: `stop`,
-    an ordinary exit and, on Linux, even its SIGKILL end the brokers.
+    The process that calls `start`, or enters the object as a context, owns the brokers. They do not
+    outlive it: `stop`, an ordinary exit and, on Linux, even a SIGKILL of the owner end them.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class LocalKafka:
 
     @property
     def pids(self) -> dict[int, int]:
-        """Process ids of the nodes that run, by node id."""
+        """Process ids of the running nodes, by node id."""
         running = self._processes.items()
         return {node_id: process.pid for node_id, process in running if process.poll() is None}
 
@@ -95,9 +95,9 @@ class LocalKafka:
         return {node_id: node.log for node_id, node in self._nodes.items()}
 
     def start(self) -> None:
-        """Start all nodes and return when every one serves and knows all others.
+        """Start all nodes, and return when each of them answers and lists all others.
 
-        Raises LocalKafkaError and PortTakenError; nothing is left behind then.
+        Raises LocalKafkaError and PortTakenError, after everything was stopped again.
         """
         if self._folder is not None:
             raise LocalKafkaError(f"this local Kafka runs already, at {self.bootstrap}")
@@ -116,13 +116,14 @@ class LocalKafka:
             raise
 
     def stop(self) -> None:
-        """End all nodes: politely, then by force. A temporary data folder goes too.
+        """Stop all nodes by SIGTERM, then SIGKILL, and remove a temporary data folder.
 
-        Over a folder that goes anyway nobody needs to be polite: three nodes take 6 s for that.
+        With a temporary folder SIGKILL comes at once: its records are lost anyway, and an orderly
+        stop of three nodes takes 6 s.
         """
         for process in self._processes.values():
             end(process, signal.SIGKILL if self._data is None else signal.SIGTERM)
-            end(process, signal.SIGCONT)  # a paused node could not hear the first
+            end(process, signal.SIGCONT)  # a paused node does not act on SIGTERM
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for process in self._processes.values():
             _reap(process, deadline)
@@ -133,11 +134,11 @@ class LocalKafka:
         atexit.unregister(self.stop)
 
     def kill(self, node: int) -> None:
-        """SIGKILL a node and wait until it is gone."""
+        """Send SIGKILL to a node, and wait until its process has ended."""
         self.stop_node(node, signal.SIGKILL)
 
     def stop_node(self, node: int, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal to a node that runs. One that ends it is waited for, SIGSTOP is not."""
+        """Send a signal to a running node. If the signal ends it, wait until it has ended."""
         if node not in self._processes:
             raise LocalKafkaError(f"node {node} of the local Kafka does not run")
         end(self._processes[node], number)
@@ -145,20 +146,20 @@ class LocalKafka:
             _reap(self._processes.pop(node), time.monotonic() + STOP_TIMEOUT_S)
 
     def restart(self, node: int) -> None:
-        """Start a node again, ended or not; return when it serves."""
+        """Start a node again, after stopping it if it runs; return when it answers."""
         if node in self._processes:
             self.stop_node(node)
         self.launch(node)
         self._wait([node], together=1)
 
     def launch(self, node: int) -> None:
-        """Start the process of a node that has ended, and do not wait for it."""
+        """Start the process of a node that has ended, without waiting until it answers."""
         if self._java is None or node in self.pids:
             raise LocalKafkaError(f"node {node} runs, or its local Kafka was never started")
         self._processes[node] = self._java.broker(self._nodes[node])
 
     def check(self) -> None:
-        """Raise LocalKafkaError if a node has ended that nobody stopped."""
+        """Raise LocalKafkaError if a node has ended although it was not stopped here."""
         for node_id, process in self._processes.items():
             if (code := process.poll()) is not None:
                 self._keep_logs()
@@ -219,7 +220,7 @@ def _lay_out(folder: Path, count: int, port: int, detours: Mapping[int, Detour])
 
 
 def _serves(node: Node, together: int) -> bool:
-    """Whether this very node answers a client and lists so many brokers, itself included."""
+    """Whether this node answers a client, and lists at least `together` brokers with itself."""
     try:
         socket.create_connection((HOST, node.port), ASK_TIMEOUT_S).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""`longtake broker`: a local Apache Kafka that runs until it is told to end."""
+"""`longtake broker`: a local Apache Kafka that runs until a signal ends it."""
 
 import signal
 import sys
@@ -15,9 +15,9 @@ LOOK_EVERY_S = 1.0
 
 
 def broker(nodes: int, port: int, data: Path | None) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP. `bootstrap HOST:PORT,...` on stdout says: it serves.
+    """Run until SIGINT, SIGTERM or SIGHUP. Prints `bootstrap HOST:PORT,...` when all nodes answer.
 
-    Raises LocalKafkaError if a node ends by itself, PortTakenError before anything has started.
+    Raises LocalKafkaError if a node ends by itself, PortTakenError before any node has started.
     """
     hints = Console(stderr=True, highlight=False)
     before = {number: signal.signal(number, _end) for number in ENDING}
@@ -44,7 +44,7 @@ def _kept(data: Path | None) -> str:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """The first signal ends us in order; more of them must not cut that short."""
+    """Begin an orderly end at the first signal; further signals must not interrupt it."""
     for each in ENDING:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Fetches jars from Maven repositories through jgo. The only place that uses the network here.
+"""Downloads jars from Maven repositories through jgo. The only network access in `local`.
 
-jgo could also resolve the dependencies itself: 15 s of work, and its answer depends on which
-coordinates are asked for together. The list of jars is therefore fixed; jgo only fetches.
+jgo could also resolve the dependencies. That takes 15 s, and the result depends on which
+coordinates are resolved together. The list of jars is therefore fixed, and jgo only downloads.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ Fetch = Callable[[str], None]
 
 
 def download(paths: Sequence[str], into: Path, *, label: str) -> None:
-    """Put every path of a Maven repository below the folder `into`. Checks no checksum."""
+    """Download paths of a Maven repository below the folder `into`. Does not check checksums."""
     fetch = _jgo(into)
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -48,7 +48,7 @@ def _jgo(into: Path) -> Fetch:
             "in deploy/, or use `longtake run`, which needs no broker"
         ) from exc
     maven = MavenContext(repo_cache=into, timeout=TIMEOUT_S)
-    mirrors = GlobalSettings.load().repositories  # what a company writes into jgo.conf: asked first
+    mirrors = GlobalSettings.load().repositories  # from jgo.conf, for example a company's: go first
     maven.remote_repos = {**mirrors, **maven.remote_repos, **mirrors}
 
     def fetch(path: str) -> None:
@@ -59,7 +59,7 @@ def _jgo(into: Path) -> Fetch:
                 jar.resolve()
                 return
             except OSError:  # requests' errors are OSErrors
-                (into / path).unlink(missing_ok=True)  # half a file would count as resolved
+                (into / path).unlink(missing_ok=True)  # jgo takes a partial file for a complete one
                 if not left:
                     raise
 

@@ -1,4 +1,4 @@
-"""The data folder of a local Kafka: one owner at a time, one cluster for its whole life."""
+"""The data folder of a local Kafka: locked by one process, and bound to one cluster id."""
 
 import base64
 import fcntl
@@ -24,10 +24,11 @@ IDENTITY = "cluster.json"
 
 
 class DataFolder:
-    """A folder that is ours until `close`. A temporary one, `path` None, is removed then.
+    """A folder that this process holds locked until `close`.
 
-    One that `path` names is never removed; where there is none, it is made for its owner alone.
-    Raises LocalKafkaError if another process owns it or it cannot be written.
+    With `path` None it is a temporary folder, which `close` removes. A folder named by `path` is
+    never removed; if it does not exist, it is created with access for its user only. Raises
+    LocalKafkaError if another process holds the lock, or the folder cannot be written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -57,22 +58,22 @@ class DataFolder:
             raise LocalKafkaError(f"the data folder {path} cannot be used: {exc}") from exc
 
     def close(self) -> None:
-        """Give the folder up."""
+        """Release the lock; remove a temporary folder."""
         if self._temporary:
             shutil.rmtree(self.path, ignore_errors=True)
         self._owned.close()
 
     def keep(self) -> None:
-        """Do not remove it, temporary or not: an error names files in it."""
+        """Do not remove the folder at `close`, because an error message names files in it."""
         self._temporary = False
 
     def cluster_id(self, nodes: int) -> str:
-        """The id of the cluster of `nodes` nodes in this folder, a new one if it holds none."""
+        """Return the id of the cluster of `nodes` nodes in this folder; create one if needed."""
         file = self.path / IDENTITY
         try:
             if not os.path.lexists(file):
                 draft = file.with_suffix(".new")
-                draft.unlink(missing_ok=True)  # of one that was killed
+                draft.unlink(missing_ok=True)  # left by a process that was killed here
                 _write(draft, json.dumps({"cluster_id": _new_id(), "nodes": nodes}))
                 draft.replace(file)
             known = json.loads(_read(file))
@@ -92,18 +93,18 @@ class DataFolder:
 
 def _write(file: Path, text: str) -> None:
     opened = open_regular(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with open(opened, "w", encoding="ascii") as out:  # noqa: PTH123 - it is open already
+    with open(opened, "w", encoding="ascii") as out:  # noqa: PTH123 - a file descriptor
         out.write(text)
 
 
 def _read(file: Path) -> str:
     opened = open_regular(file, os.O_RDONLY)
-    with open(opened, encoding="ascii") as content:  # noqa: PTH123 - it is open already
+    with open(opened, encoding="ascii") as content:  # noqa: PTH123 - a file descriptor
         return content.read()
 
 
 def _new_id() -> str:
-    """As Kafka makes them, but never with a leading dash: its own tool would take an option."""
+    """Make an id in Kafka's format without a leading dash, which its tool parses as an option."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22])[0] == "-":
         pass
     return text

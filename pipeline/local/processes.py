@@ -1,7 +1,7 @@
-"""The Java processes of the local Kafka. The only place that starts and ends them.
+"""Starts and ends the Java processes of the local Kafka.
 
-Each has a process group of its own, so Ctrl-C at the terminal reaches us alone and we end them in
-order. Should we die ourselves, Linux ends them (see `tether`).
+Each process has its own process group, so that Ctrl-C at the terminal reaches only this process,
+which then ends them in order. If this process dies, Linux ends them (see `tether`).
 """
 
 import functools
@@ -30,18 +30,18 @@ StartProcess = Callable[[], Process]
 
 
 class Java:
-    """How Kafka's programs are run: which Java, which jars, how much heap, what environment."""
+    """Runs Kafka's programs with one Java, one class path, one heap size and one environment."""
 
     def __init__(self, java: Path, jars: str, *, heap_mb: int, environ: Mapping[str, str]) -> None:
         self._command = [str(java), f"-Xmx{heap_mb}m", *FLAGS, "-cp", jars]
-        self._environ = {**environ, "LC_ALL": "C.UTF-8"}  # for folders with other letters
+        self._environ = {**environ, "LC_ALL": "C.UTF-8"}  # for folders with non-ASCII names
 
     def broker(self, node: Node) -> Process:
         """Start a node."""
         return self._start(node, "kafka.Kafka", node.properties.name)
 
     def format(self, nodes: Sequence[Node], cluster_id: str) -> None:
-        """Prepare the empty data folders of `nodes`, all at once."""
+        """Format the empty data folders of `nodes`, in parallel."""
         arguments = ("format", "--ignore-formatted", "-t", cluster_id, "-c")
         started = [
             (node, self._start(node, "kafka.tools.StorageTool", *arguments, node.properties.name))
@@ -67,14 +67,14 @@ class Java:
 
 
 def end(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process and all that it started; nothing if it has ended."""
+    """Send a signal to the process group of a process, unless the process has ended."""
     if process.poll() is None:
-        with suppress(ProcessLookupError, PermissionError):  # it ended between these two lines
+        with suppress(ProcessLookupError, PermissionError):  # it can end between these two lines
             os.killpg(process.pid, number)
 
 
 def last_words(node: Node, lines: int = 15) -> str:
-    """The ends of a node's logs under their names, for an error message."""
+    """Return the last lines of a node's log files with the file names, for an error message."""
     parts = []
     for file in (node.output, node.log):
         text = file.read_text("utf-8", "replace").splitlines() if file.exists() else []
@@ -84,7 +84,7 @@ def last_words(node: Node, lines: int = 15) -> str:
 
 
 def tethered(program: Sequence[str]) -> list[str]:
-    """The command that runs `program` until it ends or the *thread* that started it does."""
+    """Return a command that runs `program` until it ends, or the *thread* that started it ends."""
     return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *program]
 
 
@@ -109,7 +109,10 @@ def _start_tethered(
 
 @functools.cache
 def _starter() -> "queue.SimpleQueue[tuple[StartProcess, Future[Process]]]":
-    """A thread that lives as long as we do: the death signal comes when the *thread* ends."""
+    """Start a thread that starts all processes, and lives as long as this process.
+
+    Linux sends the death signal when the *thread* that started a process ends, not its process.
+    """
     asked: queue.SimpleQueue[tuple[StartProcess, Future[Process]]] = queue.SimpleQueue()
 
     def serve() -> None:
@@ -124,4 +127,4 @@ def _starter() -> "queue.SimpleQueue[tuple[StartProcess, Future[Process]]]":
     return asked
 
 
-os.register_at_fork(after_in_child=_starter.cache_clear)  # a fork does not inherit threads
+os.register_at_fork(after_in_child=_starter.cache_clear)  # a forked child has no such thread

@@ -1,8 +1,9 @@
-"""Temporary data folders: made under a name of their own, marked, and removed if their owner died.
+"""Temporary data folders: created, marked, and removed later if their owner died.
 
-The mark makes the difference, not the name: only a folder that we made ourselves has one, and a
-folder with a mark that was copied or renamed is no longer that one. The temporary folder is open to
-all users of a machine, so what lies in it is opened without following links or waiting.
+A folder is removed because of its mark, never because of its name. Only folders that this code
+created have a mark, and the mark of a copied or renamed folder is not valid. All users of the
+machine can write to the system's temporary folder, so files in it are opened without following
+links and without blocking.
 """
 
 import errno
@@ -21,19 +22,19 @@ _MARK_BYTES = 1024
 
 
 def make_temporary() -> Path:
-    """Make an empty folder for its owner alone. The caller locks it, and then marks it."""
+    """Make an empty folder that only its owner can access. The caller locks it, then marks it."""
     return Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
 def mark(folder: Path) -> None:
-    """Let `remove_orphans` remove the folder when nobody holds its lock."""
+    """Mark a folder: `remove_orphans` may remove it when no process holds its lock."""
     file = open_regular(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with open(file, "wb") as out:  # noqa: PTH123 - it is open already
+    with open(file, "wb") as out:  # noqa: PTH123 - a file descriptor
         out.write(_content(folder, folder.stat()))
 
 
 def unmark(folder: Path) -> None:
-    """Keep a folder: its user has named it, so it is temporary no longer."""
+    """Remove the mark: the user has named this folder as data folder, so it is kept."""
     folder = folder.resolve()
     with ExitStack() as opened:
         if _is_marked(_opened(opened, folder), folder):
@@ -54,7 +55,7 @@ def remove_orphans(parent: Path) -> None:
 
 
 def open_regular(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
-    """Open a regular file of mode 0600. Raises `OSError` for a link, a FIFO, a socket, a device."""
+    """Open a regular file, or create it with mode 0600; `OSError` for links, FIFOs and devices."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -69,7 +70,7 @@ def _opened(opened: ExitStack, folder: Path) -> int:
 
 
 def _is_marked(inside: int, folder: Path) -> bool:
-    """Whether the open folder `inside`, at the path `folder`, has a mark that we wrote for it."""
+    """Whether the open folder `inside`, at the path `folder`, has a mark made for this folder."""
     found = os.fstat(inside)
     if found.st_uid != os.geteuid():
         return False
@@ -77,7 +78,7 @@ def _is_marked(inside: int, folder: Path) -> bool:
         file = open_regular(MARK, os.O_RDONLY, dir_fd=inside)
     except OSError:
         return False
-    with open(file, "rb") as content:  # noqa: PTH123 - it is open already
+    with open(file, "rb") as content:  # noqa: PTH123 - a file descriptor
         ours = os.fstat(file).st_uid == os.geteuid()
         return ours and content.read(_MARK_BYTES) == _content(folder, found)
 

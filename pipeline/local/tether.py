@@ -1,9 +1,10 @@
-"""Runs as a script: becomes another program that ends when the process that started it ends.
+"""A script that replaces itself by another program, which ends when its parent process ends.
 
     python -I -S tether.py PARENT_PID PROGRAM ARGUMENT...
 
-A death signal (Linux) survives exec, so the program keeps this process's id and needs no keeper.
-Set here and not in a `preexec_fn`, which is unsafe where other threads run.
+The parent-death signal of Linux survives exec, so that the program has this process's id, and no
+supervising process is needed. It is set here and not in a `preexec_fn`, because that is unsafe in a
+process with other threads.
 """
 
 import os
@@ -14,12 +15,12 @@ SIGKILL = 9
 
 
 def main(parent: int, program: list[str]) -> None:
-    """Tie this process to `parent` and turn it into `program`."""
+    """Bind the life of this process to `parent`, and replace it by `program`."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
-        if os.getppid() != parent:  # it died before the tie was made
+        if os.getppid() != parent:  # the parent died before the signal was set
             sys.exit(1)
     os.execv(program[0], program)  # noqa: S606
 

@@ -1,1 +1,1 @@
-"""Bytes to arrays: pictures, videos and where they come from."""
+"""Decodes pictures and videos to arrays, and opens their sources."""

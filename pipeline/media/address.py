@@ -1,7 +1,7 @@
-"""Where a source is, and the only rule of what may be shown of it: no login, no token.
+"""The address of a source, and the only rule for what may be shown of it: no login, no token.
 
-Every URL that is logged, printed or gives a stream its id is an `Address`. Secrets come from the
-environment or from a file.
+Every URL that is logged or printed, or from which a stream id is made, is an `Address`. Secrets
+come from the environment or from a file.
 """
 
 import re
@@ -13,27 +13,31 @@ from urllib.parse import quote
 from pipeline.errors import ConfigError
 
 SECRET_BYTES = 4096
-STREAM_CHARACTERS = 190  # of an id of at most 200: a number may follow
+STREAM_CHARACTERS = 190  # a stream id has at most 200; the rest is room for a number
 
 _PLACE = re.compile(r"\$\{(?:file:([^}]+)|([\w.-]+))\}")
 _SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::\d{1,5})?")
+_PROTOCOLS = frozenset(
+    {"async", "cache", "http", "https", "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts",
+     "rtp", "rtsp", "rtsps", "srt", "srtp", "tcp", "tls", "udp"}
+)  # fmt: skip
 _HIDDEN = "..."
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`url` opens the source, `shown` is for people: it has no user, no password and no token."""
+    """`url` opens the source. `shown` is for people, and has no user, password or token in it."""
 
     url: str = field(repr=False)
     shown: str
 
     @classmethod
     def of(cls, text: str, environment: Mapping[str, str]) -> "Address":
-        """Fill in `${NAME}` from the environment and `${file:/path}` from a file's first line.
+        """Replace `${NAME}` by an environment variable, `${file:/path}` by a file's first line.
 
-        What is filled in is percent-encoded but for `:`, so that `user:password` can be one secret
-        whatever letters it has. Raises `ConfigError` for a name or file that is not there.
+        The values are percent-encoded except for `:`, so that `user:password` can be one secret
+        with any characters. Raises `ConfigError` for a variable or file that does not exist.
         """
 
         def fill(found: re.Match[str]) -> str:
@@ -46,53 +50,57 @@ class Address:
 
     @classmethod
     def at(cls, path: Path) -> "Address":
-        """Take a path as it is, `${` included."""
+        """Make the address of a path, without replacing `${`."""
         return cls(str(path), without_secrets(str(path)))
 
     @property
     def is_url(self) -> bool:
-        """Whether it is on a network."""
+        """Whether the source is a URL, so on a network."""
         return "://" in self.url
 
     @property
     def stream(self) -> str:
-        """An id for its stream: the last part of its path, or the host. It has no secret."""
+        """An id for the stream: the last part of the path, or the host. Contains no secret."""
         scheme = found[0] if (found := _SCHEME.match(self.shown)) else ""
         place = re.sub(r"[?#]\.\.\.$", "", self.shown.removeprefix(scheme)).split("...@")[-1]
         parts = [part for part in place.split("/") if part not in ("", _HIDDEN)]
         last = parts[-1] if parts else ""
-        host_alone = scheme != "" and len(parts) == 1  # its dots are no suffix
+        host_alone = scheme != "" and len(parts) == 1  # the dots of a host do not begin a suffix
         name = last if host_alone else PurePath(last).stem
         name = name or scheme.partition(":")[0] or "source"
         return re.sub(r"[^A-Za-z0-9._:-]+", "-", name)[:STREAM_CHARACTERS]
 
 
 def without_secrets(text: str) -> str:
-    """Hide the login, the query, the fragment and parameters in the path: `NAME=VALUE`.
+    """Replace the login, query, fragment and parameters in the path (`NAME=VALUE`) by `...`.
 
-    A password with a bare `@`, `/`, `?` or `#` makes a URL ambiguous. All that could be part of a
-    secret by any reading is hidden then, in doubt all after the scheme.
+    A password with an unencoded `@`, `/`, `?` or `#` makes a URL ambiguous. Then everything that
+    could be part of a secret by any reading is hidden; in doubt, everything after the scheme. Even
+    the scheme can be one: `user://word@host` is a login without a scheme, or a protocol `user`.
     """
     text = _PLACE.sub(lambda found: found[0] if found[2] else f"${{{_HIDDEN}}}", text)
     if _is_file(text):
         return text
     scheme = found[0] if (found := _SCHEME.match(text)) else ""
     before, at, after = text.removeprefix(scheme).rpartition("@")
-    if re.search(r"[?#]", before) or ("/" in before and "=" in before):
+    whole = scheme != ""
+    if at and not _PROTOCOLS.issuperset(scheme.removesuffix("://").lower().split(":")):
+        scheme = ""
+    if re.search(r"[?#]", before) or (re.search(r"[/;]", before) and "=" in before):
         return f"{scheme}{_HIDDEN}"
     clear = at == "" or (scheme != "" and "/" not in before)
-    return scheme + ("" if clear else f"{_HIDDEN}@") + _place(after, whole=scheme != "")
+    return scheme + ("" if clear else f"{_HIDDEN}@") + _place(after, whole=whole)
 
 
 def _is_file(text: str) -> bool:
-    """Whether no secret is in it: a path, unless it looks like a URL whose scheme was forgotten."""
+    """Whether the text is a path, so without secrets, and not a URL whose scheme was forgotten."""
     if "://" in text or text.startswith("//"):
         return False
     return text.startswith(("/", ".", "~")) or not re.search(r":|\?.*=", text, re.DOTALL)
 
 
 def _place(after: str, *, whole: bool) -> str:
-    """What may be shown of host, path and query; of a `whole` URL the host is checked."""
+    """Return what may be shown of host, path and query; `whole`: with a scheme, check the host."""
     path = re.match(r"[^?#]*", after)
     shown = path[0] if path else ""
     if whole and not _HOST.fullmatch(shown.partition("/")[0]):

@@ -1,8 +1,8 @@
-"""Decodes records that may crash a decoder, in a child process: it dies in our place.
+"""Decodes records that may crash the decoder in a child process, so that the worker survives.
 
-A partition whose frames were there when workers died, again and again, has them decoded here, one
-by one. Whether a frame kills is seen by its killing a child, twice, and by nothing else: a machine
-that loses its power three times convicts no frame.
+After several workers in a row have died on a partition, its frames are decoded here, one by one. A
+frame counts as crashing only if it has killed two child processes. Other causes of dead workers,
+such as a machine that loses power three times, therefore blame no frame.
 """
 
 import subprocess
@@ -20,15 +20,15 @@ from pipeline.media.decoder import Decoder
 from pipeline.media.kinds import decoder_for
 
 TRIES = 2
-ANSWER_S = 30.0  # a decoder that is silent for so long hangs
+ANSWER_S = 30.0  # a decoder that has not answered for this long hangs
 _DECODED, _REFUSED = b"d", b"r"
 
 
 class ChildDecoder:
     """See `Decoder`. Safe from any thread; one record at a time.
 
-    Raises `CrashingFrameError`, besides `UndecodableFrameError`, for a record that crashes or
-    hangs its decoder. The child is started when it is needed.
+    Raises `UndecodableFrameError`, and `CrashingFrameError` for a record that crashes or hangs
+    its decoder. The child is started at the first record, and again after each crash.
     """
 
     def __init__(self, spec: InputSpec) -> None:
@@ -55,7 +55,7 @@ class ChildDecoder:
             self._end()
 
     def _ask(self, content: bytes) -> bytes | None:
-        """The child's answer; None when it died or fell silent."""
+        """Return the child's answer; None if it died or did not answer in time."""
         line = self._line or self._start()
         with suppress(EOFError, OSError):
             line.send_bytes(content)
@@ -69,7 +69,7 @@ class ChildDecoder:
         command = [sys.executable, "-m", "pipeline.media.crash_child"]
         arguments = [str(number), self._spec.model_dump_json()]
         self._child = subprocess.Popen([*command, *arguments], pass_fds=[number])  # noqa: S603
-        theirs.close()  # the child's copy is the only one: its death is our end of file
+        theirs.close()  # the child has the only copy: when it dies, we read an end of file
         return self._line
 
     def _end(self) -> None:
@@ -89,7 +89,7 @@ class ChildDecoder:
 
 
 def answer_parent(line: Connection, decode: Decoder) -> None:
-    """Decode what comes, until the parent is gone."""
+    """Decode the records that the parent sends, until it closes the connection."""
     while True:
         try:
             content = line.recv_bytes()

@@ -1,8 +1,8 @@
-"""Lossless WebP by libwebp, which Pillow brings: the one kind of picture that libav is not asked
-for.
+"""Decodes lossless WebP with libwebp, a part of Pillow. It is the only format without libav.
 
-Where damaged data end too soon, or point where nothing is, libav's decoder shows what it finds in
-memory: the same bytes give other pixels in another process, and a replay other predictions.
+If damaged data end too early, or refer to data outside the picture, libav's decoder returns
+uninitialised memory: the same bytes would give different pixels in another process, and a replay
+different predictions.
 """
 
 import io

@@ -1,8 +1,8 @@
-"""What makes the pixels of a JPEG, PNG or WebP, found by walking its segments, not by decoding.
+"""Reads the segments of a JPEG, PNG or WebP without decoding, and keeps those that make pixels.
 
-Size, turn (EXIF) and completeness are known before libav sees a byte, and only the parts that make
-pixels are handed on, so that broken or exploding metadata (zTXt, ICC, EXIF) can do no harm. What
-would take too long is refused here as well.
+Size, orientation (EXIF) and completeness are known before libav gets a byte. libav gets only the
+segments that make pixels, so that broken or exploding metadata (zTXt, ICC, EXIF) can do no harm.
+Pictures that would take too long to decode are refused here as well.
 """
 
 import re
@@ -13,11 +13,11 @@ from typing import Literal
 
 from pipeline.errors import UndecodableFrameError
 
-MAX_SEGMENTS = 10_000  # in 8 KB pieces, as libpng writes them, that is more than a record can hold
-MAX_SCANS = 100  # each goes over the whole picture: a small file could keep a thread for minutes
+MAX_SEGMENTS = 10_000  # in segments of 8 KB, as libpng writes them: more than a record can hold
+MAX_SCANS = 100  # each covers the whole picture: a small file could occupy a thread for minutes
 UNASKED_BYTES = 512 * 1024
-"""A PNG with more data than this is unpacked once, and thrown away, to see how much it holds: libav
-unpacks all there is, also behind the last row. Eight megabytes hold eight thousand: 13 seconds."""
+"""A PNG with more packed data than this is unpacked once, and discarded, to measure how much it
+holds: libav unpacks all data, also those behind the last row. 8 MB can hold 8,000 MB: 13 s."""
 PIECE_BYTES = 4 * 1024  # of packed data; unpacked it is 4 MB at most
 
 NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP", "lossless": "WebP"}
@@ -25,13 +25,13 @@ NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP", "lossless": "WebP"}
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A picture that is whole as far as its container tells, reduced to what makes its pixels.
+    """A picture that is complete by its container, reduced to the segments that make pixels.
 
-    `orientation` is the EXIF number of how it is to be turned, 1-8. `scans` is how many times its
-    data go over the picture.
+    `orientation` is the EXIF orientation, 1-8. `scans` is the number of scans of its data, each
+    of which covers the whole picture.
     """
 
-    codec: Literal["mjpeg", "png", "webp", "lossless"]  # the last is a WebP, too
+    codec: Literal["mjpeg", "png", "webp", "lossless"]  # "lossless" is a WebP as well
     width: int
     height: int
     orientation: int
@@ -40,7 +40,7 @@ class Encoded:
 
 
 def walk(content: bytes) -> Encoded:
-    """Take a picture apart, known by its first bytes. Raises `UndecodableFrameError`."""
+    """Detect the format by the first bytes, and parse it. Raises `UndecodableFrameError`."""
     if content[:3] == b"\xff\xd8\xff":
         return _walk_jpeg(content)
     if content[:8] == b"\x89PNG\r\n\x1a\n":
@@ -51,9 +51,9 @@ def walk(content: bytes) -> Encoded:
 
 
 def refuse_bomb(picture: Encoded) -> None:
-    """Refuse a PNG whose data unpack to more than its rows; its size was found acceptable before.
+    """Refuse a PNG whose data unpack to more than its rows. The caller has checked its size.
 
-    An interlaced one has up to twice as many rows, each with up to two bytes besides its pixels.
+    An interlaced PNG has up to twice as many rows, each with up to two bytes besides its pixels.
     """
     content = picture.content
     if picture.codec != "png" or len(content) <= UNASKED_BYTES:
@@ -72,17 +72,20 @@ def refuse_bomb(picture: Encoded) -> None:
             raise _broken("PNG", content, "unpacks to more than its rows")
 
 
-# FF and a code; but not a stuffed FF00, a fill byte or a restart FFD0-7, which belong to the data
+# FF and a code; not a stuffed FF00, a fill byte or a restart FFD0-7, which are part of the data
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _FRAME_HEADERS = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
 _OTHER_HEADERS = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 _DHT, _SOI, _EOI, _SOS, _DQT, _DRI = 0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
-_JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE  # APP0, APP1, APP14; Adobe's tells CMYK and RGB
+_JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE  # APP0, APP1, APP14; Adobe's distinguishes CMYK and RGB
 _MAKES_PIXELS = {*_FRAME_HEADERS, _DHT, _SOS, _DQT, _DRI, _JFIF, _ADOBE}
 
 
 def _walk_jpeg(content: bytes) -> Encoded:
-    """Up to the first EOI. Huffman tables may be missing: a webcam means the standard ones then."""
+    """Parse up to the first EOI. Huffman tables may be missing: then the standard ones apply.
+
+    Webcams leave them out.
+    """
     parts = [content[:2]]
     width = height = 0
     orientation = 1
@@ -112,7 +115,7 @@ def _walk_jpeg(content: bytes) -> Encoded:
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment before EOI; entropy data belong to their SOS."""
+    """Yield marker, start and end of each segment before EOI; entropy data belong to their SOS."""
     found = _MARKER.search(content, 2)
     for _ in range(MAX_SEGMENTS):
         if found is None:
@@ -143,7 +146,7 @@ def _walk_png(content: bytes) -> Encoded:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk up to IEND, which is the last."""
+    """Yield kind, start and end of each chunk, up to and including IEND."""
     end = 8
     for _ in range(MAX_SEGMENTS):
         start = end
@@ -179,7 +182,7 @@ def _walk_webp(content: bytes) -> Encoded:
 
 
 def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk, as far as the RIFF header says."""
+    """Yield kind, start and end of each chunk, up to the size in the RIFF header."""
     stop = 8 + int.from_bytes(content[4:8], "little")
     if stop > len(content):
         raise _broken("WebP", content, f"is cut short: its RIFF header says {stop}")
@@ -207,7 +210,7 @@ def _webp_size(kind: bytes, body: bytes) -> tuple[int, int]:
 
 
 def _exif_orientation(tiff: bytes) -> int:
-    """1-8; 1 too for EXIF that says nothing or is broken, as every viewer has it."""
+    """Return the orientation, 1-8; 1 for EXIF without one or broken EXIF, as every viewer does."""
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     first = int.from_bytes(tiff[4:8], order)
     count = int.from_bytes(tiff[first : first + 2], order)

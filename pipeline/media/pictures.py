@@ -1,14 +1,13 @@
-"""One encoded picture in, RGB of the model's size out. With `sources` and
-`overlay.reel` the only home of `av`.
+"""Decodes one encoded picture, and fits it to the model's input size as RGB.
 
-`encoded` has walked a picture before libav sees a byte of it. libav hides damage behind grey if it
-is let. What finds damage, and what cannot:
-- a picture that is cut anywhere lacks its end (JPEG EOI, PNG IEND, RIFF size): the walk finds it;
-- lost or wrong JPEG data: libav's `explode` finds it where codes become invalid or run out;
-- any damage in a PNG: CRC and Adler sums;
-- a JPEG or WebP whose damaged data are themselves valid codes decodes to a wrong picture of the
-  right size: neither format has a checksum. Any lossy WebP data are valid codes, and most single
-  bits of a JPEG can flip; about the last 60 bytes of its data can be missing.
+`picture_headers` parses a picture before libav gets a byte of it. By default libav fills damaged
+parts with grey and reports no error. Which damage is detected, and which is not:
+- a picture that is cut anywhere lacks its end (JPEG EOI, PNG IEND, RIFF size): `walk` detects it;
+- lost or wrong JPEG data: libav's `explode` detects it if codes become invalid or run out;
+- any damage in a PNG: CRC and Adler checksums detect it;
+- a JPEG or WebP whose damaged data are valid codes again decodes to a wrong picture of the right
+  size, without an error: neither format has a checksum. Any lossy WebP data are valid codes, and
+  most single bits of a JPEG can flip; about the last 60 bytes of its data can be missing.
 """
 
 from dataclasses import dataclass
@@ -24,14 +23,15 @@ from pipeline.media.lossless import decode_lossless_webp
 from pipeline.media.picture_headers import NAMES, Encoded, refuse_bomb, walk
 
 MAX_PIXELS = 32 * 1024 * 1024
-"""8K video fits (7680 x 4320). What decodes holds up to 16 bytes a pixel, half a gigabyte, and 24
-if it is a lossless WebP. A picture of this size takes a core for up to a second."""
+"""8K video fits (7680 x 4320). Decoding needs up to 16 bytes a pixel, half a gigabyte in all; a
+lossless WebP needs 24. A picture of this size occupies a core for up to a second."""
 MAX_SCANNED_PIXELS = 16 * MAX_PIXELS
-"""Over all scans of a progressive JPEG: the largest picture may have 16, cameras write about ten.
-Scans that cost nothing to write would keep a core busy for ten times as long."""
+"""The limit over all scans of a progressive JPEG: the largest picture may have 16 scans, cameras
+write about ten. Further scans can be written in a few bytes, and would occupy a core for ten times
+as long."""
 
-# AREA averages where a side shrinks and is bilinear where it grows. The next two ask for the same
-# bytes on every CPU, the last two keep the colour at full width until it is RGB.
+# AREA averages if a side shrinks and is bilinear if it grows. The next two flags give the same
+# bytes on every CPU; the last two keep the chroma at full width until it is converted to RGB.
 SCALING = (
     Interpolation.AREA
     | Interpolation.ACCURATE_RND
@@ -57,7 +57,7 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What the model wants to see: its size, and how another shape is brought there."""
+    """The model's input size, and how pictures of another shape are fitted to it."""
 
     height: int
     width: int
@@ -65,13 +65,14 @@ class Fit:
 
 
 def decode_picture(content: bytes, fit: Fit, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG or WebP, known by its first bytes, to upright (H, W, 3) RGB.
+    """Decode a JPEG, PNG or WebP, detected by its first bytes, to upright (H, W, 3) RGB.
 
-    CMYK, grey, palette and 16 bits become 8-bit RGB; alpha is dropped, the colours stay as stored;
-    an APNG gives its still picture. Raises nothing but `UndecodableFrameError`: an animated WebP,
-    more than `max_pixels` and what would take too long (`MAX_SCANNED_PIXELS`, `encoded`'s limits)
-    are refused too. Safe from any thread, because nothing is kept from call to call: a decoder that
-    lives on would lend one camera's tables to the next.
+    CMYK, grey, palette and 16 bits become 8-bit RGB. Alpha is dropped, the colours stay as stored.
+    An APNG gives its still picture. Raises nothing but `UndecodableFrameError`, also for an
+    animated WebP, more than `max_pixels`, and pictures that would take too long
+    (`MAX_SCANNED_PIXELS` and the limits of `picture_headers`). Safe from any thread, because no
+    state is kept between calls: a decoder that is reused would apply one camera's tables to the
+    pictures of the next.
     """
     frame, orientation = _decode(content, max_pixels)
     return fit_frame(frame, fit, orientation=orientation)
@@ -83,9 +84,9 @@ def decode_upright(content: bytes, *, max_pixels: int = MAX_PIXELS) -> av.VideoF
 
 
 def picture_size(content: bytes) -> tuple[int, int]:
-    """Tell a picture's width and height as stored, without decoding it.
+    """Return a picture's width and height as stored, without decoding it.
 
-    Raises `UndecodableFrameError` where the walk finds that it is no picture, or is not whole.
+    Raises `UndecodableFrameError` if the bytes are not a picture, or not a complete one.
     """
     picture = walk(content)
     if not 0 < picture.width * picture.height <= MAX_PIXELS:
@@ -94,11 +95,12 @@ def picture_size(content: bytes) -> tuple[int, int]:
 
 
 def fit_frame(frame: av.VideoFrame, fit: Fit, *, orientation: int = 1) -> NDArray[np.uint8]:
-    """Bring a frame to (H, W, 3) RGB; `orientation` is the EXIF number of how it is to be turned.
+    """Convert a frame to (H, W, 3) RGB of the wanted size; `orientation` is the EXIF orientation.
 
     The inner size of `letterbox` and the covering size of `crop` are rounded half up, and at least
-    one pixel. An odd rest goes below and to the right: that bar, or that cut, is one pixel wider.
-    Range and colour space are those that the frame names; YUV that names none is BT.601, limited.
+    one pixel. If the rest is odd, the bar or the cut below and to the right is one pixel wider.
+    Range and colour space are those that the frame declares; YUV without them is taken as BT.601,
+    limited range.
     """
     swap = _TURNS[orientation][0]
     width, height = (frame.height, frame.width) if swap else (frame.width, frame.height)
@@ -114,19 +116,19 @@ def fit_frame(frame: av.VideoFrame, fit: Fit, *, orientation: int = 1) -> NDArra
 
 
 def fit_points(points: Points, height: int, width: int, fit: Fit) -> Points:
-    """Tell where points (N, 2) of an upright picture are after `fit_frame`: x, y in pixels."""
+    """Map points (N, 2) of an upright picture to the output of `fit_frame`: x, y in pixels."""
     scale, corner = _placement(height, width, fit)
     return points * scale + corner
 
 
 def unfit_points(points: Points, height: int, width: int, fit: Fit) -> Points:
-    """Tell where points (N, 2) of a fitted picture were in the upright one: x, y in pixels."""
+    """Map points (N, 2) of a fitted picture back to the upright one: x, y in pixels."""
     scale, corner = _placement(height, width, fit)
     return (points - corner) / scale
 
 
 def upright(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
-    """Turn a frame; one that stands already is returned as it is."""
+    """Turn a frame upright by its EXIF orientation; an upright frame is returned unchanged."""
     if orientation == 1:
         return frame
     turned = np.ascontiguousarray(_turn(_scale(frame, frame.width, frame.height), orientation))
@@ -153,7 +155,7 @@ def _scaled_size(height: int, width: int, fit: Fit) -> tuple[int, int]:
 
 
 def _corner(rows: int, columns: int, fit: Fit) -> tuple[int, int]:
-    """Where the scaled picture's first row and column come to lie; below zero if they are cut."""
+    """Return the place of the scaled picture's first row and column; negative if they are cut."""
     if fit.fit == "letterbox":
         return (fit.height - rows) // 2, (fit.width - columns) // 2
     return -((rows - fit.height) // 2), -((columns - fit.width) // 2)
@@ -166,7 +168,7 @@ def _placement(height: int, width: int, fit: Fit) -> tuple[Points, Points]:
 
 
 def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
-    """Scale and convert to RGB (H, W, 3): a view that lives as long as its frame."""
+    """Scale and convert to RGB (H, W, 3). Returns a view of libav's buffer, not a copy."""
     if width * height > MAX_PIXELS:
         raise UndecodableFrameError(
             f"a picture of {frame.width} x {frame.height} is too narrow to be cropped:"
@@ -200,14 +202,14 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
             f" at most {MAX_SCANNED_PIXELS} pixels are gone over"
         )
     refuse_bomb(picture)
-    told = f"{kind} of {len(content)} bytes ({size})"
-    frame = _frame(picture, told)
+    shown = f"{kind} of {len(content)} bytes ({size})"
+    frame = _frame(picture, shown)
     if (frame.width, frame.height) != (picture.width, picture.height):
-        raise UndecodableFrameError(f"{told} contradicts its size")
+        raise UndecodableFrameError(f"{shown} contradicts its size")
     return frame, picture.orientation
 
 
-def _frame(picture: Encoded, told: str) -> av.VideoFrame:
+def _frame(picture: Encoded, shown: str) -> av.VideoFrame:
     if picture.codec == "lossless":
         return av.VideoFrame.from_ndarray(decode_lossless_webp(picture.content), format="rgb24")
     decoder = av.CodecContext.create(picture.codec, "r")
@@ -216,7 +218,7 @@ def _frame(picture: Encoded, told: str) -> av.VideoFrame:
     try:
         frames = [*decoder.decode(av.Packet(picture.content)), *decoder.decode(None)]
     except (av.FFmpegError, ValueError, MemoryError) as exc:
-        raise UndecodableFrameError(f"{told} does not decode: {exc}") from exc
+        raise UndecodableFrameError(f"{shown} does not decode: {exc}") from exc
     if len(frames) != 1 or frames[0].is_corrupt:
-        raise UndecodableFrameError(f"{told} is damaged")
+        raise UndecodableFrameError(f"{shown} is damaged")
     return frames[0]

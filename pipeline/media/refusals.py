@@ -1,6 +1,6 @@
-"""Why a source cannot be opened or read, in our words: the only place that reads libav's errors.
+"""Explains why a source cannot be opened or read. The only place that interprets libav's errors.
 
-libav repeats the address in its own words, with the password in it.
+libav's own messages repeat the address, with the password in it, so they are not shown.
 """
 
 import csv
@@ -12,12 +12,12 @@ from pipeline.errors import UndecodableFrameError
 
 
 def words_of(exc: Exception) -> str:
-    """What libav says, without the address."""
+    """Return libav's error message without the address."""
     return getattr(exc, "strerror", None) or type(exc).__name__
 
 
 def explain(exc: Exception, *, is_url: bool) -> str:
-    """Say what is wrong, and the way out."""
+    """Return what is wrong and what to do about it."""
     if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
         return (
             "the camera refuses the login; give it as rtsp://USER:PASSWORD@..., or better as"

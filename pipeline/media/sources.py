@@ -1,7 +1,6 @@
-"""Any video, camera or folder of pictures as decoded frames; frames as JPEG; label files.
+"""Opens a video, a camera or a folder of pictures as decoded frames; encodes JPEG; reads labels.
 
-With `decode` and `overlay.reel` the only home of `av`. Looping and pacing are the business of
-whoever reads a source.
+Sources neither loop nor pace themselves: that is the caller's task.
 """
 
 import csv
@@ -25,7 +24,7 @@ from pipeline.media.refusals import explain
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
 
-# degrees counter-clockwise by which a video wants to be turned -> EXIF orientation
+# degrees counter-clockwise by which a video must be turned -> EXIF orientation
 _ORIENTATIONS = {-90: 6, 90: 8, 180: 3, -180: 3}
 
 _log = logging.getLogger(__name__)
@@ -45,12 +44,12 @@ def open_source(
 ) -> Generator[SourceFrame, None, None]:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
-    What cannot be opened raises `SourceError` here, what breaks later while iterating. Frames come
-    in presentation order with the times of the stream; where those are missing, at its average
-    rate. Pictures come in natural order of their names (2 before 10) at `picture_rate_hz`. A
-    packet that does not decode is left out, as a camera on bad radio has them; their number is
-    logged at the end. `timeout_s` bounds every wait for a network or device. Close the generator
-    to close the source early.
+    Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
+    later. Frames come in presentation order with the time stamps of the stream; missing ones are
+    computed from its average rate. Pictures come in natural order of their names (2 before 10) at
+    `picture_rate_hz`. A packet that does not decode is left out (a camera with a bad radio link
+    sends such packets), and the number of them is logged at the end. `timeout_s` limits every wait
+    for a network or device. Close the generator to close the source early.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -76,14 +75,14 @@ def open_source(
 
 
 def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
-    """One baseline JPEG (4:2:0, full range) of a frame; the same frame gives the same bytes.
+    """Encode a frame as baseline JPEG (4:2:0, full range); the same frame gives the same bytes.
 
-    `quality` 1-100 spreads evenly over libav's quantiser scale 31-2. The encoder is made anew for
-    each frame: that costs 0.1 ms, and no frame depends on another.
+    `quality` 1-100 maps linearly to libav's quantiser scale 31-2. Each frame gets a new encoder:
+    that costs 0.1 ms, and no frame depends on another.
     """
     if not 1 <= quality <= 100:
         raise ValueError(f"JPEG quality is 1-100, not {quality}")
-    # a JPEG means BT.601 at full range, whatever the video was
+    # JPEG is BT.601 at full range by definition, the video may be something else
     picture = frame.reformat(
         format="yuvj420p",
         dst_colorspace=Colorspace.ITU601,
@@ -93,14 +92,14 @@ def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
     )
     encoder = av.VideoCodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuvj420p"
-    encoder.time_base = Fraction(1, 25)  # wanted, not written
+    encoder.time_base = Fraction(1, 25)  # required by libav, not written to the JPEG
     encoder.thread_count = 1
     encoder.qmin = encoder.qmax = 31 - round((quality - 1) * 29 / 99)
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
 def rotation(frame: av.VideoFrame) -> int:
-    """How a video's frame is to be turned, as an EXIF orientation."""
+    """Return the EXIF orientation of a video frame."""
     return _ORIENTATIONS.get(frame.rotation, 1)
 
 
@@ -135,14 +134,14 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _video_stream(name: str, container: InputContainer) -> VideoStream:
-    if container.format.name == "tty":  # libav shows any text as a film of a terminal
+    if container.format.name == "tty":  # libav decodes any text file as a video of a terminal
         raise SourceError(f"{name}: a text file, no video")
     if not container.streams.video:
         found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         raise SourceError(f"{name}: holds no video (streams: {found})")
     stream = container.streams.video[0]
     if Path(container.name).is_file():
-        stream.thread_type = "AUTO"  # threads by frame are faster, but delay a live picture
+        stream.thread_type = "AUTO"  # frame threads are faster, but would delay live pictures
     return stream
 
 
@@ -186,5 +185,5 @@ def _translated(name: str, *, is_url: bool = False) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError, UnicodeError, csv.Error, UndecodableFrameError) as exc:
-        # exc has the password in it
+        # the text of exc can contain the password
         raise SourceError(f"{name}: {explain(exc, is_url=is_url)}") from None

@@ -1,1 +1,1 @@
-"""The frame path without a group: files and stretches of the log."""
+"""The frame path without a consumer group: files, and ranges of the log."""

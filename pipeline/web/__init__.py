@@ -1,1 +1,1 @@
-"""The small web server of our processes: metrics and probes."""
+"""The web server of worker and camera processes: metrics and probes."""

@@ -1,4 +1,4 @@
-"""What the worker's web server answers."""
+"""The routes of the web server: /metrics, /healthz and /readyz."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from pipeline.web.health import Health
 
 
 def web_server(registry: CollectorRegistry, health: Callable[[], Health]) -> uvicorn.Server:
-    """Make the server, to be run on a socket."""
+    """Make the server; the caller runs it on a socket."""
 
     async def readyz(request: Request) -> Response:
         del request

@@ -1,11 +1,11 @@
-"""How a worker is: what its probes are told."""
+"""The health of a process, as its probes report it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One answer. `failure`: why it cannot work; `starting`: what it does before it can."""
+    """One answer. `failure`: why it cannot work; `starting`: what it still does before it can."""
 
     failure: str = ""
     starting: str = ""
@@ -13,10 +13,10 @@ class Health:
 
     @property
     def alive(self) -> str:
-        """In words, unless it has failed."""
+        """The text of a successful /healthz."""
         return f"alive, starting: {self.starting}" if self.starting else "alive"
 
     @property
     def waiting(self) -> str:
-        """Why it is not ready, in words."""
+        """The text of an unsuccessful /readyz: why the process is not ready."""
         return self.failure or self.starting or "restoring, or not in the group yet"

@@ -1,7 +1,7 @@
-"""The worker's small web server: /metrics, /healthz and /readyz.
+"""The web server of a process: /metrics, /healthz and /readyz, served by a thread.
 
-The port is taken at once. What serves it is imported in its own thread: that takes a tenth of a
-second, and a worker that is restarted has streams waiting.
+The port is bound at once. The server's libraries are imported in its thread: the import takes
+0.1 s, and should not delay the streams that wait for a restarted worker.
 """
 
 import socket
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Serves one worker's state in a thread. Binds to loopback unless told otherwise.
+    """Serves the metrics and the health of one process in a thread.
 
-    `health` is asked at each request to /healthz and /readyz. Raises `PortTakenError` when somebody
-    else listens on the port.
+    `health` is called at each request to /healthz and /readyz, in that thread. Raises
+    `PortTakenError` if another program listens on the port.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Server:
         try:
             self._socket = socket.create_server((host, port))
         except OSError as exc:
-            why = str(exc.strerror).partition(" (while")[0]  # the address, which we name ourselves
+            why = str(exc.strerror).partition(" (while")[0]  # cuts the address off: named below
             raise PortTakenError(
                 f"cannot serve metrics on {host}:{port}: {why}; choose another"
                 " metrics_port (--metrics-port; 0 takes any free one)"
@@ -43,7 +43,7 @@ class Server:
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
     def start(self) -> None:
-        """Begin to serve. Who calls before the server is there is answered when it is."""
+        """Start to serve. Requests that arrive before the server is imported wait for it."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""Cameras for the tests: real servers whose pictures tell when they were taken."""
+"""Camera servers for the tests; each picture contains its own capture time."""

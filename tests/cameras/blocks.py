@@ -1,8 +1,8 @@
-"""The number and capture time of a frame, written into its picture so large that encoders keep it.
+"""Draws the number and capture time of a frame into its picture, in cells that survive encoding.
 
-A grid of 16 x 12 cells covers the picture whatever its size; its upper five rows are 80 bits, white
-for 1: capture time in ms (48), number (24), check (8). A light cell wanders along the last row.
-Only the standard library: Debian's Python, which runs GStreamer, reads this file too.
+A grid of 16 x 12 cells covers a picture of any size. Its upper five rows are 80 bits, with white
+for 1: capture time in ms (48), number (24), checksum (8). A light cell moves along the last row.
+Imports only the standard library, because Debian's Python, which runs GStreamer, imports it too.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ DARK, GREY, LIGHT = 16, 126, 235
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a picture says about itself."""
+    """The number and the capture time that a picture contains."""
 
     number: int
     captured_ms: int
 
 
 def draw(mark: Mark, width: int, height: int) -> bytes:
-    """The luma plane of the picture that carries `mark`, row after row without padding."""
+    """Return the luma plane of a picture with this mark, row by row without padding."""
     shades = [LIGHT if bit else DARK for bit in _bits(mark)]
     shades += [GREY] * (COLUMNS * ROWS - BITS)
     shades[COLUMNS * (ROWS - 1) + mark.number % COLUMNS] = LIGHT
@@ -38,7 +38,7 @@ def draw(mark: Mark, width: int, height: int) -> bytes:
 
 
 def read(pixels: Any) -> Mark:
-    """Read the mark of a picture, an array (H, W, 3). Raises `ValueError` where there is none."""
+    """Read the mark of a picture, an array (H, W, 3). Raises `ValueError` if it has none."""
     height, width = pixels.shape[:2]
     value = 0
     for index in range(BITS):

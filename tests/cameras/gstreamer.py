@@ -1,10 +1,10 @@
-"""Runs as a script under Debian's Python: an RTSP server whose cameras do as they are told.
+"""A script for Debian's Python: an RTSP server whose cameras are controlled over stdin.
 
     /usr/bin/python3 gstreamer.py PORT LOGIN '[{"path": "gate", ...}, ...]'
 
-Says `serving` when it does. Then each line of JSON on stdin, [verb, path, arguments...], is done
-and answered by one on stdout. A camera's pictures and their times are made here and pushed into
-the one pipeline that all viewers of its mount share.
+Prints `serving` when it serves. Then it executes each JSON line on stdin,
+[verb, path, arguments...], and answers with one line on stdout. A camera's pictures and times are
+made here, and pushed into the one GStreamer pipeline that all viewers of its mount share.
 """
 
 import json
@@ -23,7 +23,7 @@ from mounts import Mount  # noqa: E402
 
 HOST = "127.0.0.1"
 ROLE = "viewer"
-REPORT_INTERVAL_NS = 500_000_000  # of RTCP; the usual 5 s would make the tests wait
+REPORT_INTERVAL_NS = 500_000_000  # of RTCP; the default of 5 s would make the tests slow
 
 
 def launch_line(mount: Mount) -> str:
@@ -31,7 +31,8 @@ def launch_line(mount: Mount) -> str:
         encoder = "jpegenc ! rtpjpegpay name=pay0 pt=26"
     else:
         tuning = f"bframes={mount.b_frames} b-adapt=false" if mount.b_frames else "tune=zerolatency"
-        profile = "main" if mount.b_frames else "constrained-baseline"  # the latter has none
+        # constrained-baseline has no B-frames
+        profile = "main" if mount.b_frames else "constrained-baseline"
         encoder = (
             f"x264enc {tuning} key-int-max={mount.gop} speed-preset=superfast threads=1"
             f" ! video/x-h264,profile={profile} ! rtph264pay config-interval=-1 name=pay0 pt=96"
@@ -40,12 +41,12 @@ def launch_line(mount: Mount) -> str:
 
 
 class Pipeline:
-    """Makes a mount's pipeline tell the camera's times, whenever a first viewer has it built."""
+    """Puts the camera's times into a mount's pipeline, which is built for its first viewer."""
 
     def __init__(self, mount: Mount) -> None:
         self._mount = mount
         self._clock = GObject.new(Gst.SystemClock, clock_type=Gst.ClockType.REALTIME)
-        self.camera: Any = None  # where pictures are pushed, as long as somebody watches
+        self.camera: Any = None  # the source element, None while there is no viewer
         self.loses_every = 0
         self._packets = 0
         self.factory = GstRtspServer.RTSPMediaFactory()
@@ -57,7 +58,7 @@ class Pipeline:
     def _configure(self, _factory: Any, media: Any) -> None:
         camera = media.get_element().get_by_name("camera")
         pipeline = media.get_element().get_parent()
-        # its time is the one since 1970, not since now: a clock that jumps backwards needs a past
+        # times count from 1970, not from now, so that a clock that jumps back stays positive
         pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
         pipeline.connect("deep-element-added", self._added)
         media.connect("unprepared", self._forget, camera)
@@ -89,13 +90,13 @@ class Pipeline:
         return Gst.PadProbeReturn.DROP if lost else Gst.PadProbeReturn.OK
 
     def _send_at_once(self, sink: Any, *_changed: Any) -> None:
-        """Let no picture wait for its time, which after a jump of the clock is far away."""
+        """Send pictures at once: after a jump of the clock their times are far in the future."""
         if sink.props.sync:
             sink.props.sync = False
 
 
 class Camera:
-    """Takes pictures as long as the process lives, and pushes them while somebody watches."""
+    """Takes pictures while the process lives, and pushes them while there is a viewer."""
 
     def __init__(self, mount: Mount) -> None:
         self.pipeline = Pipeline(mount)
@@ -109,7 +110,7 @@ class Camera:
         threading.Thread(target=self._take, daemon=True).start()
 
     def do(self, verb: str, *arguments: Any) -> int:
-        """Carry out what `rtsp.RtspServer` documents; answers how many pictures were pushed."""
+        """Execute a verb of `rtsp.RtspServer`; returns how many pictures were pushed so far."""
         if verb == "freeze":
             self._frozen = self._newest
         elif verb == "thaw":
@@ -138,7 +139,7 @@ class Camera:
 
     def _push(self, camera: Any, mark: blocks.Mark) -> None:
         if camera.get_state(0).state != Gst.State.PLAYING:
-            return  # a picture of before the first viewer's PLAY would only come late
+            return  # taken before the first viewer's PLAY: it would arrive late
         width, height = self._size
         picture = blocks.draw(mark, width, height) + bytes([128]) * (width * height // 2)  # I420
         buffer = Gst.Buffer.new_wrapped(picture)
@@ -151,7 +152,7 @@ class Camera:
 
 
 def protect(server: Any, factories: list[Any], login: str) -> None:
-    """Ask every viewer for the login (HTTP Basic)."""
+    """Require the login (HTTP Basic) of every viewer."""
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", ROLE)
     auth = GstRtspServer.RTSPAuth()
@@ -165,7 +166,7 @@ def protect(server: Any, factories: list[Any], login: str) -> None:
 def main(port: str, login: str, mounts: list[Mount]) -> None:
     Gst.init(None)
     for mount in mounts:
-        Gst.parse_launch(launch_line(mount).strip("( )"))  # a plug-in that is missing is told now
+        Gst.parse_launch(launch_line(mount).strip("( )"))  # fails now if a plug-in is missing
     cameras = {mount.path: Camera(mount) for mount in mounts}
     server = GstRtspServer.RTSPServer()
     server.set_address(HOST)

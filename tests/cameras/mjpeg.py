@@ -1,7 +1,7 @@
-"""MJPEG cameras over HTTP, many in one server in the test's own process, that do as they are told.
+"""A server of MJPEG cameras over HTTP in the test's own process; tests control the cameras.
 
-A camera's pictures have no clock but the one in their marks. Its number is that of its tick since
-the server began, so all viewers see the same, and a viewer can tell how many it has missed.
+The only time of a picture is the one in its mark. Its number counts the camera's ticks since the
+server started, so all viewers see the same numbers, and a viewer can count the missed pictures.
 """
 
 import base64
@@ -26,30 +26,30 @@ GARBAGE = b"\xff\xd8\xff\xe0 not a picture \x00\xff" * 40
 
 
 class MjpegCamera:
-    """One camera. Its fields are its controls; they may be set at any time."""
+    """One camera. Its fields are its controls, which a test may set at any time."""
 
     def __init__(
         self, name: str, *, fps: float = 10.0, width: int = 320, height: int = 240
     ) -> None:
         self.name, self.fps, self.size = name, fps, (width, height)
-        self.login = ""  # user:password that every viewer must know
-        self.refuses = False  # answers 503
-        self.muted = False  # the connection stays, and nothing comes
-        self.garbage = False  # parts that are no pictures
-        self.closes_after = 0  # hangs up after so many parts; 0 is never
+        self.login = ""  # user:password required of every viewer
+        self.refuses = False  # answer 503
+        self.muted = False  # keep connections open, but send nothing
+        self.garbage = False  # send parts that are not pictures
+        self.closes_after = 0  # close a connection after so many parts; 0: never
         self.sent: deque[tuple[Mark, int]] = deque(maxlen=1000)  # with the CRC-32 of the JPEG
         self._frozen: Mark | None = None
         self._began_s = time.monotonic() - zlib.crc32(name.encode()) % 1000 / 1000 / fps
 
     def freeze(self) -> None:
-        """Send the picture of now, again and again, from the next tick on."""
+        """Repeat the current picture from the next tick on."""
         self._frozen = self._mark()
 
     def thaw(self) -> None:
         self._frozen = None
 
     def parts(self) -> Iterator[bytes | None]:
-        """What one viewer gets at each tick: a JPEG; None of a muted camera."""
+        """Yield what one viewer gets at each tick: a JPEG, or None if the camera is muted."""
         count = 0
         while self.closes_after == 0 or count < self.closes_after:
             ticks = (time.monotonic() - self._began_s) * self.fps
@@ -73,7 +73,7 @@ class MjpegCamera:
 
 
 class MjpegServer:
-    """Serves cameras at `http://127.0.0.1:PORT/NAME` until it is closed, in threads of its own."""
+    """Serves cameras at `http://127.0.0.1:PORT/NAME` in its own threads, until it is closed."""
 
     def __init__(self, *cameras: MjpegCamera) -> None:
         self._cameras = {camera.name: camera for camera in cameras}
@@ -84,7 +84,7 @@ class MjpegServer:
         return f"http://{login and login + '@'}127.0.0.1:{self.port}/{name}"
 
     def kill(self) -> None:
-        """Stop listening, and hang up on every viewer at its next picture."""
+        """Stop listening, and close every connection at its next picture."""
         self._http.shutdown()
         self._http.server_close()
 
@@ -151,7 +151,7 @@ class _Viewing(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        with suppress(OSError):  # the viewer has gone
+        with suppress(OSError):  # the viewer closed the connection
             for part in camera.parts():
                 if self.server.closed:
                     break
@@ -159,4 +159,4 @@ class _Viewing(BaseHTTPRequestHandler):
                     self.wfile.write(HEAD % len(part) + part + b"\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: a test's output is about its test."""
+        """Log no requests."""

@@ -1,4 +1,4 @@
-"""What a mount of the RTSP server serves. Read by the tests and by Debian's Python."""
+"""The settings of a mount of the RTSP server. Imported by the tests and by Debian's Python."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Mount:
-    """One camera at `rtsp://.../path`; `gop` frames from keyframe to keyframe (H.264)."""
+    """One camera at `rtsp://.../path`; `gop` is the number of frames between keyframes (H.264)."""
 
     path: str
     codec: Literal["h264", "mjpeg"] = "h264"
@@ -15,4 +15,4 @@ class Mount:
     fps: int = 10
     gop: int = 20
     b_frames: int = 0
-    reports: bool = True  # RTCP sender reports, which tell the camera's wall-clock time
+    reports: bool = True  # send RTCP sender reports, which contain the camera's wall-clock time

@@ -1,7 +1,7 @@
-"""A real RTSP server (GStreamer's, from Debian) for tests: its cameras do as a test tells them.
+"""A real RTSP server (GStreamer's, from Debian) whose cameras a test controls.
 
-The only place that starts and ends the script `gstreamer`. No server outlives the thread that
-started it, stalled or not.
+Starts and ends the script `gstreamer`. A server, stalled or not, does not outlive the thread that
+started it.
 """
 
 import json
@@ -23,20 +23,20 @@ from pipeline.local.ports import free_ports
 from pipeline.local.processes import tethered
 from tests.cameras.mounts import Mount
 
-PYTHON = "/usr/bin/python3"  # Debian's, which has gi; the venv's has not
+PYTHON = "/usr/bin/python3"  # Debian's, because it has gi; the venv's does not
 SCRIPT = Path(__file__).with_name("gstreamer.py")
 PATIENCE_S = 30.0
 
 
 class RtspMissingError(Exception):
-    """The server cannot be started here; the words are its own."""
+    """The server cannot be started here; the text is the server's own."""
 
 
 class RtspServer:
-    """Serves `mounts` from the moment it is made until it is closed. Use it as a context manager.
+    """Serves `mounts` from its construction until `close`. Use it as a context manager.
 
-    With a `login` (user:password) every viewer has to know it. Times in the pictures are those of
-    this machine's clock; those in the stream too, until a camera's clock is told to jump.
+    A `login` (user:password) is required of every viewer. Times in the pictures are those of this
+    machine's clock; so are the times in the stream, until `jump` changes a camera's clock.
     """
 
     def __init__(self, *mounts: Mount, login: str = "") -> None:
@@ -52,47 +52,47 @@ class RtspServer:
         return f"rtsp://{login and login + '@'}127.0.0.1:{self.port}/{path}"
 
     def freeze(self, path: str) -> None:
-        """From now on the camera sends the picture of now, at its rate and with true times."""
+        """Let the camera repeat the current picture, at its rate and with correct times."""
         self._do("freeze", path)
 
     def thaw(self, path: str) -> None:
         self._do("thaw", path)
 
     def mute(self, path: str) -> None:
-        """The camera sends no pictures; connections stay, and RTCP goes on."""
+        """Let the camera send no pictures; connections stay open, and RTCP continues."""
         self._do("mute", path)
 
     def unmute(self, path: str) -> None:
         self._do("unmute", path)
 
     def resize(self, path: str, width: int, height: int) -> None:
-        """Change the size of the picture in the running stream; both even."""
+        """Change the picture size in the running stream; width and height must be even."""
         self._do("resize", path, width, height)
 
     def jump(self, path: str, seconds: float) -> None:
-        """Change the camera's clock, less than a day: RTP's times and RTCP's for them alike."""
+        """Change the camera's clock by less than a day: RTP times and their RTCP times alike."""
         self._do("jump", path, seconds)
 
     def lose(self, path: str, every: int) -> None:
-        """Lose every so-manieth RTP packet on the way; 0 is none."""
+        """Drop every n-th RTP packet, with n = `every`; 0: none."""
         self._do("lose", path, every)
 
     def pushed(self, path: str) -> int:
-        """How many pictures have gone out since the server started; none do while nobody looks."""
+        """Return how many pictures were sent since the start; without a viewer none are sent."""
         return self._do("pushed", path)
 
     def kill(self) -> None:
-        """End the server as a power cut does. Nobody listens until `restart`."""
+        """Kill the server, as a power cut would. Nothing listens until `restart`."""
         self._process.kill()
         self._process.wait()
 
     def restart(self) -> None:
-        """Serve again, on the same port, all cameras as they were made."""
+        """Serve again on the same port, with all cameras in their initial state."""
         self.close()
         self._process = self._started()
 
     def stall(self) -> None:
-        """Stop the process: it answers nothing, and its connections stay."""
+        """Stop the process (SIGSTOP): it answers nothing, and its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -127,8 +127,8 @@ class RtspServer:
                 return process
             self.close()
             words.seek(0)
-            said = words.read().decode(errors="replace").strip().splitlines()
-        raise RtspMissingError(said[-1] if said else "it said nothing")
+            output = words.read().decode(errors="replace").strip().splitlines()
+        raise RtspMissingError(output[-1] if output else "it output nothing")
 
     def _do(self, verb: str, path: str, *arguments: float) -> int:
         assert self._process.stdin is not None
@@ -138,7 +138,7 @@ class RtspServer:
         return int(answer)
 
     def _line(self) -> bytes:
-        """The next line of its output, which it writes in one piece; empty when it has ended."""
+        """Return the next line of its output; empty if the process has ended."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_S)
         assert ready, f"the RTSP server has said nothing for {PATIENCE_S:.0f} s"
@@ -147,7 +147,7 @@ class RtspServer:
 
 @contextmanager
 def serving(*mounts: Mount, login: str = "") -> Iterator[RtspServer]:
-    """Serve, or skip the test where GStreamer is missing; with CI set that is a failure."""
+    """Serve, or skip the test if GStreamer is missing; if CI is set, fail instead."""
     try:
         server = RtspServer(*mounts, login=login)
     except RtspMissingError as exc:

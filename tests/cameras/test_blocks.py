@@ -1,4 +1,4 @@
-"""What is drawn into a picture is read back, and nothing else is."""
+"""A mark that was drawn is read back; a picture without a mark is refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The MJPEG server of the tests does what it is told."""
+"""The MJPEG server of the tests obeys its controls."""
 
 import zlib
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_a_muted_camera_is_silent() -> None:
         next(parts(server, "gate"))
 
 
-def test_a_login_is_asked_for_and_a_camera_can_refuse() -> None:
+def test_a_login_is_required_and_a_camera_can_refuse() -> None:
     locked, broken = MjpegCamera("locked"), MjpegCamera("broken")
     locked.login, broken.refuses = "admin:geheim", True
     with MjpegServer(locked, broken) as server:

@@ -1,4 +1,4 @@
-"""The RTSP server of the tests does what it is told, and its pictures tell the truth."""
+"""The RTSP server of the tests obeys its controls, and its pictures contain the right times."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ QUICK = {"rtsp_transport": "tcp", "fpsprobesize": "0", "analyzeduration": "20000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One picture, and what came with it."""
+    """One picture, and the times that came with it."""
 
     mark: Mark
     pts_s: float
@@ -50,11 +50,11 @@ def server() -> Iterator[RtspServer]:
 
 
 @pytest.mark.parametrize(("path", "transport"), [("gate", "udp"), ("yard", "tcp")])
-def test_no_picture_is_missing_and_rtcp_tells_when_each_was_taken(
+def test_no_picture_is_missing_and_rtcp_has_the_capture_time_of_each(
     path: str, transport: str, server: RtspServer
 ) -> None:
     pictures = viewing(server.url(path), rtsp_transport=transport)
-    until(pictures, lambda seen: seen.camera_ms)  # what has it first has that of the next frame
+    until(pictures, lambda seen: seen.camera_ms)  # the first time is that of the next frame
     seen = [next(pictures) for _ in range(8)]
     first = seen[0].mark.number
     assert [one.mark.number for one in seen] == list(range(first, first + 8))
@@ -62,7 +62,7 @@ def test_no_picture_is_missing_and_rtcp_tells_when_each_was_taken(
     assert errors_ms == pytest.approx([0] * 8, abs=30)
 
 
-def test_a_camera_without_sender_reports_tells_no_time(server: RtspServer) -> None:
+def test_without_sender_reports_pictures_have_no_wall_clock_time(server: RtspServer) -> None:
     pictures = viewing(server.url("shy"))
     assert {next(pictures).camera_ms for _ in range(15)} == {None}
 
@@ -127,7 +127,7 @@ def test_a_stalled_server_goes_on_where_it_was(server: RtspServer) -> None:
     assert max(b.captured_ms - a.captured_ms for a, b in pairwise(marks)) > 900
 
 
-def test_a_login_is_asked_for() -> None:
+def test_a_login_is_required() -> None:
     with serving(Mount("gate"), login="admin:geheim") as server:
         with pytest.raises(av.HTTPUnauthorizedError):
             next(viewing(server.url("gate", login="admin:falsch")))
@@ -154,7 +154,7 @@ os._exit(0)
 """
 
 
-@pytest.mark.usefixtures("server")  # skips where there is none
+@pytest.mark.usefixtures("server")  # skips without GStreamer
 def test_no_server_outlives_the_process_that_started_it() -> None:
     root = Path(__file__).parents[2]
     pid = subprocess.check_output([sys.executable, "-c", ABANDONED], cwd=root, text=True).strip()

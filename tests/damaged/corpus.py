@@ -1,4 +1,4 @@
-"""Records as no camera should send them, between those of good cameras. A seed gives them all."""
+"""Damaged records between the records of good cameras. A seed reproduces them all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.damaged.seeds import bombs, whole
 from tests.pipeline.pictures import jpeg
 
 DAMAGED = 2000
-OVERSIZED_BYTES = (8 << 20) + 1  # one more than a worker accepts unless told otherwise
+OVERSIZED_BYTES = (8 << 20) + 1  # one more than a worker accepts by default
 PARTITIONS = 3
 GOOD = tuple(f"good-{number}" for number in range(PARTITIONS))
 GOOD_EVERY = 10  # records of bad cameras to one of each good camera
@@ -43,14 +43,14 @@ OTHER = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",
     b"RIFF\xff\xff\xff\xffWEBP",
-    b"\0\0\0\x01\x67\x42\0\x1e",  # H.264 where pictures are wanted
+    b"\0\0\0\x01\x67\x42\0\x1e",  # H.264 instead of a picture
     bytes(100_000),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One record, and what is wrong with it."""
+    """One record, and the damage in it."""
 
     wrong: str
     partition: int
@@ -61,13 +61,13 @@ class Sent:
 
 @cache
 def standard() -> tuple[Sent, ...]:
-    """What the tests send."""
+    """Return the records that the tests send."""
     return tuple(records(1, DAMAGED, oversized_bytes=OVERSIZED_BYTES))
 
 
 def records(seed: int, damaged: int, *, oversized_bytes: int) -> Iterator[Sent]:
-    """So many damaged records, of ten bad cameras, and the good cameras' in between."""
-    rng = Random(seed)  # noqa: S311 - chance that comes back is wanted
+    """Yield `damaged` records of ten bad cameras, with records of good cameras between them."""
+    rng = Random(seed)  # noqa: S311 - reproducible on purpose
     frame = 0
     for number, sent in enumerate(_damaged(rng, damaged, oversized_bytes)):
         if number % GOOD_EVERY == 0:
@@ -83,7 +83,7 @@ def _good(partition: int, frame: int) -> Sent:
 
 
 def _damaged(rng: Random, count: int, oversized_bytes: int) -> Iterator[Sent]:
-    """All that there is of every list once; mutated pictures are the rest."""
+    """Yield every entry of every list once, then mutated pictures."""
     listed = list(_listed(oversized_bytes))
     rng.shuffle(listed)
     pictures = cycle(whole().items())
@@ -111,7 +111,7 @@ def _listed(oversized_bytes: int) -> Iterator[Sent]:
         yield Sent("content type", 0, _bad(3), picture, (("content-type", text),))
     for number, key in enumerate(KEYS):
         yield Sent("key", number % PARTITIONS, key, picture)
-        if key is not None:  # kafka-python sends nothing that is neither
+        if key is not None:  # kafka-python sends no record with neither key nor value
             yield Sent("key, and null", number % PARTITIONS, key, None)
     for content in OTHER:
         yield Sent("no picture", 1, _bad(1), content)

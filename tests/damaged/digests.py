@@ -1,4 +1,4 @@
-"""`python -m tests.damaged.digests SEED COUNT`: how damaged pictures look, a line each."""
+"""`python -m tests.damaged.digests SEED COUNT`: prints a digest of each damaged picture."""
 
 import hashlib
 import sys
@@ -21,7 +21,7 @@ def digest(content: bytes) -> str:
 
 if __name__ == "__main__":
     _seed, _count = (int(word) for word in sys.argv[1:])
-    _rng, _pictures = Random(_seed), list(whole().items())  # noqa: S311 - it has to come back
+    _rng, _pictures = Random(_seed), list(whole().items())  # noqa: S311 - reproducible on purpose
     for _number in range(_count):
         _kind, _picture = _pictures[_number % len(_pictures)]
         sys.stdout.write(f"{_kind} {digest(mutate(_picture, _rng))}\n")

@@ -1,8 +1,8 @@
-"""`python -m tests.damaged.fuzz --minutes 10 --seed 1`: damage pictures until one does harm.
+"""`python -m tests.damaged.fuzz --minutes 10 --seed 1`: search for damaged pictures that do harm.
 
-Every picture is decoded in a child process. A finding is one that kills its child, takes longer
-than two seconds of a processor or 900 MB, raises what it must not, or looks different the second
-time, under other contents of fresh memory. It is saved, and `--replay FILE` tries it again.
+Every picture is decoded in a child process. A finding is a picture that kills the child, takes more
+than two CPU seconds or 900 MB, raises an exception that it must not, or decodes to other pixels the
+second time, with other contents of fresh memory. It is saved; `--replay FILE` decodes it again.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from tests.damaged.mutations import mutate
 from tests.damaged.seeds import bombs, whole
 
 BATCH = 500
-MOST_S, MOST_BYTES = 2.0, 900 << 20  # 24 bytes for each of `MAX_PIXELS`, and the process
+MOST_S, MOST_BYTES = 2.0, 900 << 20  # 24 bytes a pixel for `MAX_PIXELS`, and the process itself
 CHILD_S = 120.0  # for a whole batch
-FILLS = ("1", "170")  # of fresh memory, by glibc
+FILLS = ("1", "170")  # glibc fills fresh memory with these bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How one picture was decoded. `peak_bytes` is the most its process has held so far."""
+class DecodeResult:
+    """How one picture was decoded. `peak_bytes` is the peak memory of its process so far."""
 
     seconds: float
     peak_bytes: int
@@ -43,7 +43,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where findings go.")] = Path("build/fuzz"),
     replay: Annotated[Path | None, typer.Option(help="Try one finding again.")] = None,
 ) -> None:
-    """Damage pictures until one does harm. Exit code 1 says that there are findings.
+    """Damage pictures until one does harm. The exit code is 1 if there are findings.
 
     Example: `python -m tests.damaged.fuzz --minutes 10 --seed 7`
     """
@@ -65,9 +65,9 @@ def main(
 
 
 def batches(seed: int) -> Iterator[list[bytes]]:
-    """Damage upon damage: what decodes in spite of it is damaged further now and then."""
+    """Yield batches of damaged pictures; some of those that still decode are damaged again."""
     rng = Random(seed)  # noqa: S311 - a seed gives the same pictures again
-    pictures = [*list(whole().values()) * 10, *bombs().values()]  # bombs take long
+    pictures = [*list(whole().values()) * 10, *bombs().values()]  # bombs are slow, so they are few
     kept: list[bytes] = []
     while True:
         batch = [
@@ -79,14 +79,14 @@ def batches(seed: int) -> Iterator[list[bytes]]:
 
 
 def judge(batch: list[bytes], out: Path) -> dict[int, str]:
-    """What is wrong with which picture of a batch."""
+    """Return the findings of a batch: index of the picture -> what is wrong."""
     one, other = (decode_in_child(batch, out, fill) for fill in FILLS)
     harm: dict[int, str] = {}
     for number in range(len(batch)):
         looks = [looks[number] if number < len(looks) else None for looks in (one, other)]
         if None in looks:
             harm[number] = "kills or hangs its process"
-            break  # what came behind it was never tried
+            break  # the pictures behind it were not decoded
         first, second = (look for look in looks if look is not None)
         if first.digest.startswith("raised"):
             harm[number] = first.digest
@@ -96,12 +96,12 @@ def judge(batch: list[bytes], out: Path) -> dict[int, str]:
             harm[number] = "takes too long"
         elif max(first.peak_bytes, second.peak_bytes) > MOST_BYTES:
             harm[number] = "takes too much memory"
-            break  # what came behind it cannot be told from it
+            break  # the peak of the pictures behind it is not known
     return harm
 
 
-def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[Look]:
-    """The looks of the pictures up to the first that kills the child, if any does."""
+def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[DecodeResult]:
+    """Return the results of the pictures up to the first that kills the child."""
     folder = out / f"batch-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     for number, content in enumerate(batch):
@@ -117,11 +117,11 @@ def decode_in_child(batch: list[bytes], out: Path, fill: str) -> list[Look]:
         file.unlink()
     folder.rmdir()
     words = (line.split(" ", 2) for line in lines)
-    return [Look(float(seconds), int(peak), text) for seconds, peak, text in words]
+    return [DecodeResult(float(seconds), int(peak), text) for seconds, peak, text in words]
 
 
 def save(content: bytes, out: Path) -> str:
-    """Save a finding; returns how to try it again."""
+    """Save a finding; returns the command that decodes it again."""
     path = out / f"{hashlib.sha256(content).hexdigest()[:16]}.bin"
     path.write_bytes(content)
     return f"python -m tests.damaged.fuzz --replay {path}"

@@ -1,4 +1,4 @@
-"""Ways to damage a picture. Each takes what chance it needs from the generator that it is given."""
+"""Ways to damage a picture. All random choices come from the given generator."""
 
 import struct
 import zlib
@@ -28,7 +28,7 @@ def truncate(content: bytes, rng: Random) -> bytes:
 
 
 def truncate_and_close(content: bytes, rng: Random) -> bytes:
-    """Cut, but with the end that its container asks for."""
+    """Cut the content, and append the end marker of its container."""
     cut = truncate(content, rng)
     if content[:2] == b"\xff\xd8":
         return cut + b"\xff\xd9"
@@ -38,7 +38,7 @@ def truncate_and_close(content: bytes, rng: Random) -> bytes:
 
 
 def write_a_number(content: bytes, rng: Random) -> bytes:
-    """Sizes and lengths are numbers; so is what is overwritten here."""
+    """Overwrite a number; sizes and lengths are numbers."""
     damaged, value = bytearray(content), rng.choice(NUMBERS)
     form = rng.choice((">H", "<H", ">I", "<I"))
     raw = struct.pack(form, value & (0xFFFF if form[1] == "H" else 0xFFFFFFFF))
@@ -59,7 +59,7 @@ def repeat_a_part(content: bytes, rng: Random) -> bytes:
 
 
 def splice(content: bytes, rng: Random) -> bytes:
-    """The beginning of one, the end of another."""
+    """Join the beginning of one picture and the end of another."""
     other = rng.choice(list(whole().values()))
     return content[: rng.randrange(len(content))] + other[rng.randrange(len(other)) :]
 
@@ -70,7 +70,7 @@ def insert_noise(content: bytes, rng: Random) -> bytes:
 
 
 def lie_with_right_sums(content: bytes, rng: Random) -> bytes:
-    """Damage inside a PNG's chunks whose CRCs are right again: the decoder has to find it."""
+    """Damage a PNG's chunks, and correct their CRCs: only the decoder can detect it."""
     if not content.startswith(PNG):
         return flip_bits(content, rng)
     damaged, at = bytearray(content), 8
@@ -99,7 +99,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def mutate(content: bytes, rng: Random) -> bytes:
-    """Damage once, now and then twice."""
+    """Damage a picture once, sometimes twice."""
     for _ in range(rng.choice((1, 1, 1, 2))):
         content = rng.choice(MUTATIONS)(content, rng) or b"\0"
     return content

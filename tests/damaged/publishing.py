@@ -1,4 +1,4 @@
-"""Writes a corpus into the frames topic of a cluster, at once and not record by record."""
+"""Writes a corpus into the frames topic of a cluster, without waiting for each record."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -10,7 +10,7 @@ from tests.damaged.corpus import Sent
 
 
 def cluster_on(kafka: LocalKafka | None, partitions: int) -> KafkaCluster | MemoryCluster:
-    """Topics on a real broker, or in memory."""
+    """Make a cluster on a real broker, or in memory if `kafka` is None."""
     return (
         MemoryCluster(partitions) if kafka is None else KafkaCluster(kafka.connection, partitions)
     )

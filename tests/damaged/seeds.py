@@ -1,4 +1,4 @@
-"""Whole pictures of every kind that a camera or a producer may send, and what explodes."""
+"""Valid pictures of every kind that a camera or a producer may send, and decompression bombs."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ BOMB_BYTES = 2 << 30  # what each bomb would unpack to
 
 @cache
 def whole() -> dict[str, bytes]:
-    """Pictures that decode, by their kind."""
+    """Return pictures that decode, by their kind."""
     picture = noisy(60, 80)
     clear = scene(60, 80)
     clear.putalpha(clear.convert("L"))
@@ -44,7 +44,7 @@ def whole() -> dict[str, bytes]:
 
 @cache
 def bombs() -> dict[str, bytes]:
-    """Small files that ask for much memory or time."""
+    """Return small files that need much memory or time."""
     zeros = packed_zeros(BOMB_BYTES)
     png, jpeg = whole()["png"], whole()["jpeg"]
     grey = encoded(Image.new("L", (4096, 4096), 128), "JPEG", progressive=True)
@@ -72,7 +72,7 @@ def bombs() -> dict[str, bytes]:
 
 
 def packed_zeros(count: int) -> bytes:
-    """Megabytes of zeros in zlib's format, a thousandth of their size, made at once."""
+    """Return `count` zeros compressed by zlib, a thousandth of their size, computed quickly."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     adler = (count % 65_521) << 16 | 1
@@ -80,18 +80,18 @@ def packed_zeros(count: int) -> bytes:
 
 
 def flat_png(width: int, height: int, data: bytes) -> bytes:
-    """A PNG of any size with these compressed rows; its checksums are right."""
+    """Return a PNG of any size with these compressed rows and right checksums."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
     return PNG + b"".join(png_chunk(kind, body) for kind, body in chunks)
 
 
 def flat_webp(width: int, height: int) -> bytes:
-    """A black picture in 34 bytes, of any size."""
+    """Return a black WebP of any size, in 34 bytes."""
     return encoded(Image.new("RGB", (width, height)), "WEBP", lossless=True, method=0)
 
 
 def resized_jpeg(content: bytes, width: int, height: int) -> bytes:
-    """Another size in the header of a baseline JPEG."""
+    """Return a baseline JPEG with another size in its header."""
     at = content.index(b"\xff\xc0") + 5
     return content[:at] + struct.pack(">HH", height, width) + content[at + 4 :]

@@ -1,4 +1,4 @@
-"""Two thousand damaged records through a real worker: none is lost, none does harm to the rest."""
+"""A worker reads two thousand damaged records: none is lost, none affects other streams."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from pipeline.records import Fate, Record
 from tests.clusters import KafkaCluster
 from tests.damaged.corpus import DAMAGED, GOOD, OVERSIZED_BYTES, PARTITIONS, records, standard
 from tests.damaged.publishing import cluster_on, publish_all
-from tests.damaged.watched import Watched
+from tests.damaged.watched import MeasuredWorker
 from tests.engines.bundles import write_tiny
 from tests.world import alone
 
@@ -29,15 +29,15 @@ Place = tuple[int, int]  # partition and offset
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker made of the corpus."""
+    """The outputs of a worker that read the corpus."""
 
-    watched: Watched
+    watched: MeasuredWorker
     frames: list[Record]
     predictions: list[Record]
     letters: list[Record]
 
     def alone(self, stream: str) -> list[bytes]:
-        """What the stream's records give with no other record in the world."""
+        """Return the predictions of the stream's records without any other record."""
         mine = [record for record in self.frames if record.key == stream.encode()]
         engine = onnxruntime_engine(self.watched.bundle, 1)
         decoder = self.watched.decode
@@ -53,7 +53,7 @@ def outcome(
     publish_all(cluster, standard())
     bundle = write_tiny(tmp_path_factory.mktemp("damaged") / "tiny")
     config = cluster.config if isinstance(cluster, KafkaCluster) else CONFIG
-    with Watched(cluster, bundle, config) as watched:
+    with MeasuredWorker(cluster, bundle, config) as watched:
         watched.turn_until(len(standard()))
     topics = cluster.topics
     frames, predictions, letters = (
@@ -70,7 +70,7 @@ def predicted(outcome: Outcome) -> list[Place]:
     return [(source["partition"], source["offset"]) for source in sources]
 
 
-def put_aside(outcome: Outcome) -> list[Place]:
+def dead_lettered(outcome: Outcome) -> list[Place]:
     headers = [dict(record.headers) for record in outcome.letters]
     return [(int(h["source-partition"]), int(h["source-offset"])) for h in headers]
 
@@ -80,7 +80,7 @@ def test_a_seed_gives_the_same_damage_again() -> None:
     assert one == again
 
 
-def test_there_is_enough_damage_and_of_every_kind() -> None:
+def test_the_corpus_has_enough_damage_of_every_kind() -> None:
     wrong = Counter(sent.wrong for sent in standard() if sent.wrong != "nothing")
     assert wrong.total() == DAMAGED
     assert len(wrong) > 40
@@ -89,7 +89,7 @@ def test_there_is_enough_damage_and_of_every_kind() -> None:
 def test_every_record_ends_in_one_fate_and_one_place(outcome: Outcome) -> None:
     fates = outcome.watched.fates
     assert sum(fates.values()) == len(standard()) == len(outcome.frames)
-    places = Counter(predicted(outcome)) + Counter(put_aside(outcome))
+    places = Counter(predicted(outcome)) + Counter(dead_lettered(outcome))
     assert set(places.values()) == {1}
     assert len(outcome.predictions) == fates[Fate.PREDICTED]
     assert len(outcome.letters) == fates[Fate.DEAD_LETTERED] > DAMAGED / 2
@@ -100,7 +100,7 @@ def test_no_turn_of_the_worker_and_no_decode_takes_two_seconds(outcome: Outcome)
     assert outcome.watched.slowest_decode_s < MOST_S
 
 
-def test_what_breaks_the_contract_is_put_aside_and_what_keeps_it_is_predicted(
+def test_records_that_break_the_contract_are_dead_lettered_and_the_others_predicted(
     outcome: Outcome,
 ) -> None:
     ends = Counter[int]()
@@ -110,7 +110,7 @@ def test_what_breaks_the_contract_is_put_aside_and_what_keeps_it_is_predicted(
         ends[sent.partition] += 1
     refused = {place for place, what in wrong.items() if what in ALWAYS_REFUSED}
     good = {place for place, what in wrong.items() if what == "nothing"}
-    assert refused <= set(put_aside(outcome))
+    assert refused <= set(dead_lettered(outcome))
     assert good <= set(predicted(outcome))
 
 

@@ -1,4 +1,4 @@
-"""A picture's pixels are a function of its bytes, however damaged, or no replay would agree."""
+"""The same damaged bytes always give the same pixels: otherwise replays would differ."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ COUNT = 4000
 
 
 def looks(fill: str) -> list[str]:
-    """Damaged pictures in a process whose fresh memory is filled with one byte."""
+    """Return digests from a process whose fresh memory is filled with one byte."""
     command = [sys.executable, "-m", "tests.damaged.digests", "1", str(COUNT)]
     environment = os.environ | {"MALLOC_PERTURB_": fill}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)

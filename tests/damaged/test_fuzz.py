@@ -1,4 +1,4 @@
-"""What the fuzz target calls harm, and that no bomb does any."""
+"""What the fuzz target reports as harm; and no decompression bomb does any."""
 
 import sys
 from itertools import islice
@@ -19,7 +19,7 @@ def test_no_bomb_takes_two_seconds_or_900_megabytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nor_does_the_largest_picture_that_is_accepted(tmp_path: Path) -> None:
+def test_the_largest_accepted_picture_takes_no_more_than_that_either(tmp_path: Path) -> None:
     assert fuzz.judge([flat_webp(8_192, 4_096)], tmp_path) == {}
 
 

@@ -1,4 +1,4 @@
-"""A worker eats the damaged corpus again and again, and keeps nothing of it."""
+"""A worker that reads the damaged corpus again and again does not grow."""
 
 import ctypes
 import gc
@@ -13,7 +13,7 @@ from pipeline.local.cluster import LocalKafka
 from tests.clusters import KafkaCluster
 from tests.damaged.corpus import PARTITIONS, standard
 from tests.damaged.publishing import publish_all
-from tests.damaged.watched import Watched
+from tests.damaged.watched import MeasuredWorker
 from tests.engines.bundles import write_tiny
 
 pytestmark = [
@@ -32,8 +32,8 @@ def cluster(kafka: LocalKafka) -> Iterator[KafkaCluster]:
     made.close()
 
 
-def resident_bytes(watched: Watched) -> float:
-    """What the process holds once free memory is handed back: what a leak would add to."""
+def resident_bytes(watched: MeasuredWorker) -> float:
+    """Return the resident memory after free memory was returned: a leak would increase it."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return watched.metrics.registry.get_sample_value("process_resident_memory_bytes") or 0.0
@@ -46,7 +46,7 @@ def test_a_worker_grows_by_less_than_a_twentieth_over_damaged_input(
 ) -> None:
     give_large_blocks_back()
     resident: list[float] = []
-    with Watched(cluster, write_tiny(tmp_path / "tiny"), cluster.config) as watched:
+    with MeasuredWorker(cluster, write_tiny(tmp_path / "tiny"), cluster.config) as watched:
         for done in range(1, WARM_UP + repeats + 1):
             publish_all(cluster, standard())
             watched.turn_until(done * len(standard()))

@@ -1,4 +1,4 @@
-"""A camera or file that sends garbage gives pictures or a `SourceError`, soon, and nothing else."""
+"""A damaged video or folder gives pictures or a `SourceError`, within two seconds."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ MUXERS = {"mp4": None, "ts": "mpegts", "mkv": "matroska", "avi": "avi"}
 
 
 def watch(path: Path) -> str:
-    """How a source ends: the words of its error, or none. Fails where it takes too long."""
+    """Read a source to its end; returns the error's text, or "". Fails if it takes too long."""
     began_s = time.thread_time()
     try:
         for _ in open_source(path):
@@ -32,17 +32,17 @@ def watch(path: Path) -> str:
 
 @pytest.mark.parametrize("kind", MUXERS)
 def test_a_damaged_video_gives_frames_or_says_why_not(tmp_path: Path, kind: str) -> None:
-    rng = Random(1)  # noqa: S311 - a seed gives the same damage again
+    rng = Random(1)  # noqa: S311 - reproducible on purpose
     path = tmp_path / f"film.{kind}"
     whole = write_video(path, [40 * n for n in range(10)], muxer=MUXERS[kind]).read_bytes()
-    said = set()
+    errors = set[str]()
     for _ in range(FILES):
         path.write_bytes(mutate(whole, rng))
-        said.add(watch(path))
-    assert all(words == "" or words.startswith(str(path)) for words in said)
-    assert len(said) > 1
+        errors.add(watch(path))
+    assert all(words == "" or words.startswith(str(path)) for words in errors)
+    assert len(errors) > 1
 
 
-def test_a_folder_with_a_bomb_in_it_says_which_picture_it_is(tmp_path: Path) -> None:
+def test_the_error_of_a_folder_with_a_bomb_names_the_picture(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(bombs()["more rows than said"])
     assert watch(tmp_path).startswith(f"{tmp_path / '1.png'}: PNG of ")

@@ -1,4 +1,4 @@
-"""A real worker in the test's own thread, with a watch on every turn and every decode."""
+"""A real worker in the test's own thread that measures every turn and every decode."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +21,13 @@ from tests.clusters import Cluster
 PATIENCE_S = 60.0
 
 
-class Watched:
-    """A worker on a cluster. Not safe from several threads: `turn_until` is its only life."""
+class MeasuredWorker:
+    """A worker on a cluster, which runs only inside `turn_until`. Not thread-safe."""
 
     def __init__(self, cluster: Cluster, bundle: Path, config: WorkerConfig) -> None:
         self.bundle: Bundle = load_bundle(bundle)
-        self.slowest_turn_s = 0.0  # by the clock on the wall, as its probes and its group see it
-        self.slowest_decode_s = 0.0  # of a processor's time, whatever else runs on this machine
+        self.slowest_turn_s = 0.0  # wall-clock time, which its probes and its group depend on
+        self.slowest_decode_s = 0.0  # CPU time, independent of the machine's load
         self._decode = decoder_for(self.bundle.input)
         self._pools = ExitStack()
         pools = [self._pools.enter_context(ThreadPoolExecutor(1)) for _ in range(4)]
@@ -44,7 +44,7 @@ class Watched:
             metrics=self.metrics,
         )
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "MeasuredWorker":
         return self
 
     def __exit__(
@@ -62,7 +62,7 @@ class Watched:
             self.slowest_decode_s = max(self.slowest_decode_s, time.thread_time() - began_s)
 
     def turn_until(self, records: int) -> None:
-        """Turn until so many records are in the ledger of the log."""
+        """Call `turn` until the committed ledger has this number of records."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not (self.worker.idle and self.committed >= records):
             assert time.monotonic() < deadline_s, f"{self.committed} of {records} are committed"
@@ -72,12 +72,12 @@ class Watched:
 
     @property
     def committed(self) -> int:
-        """How many records have a fate that is in the log."""
+        """Return how many records have a committed fate."""
         return sum(self.fates.values())
 
     @property
     def fates(self) -> dict[Fate, int]:
-        """The fates that are in the log."""
+        """Return the committed fates."""
         look = self.metrics.registry.get_sample_value
         counts = {fate: look("longtake_records_total", {"fate": fate}) for fate in Fate}
         return {fate: round(count or 0) for fate, count in counts.items()}

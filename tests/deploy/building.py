@@ -1,7 +1,7 @@
-"""Carries out a Dockerfile's build stage without Docker, in a folder that stands for the root.
+"""Executes a Dockerfile's build stage without Docker; a folder replaces the root of the image.
 
-COPY and RUN only. Paths that begin with / are taken to be in the folder, so what is installed there
-runs from there, and not from where the image will have it.
+Supports COPY and RUN only. Absolute paths are mapped into the folder, so that installed programs
+run from there, and not from their place in the image.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.deploy.dockerfile import ROOT, Step
 
 
 def carry_out(steps: list[Step], root: Path, *, python: Path) -> None:
-    """Do what a build would do. `python` and `pip` of the steps are those beside `python`."""
+    """Execute the steps; `python` and `pip` in them are the programs beside `python`."""
     for step in steps:
         if step.word == "COPY":
             *sources, target = step.rest.split()
@@ -30,7 +30,7 @@ def moved(word: str, root: Path) -> str:
 
 
 def copy(sources: list[Path], target: str) -> None:
-    """As COPY does: files into a folder, a folder's contents to a place; no __pycache__."""
+    """Copy as COPY does: files into a folder, or the contents of a folder; no __pycache__."""
     for source in sources:
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__")

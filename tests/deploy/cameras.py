@@ -1,4 +1,4 @@
-"""A stand-in for the camera process: it serves its metrics, and no camera is behind them."""
+"""A stand-in for the camera process: it serves the same metrics without any camera."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ STATES = ("connecting", "live", "stalled", "frozen", "refused")
 FATES = ("published", "thinned", "damaged", "frozen", "overflowed", "expired", "oversized")
 REASONS = ("unreachable", "refused", "stalled", "broken", "ended")
 
-# name of the family as a scrape has it -> its type and labels
+# metric name as in a scrape -> type and labels
 METRICS = {
     "longtake_cameras": ("gauge", ()),
     "longtake_camera_state": ("gauge", ("camera", "state")),
@@ -36,7 +36,7 @@ KINDS = {"gauge": Gauge, "counter": Counter, "histogram": Histogram}
 
 
 class CamerasStandIn:
-    """Cameras that say of themselves what a test wants; all live in the beginning."""
+    """Serves metrics of cameras, as a test sets them; at first all cameras are live."""
 
     def __init__(self, *cameras: str) -> None:
         self.registry = CollectorRegistry()

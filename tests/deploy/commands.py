@@ -1,4 +1,4 @@
-"""Asks the command line itself whether it takes a command, without running it."""
+"""Checks commands against the real command line, without running them."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from pipeline.cli.main import app
 
 
 def refusal(words: Sequence[str]) -> str | None:
-    """Why `longtake WORDS` is no command line of ours; None if it is."""
+    """Return why `longtake WORDS` is not a valid command; None if it is valid."""
     if words and words[0].startswith("-"):
         missing = unknown(words)
         return missing and f"no such option: {missing}"
@@ -25,7 +25,7 @@ def refusal(words: Sequence[str]) -> str | None:
 
 
 def unknown(words: Sequence[str]) -> str | None:
-    """The first command or option of `longtake WORDS` that does not exist, whatever is missing."""
+    """Return the first unknown command or option of `longtake WORDS`; others may be missing."""
     command, rest = _find(words)
     if isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
         return " ".join(words)
@@ -35,7 +35,7 @@ def unknown(words: Sequence[str]) -> str | None:
 
 
 def _find(words: Sequence[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
-    """The command that the first words lead to, and the words behind them."""
+    """Return the command that the first words name, and the remaining words."""
     command, rest = get_command(app), list(words)
     while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
         command = command.commands[rest.pop(0)]

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml as the tests see it: services, and what of the tree is mounted where."""
+"""Parses deploy/compose.yaml: services and their mounts from the repository."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import yaml
 from tests.deploy.dockerfile import DEPLOY, Dockerfile
 
 IMAGE = Dockerfile.read("Dockerfile.cpu")
-IMAGE_ENVIRONMENT = dict(re.findall(r"(LONGTAKE_\w+)=(\S+)", " ".join(IMAGE.told("ENV"))))
+IMAGE_ENVIRONMENT = dict(re.findall(r"(LONGTAKE_\w+)=(\S+)", " ".join(IMAGE.arguments("ENV"))))
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One volume of a service: a path of the host that begins with a dot, or a volume's name."""
+    """One mount of a service. `source` is a host path that begins with a dot, or a volume name."""
 
     source: str
     target: str
@@ -28,32 +28,32 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service. `longtake` are those that run our image."""
+    """One service of the file."""
 
     name: str
-    told: dict[str, Any]
+    definition: dict[str, Any]
 
     @property
     def is_longtake(self) -> bool:
-        return bool(self.told["image"] == "longtake")
+        return bool(self.definition["image"] == "longtake")
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its process finds, of the image's too."""
+        """The environment of its process, with that of the image."""
         given = IMAGE_ENVIRONMENT if self.is_longtake else {}
-        return given | {k: str(v) for k, v in self.told.get("environment", {}).items()}
+        return given | {k: str(v) for k, v in self.definition.get("environment", {}).items()}
 
     @property
     def waits_for(self) -> dict[str, str]:
-        """Other services, and what must have become of each."""
-        wanted = self.told.get("depends_on", {})
+        """Services that must start first, each with the condition to wait for."""
+        wanted = self.definition.get("depends_on", {})
         if isinstance(wanted, list):
             return dict.fromkeys(wanted, "service_started")
         return {name: rule["condition"] for name, rule in wanted.items()}
 
     @property
     def mounts(self) -> list[Mount]:
-        parts = (volume.split(":") for volume in self.told.get("volumes", []))
+        parts = (volume.split(":") for volume in self.definition.get("volumes", []))
         return [Mount(source, target, "".join(mode)) for source, target, *mode in parts]
 
 
@@ -63,7 +63,9 @@ def read(name: str) -> dict[str, Any]:
 
 
 def services() -> list[Service]:
-    return [Service(name, told) for name, told in read("compose.yaml")["services"].items()]
+    return [
+        Service(name, definition) for name, definition in read("compose.yaml")["services"].items()
+    ]
 
 
 def service(name: str) -> Service:

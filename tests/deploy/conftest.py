@@ -1,4 +1,4 @@
-"""Fixtures for tests of what is deployed: Prometheus' own tools, and a worker on a real Kafka."""
+"""Fixtures for the deployment tests: the programs of Prometheus."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ __all__ = ["clip", "group", "start", "tiny"]
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
-    """Where Prometheus is, with promtool beside it (Debian's package has both)."""
+    """Return the path of Prometheus; promtool is beside it (Debian's package has both)."""
     found, tool = shutil.which("prometheus"), shutil.which("promtool")
     if found is None or tool is None:
         why = "no prometheus and promtool on this machine: tests/setup-system.sh installs them"
@@ -24,5 +24,5 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def promtool(prometheus: str) -> str:
-    """Where promtool is."""
+    """Return the path of promtool."""
     return str(shutil.which("promtool", path=os.path.dirname(prometheus)))  # noqa: PTH120

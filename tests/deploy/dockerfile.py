@@ -1,4 +1,4 @@
-"""A Dockerfile as its instructions, and what of the tree is sent to its builder."""
+"""Parses a Dockerfile into instructions, and .dockerignore into what the builder gets."""
 
 import re
 import shlex
@@ -12,14 +12,14 @@ SENT = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() i
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One instruction: RUN, COPY, ... and what follows the word."""
+    """One instruction: its word (RUN, COPY, ...) and its arguments."""
 
     word: str
     rest: str
 
     @property
     def commands(self) -> list[list[str]]:
-        """Of a RUN: plain commands joined by &&, the only thing of a shell that we use."""
+        """The commands of a RUN, joined by &&; our files use no other shell syntax."""
         commands: list[list[str]] = [[]]
         for word in shlex.split(self.rest):
             if word == "&&":
@@ -43,12 +43,12 @@ class Dockerfile:
         parts = (line.partition(" ") for line in bare.splitlines() if line.strip())
         return cls(text, tuple(Step(word, rest) for word, _, rest in parts))
 
-    def told(self, word: str) -> list[str]:
-        """What follows each instruction of a kind."""
+    def arguments(self, word: str) -> list[str]:
+        """Return the arguments of each instruction with this word."""
         return [step.rest for step in self.steps if step.word == word]
 
     def stages(self) -> list[list[Step]]:
-        """The steps from each FROM on."""
+        """Return the steps of each stage; a stage begins with FROM."""
         stages: list[list[Step]] = []
         for step in self.steps:
             if step.word == "FROM":
@@ -57,11 +57,11 @@ class Dockerfile:
         return stages
 
     def copied(self) -> list[str]:
-        """What COPY takes from the tree."""
-        taken = [copy for copy in self.told("COPY") if "--from" not in copy]
+        """Return the sources in the repository that COPY reads."""
+        taken = [copy for copy in self.arguments("COPY") if "--from" not in copy]
         return [source for copy in taken for source in copy.split()[:-1]]
 
 
 def is_sent(source: str) -> bool:
-    """Whether .dockerignore lets it, or a folder that it is in, through."""
+    """Whether .dockerignore includes the path or a folder that contains it."""
     return any(source == sent or source.startswith(f"{sent}/") for sent in SENT)

@@ -1,4 +1,4 @@
-"""What the files in deploy/ ask Prometheus for."""
+"""The Prometheus expressions in the files of deploy/."""
 
 import json
 import re
@@ -20,10 +20,10 @@ OF_DASHBOARD = [target["expr"] for panel in PANELS for target in panel["targets"
 
 
 def series_in(expression: str) -> set[str]:
-    """The names of our series that an expression asks for, recorded ones aside."""
+    """Return the names of our series in an expression, without recorded ones."""
     return set(re.findall(r"(?<![\w:])longtake_\w+(?![\w:])", expression))
 
 
 def family(series: str) -> str:
-    """The metric that a series belongs to: a histogram has three kinds of series."""
+    """Return the metric of a series: a histogram has three kinds of series."""
     return re.sub(r"_(bucket|sum|count)$", "", series)

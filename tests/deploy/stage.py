@@ -1,4 +1,4 @@
-"""All of it at once: two streams into a real Kafka, a worker, stand-in cameras, a Prometheus."""
+"""A complete setup: two streams into a real Kafka, a worker, stand-in cameras, a Prometheus."""
 
 import threading
 import time
@@ -21,15 +21,16 @@ from tests.pipeline.pictures import encoded, jpeg
 STREAMS = ("gate", "yard")
 PERIOD_S = 0.1
 GARBAGE = b"\xff\xd8\xff no picture"
-WHITE = encoded(Image.new("RGB", (16, 16), "white"), "PNG")  # the bundle's numbers explode on it
+# the numbers of the bundle overflow on this picture
+WHITE = encoded(Image.new("RGB", (16, 16), "white"), "PNG")
 
 
-class Feed:
-    """Publishes a frame of each stream every now and then, in a thread."""
+class FramePublisher:
+    """Publishes frames of each stream regularly, in a thread."""
 
     def __init__(self, cluster: KafkaCluster, cameras: CamerasStandIn) -> None:
-        self.instead: bytes | None = None  # of a picture
-        self.silent = ""  # a stream that publishes nothing
+        self.instead: bytes | None = None  # published in place of a picture
+        self.silent = ""  # the name of a stream that publishes nothing
         self._cluster, self._cameras = cluster, cameras
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -59,14 +60,14 @@ class Feed:
             self._thread.join()
 
 
-class Stage:
-    """What a test sees of it. `settle` first: the test before may have left a mess behind."""
+class WatchedStage:
+    """The setup. A test calls `settle` first: alerts of the test before may still fire."""
 
     def __init__(self, connection: Connection, folder: Path) -> None:
         self.cluster = KafkaCluster(connection, len(STREAMS))
         self.troubles = Troubles(folder / "troubles")
         self.cameras = CamerasStandIn(*STREAMS)
-        self.feed = Feed(self.cluster, self.cameras)
+        self.feed = FramePublisher(self.cluster, self.cameras)
         self.worker_port, self.cameras_port = free_ports(2)
         self.prometheus = Prometheus(0)
         bundle = write_tiny(folder / "tiny", explodes=True)
@@ -79,7 +80,7 @@ class Stage:
         self.serving = ExitStack()
 
     def launch(self) -> None:
-        """Start the worker; Prometheus has seen its zeros before there is anything to count."""
+        """Start the worker; Prometheus scrapes its zeros before the first record is counted."""
         with self.troubles.of("slow restore"):
             self.launch_unready()
         self.worker.ready()
@@ -99,7 +100,7 @@ class Stage:
 
     @contextmanager
     def no_cameras(self) -> Iterator[None]:
-        """Let nobody answer for the cameras."""
+        """Stop serving the metrics of the cameras, for the duration of the context."""
         self.serving.close()
         yield
         self.serving.enter_context(self.cameras.served(self.cameras_port))
@@ -110,9 +111,9 @@ class Stage:
 
 
 @contextmanager
-def staged(prometheus: str, connection: Connection, folder: Path) -> Iterator[Stage]:
-    """Put it all up, and take it down in the end."""
-    stage = Stage(connection, folder)
+def staged(prometheus: str, connection: Connection, folder: Path) -> Iterator[WatchedStage]:
+    """Start everything, and stop it in the end."""
+    stage = WatchedStage(connection, folder)
     ports = {"workers": [stage.worker_port], "cameras": [stage.cameras_port]}
     with ExitStack() as stack:
         stack.callback(stage.cluster.close)

@@ -1,4 +1,4 @@
-"""docs/cameras.md does what it says: each of its commands is run, with a real camera."""
+"""Runs each command of docs/cameras.md, with a real camera."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ LOGIN = "viewer:your password"
 
 
 def tutorial() -> Page:
-    """The first part of the page; behind the line is its reference."""
+    """Return the first part of the page; the reference begins behind the horizontal line."""
     page = Page.read("docs/cameras.md")
     return Page(page.name, page.text.partition("\n---\n")[0])
 
 
 @pytest.fixture
 def watching() -> int:
-    """The port of a Prometheus."""
+    """Return a port for Prometheus."""
     return free_ports(1)[0]
 
 
@@ -63,7 +63,7 @@ def test_the_page_leads_from_a_camera_to_a_dashboard(reader: Reader, watching: i
 
 
 def wait_for_scrapes(port: int) -> None:
-    """Somebody who types needs longer than Prometheus between two looks."""
+    """Wait for a scrape: a reader who types is slower than Prometheus, this test is not."""
     for query in ('longtake_camera_state{state="live"} == 1', "longtake_stream_confidence_ratio"):
         command = ["promtool", "query", "instant", f"http://127.0.0.1:{port}", query]
         until(partial(output_of, command), query)

@@ -1,4 +1,4 @@
-"""compose.yaml by the specification's own schema, and everything that it names."""
+"""compose.yaml is valid by the specification's schema, and everything that it names exists."""
 
 import json
 import os
@@ -24,8 +24,8 @@ def test_it_follows_the_specification(name: str) -> None:
     assert [f"{fault.json_path}: {fault.message}" for fault in faults] == []
 
 
-def test_the_schema_refuses_what_is_no_compose_file() -> None:
-    """The reader of the schema knows all that it uses, or it would let everything pass."""
+def test_the_schema_refuses_a_file_that_is_not_a_compose_file() -> None:
+    """Check the validator itself: one that ignores parts of the schema would accept everything."""
     Draft7Validator.check_schema(SCHEMA)
     wrong = {"services": {"a": {"image": "b", "healthcheck": {"interval": "1s", "tries": 3}}}}
     assert [fault.json_path for fault in Draft7Validator(SCHEMA).iter_errors(wrong)] != []
@@ -33,7 +33,7 @@ def test_the_schema_refuses_what_is_no_compose_file() -> None:
 
 @pytest.fixture
 def compose() -> list[str]:
-    """Docker's own reader. CI, too, may lack it: what must run everywhere is the schema's test."""
+    """Return Docker's own parser, or skip. CI may lack it too: the schema's test always runs."""
     docker = shutil.which("docker")
     if docker is None:
         pytest.skip("no docker on this machine")
@@ -43,7 +43,7 @@ def compose() -> list[str]:
 
 
 @pytest.mark.parametrize("files", [FILES[:1], FILES], ids=["alone", "with an admin"])
-def test_docker_compose_takes_it(compose: list[str], files: list[str]) -> None:
+def test_docker_compose_accepts_it(compose: list[str], files: list[str]) -> None:
     named = [word for name in files for word in ("--file", str(DEPLOY / name))]
     ended = subprocess.run(
         [*compose, *named, "config", "--quiet"],
@@ -56,7 +56,7 @@ def test_docker_compose_takes_it(compose: list[str], files: list[str]) -> None:
 
 
 def test_images_are_pinned_to_a_version() -> None:
-    foreign = [one.told["image"] for one in services() if not one.is_longtake]
+    foreign = [one.definition["image"] for one in services() if not one.is_longtake]
     assert [image for image in foreign if not re.search(r":v?\d+\.\d+\.\d+$", image)] == []
 
 
@@ -65,9 +65,9 @@ def test_services_wait_for_services_that_can_become_what_is_waited_for() -> None
     assert len(pairs) == 5
     for other, rule in pairs:
         if rule == "service_healthy":
-            assert "test" in other.told["healthcheck"]
+            assert "test" in other.definition["healthcheck"]
         if rule == "service_completed_successfully":
-            assert other.told["restart"] == "no"
+            assert other.definition["restart"] == "no"
 
 
 def test_volumes_are_declared_and_used() -> None:
@@ -84,7 +84,7 @@ def test_what_is_mounted_exists_and_cannot_be_written(part: str) -> None:
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:
-    ports = [port for one in services() for port in one.told.get("ports", [])]
+    ports = [port for one in services() for port in one.definition.get("ports", [])]
     assert len(ports) == 3
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
@@ -97,7 +97,7 @@ def test_no_secret_is_written_down() -> None:
     assert "/deploy/cameras.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-def test_grafana_lets_nobody_change_anything_until_an_admin_is_asked_for() -> None:
+def test_grafana_is_read_only_until_an_admin_is_configured() -> None:
     alone = service("grafana").environment
     assert alone["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
     assert alone["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
@@ -106,11 +106,11 @@ def test_grafana_lets_nobody_change_anything_until_an_admin_is_asked_for() -> No
     assert "${GRAFANA_ADMIN_PASSWORD:?" in asked["GF_SECURITY_ADMIN_PASSWORD"]
 
 
-def test_a_broker_tells_each_side_the_address_that_it_can_reach() -> None:
+def test_a_broker_advertises_to_each_side_an_address_that_it_can_reach() -> None:
     kafka = service("kafka")
-    told = kafka.environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
-    host, inside = (address.partition("://")[2] for address in told)
-    assert f"{host}:{host.rpartition(':')[2]}" in kafka.told["ports"]
+    advertised = kafka.environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    host, inside = (address.partition("://")[2] for address in advertised)
+    assert f"{host}:{host.rpartition(':')[2]}" in kafka.definition["ports"]
     ours = [one for one in services() if one.is_longtake]
     assert {one.environment["LONGTAKE_BOOTSTRAP"] for one in ours} == {inside}
     doors = re.findall(r"(\w+)://", kafka.environment["KAFKA_LISTENERS"])
@@ -130,7 +130,7 @@ def test_grafana_finds_its_dashboards_and_the_prometheus_of_this_file() -> None:
 
 def test_prometheus_reads_a_configuration_that_is_mounted() -> None:
     prometheus = service("prometheus")
-    (file,) = [w.partition("=")[2] for w in prometheus.told["command"] if "config.file" in w]
+    (file,) = [w.partition("=")[2] for w in prometheus.definition["command"] if "config.file" in w]
     targets = {mount.target: mount.source for mount in prometheus.mounts}
     assert targets[str(Path(file).parent)] == "./prometheus"
     assert targets[f"{Path(file).parent}/targets"] == "./targets"
@@ -141,5 +141,5 @@ def test_targets_are_services(name: str) -> None:
     (group,) = yaml.safe_load((DEPLOY / "targets" / name).read_text())
     hosts = [target.partition(":")[0] for target in group["targets"]]
     commands = {"workers.yml": "worker", "cameras.yml": "camera"}
-    wanted = [one.name for one in services() if commands[name] in one.told.get("command", [])]
+    wanted = [one.name for one in services() if commands[name] in one.definition.get("command", [])]
     assert hosts == wanted

@@ -1,4 +1,4 @@
-"""compose.yaml's Kafka: its settings, as the image turns them into a file, given to a real one."""
+"""A real Kafka starts with the settings of compose.yaml, converted as its image does it."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pipeline.local.ports import free_ports
 from pipeline.records import Topics
 from tests.deploy.composition import service
 
-TOLD = {
+SETTINGS = {
     name.removeprefix("KAFKA_").lower().replace("_", "."): value
     for name, value in service("kafka").environment.items()
 }
@@ -21,14 +21,14 @@ TOLD = {
 
 @pytest.fixture
 def broker(kafka: LocalKafka) -> Iterator[LocalKafka]:
-    """One that is started so, on free ports of loopback; `kafka` says whether there can be one."""
+    """Start a broker with them, on free ports of loopback; `kafka` skips if none can run."""
     del kafka
     ports = dict(zip(("9092", "9093", "19092"), map(str, free_ports(3)), strict=True))
     settings = {
         name: re.sub(r":(\d+)\b", lambda port: f":{ports[port[1]]}", value).replace(
             "//:", "//127.0.0.1:"
         )
-        for name, value in TOLD.items()
+        for name, value in SETTINGS.items()
         if name != "log.dirs"
     }
     with LocalKafka(port=int(ports["9092"]), settings=settings) as broker:
@@ -36,13 +36,13 @@ def broker(kafka: LocalKafka) -> Iterator[LocalKafka]:
 
 
 @pytest.mark.kafka
-def test_it_starts_with_them_and_takes_our_topics(broker: LocalKafka) -> None:
+def test_it_starts_with_them_and_accepts_our_topics(broker: LocalKafka) -> None:
     topics = Topics("frames", "predictions", "frames.dlq", "longtake.state")
     with closing(TopicAdmin(broker.connection, topics)) as admin:
         reports = admin.create(4)
     assert [(report.partitions, report.problem) for report in reports] == [(4, None)] * 4
 
 
-def test_it_takes_the_largest_frame_that_a_worker_takes() -> None:
+def test_it_accepts_the_largest_frame_that_a_worker_accepts() -> None:
     largest = WorkerConfig.model_fields["max_frame_bytes"].default
-    assert largest < int(TOLD["message.max.bytes"])
+    assert largest < int(SETTINGS["message.max.bytes"])

@@ -1,4 +1,4 @@
-"""The dashboard's file, as far as it can be judged without a Grafana."""
+"""The dashboard's file, as far as it can be checked without a Grafana."""
 
 import re
 from itertools import combinations
@@ -51,7 +51,7 @@ def test_every_query_has_a_name_of_its_own_within_its_panel() -> None:
         assert len(set(names)) == len(names) > 0
 
 
-def test_the_panels_ask_the_data_source_that_is_provisioned() -> None:
+def test_the_panels_query_the_data_source_that_is_provisioned() -> None:
     source = (GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text()
     (uid,) = re.findall(r"^ +uid: (\S+)$", source, re.MULTILINE)
     assert {panel["datasource"]["uid"] for panel in PANELS} == {uid}

@@ -1,4 +1,4 @@
-"""What is the CPU image's own: locked wheels for its Python, and nothing beside them."""
+"""The CPU image alone: locked wheels for its Python, and nothing else."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def locked(path: Path) -> set[str]:
-    """Its lines `package==version ; marker`."""
+    """Return the lines `package==version ; marker` of a lock file."""
     return set(re.findall(r"^[\w-]+==[^\\]+", path.read_text(), flags=re.MULTILINE))
 
 
@@ -31,14 +31,14 @@ def test_its_lock_holds_neither_tests_nor_training_nor_a_local_broker() -> None:
 
 
 def test_both_stages_have_one_python_that_longtake_runs_on() -> None:
-    build, last = (rest.split()[0] for rest in IMAGE.told("FROM"))
+    build, last = (rest.split()[0] for rest in IMAGE.arguments("FROM"))
     assert build == last
     (version,) = re.findall(r"^python:([\d.]+)-slim-", build)
     assert version in SpecifierSet(PROJECT["requires-python"])
 
 
 def test_every_package_from_outside_is_held_to_its_hash_and_is_no_source() -> None:
-    first, second = [run for run in IMAGE.told("RUN") if run.startswith("pip ")]
+    first, second = [run for run in IMAGE.arguments("RUN") if run.startswith("pip ")]
     assert "--require-hashes -r /source/requirements-runtime.lock" in first
     assert "--only-binary :all:" in first
     assert second.endswith(" --no-deps /source")

@@ -1,4 +1,4 @@
-"""What is the GPU image's own: CUDA, TensorRT and pycuda, without a GPU to build it on."""
+"""The GPU image alone: CUDA, TensorRT and pycuda; checked without a GPU."""
 
 import re
 import tomllib
@@ -9,18 +9,18 @@ from packaging.specifiers import SpecifierSet
 from doubles.building import BINDINGS
 from tests.deploy.dockerfile import ROOT, Dockerfile
 
-REQUIREMENTS = ROOT / "tests" / "doubles" / "requirements"
+REQUIREMENTS = ROOT / "doubles" / "requirements"
 IMAGE = Dockerfile.read("Dockerfile.gpu")
 
 
 def test_the_stages_have_the_same_cuda_and_python_and_the_last_has_no_toolkit() -> None:
-    build, last = (image.split()[0] for image in IMAGE.told("FROM"))
+    build, last = (image.split()[0] for image in IMAGE.arguments("FROM"))
     assert build.replace("-devel-", "-base-") == last
     assert "-devel-" in build
 
 
 def extra() -> dict[str, SpecifierSet]:
-    """What the image installs beside longtake: package -> versions that pyproject allows."""
+    """Return what the image installs beside longtake: package -> versions allowed by pyproject."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (name,) = re.findall(r'"/source\[(\w+)\]"', IMAGE.text)
     wanted = map(Requirement, project["optional-dependencies"][name])
@@ -37,7 +37,7 @@ def test_what_it_installs_is_pinned_within_what_the_extra_allows() -> None:
     assert [name for name, allowed in extra().items() if pins[name] not in allowed] == []
 
 
-def test_it_brings_no_torch() -> None:
+def test_it_contains_no_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {Requirement(one).name for one in project["dependencies"]}
     assert "onnxruntime" in names
@@ -51,7 +51,7 @@ def test_its_versions_are_those_that_the_tests_run_with() -> None:
     assert pinned(IMAGE.text).items() <= tested.items()
 
 
-def test_pycuda_is_built_without_a_library_that_the_last_stage_has_not() -> None:
-    (settings,) = [run for run in IMAGE.told("RUN") if ".aksetup-defaults.py" in run]
+def test_pycuda_is_built_without_a_library_that_the_last_stage_lacks() -> None:
+    (settings,) = [run for run in IMAGE.arguments("RUN") if ".aksetup-defaults.py" in run]
     assert settings == "echo 'CUDA_ENABLE_CURAND = False' > ~/.aksetup-defaults.py"
     assert IMAGE.text.index(settings) < IMAGE.text.index("pip install")

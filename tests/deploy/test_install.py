@@ -1,6 +1,6 @@
-"""The CPU image's install steps, carried out: small, without torch, and able to work.
+"""Executes the CPU image's install steps: the result is small, without torch, and works.
 
-They run with the image's own Python where this machine has it, else with ours.
+They run with the image's Python if this machine has it, otherwise with that of the tests.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.deploy.dockerfile import ROOT, Dockerfile
 
 IMAGE = Dockerfile.read("Dockerfile.cpu")
 MAX_BYTES = 400 * 10**6
-SLIM = re.compile(  # what every Debian slim image has, for glibc and apt need it
+SLIM = re.compile(  # in every Debian slim image, because glibc and apt need it
     r"(linux-vdso|ld-linux-[\w-]+|lib(c|m|mvec|dl|rt|pthread|gcc_s|stdc\+\+|z))\.so(\.\d+)?"
 )
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 
 def image_python() -> Path:
-    """The Python that the image has, if it can be found and runs; else the one of these tests."""
-    (version,) = set(re.findall(r"^python:(\d+\.\d+)", IMAGE.told("FROM")[0]))
+    """Return the image's Python if it can be found and runs; otherwise that of these tests."""
+    (version,) = set(re.findall(r"^python:(\d+\.\d+)", IMAGE.arguments("FROM")[0]))
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     ours = [path / "bin" / "python" for path in sorted(pyenv.glob(f"{version}.*"))]
     found = shutil.which(f"python{version}")
@@ -39,14 +39,14 @@ def image_python() -> Path:
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the last stage gets from the build stage."""
+    """Build what the last stage copies from the build stage."""
     root = tmp_path_factory.mktemp("image")
     carry_out(IMAGE.stages()[0], root, python=image_python())
     return root / "opt" / "longtake"
 
 
 def ended(venv: Path, cwd: Path, *command: str | Path) -> str:
-    """What a command of the image prints, started from a folder that is not ours."""
+    """Return the output of a command of the image, run in a folder outside of the repository."""
     program = [venv / "bin" / command[0], *command[1:]]
     cache = {"LONGTAKE_CACHE": str(cwd / "cache")}
     run = subprocess.run(
@@ -70,7 +70,7 @@ def test_it_has_no_torch_no_tests_and_no_pip(venv: Path, tmp_path: Path) -> None
     assert ended(venv, tmp_path, "python", "-c", absent) == "None\n"
 
 
-def test_it_tells_its_version(venv: Path, tmp_path: Path) -> None:
+def test_it_prints_its_version(venv: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"longtake \d+\.\d+\.\d+\n", ended(venv, tmp_path, "longtake", "--version"))
 
 
@@ -88,12 +88,12 @@ def test_it_predicts_a_sample(venv: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks glibc's ldd")
 def test_its_libraries_need_nothing_that_a_slim_image_lacks(venv: Path) -> None:
-    """ldd names all that a library wants; what is not in the wheels must be in the base."""
+    """ldd lists all libraries that one needs; those outside of the wheels must be in the base."""
     libraries = [str(path) for path in venv.rglob("*.so*") if path.is_file()]
-    told = subprocess.run(
+    listed = subprocess.run(
         ["/usr/bin/ldd", *libraries], capture_output=True, check=False, text=True
     ).stdout
-    wanted = re.findall(r"^\t(\S+)(?: => (\S+))?", told, flags=re.MULTILINE)
+    wanted = re.findall(r"^\t(\S+)(?: => (\S+))?", listed, flags=re.MULTILINE)
     foreign = {Path(name).name for name, where in wanted if not where.startswith(str(venv))}
     assert len(libraries) > 100
     assert {name for name in foreign if not SLIM.fullmatch(name)} <= {"statically"}  # linked

@@ -1,4 +1,4 @@
-"""Prometheus' own tools on our configuration, and names that exist on both sides."""
+"""Prometheus' own tools accept our configuration, and its names are names of our metrics."""
 
 import ast
 import re
@@ -34,7 +34,7 @@ def ran(*command: str | Path, stdin: str = "") -> tuple[int, str]:
 
 
 def exposed(text: str) -> Described:
-    """What a scrape offers of ours."""
+    """Return our metrics in the text of a scrape."""
     found: Described = {}
     for metric in text_string_to_metric_families(text):
         labels = frozenset(label for sample in metric.samples for label in sample.labels)
@@ -45,7 +45,7 @@ def exposed(text: str) -> Described:
 
 
 def documented(section: str) -> Described:
-    """What docs/metrics.md says of one kind of process."""
+    """Return the metrics that docs/metrics.md lists for one kind of process."""
     text = (ROOT / "docs" / "metrics.md").read_text().partition(f"## {section}\n")[2]
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| .+ \|$", text.partition("\n## ")[0], re.M)
     return {name: (kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
@@ -59,9 +59,9 @@ def worker_metrics() -> Described:
     return exposed(generate_latest(metrics.registry).decode())
 
 
-def test_the_configuration_is_one(promtool: str) -> None:
-    code, said = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
-    assert (code, "WARNING" in said) == (0, False), said
+def test_the_configuration_is_valid(promtool: str) -> None:
+    code, output = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
+    assert (code, "WARNING" in output) == (0, False), output
 
 
 def test_every_alert_is_made_to_fire_by_a_test() -> None:
@@ -69,15 +69,15 @@ def test_every_alert_is_made_to_fire_by_a_test() -> None:
     assert set(ALERTS) <= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
-def test_the_rules_are_rules(promtool: str) -> None:
+def test_the_rules_are_valid(promtool: str) -> None:
     files = (PROMETHEUS / "recording.yml", PROMETHEUS / "alerts.yml")
-    code, said = ran(promtool, "check", "rules", "--lint-fatal", *files)
-    assert code == 0, said
+    code, output = ran(promtool, "check", "rules", "--lint-fatal", *files)
+    assert code == 0, output
 
 
 def test_every_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
-    code, said = ran(promtool, "test", "rules", PROMETHEUS / "tests.yml")
-    assert code == 0, said
+    code, output = ran(promtool, "test", "rules", PROMETHEUS / "tests.yml")
+    assert code == 0, output
 
 
 def test_every_alert_has_a_test() -> None:
@@ -86,13 +86,13 @@ def test_every_alert_has_a_test() -> None:
 
 
 def test_every_alert_has_a_section_in_the_runbook() -> None:
-    told = re.findall(r"runbook: docs/runbook.md#(\w+)$", RULES, re.MULTILINE)
+    named = re.findall(r"runbook: docs/runbook.md#(\w+)$", RULES, re.MULTILINE)
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
-    assert told == [alert.lower() for alert in ALERTS]
+    assert named == [alert.lower() for alert in ALERTS]
     assert sections == ALERTS
 
 
-def test_rules_and_dashboard_ask_for_what_is_there() -> None:
+def test_rules_and_dashboard_use_only_metrics_that_exist() -> None:
     asked = {family(name) for e in (*OF_RULES, *OF_DASHBOARD) for name in series_in(e)}
     assert asked - worker_metrics().keys() - METRICS.keys() == set()
     recorded = {name for e in (*OF_RULES, *OF_DASHBOARD) for name in re.findall(r"\w+:\w+:\w+", e)}

@@ -1,4 +1,4 @@
-"""A real Prometheus watches a real worker: the dashboard has answers, alerts fire for a cause."""
+"""A real Prometheus scrapes a real worker: the dashboard has data, every fault fires its alert."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import until
 from tests.deploy.expressions import OF_DASHBOARD
-from tests.deploy.stage import GARBAGE, WHITE, Stage, staged
+from tests.deploy.stage import GARBAGE, WHITE, WatchedStage, staged
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -17,24 +17,24 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 @pytest.fixture(scope="module")
 def whole_stage(
     prometheus: str, kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
+) -> Iterator[WatchedStage]:
     with staged(prometheus, kafka.connection, tmp_path_factory.mktemp("stage")) as stage:
         yield stage
 
 
 @pytest.fixture
-def stage(whole_stage: Stage) -> Stage:
-    """The stage, with nothing amiss."""
+def stage(whole_stage: WatchedStage) -> WatchedStage:
+    """Return the stage when no alert fires."""
     whole_stage.settle()
     return whole_stage
 
 
 @pytest.mark.parametrize("expression", OF_DASHBOARD)
-def test_every_query_of_the_dashboard_has_an_answer(stage: Stage, expression: str) -> None:
+def test_every_query_of_the_dashboard_has_an_answer(stage: WatchedStage, expression: str) -> None:
     until(lambda: stage.prometheus.ask(expression), expression)
 
 
-def test_a_worker_that_does_not_answer_is_told(stage: Stage) -> None:
+def test_a_worker_that_does_not_answer_raises_an_alert(stage: WatchedStage) -> None:
     stage.worker.process.send_signal(signal.SIGSTOP)
     try:
         stage.prometheus.fires("WorkerDown")
@@ -42,7 +42,7 @@ def test_a_worker_that_does_not_answer_is_told(stage: Stage) -> None:
         stage.worker.process.send_signal(signal.SIGCONT)
 
 
-def test_garbage_is_told(stage: Stage) -> None:
+def test_garbage_raises_an_alert(stage: WatchedStage) -> None:
     stage.feed.instead = GARBAGE
     try:
         stage.prometheus.fires("DeadLetters")
@@ -51,7 +51,7 @@ def test_garbage_is_told(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_that_explode_are_told(stage: Stage) -> None:
+def test_numbers_that_explode_raise_an_alert(stage: WatchedStage) -> None:
     stage.feed.instead = WHITE
     try:
         stage.prometheus.fires("ModelNotFinite")
@@ -69,13 +69,13 @@ def test_numbers_that_explode_are_told(stage: Stage) -> None:
         ("standing still", "ReadingStalls"),
     ],
 )
-def test_a_worker_in_trouble_is_told(stage: Stage, trouble: str, alert: str) -> None:
+def test_a_worker_in_trouble_raises_an_alert(stage: WatchedStage, trouble: str, alert: str) -> None:
     with stage.troubles.of(trouble):
         stage.prometheus.fires(alert)
 
 
 @pytest.mark.slow
-def test_an_expected_stream_that_is_silent_is_told(stage: Stage) -> None:
+def test_an_expected_stream_that_is_silent_raises_an_alert(stage: WatchedStage) -> None:
     stage.feed.silent = "gate"
     try:
         stage.prometheus.fires("ExpectedStreamSilent")
@@ -84,7 +84,7 @@ def test_an_expected_stream_that_is_silent_is_told(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-def test_frames_that_come_faster_than_they_go_are_told(stage: Stage) -> None:
+def test_frames_that_come_faster_than_they_go_raise_an_alert(stage: WatchedStage) -> None:
     with stage.troubles.of("slow engine"):
         for n in range(400):
             stage.feed.publish(n)
@@ -92,7 +92,7 @@ def test_frames_that_come_faster_than_they_go_are_told(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_does_not_get_its_memory_back_is_told(stage: Stage) -> None:
+def test_a_worker_that_does_not_get_its_memory_back_raises_an_alert(stage: WatchedStage) -> None:
     stage.kill()
     with stage.troubles.of("slow restore"):
         stage.launch_unready()
@@ -101,7 +101,7 @@ def test_a_worker_that_does_not_get_its_memory_back_is_told(stage: Stage) -> Non
 
 
 @pytest.mark.slow
-def test_frames_that_nobody_has_read_in_time_are_told(stage: Stage) -> None:
+def test_frames_that_nobody_has_read_in_time_raise_an_alert(stage: WatchedStage) -> None:
     stage.kill()
     for n in range(50):
         stage.feed.publish(n)
@@ -121,7 +121,9 @@ def test_frames_that_nobody_has_read_in_time_are_told(stage: Stage) -> None:
         ("refused", "CameraRefused"),
     ],
 )
-def test_a_camera_that_is_not_live_is_told(stage: Stage, state: str, alert: str) -> None:
+def test_a_camera_that_is_not_live_raises_an_alert(
+    stage: WatchedStage, state: str, alert: str
+) -> None:
     stage.cameras.becomes("gate", state)
     try:
         stage.prometheus.fires(alert)
@@ -130,21 +132,21 @@ def test_a_camera_that_is_not_live_is_told(stage: Stage, state: str, alert: str)
 
 
 @pytest.mark.slow
-def test_a_camera_that_fails_again_and_again_is_told(stage: Stage) -> None:
+def test_a_camera_that_fails_again_and_again_raises_an_alert(stage: WatchedStage) -> None:
     for _ in range(10):
         stage.cameras.fails("gate", "broken")
     stage.prometheus.fires("CameraFlaps")
 
 
 @pytest.mark.slow
-def test_frames_that_are_lost_before_the_log_are_told(stage: Stage) -> None:
+def test_frames_that_are_lost_before_the_log_raise_an_alert(stage: WatchedStage) -> None:
     stage.cameras.loses("gate", "oversized")
     stage.prometheus.fires("CameraLosesFrames")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alert", ["CamerasWithoutBroker", "SpoolFills"])
-def test_cameras_that_spool_are_told(stage: Stage, alert: str) -> None:
+def test_cameras_that_spool_raise_an_alert(stage: WatchedStage, alert: str) -> None:
     frames = count(10, 10)
 
     def fires_while_they_grow() -> bool:
@@ -158,6 +160,6 @@ def test_cameras_that_spool_are_told(stage: Stage, alert: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_camera_process_that_is_gone_is_told(stage: Stage) -> None:
+def test_a_camera_process_that_is_gone_raises_an_alert(stage: WatchedStage) -> None:
     with stage.no_cameras():
         stage.prometheus.fires("CameraProcessDown")

@@ -1,4 +1,4 @@
-"""A real Prometheus watches a real camera process, and its cameras get into trouble."""
+"""A real Prometheus scrapes a real camera process whose cameras have faults."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ url = "http://127.0.0.1:{port}/yard"
 
 @dataclass
 class Scene:
-    """Two cameras, the process that publishes them, and who watches."""
+    """Two cameras, the process that publishes them, and a Prometheus."""
 
     gate: MjpegCamera
     process: Running
@@ -70,7 +70,7 @@ def mute(gate: MjpegCamera) -> None:
 
 
 def lock(gate: MjpegCamera) -> None:
-    gate.login, gate.closes_after = "who:knows", 1  # and hang up, so that it is asked again
+    gate.login, gate.closes_after = "who:knows", 1  # closes, so that the login is required again
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def lock(gate: MjpegCamera) -> None:
         (lock, "CameraRefused"),
     ],
 )
-def test_a_camera_in_trouble_is_told_and_no_other(
+def test_a_camera_in_trouble_raises_an_alert_and_the_others_do_not(
     scene: Scene, trouble: Callable[[MjpegCamera], None], alert: str
 ) -> None:
     trouble(scene.gate)
@@ -91,12 +91,12 @@ def test_a_camera_in_trouble_is_told_and_no_other(
     assert scene.prometheus.ask('longtake_camera_state{camera="yard", state="live"}') == [1]
 
 
-def test_a_camera_process_that_is_killed_is_told(scene: Scene) -> None:
+def test_a_camera_process_that_is_killed_raises_an_alert(scene: Scene) -> None:
     scene.process.process.kill()
     scene.prometheus.fires("CameraProcessDown")
 
 
-def test_a_broker_that_is_away_is_told_and_what_is_lost_by_it(
+def test_a_broker_that_is_away_raises_an_alert_and_so_do_the_frames_lost_by_it(
     scene: Scene, kafka: LocalKafka
 ) -> None:
     os.kill(kafka.pids[1], signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The wheel by itself: what is in it, and that it works without the repository."""
+"""The wheel alone: its contents, and that it works without the repository."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def ended(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment of its own, with the packages of this one but without its longtake."""
+    """Make an environment with the packages of this one, but without its longtake."""
     folder = tmp_path_factory.mktemp("venv")
     ended(sys.executable, "-m", "venv", folder, cwd=folder)
     paths = {"base": str(folder), "platbase": str(folder)}
@@ -39,7 +39,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build from a copy: what an earlier build has left in the checkout must not get in."""
+    """Build from a copy: files of an earlier build in the checkout must not get into the wheel."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     copy([ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")], str(source))
     for package in ("engines", "pipeline"):
@@ -57,7 +57,7 @@ def wheel(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def longtake(venv: Path, wheel: Path) -> Path:
-    """The command that the wheel has installed."""
+    """Return the command that the wheel installed."""
     pip = ("install", "--no-deps", "--force-reinstall", "--disable-pip-version-check", wheel)
     ended(venv / "bin" / "pip", *pip, cwd=venv)
     return venv / "bin" / "longtake"
@@ -74,8 +74,8 @@ def test_a_worker_does_not_get_what_only_training_reads(wheel: Path) -> None:
 
 def test_the_command_is_that_of_the_wheel(longtake: Path, venv: Path, tmp_path: Path) -> None:
     where = "import pipeline, engines; print(pipeline.__file__, engines.__file__)"
-    said = ended(venv / "bin" / "python", "-c", where, cwd=tmp_path)
-    assert [Path(path).is_relative_to(venv) for path in said.split()] == [True, True]
+    output = ended(venv / "bin" / "python", "-c", where, cwd=tmp_path)
+    assert [Path(path).is_relative_to(venv) for path in output.split()] == [True, True]
     assert "Usage: longtake" in ended(longtake, "--help", cwd=tmp_path)
 
 

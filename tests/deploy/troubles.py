@@ -1,10 +1,10 @@
-"""A worker that gets into trouble when a file says so, for as long as the file is there."""
+"""Injects faults into a worker: each fault is active while its file exists."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# what Python runs at its start where PYTHONPATH leads to it
+# Python runs this at its start if PYTHONPATH contains its folder
 SITE = """
 import time
 from pathlib import Path
@@ -62,7 +62,7 @@ around(KafkaChangelog, "ends", no_broker)
 
 
 class Troubles:
-    """The files. `folder` belongs into PYTHONPATH."""
+    """The files that switch faults on. `folder` must be in PYTHONPATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

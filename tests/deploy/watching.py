@@ -1,4 +1,4 @@
-"""A real Prometheus with our rules, in a hurry: what takes it minutes takes it seconds here."""
+"""A real Prometheus with our rules, sped up: minutes become seconds."""
 
 import json
 import re
@@ -18,7 +18,7 @@ WINDOW = "6s"
 
 
 def hurried(text: str) -> str:
-    """Scrapes and rules every second, windows of some seconds, and hardly any patience."""
+    """Return a configuration with 1 s intervals, windows of some seconds, and short durations."""
     text = text.replace("[$__range]", "[1h]")
     text = re.sub(r"\[(\d+[sm]|\$__rate_interval)\]", f"[{WINDOW}]", text)
     text = re.sub(r"offset \d+m", f"offset {WINDOW}", text)
@@ -27,7 +27,7 @@ def hurried(text: str) -> str:
 
 
 class Prometheus:
-    """One Prometheus on loopback, asked over its own web API."""
+    """One Prometheus on loopback, queried through its web API."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -44,14 +44,14 @@ class Prometheus:
             connection.close()
 
     def ask(self, expression: str) -> list[float]:
-        """The values of an expression now; those that are no numbers (0 / 0) are left out."""
+        """Return the current values of an expression, without NaN (0 / 0)."""
         answer = self.get(f"/api/v1/query?query={quote(hurried(expression))}")
         assert answer is not None, expression
         values = [float(series["value"][1]) for series in answer["data"]["result"]]
         return [value for value in values if value == value]
 
     def firing(self) -> set[str]:
-        """The names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         alerts = self.get("/api/v1/alerts")["data"]["alerts"]
         return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
 
@@ -66,7 +66,7 @@ class Prometheus:
 def watching(
     prometheus: str, folder: Path, *, workers: Sequence[int], cameras: Sequence[int]
 ) -> Iterator[Prometheus]:
-    """Watch processes by the ports of their metrics."""
+    """Start a Prometheus that scrapes the given ports."""
     (folder / "targets").mkdir(parents=True)
     for name in ("prometheus.yml", "recording.yml", "alerts.yml"):
         (folder / name).write_text(hurried((PROMETHEUS / name).read_text()))

@@ -1,4 +1,4 @@
-"""Faults of the camera process: each would make it lie or let one camera harm another."""
+"""Faults of the camera process: each would falsify its data or let one camera harm another."""
 
 from tests.mutants.mutant import Mutant
 
@@ -43,8 +43,8 @@ CAMERA_MUTANTS = (
     Mutant(
         "damaged pictures keep a connection alive",
         "pipeline/cameras/feed.py",
-        "                self._tally.left[picture] += 1\n",
-        "                self._tally.left[picture] += 1\n                seen_s = now_s\n",
+        "                self._tally.count(picture)\n",
+        "                self._tally.count(picture)\n                seen_s = now_s\n",
         (FEED,),
     ),
     Mutant(

@@ -1,1 +1,1 @@
-"""From a connection or a file to shots."""
+"""Turns a connection or a file into shots."""

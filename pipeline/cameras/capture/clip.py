@@ -1,22 +1,23 @@
-"""A video file or a folder of pictures, played as a camera would send it."""
+"""A video file or a folder of pictures as a camera source."""
 
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.cameras.values import Lost, Picture
+from pipeline.cameras.values import Picture
 from pipeline.clock import Clock
-from pipeline.errors import CameraLostError, SourceError
+from pipeline.errors import CameraLostError, LossReason, SourceError
 from pipeline.media.sources import SourceFrame, open_source
 
-ONLY_FRAME_US = 33_333  # the pause between two rounds of a clip of a single frame
+ONLY_FRAME_US = 33_333  # the duration of a clip that has only one frame
 
 
 class ClipSource:
-    """See `Source`. Frames are captured when they are due by their times in the file.
+    """See `Source`. A frame's capture time is the start time plus its time in the file.
 
-    In real time they are waited for, otherwise they come as fast as they are taken. A clip that
-    cannot be read from the beginning is refused; at its end it raises `CameraLostError` too.
+    With `realtime` each frame is yielded at its capture time, otherwise as fast as the caller
+    takes it. Raises `CameraLostError` with `REFUSED` if the clip cannot be read, and with `ENDED`
+    at its end.
     """
 
     retries = False
@@ -39,11 +40,11 @@ class ClipSource:
                 shown = frame.picture
                 yield Picture(shown.width, shown.height, frame=shown, captured_us=captured_us)
         except SourceError as exc:
-            raise CameraLostError(Lost.REFUSED, str(exc)) from exc
-        raise CameraLostError(Lost.ENDED, "the clip is over")
+            raise CameraLostError(LossReason.REFUSED, str(exc)) from exc
+        raise CameraLostError(LossReason.ENDED, "the clip is over")
 
     def _rounds(self) -> Iterator[tuple[int, SourceFrame]]:
-        """Frames with their times since the start, round after round."""
+        """Yield frames with their times since the start; with `loop`, again and again."""
         start_us = 0
         while True:
             last_us, step_us = 0, ONLY_FRAME_US

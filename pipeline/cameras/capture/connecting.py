@@ -1,4 +1,4 @@
-"""Opens what a camera sends, and finds the video in it."""
+"""Opens a connection to a camera, and finds its video stream."""
 
 from typing import Literal
 
@@ -6,19 +6,19 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.cameras.values import Lost
 from pipeline.clock import Clock
-from pipeline.errors import CameraLostError
+from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
 from pipeline.media.refusals import explain
 
 Transport = Literal["tcp", "udp"]
 
 DEVICES = "/dev/"
-# A playlist from outside must not name our files.
+# A playlist from the network must not name files of this machine.
 NETWORK = "http,https,httpproxy,tcp,tls,crypto,udp,rtp,srtp,rtsp,rtmp,rtmps,rtmpt,srt,data"
-# How long a stream is looked at before its first picture. By default libav measures its rate over
-# twenty frames; and `nobuffer` would throw away what it looked at, up to the next key frame.
+# How much of a stream libav analyses before it returns the first picture. By default libav measures
+# the frame rate over twenty frames. `nobuffer` is not used: it would discard the analysed packets,
+# so that the first picture came only with the next keyframe.
 PROBING = {"fpsprobesize": "0", "analyzeduration": "500000"}  # microseconds
 
 _REFUSALS = (
@@ -37,7 +37,7 @@ def open_camera(
 ) -> InputContainer:
     """Open a URL, a device or a file. Raises `CameraLostError`.
 
-    Opening takes `connect_s` at most, every wait for more later on `stall_s`.
+    Opening takes at most `connect_s`, each later read at most `stall_s`.
     """
     device = address.url.startswith(DEVICES)
     options = dict(PROBING)
@@ -54,25 +54,25 @@ def open_camera(
             timeout=(connect_s, stall_s),
         )
     except (av.FFmpegError, OSError) as exc:
-        # a server that says nothing can look like one that talks nonsense: the time tells
+        # libav can report a silent server as invalid data: the elapsed time distinguishes the two
         if isinstance(exc, av.ExitError) or clock.monotonic() - began_s >= connect_s:
             words = f"no answer in {connect_s:g} s; is the camera on, and the address right?"
-            raise CameraLostError(Lost.UNREACHABLE, words) from None
-        lost = Lost.REFUSED if isinstance(exc, _REFUSALS) else Lost.UNREACHABLE
-        # exc has the password in it
+            raise CameraLostError(LossReason.UNREACHABLE, words) from None
+        lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
+        # the text of exc can contain the password
         raise CameraLostError(lost, explain(exc, is_url=address.is_url)) from None
 
 
 def is_live(address: Address) -> bool:
-    """Whether it sends at its own pace: all but a file."""
+    """Whether the source sends at its own pace: everything except a file."""
     return address.is_url or address.url.startswith(DEVICES)
 
 
 def video_of(container: InputContainer) -> VideoStream:
-    """Give the stream of pictures. Raises `CameraLostError` where there is none."""
-    if container.format.name == "tty":  # libav shows any text as a film of a terminal
-        raise CameraLostError(Lost.REFUSED, "a text file, no video")
+    """Return the first video stream. Raises `CameraLostError` if there is none."""
+    if container.format.name == "tty":  # libav decodes any text file as a video of a terminal
+        raise CameraLostError(LossReason.REFUSED, "a text file, no video")
     if not container.streams.video:
         found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-        raise CameraLostError(Lost.REFUSED, f"sends no video (streams: {found})")
+        raise CameraLostError(LossReason.REFUSED, f"sends no video (streams: {found})")
     return container.streams.video[0]

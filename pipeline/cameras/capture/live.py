@@ -1,4 +1,4 @@
-"""A camera on the network or at this machine, through libav: one connection, picture by picture."""
+"""A camera on the network or on this machine, read through libav: one connection at a time."""
 
 import struct
 import threading
@@ -15,22 +15,22 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.capture.connecting import Transport, open_camera, video_of
 from pipeline.cameras.capture.pacing import Burst, paced
-from pipeline.cameras.values import Left, Lost, Picture
+from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
-from pipeline.errors import CameraLostError, UndecodableFrameError
+from pipeline.errors import CameraLostError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.pictures import MAX_PIXELS, picture_size, upright
 from pipeline.media.refusals import words_of
 from pipeline.media.sources import rotation
 
-INVENTS_TIMES = "mpjpeg"  # libav's format of MJPEG over HTTP, which has none: 25 a second
-IN_PIECES = "hls"
+INVENTS_TIMES = "mpjpeg"  # MJPEG over HTTP has no time stamps: libav invents them, at 25 Hz
+IN_PIECES = "hls"  # arrives in segments of several seconds
 
 
 class LiveSource:
-    """See `Source`. Its own MJPEG is passed through, all else is decoded by one thread.
+    """See `Source`. MJPEG is passed through without decoding, other codecs use one thread.
 
-    `connect_s` bounds the opening, `stall_s` every wait for more.
+    Opening takes at most `connect_s`, each later read at most `stall_s`.
     """
 
     retries = True
@@ -51,7 +51,7 @@ class LiveSource:
         self._clock = clock
         self._waited_s = 0.0
 
-    def pictures(self, stop: threading.Event) -> Iterator[Picture | Left | None]:
+    def pictures(self, stop: threading.Event) -> Iterator[Picture | PictureFate | None]:
         """See `Source`."""
         with closing(self._open()) as container:
             stream = video_of(container)
@@ -61,11 +61,11 @@ class LiveSource:
             else:
                 yield from self._caught_up(pictures)
         if not stop.is_set():
-            raise CameraLostError(Lost.ENDED, "the connection was closed")
+            raise CameraLostError(LossReason.ENDED, "the connection was closed")
 
     def _caught_up(
-        self, pictures: Iterator[Picture | Left | None]
-    ) -> Iterator[Picture | Left | None]:
+        self, pictures: Iterator[Picture | PictureFate | None]
+    ) -> Iterator[Picture | PictureFate | None]:
         burst = Burst()
         try:
             for picture in pictures:
@@ -80,9 +80,9 @@ class LiveSource:
 
     def _read(
         self, container: InputContainer, stream: VideoStream, stop: threading.Event
-    ) -> Iterator[Picture | Left | None]:
-        """What comes, as it comes; notes how long it was waited for."""
-        reader = _Reader(stream, counts=container.format.name != INVENTS_TIMES)
+    ) -> Iterator[Picture | PictureFate | None]:
+        """Yield pictures as they arrive; `_waited_s` is how long the newest packet took."""
+        reader = _Reader(stream, timed=container.format.name != INVENTS_TIMES)
         packets = container.demux()
         try:
             while not stop.is_set():
@@ -97,10 +97,10 @@ class LiveSource:
                     yield None
         except av.ExitError:
             words = f"nothing came for {self._stall_s:g} s"
-            raise CameraLostError(Lost.STALLED, words) from None
+            raise CameraLostError(LossReason.STALLED, words) from None
         except (av.FFmpegError, OSError) as exc:
             words = f"the connection broke ({words_of(exc)})"
-            raise CameraLostError(Lost.BROKEN, words) from None
+            raise CameraLostError(LossReason.BROKEN, words) from None
 
     def _open(self) -> InputContainer:
         return open_camera(
@@ -113,21 +113,22 @@ class LiveSource:
 
 
 class _Reader:
-    """Packets of one connection to pictures; `counts` tells whether their time stamps are its own.
+    """Turns the packets of one connection into pictures. `timed`: the time stamps are real.
 
-    A packet's wall clock can be that of the packet after it: libav's parser has a delay. What it
-    says of time stamp 0 is the same for all, so the median of some is right.
+    A packet's wall-clock time can be that of the packet after it, because libav's parser has a
+    delay. But wall-clock time minus time stamp is the same for all packets, so the median of the
+    last differences is right.
     """
 
-    def __init__(self, stream: VideoStream, *, counts: bool) -> None:
+    def __init__(self, stream: VideoStream, *, timed: bool) -> None:
         self._stream = stream
-        self._counts = counts
+        self._timed = timed
         self._walls_us: deque[int] = deque(maxlen=9)  # the camera's clock at time stamp 0
         self._passes = stream.codec_context.name == "mjpeg"
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
-    def read(self, packet: "Packet[Any]") -> Iterator[Picture | Left]:
+    def read(self, packet: "Packet[Any]") -> Iterator[Picture | PictureFate]:
         pts_us = self._microseconds(packet.pts)
         wall_us = _producer_time_us(packet)
         if wall_us is not None and pts_us is not None:
@@ -138,7 +139,7 @@ class _Reader:
             else:
                 yield from self._decode(packet)
         except (av.InvalidDataError, UndecodableFrameError, ValueError, MemoryError):
-            yield Left.DAMAGED
+            yield PictureFate.DAMAGED
 
     def _pass(self, packet: "Packet[Any]", pts_us: int | None) -> Iterator[Picture]:
         jpeg = bytes(packet)
@@ -146,10 +147,10 @@ class _Reader:
             width, height = picture_size(jpeg)
             yield Picture(width, height, jpeg=jpeg, pts_us=pts_us, wall_us=self._wall(pts_us))
 
-    def _decode(self, packet: "Packet[Any]") -> Iterator[Picture | Left]:
+    def _decode(self, packet: "Packet[Any]") -> Iterator[Picture | PictureFate]:
         for frame in packet.decode():
             if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
-                yield Left.DAMAGED
+                yield PictureFate.DAMAGED
                 continue
             pts_us = self._microseconds(frame.pts)
             shown = upright(frame, rotation(frame))
@@ -159,7 +160,7 @@ class _Reader:
 
     def _microseconds(self, pts: int | None) -> int | None:
         base = self._stream.time_base
-        if pts is None or base is None or not self._counts:
+        if pts is None or base is None or not self._timed:
             return None
         return round(pts * base * 1_000_000)
 
@@ -170,7 +171,7 @@ class _Reader:
 
 
 def _producer_time_us(packet: "Packet[Any]") -> int | None:
-    """What the camera says the time was (libav's AVProducerReferenceTime), since 1970."""
+    """Return the camera's wall-clock time (libav's AVProducerReferenceTime), us since 1970."""
     if not packet.has_sidedata("prft"):
         return None
     return int(struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))[0])

@@ -1,28 +1,29 @@
-"""When pictures really came: what a server had kept before we asked comes in one burst."""
+"""When pictures really arrived: a server sends its backlog in one burst after we connect."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.cameras.values import Left, Picture
+from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 
-WAITED_S = 0.01  # whoever has to wait for a picture is caught up with the camera
-MOST_PICTURES = 50
-PIECE_US = 30_000_000  # the longest piece of a playlist that is waited through
+WAITED_S = 0.01  # a read that blocks this long means that the server's backlog is drained
+MOST_PICTURES = 50  # held back at most
+PIECE_US = 30_000_000  # the longest segment of a playlist that is played at its own rate
 
 
 class Burst:
-    """Holds back the pictures of a new connection until one had to be waited for.
+    """Holds back the pictures of a new connection until a read had to wait for one.
 
-    That one has just come. The others came before it, by as much as their time stamps say.
+    That picture has just arrived. How much earlier the others arrived is computed from the
+    differences of their time stamps.
     """
 
     def __init__(self) -> None:
-        self._held: list[Picture] | None = []  # None: it is over
+        self._held: list[Picture] | None = []  # None: the burst has ended
 
     def add(self, picture: Picture, *, waited_s: float) -> Sequence[Picture]:
-        """Take a picture that was waited for so long; returns those that can go on."""
+        """Add a picture whose read took `waited_s`; returns the pictures to hand on now."""
         if self._held is None:
             return [picture]
         self._held.append(picture)
@@ -31,13 +32,13 @@ class Burst:
         return self.end()
 
     def end(self) -> Sequence[Picture]:
-        """Hold nothing back any more; returns what was held."""
+        """End the burst; returns the pictures that were held back."""
         held, self._held = self._held, None
         return _dated(held) if held else []
 
 
 def _dated(held: Sequence[Picture]) -> list[Picture]:
-    """Tell of each picture how late it is; what the last knows of the camera's clock, all know."""
+    """Set `late_us` of each picture, and copy the last picture's wall-clock offset to all."""
     last = held[-1]
     if last.pts_us is None:
         return list(held)
@@ -55,7 +56,10 @@ def _dated(held: Sequence[Picture]) -> list[Picture]:
 
 
 def _stamps(held: Sequence[Picture]) -> list[int]:
-    """Their time stamps; the first has none in some streams: it comes a step before the next."""
+    """Return the time stamps. Where one is missing, it is one step before the next.
+
+    Some streams have none for the first picture.
+    """
     known = [picture.pts_us for picture in held if picture.pts_us is not None]
     step_us = known[1] - known[0] if len(known) > 1 else 0
     stamps: list[int] = []
@@ -66,15 +70,15 @@ def _stamps(held: Sequence[Picture]) -> list[int]:
 
 
 def paced(
-    pictures: Iterator[Picture | Left | None], *, clock: Clock, stop: threading.Event
-) -> Iterator[Picture | Left | None]:
-    """Play what comes in pieces of many seconds (HLS) at the rate of its time stamps."""
+    pictures: Iterator[Picture | PictureFate | None], *, clock: Clock, stop: threading.Event
+) -> Iterator[Picture | PictureFate | None]:
+    """Yield pictures at the rate of their time stamps: HLS delivers segments of many seconds."""
     zero_us: int | None = None
     for picture in pictures:
         if isinstance(picture, Picture) and picture.pts_us is not None:
             now_us = round(clock.time() * 1e6)
             if zero_us is None or not 0 <= zero_us + picture.pts_us - now_us <= PIECE_US:
-                zero_us = now_us - picture.pts_us  # late, or its time has jumped
+                zero_us = now_us - picture.pts_us  # late, or the time stamps jumped
             if stop.wait((zero_us + picture.pts_us - now_us) / 1e6):
                 return
         yield picture

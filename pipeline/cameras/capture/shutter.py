@@ -1,4 +1,4 @@
-"""Makes shots of one camera's pictures: which of them, how large, from which epoch, as JPEG."""
+"""Makes shots of one camera's pictures: selects, scales and encodes them, and sets the epoch."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from av.video.reformatter import Interpolation
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
 from pipeline.cameras.capture.timing import CaptureClock
-from pipeline.cameras.values import Left, NewEpoch, Picture
+from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.sources import encode_jpeg
@@ -19,19 +19,19 @@ US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How shots are made. `fps` and `size` (width, height) are limits; None: as it comes."""
+    """How shots are made. `fps` and `size` (width, height) are limits; None: no limit."""
 
     fps: float | None = None
     size: tuple[int, int] | None = None
     quality: int = 90
-    frozen_s: float = 0.0  # a picture that stands still for longer is withheld; 0: never
+    frozen_s: float = 0.0  # a picture that has not changed for longer is withheld; 0: never
 
 
 class Shutter:
-    """One camera's, through all its connections. One thread uses it.
+    """Makes the shots of one camera, over all its connections. One thread uses it.
 
-    `seq` counts every shot on. A shot's epoch is larger than the one before where its picture no
-    longer goes on from those before; `epoch_s` is the first, in seconds since 1970.
+    `seq` grows by one with every shot. The epoch grows when a picture no longer continues those
+    before; `epoch_s` is the first epoch, in seconds since 1970.
     """
 
     def __init__(self, stream: str, exposure: Exposure, *, epoch_s: int) -> None:
@@ -43,29 +43,33 @@ class Shutter:
         self._seq = 0
         self._due_us: float | None = None
         self._size: tuple[int, int] | None = None
-        self.began: NewEpoch | None = NewEpoch.START
-        """Why the epoch of the shots from now on is another one; whoever reads it clears it."""
+        self._new_epoch: NewEpoch | None = NewEpoch.START
+
+    def take_new_epoch(self) -> NewEpoch | None:
+        """Return why a new epoch began since the last call; None if none did."""
+        why, self._new_epoch = self._new_epoch, None
+        return why
 
     def connected(self) -> None:
-        """The camera is connected anew."""
+        """Prepare for a new connection: its time stamps start at another value."""
         self._clock.connected()
 
-    def take(self, picture: Picture, *, arrived_us: int) -> Shot | Left:
-        """Make a shot of a picture, or tell why there is none."""
+    def take(self, picture: Picture, *, arrived_us: int) -> Shot | PictureFate:
+        """Make a shot of a picture, or return the fate of a picture that becomes none."""
         try:
             return self._take(picture, arrived_us)
         except UndecodableFrameError:
-            return Left.DAMAGED
+            return PictureFate.DAMAGED
 
-    def _take(self, picture: Picture, arrived_us: int) -> Shot | Left:
+    def _take(self, picture: Picture, arrived_us: int) -> Shot | PictureFate:
         at_us = self._time(picture, arrived_us)
         self._follow_size(picture, at_us)
         if self._stands_still(picture, at_us):
-            return Left.FROZEN
+            return PictureFate.FROZEN
         if self._exposure.fps is not None:
             due_us = at_us if self._due_us is None else self._due_us
             if at_us < due_us:
-                return Left.THINNED
+                return PictureFate.THINNED
             self._due_us = max(due_us, at_us - US) + US / self._exposure.fps  # late: catch up 1 s
         content = self._develop(picture)
         shot = Shot(self._stream, self._seq, self._epoch, at_us, content)
@@ -91,13 +95,13 @@ class Shutter:
     def _begin(self, why: NewEpoch, at_us: int) -> None:
         self._epoch = max(self._epoch + 1, at_us // US)
         self._due_us = None
-        self.began = why
+        self._new_epoch = why
 
     def _stands_still(self, picture: Picture, at_us: int) -> bool:
         if self._stillness is None:
             return False
-        if self._stillness.wants(at_us):
-            self._stillness.look(_cells(_decoded(picture)), at_us)
+        if self._stillness.due(at_us):
+            self._stillness.compare(_cells(_decoded(picture)), at_us)
         return self._stillness.still
 
     def _develop(self, picture: Picture) -> bytes:
@@ -117,7 +121,7 @@ def _decoded(picture: Picture) -> av.VideoFrame:
 
 
 def _within(width: int, height: int, limit: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The largest even size of the same shape within the limit; None where it fits already."""
+    """Return the largest even size of the same shape within the limit; None if it fits already."""
     if limit is None or (width <= limit[0] and height <= limit[1]):
         return None
     scale = min(limit[0] / width, limit[1] / height)

@@ -1,33 +1,33 @@
-"""When a picture was taken: a camera's own count of time, mapped to the clock of this machine."""
+"""When a picture was taken: maps a camera's time stamps to the clock of this machine."""
 
 from dataclasses import dataclass
 
-JUMP_US = 2_000_000  # what is further off is another clock, not jitter
+JUMP_US = 2_000_000  # a larger difference is a clock that jumped, not jitter
 BACK_US = 100_000  # time stamps may be this much out of order
-SETTLE_US = 2_000_000  # after connecting: a server may send what it has kept, all at once
-FUTURE_US = 500_000  # a camera whose clock is further ahead of ours has a wrong one
-PAST_US = 3_000_000  # and of one that is further behind too: no picture is under way for longer
-STEP_US = 1000  # the least distance of two pictures: headers have milliseconds
-SLEW = 0.05  # of the time that passes: how fast the mapping may move without a jump
-DRIFT = 200e-6  # how far cheap clocks run apart
+SETTLE_US = 2_000_000  # after connecting, a server may send its whole backlog at once
+FUTURE_US = 500_000  # a camera clock further ahead of ours than this is wrong
+PAST_US = 3_000_000  # a clock further behind is wrong as well: no picture takes longer to arrive
+STEP_US = 1000  # the least distance of two capture times: the headers have milliseconds
+SLEW = 0.05  # the mapping may move by this fraction of the elapsed time without being a jump
+DRIFT = 200e-6  # how fast the clocks of cheap devices drift apart (seconds per second)
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """When a picture was taken, and whether a clock has jumped just before it."""
+    """When a picture was taken, and whether a clock jumped just before it."""
 
     at_us: int
     jumped: bool
 
 
 class CaptureClock:
-    """Maps one camera's times to ours, microseconds since 1970; without a jump always forward.
+    """Maps one camera's times to ours, in us since 1970. Times only grow, unless a clock jumps.
 
-    The camera's wall clock (RTCP sender reports, RFC 3550 section 6.4.1) is believed while it is
-    near ours. Otherwise the pictures' own time stamps are laid along the fastest arrivals: the
-    network can only delay. Without time stamps a picture was taken when it came. A better
-    mapping is approached slowly, so that the distance between two pictures stays right; one that
-    is more than `JUMP_US` off is taken over at once, and told as a jump.
+    The camera's wall clock (RTCP sender reports, RFC 3550 section 6.4.1) is used while it is near
+    ours. Otherwise the time stamps are mapped so that the fastest arrivals have no delay, because
+    the network can only add delay. Without time stamps the capture time is the arrival time. The
+    mapping moves slowly towards a better one, so that the distance between two pictures stays
+    right; if it is more than `JUMP_US` off, it changes at once, and is reported as a jump.
     """
 
     def __init__(self) -> None:
@@ -35,14 +35,14 @@ class CaptureClock:
         self.connected()
 
     def connected(self) -> None:
-        """The camera is connected anew: its time stamps begin somewhere else."""
-        self._offset_us: float | None = None  # what is added to a time stamp
-        self._fastest_us = 0.0  # the least that a picture came after its time stamp
+        """Forget the mapping: the time stamps of a new connection start at another value."""
+        self._offset_us: float | None = None  # capture time minus time stamp
+        self._fastest_us = 0.0  # the least arrival time minus time stamp so far, with drift
         self._pts_us = 0
         self._since_us = 0
 
     def capture(self, pts_us: int | None, wall_us: int | None, *, arrived_us: int) -> Captured:
-        """Tell when the picture was taken that has just come."""
+        """Return when a picture was taken that arrived at `arrived_us`."""
         if wall_us is not None and not -PAST_US <= wall_us - arrived_us <= FUTURE_US:
             wall_us = None
         if pts_us is None:

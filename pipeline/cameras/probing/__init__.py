@@ -1,1 +1,1 @@
-"""What a camera sends, watched for some seconds."""
+"""Measures what a camera sends, for some seconds."""

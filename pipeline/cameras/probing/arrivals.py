@@ -1,4 +1,4 @@
-"""What the arrivals of a camera's packets say about its rate, its keyframes and its clock."""
+"""Computes a camera's rate, keyframe distance, jitter and clock offset from packet arrivals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ from statistics import mean, median
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A packet, by what is known of it before it is decoded. None is what is not told."""
+    """What is known of a packet before it is decoded. None: the stream does not contain it."""
 
-    at_s: float  # by our wall clock
-    sent_s: float | None  # by the stream's own time, which begins anywhere
-    taken_s: float | None  # by the camera's wall clock
+    at_s: float  # arrival, by our wall clock
+    sent_s: float | None  # by the stream's time stamps, whose zero is arbitrary
+    taken_s: float | None  # capture, by the camera's wall clock
     size_bytes: int
     keyframe: bool
 
 
 def rate_hz(times_s: Sequence[float]) -> float | None:
-    """So many a second, of times in order."""
+    """Return the mean rate of times in ascending order; None for fewer than two."""
     if len(times_s) < 2 or times_s[-1] <= times_s[0]:
         return None
     return (len(times_s) - 1) / (times_s[-1] - times_s[0])
 
 
 def gop_frames(arrivals: Sequence[Arrival]) -> int | None:
-    """Frames from one keyframe to the next; None where two of them were not seen."""
+    """Return the median number of frames between keyframes; None with fewer than two keyframes."""
     keyframes = [index for index, arrival in enumerate(arrivals) if arrival.keyframe]
     return round(median(b - a for a, b in pairwise(keyframes))) if len(keyframes) > 1 else None
 
 
 def jitter_s(arrivals: Sequence[Arrival]) -> float | None:
-    """Tell by how much 19 of 20 packets at most are nearer to, or further from, the one before.
+    """Return the 95th percentile of |arrival interval - send interval|; None below 3 packets.
 
-    Measured against the times they were sent, or, where those are not told, against an even pace.
+    If a send time is unknown, the mean arrival interval replaces the send interval.
     """
     if len(arrivals) < 3:
         return None
@@ -45,7 +45,7 @@ def jitter_s(arrivals: Sequence[Arrival]) -> float | None:
 
 
 def clock_offset_s(arrivals: Sequence[Arrival]) -> float | None:
-    """The camera's clock minus ours, by the packet that was quickest here."""
+    """Return the camera's clock minus ours, measured at the packet with the shortest delay."""
     ahead = [arrival.taken_s - arrival.at_s for arrival in arrivals if arrival.taken_s is not None]
     return max(ahead) if ahead else None
 

@@ -1,31 +1,31 @@
-"""Whether what a camera sends suits a bundle, in words that say what to change. No camera here."""
+"""Compares what a camera sends with what a bundle expects. Opens no camera itself."""
 
 from dataclasses import dataclass
 
 from engines.model.inputs import PictureInput
 from pipeline.cameras.probing.probe import Probed
 
-ENOUGH = 0.9  # of the model's rate: a camera's own rate is never quite what it says
-MUCH_LARGER = 64  # times the model's pixels
+ENOUGH = 0.9  # of the model's rate: a camera's rate always differs a little from the declared one
+MUCH_LARGER = 64  # times as many pixels as the model's input
 LONG_GOP_S = 4.0
 WRONG_CLOCK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """`against` makes predictions worse than the model's figures; `remarks` are worth knowing."""
+    """The result: `against` lists reasons for worse predictions, `remarks` everything else."""
 
     against: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @property
     def suits(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether the camera suits the bundle."""
         return not self.against
 
 
 def judge(probed: Probed, wanted: PictureInput, *, bundle: str) -> Fitness:
-    """Hold what was seen against what `bundle` was trained on."""
+    """Compare the measured stream with the input that `bundle` was trained on."""
     against = [*_rate_against(probed, wanted, bundle), *_size_against(probed, wanted, bundle)]
     return Fitness(tuple(against), tuple(_remarks(probed, wanted)))
 

@@ -1,7 +1,8 @@
-"""Watches a camera for some seconds and tells what it sends, in ffprobe's words where it has any.
+"""Reads a camera for some seconds and measures what it sends.
 
-Arrivals tell a live camera's rate; a file's rate is in its times. Pictures are decoded to see
-damage and B-frames.
+Fields that ffprobe reports too have ffprobe's names. The rate of a live camera is measured by
+packet arrivals, the rate of a file by its time stamps.
+Pictures are decoded to detect damage and B-frames.
 """
 
 import re
@@ -24,7 +25,7 @@ from pipeline.media.address import Address
 from pipeline.media.refusals import words_of
 
 PATIENCE_S = 10.0
-SETTLING_S = 1.0  # what was sent while the stream was being opened comes all at once
+SETTLING_S = 1.0  # packets sent while the stream was being opened arrive all at once: not measured
 
 _PARSED = ("h264", "hevc")
 _MISSED = re.compile(r"RTP: missed (\d+) packets")
@@ -32,9 +33,9 @@ _MISSED = re.compile(r"RTP: missed (\d+) packets")
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a camera sends. None is what could not be seen, or does not apply."""
+    """What a camera sends. None: could not be measured, or does not apply."""
 
-    live: bool  # a file is not: what has to do with arrival does not apply
+    live: bool  # False for a file: the measures of arrival do not apply
     format_name: str
     codec_name: str
     profile: str | None
@@ -44,24 +45,24 @@ class Probed:
     avg_frame_rate: float | None  # as declared, frames a second
     fps: float | None  # as measured
     bit_rate: int | None  # as measured, bits a second
-    gop_frames: int | None  # from keyframe to keyframe
+    gop_frames: int | None  # frames from keyframe to keyframe
     gop_s: float | None
     b_frames: bool
-    first_picture_s: float  # from the call until a picture was decoded
+    first_picture_s: float  # from the call until the first picture was decoded
     frames: int
     frames_damaged: int
-    packets_lost: int  # of RTP over UDP: those that never came
-    wall_clock: bool  # RTCP sender reports tell when pictures were taken
-    clock_offset_s: float | None  # the camera's clock minus ours; the way here makes it less
+    packets_lost: int  # RTP packets over UDP that never arrived
+    wall_clock: bool  # whether RTCP sender reports contain capture times
+    clock_offset_s: float | None  # the camera's clock minus ours, too low by the network delay
     arrival_jitter_s: float | None
 
 
 def probe(address: Address, *, transport: Transport, seconds: float, clock: Clock) -> Probed:
-    """Watch for `seconds`, or so much of a file. Raises `SourceError`."""
+    """Read for `seconds`, or `seconds` of a file. Raises `SourceError`."""
     began_s = clock.time()
     with _translated(address), closing(_open(address, transport, clock)) as container:
         stream = video_of(container)
-        watched = _Watched(container, stream, live=is_live(address), clock=clock)
+        watched = _StreamStatistics(container, stream, live=is_live(address), clock=clock)
         with _missed_packets() as missed:
             for packet in container.demux(stream):
                 if packet.size:
@@ -74,7 +75,7 @@ def probe(address: Address, *, transport: Transport, seconds: float, clock: Cloc
                 f" picture that decodes ({stream.codec_context.name})"
             )
         first_s = watched.first_picture_at_s - began_s
-        return watched.told(watched.newest, first_picture_s=first_s, lost=sum(missed))
+        return watched.summary(watched.newest, first_picture_s=first_s, lost=sum(missed))
 
 
 def _open(address: Address, transport: Transport, clock: Clock) -> InputContainer:
@@ -95,8 +96,8 @@ def _translated(address: Address) -> Iterator[None]:
         raise SourceError(f"{address.shown}: the connection broke ({words_of(exc)})") from None
 
 
-class _Watched:
-    """What has come of a stream until now."""
+class _StreamStatistics:
+    """Collects statistics of a stream, packet by packet."""
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, *, live: bool, clock: Clock
@@ -105,7 +106,7 @@ class _Watched:
         self.newest: av.VideoFrame | None = None
         self.first_picture_at_s = 0.0
         self._format_name, self._stream = container.format.name, stream
-        self._timed = container.format.name != "mpjpeg"  # whose times libav invents
+        self._timed = container.format.name != "mpjpeg"  # it has no time stamps: libav invents them
         self._live, self._clock = live, clock
         self._steady_from_s = clock.time() + (SETTLING_S if live else 0.0)
         self._frames = self._damaged = 0
@@ -113,12 +114,12 @@ class _Watched:
 
     @property
     def span_s(self) -> float:
-        """How long the camera has been watched at its own pace, or how much of a file."""
+        """How many seconds of steady arrivals were read, or how many seconds of a file."""
         times_s = self._times_s()
         return times_s[-1] - times_s[0] if times_s else 0.0
 
     def take(self, packet: "Packet[VideoStream]") -> None:
-        """Note a packet's arrival, and the pictures in it."""
+        """Record a packet's arrival, and decode the pictures in it."""
         ticks = packet.pts if packet.dts is None else packet.dts
         reference = bytes(packet.get_sidedata("prft"))[:8]  # microseconds since 1970, by RTCP
         arrival = Arrival(
@@ -137,8 +138,8 @@ class _Watched:
         for frame in frames:
             self._see(frame)
 
-    def told(self, newest: av.VideoFrame, *, first_picture_s: float, lost: int) -> Probed:
-        """Sum it up; the newest picture stands for all."""
+    def summary(self, newest: av.VideoFrame, *, first_picture_s: float, lost: int) -> Probed:
+        """Return all measures; size and pixel format are those of the newest picture."""
         codec, steady = self._stream.codec_context, self._steady()
         fps, gop = rate_hz(self._times_s()), gop_frames(self.arrivals)
         declared = self._stream.average_rate
@@ -174,17 +175,17 @@ class _Watched:
         self._b_frames |= frame.pict_type == PictureType.B
 
     def _steady(self) -> list[Arrival]:
-        """Those that came at the camera's own pace; all of a file."""
+        """Return the arrivals at the camera's own pace: after `SETTLING_S`; all of a file."""
         return [one for one in self.arrivals if one.at_s >= self._steady_from_s]
 
     def _times_s(self) -> list[float]:
-        """When packets came, or when a file says that they are due."""
+        """Return the arrival times of packets; of a file, its time stamps."""
         if self._live:
             return [one.at_s for one in self._steady()]
         return [one.sent_s for one in self.arrivals if one.sent_s is not None]
 
     def _offset_s(self, fps: float | None) -> float | None:
-        """H.264 comes a frame late: its parser hands a picture on when the next one begins."""
+        """Correct the offset for H.264: libav's parser returns a frame when the next one begins."""
         offset_s = clock_offset_s(self._steady())
         if offset_s is None or fps is None or self._stream.codec_context.name not in _PARSED:
             return offset_s
@@ -193,15 +194,15 @@ class _Watched:
 
 @contextmanager
 def _missed_packets() -> Iterator[list[int]]:
-    """Collect the numbers of lost RTP packets: libav tells them in its log and nowhere else."""
+    """Collect the numbers of lost RTP packets: libav reports them only in its log."""
     before, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)
     missed = list[int]()
     try:
-        with av.logging.Capture() as said:
+        with av.logging.Capture() as logged:
             yield missed
     finally:
         av.logging.set_level(before)
         av.logging.set_skip_repeated(skipping)
-        missed += [int(found[1]) for _, _, text in said if (found := _MISSED.match(text))]
+        missed += [int(found[1]) for _, _, text in logged if (found := _MISSED.match(text))]

@@ -1,1 +1,1 @@
-"""Labelled videos to train on, cut into frames as serving cuts them."""
+"""Labelled videos for training, decoded and thinned exactly as in serving."""

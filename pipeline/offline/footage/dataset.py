@@ -1,4 +1,4 @@
-"""From what is listed to what can be trained on: videos that can be read, on one side each."""
+"""Makes the training data of listed videos: leaves out unreadable ones, and draws validation."""
 
 import hashlib
 from collections import Counter
@@ -10,15 +10,15 @@ import numpy as np
 
 from pipeline.errors import FootageError, SourceError
 from pipeline.media.sources import open_source
-from pipeline.offline.footage.listing import Listed, list_videos
+from pipeline.offline.footage.listing import ListedVideo, list_videos
 from pipeline.offline.footage.video import Footage, Span, Video
 
 
 def open_footage(path: Path, *, validation: float, seed: int) -> Footage:
-    """Read the labelled videos of a folder or a table, `validation` a share of them to test on.
+    """Open the labelled videos of a folder or a table; `validation` is the share for validation.
 
-    Sides are drawn from the seed, whole videos at a time, where the table does not say them.
-    Raises `FootageError`.
+    Videos without a split in the table are assigned by the seed, always as a whole. Raises
+    `FootageError`.
     """
     listed, warnings = list_videos(path)
     readable = []
@@ -47,11 +47,11 @@ def open_footage(path: Path, *, validation: float, seed: int) -> Footage:
     return Footage(path.name or path.resolve().name, labels, videos, tuple(warnings))
 
 
-def draw_validation(videos: Sequence[Listed], *, share: float, seed: int) -> frozenset[int]:
-    """Choose the videos to test on, by their numbers.
+def draw_validation(videos: Sequence[ListedVideo], *, share: float, seed: int) -> frozenset[int]:
+    """Choose the videos for validation; returns their indices.
 
-    No class loses its last video of training to them, and of each class about the same share goes.
-    Raises `FootageError` where no choice leaves something on both sides.
+    Every class keeps at least one video for training, and gives about the same share to validation.
+    Raises `FootageError` if no choice leaves videos on both sides.
     """
     chosen = {n for n, video in enumerate(videos) if video.split == "validation"}
     free = [n for n, video in enumerate(videos) if video.split is None]
@@ -75,8 +75,8 @@ def draw_validation(videos: Sequence[Listed], *, share: float, seed: int) -> fro
     return frozenset(chosen)
 
 
-def _one_sided(videos: Sequence[Listed], held_back: frozenset[int]) -> Iterator[str]:
-    """Say which classes are missing on a side."""
+def _one_sided(videos: Sequence[ListedVideo], held_back: frozenset[int]) -> Iterator[str]:
+    """Yield a warning for each class that occurs on one side only."""
     sides: dict[bool, set[str]] = {True: set(), False: set()}
     for n, video in enumerate(videos):
         sides[n in held_back].update(video.labels)
@@ -87,7 +87,7 @@ def _one_sided(videos: Sequence[Listed], held_back: frozenset[int]) -> Iterator[
 
 
 def _fault(path: Path) -> str | None:
-    """Why not even the first frame can be had, or None."""
+    """Return why the first frame of a video cannot be read; None if it can."""
     try:
         with closing(open_source(path)) as frames:
             next(frames, None)

@@ -1,6 +1,6 @@
-"""What a folder of classes or a table says that there is. No video is opened here.
+"""Lists the labelled videos of a folder of classes, or of a table. Opens no video.
 
-A table is a CSV with the columns video,start_s,end_s,label and, if you like, split.
+A table is a CSV with the columns video,start_s,end_s,label and, optionally, split.
 """
 
 import csv
@@ -24,14 +24,14 @@ MAX_VIDEOS = 10_000
 MAX_LABELS = 1000
 MAX_LABEL_CHARACTERS = 100
 _LABEL = f"1 to {MAX_LABEL_CHARACTERS} characters are wanted"
-SHOWN = 20  # faults of a table
+SHOWN = 20  # how many faults of a table are shown
 
 Side = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stretch of a video with one label, and the line that says so (0: the whole video)."""
+    """A range of a video with one label. `line`: its line in the table, 0 for a folder's video."""
 
     line: int
     start_us: int
@@ -40,8 +40,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A video as it is listed. `split` is None where it is to be drawn."""
+class ListedVideo:
+    """A listed video. `split` is None if its side is to be drawn by the seed."""
 
     name: str
     path: Path
@@ -54,10 +54,10 @@ class Listed:
         return frozenset(row.label for row in self.rows)
 
 
-def list_videos(path: Path) -> tuple[list[Listed], list[str]]:
-    """Read a folder or a table; the videos in a fixed order, and warnings.
+def list_videos(path: Path) -> tuple[list[ListedVideo], list[str]]:
+    """Read a folder or a table; returns the videos in a fixed order, and warnings.
 
-    Raises `FootageError` that names all that is wrong in a table, the first 20 in full.
+    Raises one `FootageError` for all faults of a table; it counts them, and shows the first 20.
     """
     if path.is_dir():
         listed, warnings = _list_folder(path)
@@ -79,14 +79,14 @@ def list_videos(path: Path) -> tuple[list[Listed], list[str]]:
     return listed, warnings
 
 
-def _list_folder(path: Path) -> tuple[list[Listed], list[str]]:
+def _list_folder(path: Path) -> tuple[list[ListedVideo], list[str]]:
     listed, others = [], list[str]()
     for file in sorted(path.glob("*/*")):
         name = f"{file.parent.name}/{file.name}"
         if file.name.startswith(".") or file.parent.name.startswith("."):
             continue
         if file.suffix.lower() in SUFFIXES and file.is_file():
-            listed.append(Listed(name, file, (Row(0, 0, FOREVER_US, file.parent.name),)))
+            listed.append(ListedVideo(name, file, (Row(0, 0, FOREVER_US, file.parent.name),)))
         else:
             others.append(name)
     if not others:
@@ -97,7 +97,7 @@ def _list_folder(path: Path) -> tuple[list[Listed], list[str]]:
     ]
 
 
-def _list_table(path: Path) -> list[Listed]:
+def _list_table(path: Path) -> list[ListedVideo]:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise FootageError(f"{path} is larger than the {MAX_TABLE_BYTES:,} bytes that are read")
@@ -112,7 +112,7 @@ def _list_table(path: Path) -> list[Listed]:
 
 
 class _Table:
-    """The rows of a CSV by their video, and all that is wrong in them, by line."""
+    """The rows of a CSV, grouped by video, and all its faults with their lines."""
 
     def __init__(self, path: Path, lines: Iterator[str]) -> None:
         self.path = path
@@ -129,8 +129,8 @@ class _Table:
             elif fields:
                 self._fault(table.line_num, f"{len(fields)} fields, {len(header)} are wanted")
 
-    def video(self, path: Path, rows: Sequence[tuple[Row, str, str]]) -> Listed:
-        """Put the rows of a video together."""
+    def video(self, path: Path, rows: Sequence[tuple[Row, str, str]]) -> ListedVideo:
+        """Make a video of its rows; records overlaps and contradictory splits as faults."""
         ordered = sorted((row for row, _, _ in rows), key=lambda row: (row.start_us, row.line))
         latest = ordered[0]
         for row in ordered[1:]:
@@ -145,10 +145,10 @@ class _Table:
                     " on one side"
                 )  # fmt: skip
         side: Mapping[str, Side] = {"train": "train", "validation": "validation"}
-        return Listed(name, path, tuple(ordered), side.get(split))
+        return ListedVideo(name, path, tuple(ordered), side.get(split))
 
     def complaint(self) -> str:
-        """Say all that is wrong, one line each."""
+        """Return the text of all faults, one line each."""
         words = [f"{self.path}:{line}: {fault}" for line, fault in sorted(self.faults)]
         more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
         head = f"{self.path}: {len(words)} wrong, nothing is trained"

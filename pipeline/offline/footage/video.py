@@ -1,6 +1,6 @@
-"""One labelled video: its frames as a worker would see them, and what each of them shows.
+"""One labelled video: its frames as a worker would get them, and their labels.
 
-The decoder, the scaling and the thinning are those of serving, so that they cannot differ from it.
+Decoding, scaling and thinning call the code of serving, so that training cannot differ from it.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from pipeline.records import Admission, Frame
 from pipeline.streams.admission import Rules, admit
 
 UNLABELLED = -1
-GAP_RESET_S = 2.0  # the default of serving; after a gap of a video its plan begins anew too
+GAP_RESET_S = 2.0  # the default of serving: a longer gap in a video restarts the thinning as well
 FOREVER_US = 1 << 62
 
 _log = logging.getLogger(__name__)
 
 
 class WantedShape(Protocol):
-    """What the model wants to see. A bundle's `input` is one."""
+    """The shape and rate of the model's input. A bundle's `input` is one."""
 
     @property
     def height(self) -> int:
@@ -41,16 +41,16 @@ class WantedShape(Protocol):
 
     @property
     def fit(self) -> Literal["stretch", "letterbox", "crop"]:
-        """How another shape is brought to it."""
+        """How pictures of another shape are fitted."""
 
     @property
     def rate_hz(self) -> float | None:
-        """Frames a second that are kept; None keeps all."""
+        """How many frames a second are kept; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `start_us` on and before `end_us` a video shows the label of this number."""
+    """A range of a video with one label: `start_us` <= time < `end_us`; `label` is an index."""
 
     start_us: int
     end_us: int
@@ -59,18 +59,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video that can be read. `name` is for people, `digest` tells its content."""
+    """A readable video. `name` is for people, `digest` is the SHA-256 of the file."""
 
     name: str
     path: Path
     digest: str
     validation: bool
-    spans: tuple[Span, ...]  # in the order of time, none overlaps another
+    spans: tuple[Span, ...]  # ascending, without overlaps
 
     def frames(self, shape: WantedShape, /) -> Iterator[tuple[int, Pixels]]:
-        """Give the time in microseconds and the pixels of each frame that serving would step.
+        """Yield the time (us) and the pixels of each frame that serving would step.
 
-        A file that breaks on the way ends there, and the log says so.
+        If the file breaks on the way, the iteration ends there, and logs a warning.
         """
         rules = Rules.of(
             rate_hz=shape.rate_hz, gap_reset_s=GAP_RESET_S, stream_ttl_s=86_400.0 * 365
@@ -89,7 +89,7 @@ class Video:
             _log.warning("%s breaks off, %d frames before that are used: %s", self.name, count, exc)
 
     def labels_at(self, times_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tell the label of each frame, -1 where there is none."""
+        """Return the label of each frame, -1 for frames without one."""
         labels = np.full(len(times_us), UNLABELLED, np.int64)
         for span in self.spans:
             labels[(times_us >= span.start_us) & (times_us < span.end_us)] = span.label
@@ -98,7 +98,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """All that is to be trained on. `warnings` say what was left out, and what cannot be learnt."""
+    """The videos to train on. `warnings` name what was left out, and what cannot be learnt."""
 
     name: str
     labels: tuple[str, ...]
@@ -107,15 +107,15 @@ class Footage:
 
     @property
     def digest(self) -> str:
-        """Tell the videos by their content, what they show and which side they are on."""
-        told = [
+        """A hash of the videos: their content, their labels, and their sides."""
+        hashed = [
             (video.digest, video.validation, *map(astuple, video.spans)) for video in self.videos
         ]
-        return hashlib.sha256(json.dumps([self.labels, told]).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([self.labels, hashed]).encode()).hexdigest()[:16]
 
 
 def _as_record(frame: SourceFrame) -> Frame:
-    """The record that `longtake run` makes of it, as far as admission looks."""
+    """Return the fields that admission reads of the record that `longtake run` would make."""
     return Frame(
         stream="video",
         partition=-1,

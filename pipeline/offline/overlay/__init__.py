@@ -1,1 +1,1 @@
-"""What the model says, drawn over the video that it saw: the only place where pictures are made."""
+"""Draws predictions over the video that they were made from. The only code that draws."""

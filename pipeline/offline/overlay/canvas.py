@@ -1,8 +1,9 @@
-"""Lines, boxes and words on a picture, without stairs. The only home of PIL, for its letters.
+"""Draws anti-aliased lines, boxes and text on a picture.
 
-libav's `drawtext` is missing from the wheels of av, and wants a font file. Pillow brings a font
-along, for ASCII; words in other letters are written in a font of the machine, if it has one.
-Lines and boxes are drawn here: Pillow draws them with stairs, or four times too large first.
+Text is rendered by Pillow. libav's `drawtext` is missing from the wheels of av, and needs a font
+file. Pillow contains a font for ASCII; other characters need a font of the machine, if it has one.
+Lines and boxes are drawn here: Pillow draws them without anti-aliasing, unless they are drawn four
+times larger and then reduced.
 """
 
 from contextlib import suppress
@@ -14,11 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]  # x, y in pixels from the top left corner
-Cover = NDArray[np.floating]  # (h, w), how much of each pixel a shape covers, 0-1
+Cover = NDArray[np.floating]  # (h, w), the fraction of each pixel that a shape covers, 0-1
 
 
 class Canvas:
-    """Draws on pixels (H, W, 3), in place. What lies beyond their edges is left out."""
+    """Draws on pixels (H, W, 3), in place. Shapes are clipped at the edges."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels
@@ -39,7 +40,7 @@ class Canvas:
     def box(
         self, one: Point, other: Point, *, radius: float, colour: Colour, opacity: float = 1
     ) -> None:
-        """Fill a box from its top left to its bottom right corner; its corners are rounded."""
+        """Fill a box with rounded corners, from its top left (`one`) to its bottom right corner."""
         (left, top), (right, bottom) = one, other
         if right <= left or bottom <= top:
             return
@@ -51,7 +52,7 @@ class Canvas:
         _blend(area, (radius + 0.5 - outside).clip(0, 1) * opacity, colour)
 
     def text(self, place: Point, words: str, *, size: int, colour: Colour) -> None:
-        """Write words that begin at x and stand on the line y."""
+        """Draw text that starts at x and has its baseline at y; `place` is (x, y)."""
         letters, above = _letters(words, size)
         left, top = round(place[0]), round(place[1]) - above
         bottom, right = top + letters.shape[0], left + letters.shape[1]
@@ -63,26 +64,26 @@ class Canvas:
     def _area(
         self, left: float, top: float, right: float, bottom: float
     ) -> tuple[NDArray[np.uint8], Cover, Cover]:
-        """The pixels in a box, and the places x (1, w) and y (h, 1) of their centres."""
+        """Return the pixels in a box, and x (1, w) and y (h, 1) of their centres."""
         x = np.arange(*(int(np.clip(edge, 0, self.width)) for edge in (left, right + 0.999)))
         y = np.arange(*(int(np.clip(edge, 0, self.height)) for edge in (top, bottom + 0.999)))
         area = self.pixels[y[0] : y[-1] + 1, x[0] : x[-1] + 1] if len(x) and len(y) else _NOTHING
         return area, x[None, :] + 0.5, y[:, None] + 0.5
 
 
-WIDE_FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf")  # on most Linux machines, on macOS
+WIDE_FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf")  # on most Linux machines; on macOS
 
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
 def text_width(words: str, size: int) -> int:
-    """How many pixels wide words are."""
+    """Return the width of a text in pixels."""
     letters, _ = _letters(words, size)
     return len(letters[0])
 
 
 def shortened(words: str, size: int, width: float) -> str:
-    """Cut words to a width; an ellipsis says so."""
+    """Cut a text to a width in pixels; a text that was cut ends with an ellipsis."""
     if text_width(words, size) <= width:
         return words
     while words and text_width(words + "...", size) > width:
@@ -96,9 +97,9 @@ def _blend(area: NDArray[np.uint8], cover: Cover, colour: Colour) -> None:
         area[...] = np.rint(mixed).astype(np.uint8)
 
 
-@lru_cache(1024)  # numbers change from frame to frame, but there are few of them
+@lru_cache(1024)  # numbers change from frame to frame, but there are few different ones
 def _letters(words: str, size: int) -> tuple[Cover, int]:
-    """Draw words (h, w), and tell how many of the rows are above the line they stand on."""
+    """Render a text (h, w); returns it with the number of rows above the baseline."""
     font = _font(size) if words.isascii() else _wide_font(size)
     above, below = font.getmetrics()
     image = Image.new("L", (max(1, round(font.getlength(words)) + 1), above + below))

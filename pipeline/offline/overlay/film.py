@@ -1,4 +1,4 @@
-"""One source's frames and what became of them: each is drawn on, and written."""
+"""Draws the predictions on the frames of one source, and writes the frames to a video file."""
 
 import math
 from collections import deque
@@ -19,26 +19,27 @@ from pipeline.offline.overlay.panel import Alarm, Caption, Panel, draw_skeleton
 from pipeline.offline.overlay.reel import FilmReel
 from pipeline.wire.predictions import Prediction
 
-READABLE_ROWS = 360  # a smaller picture is enlarged, or its letters would be too small
-WIDEST_ENLARGED = 1920
-ALARM_US = 600_000  # how long the mark of a reset is seen
+READABLE_ROWS = 360  # a smaller picture is enlarged, because its text would be too small
+WIDEST_ENLARGED = 1920  # pixels
+ALARM_US = 600_000  # how long a reset stays marked
 
 
 class Film:
-    """Draws on every frame what the newest prediction says; owns the file that comes of it.
+    """Draws the newest prediction on every frame, and writes the frames to a video file.
 
-    The file is complete when the context ends: at the end, and at Ctrl-C with what there is by
-    then. After any other exception there is none. All pictures have the size of the first frame, by
-    a whole factor where that is small, and made even; frames of another shape get black bars.
+    When the context ends normally, the file is complete; after Ctrl-C it has the frames so far.
+    After any other exception there is no file. All pictures have the size of the first frame,
+    enlarged by a whole factor if it is small, with even sides. Frames of another shape get black
+    bars.
     """
 
     def __init__(self, path: Path, *, bundle: Bundle, truth: Sequence[str] | None) -> None:
         self._bundle = bundle
         self._truth = truth or ()
-        self._waiting: deque[SourceFrame] = deque()  # read, but their outcome is not told yet
+        self._waiting: deque[SourceFrame] = deque()  # read, and waiting for their outcomes
         self._caption: Caption | None = None
         self._features: NDArray[np.float32] | None = None
-        self._reset: tuple[str, int] | None = None  # why memory started afresh, and when (us)
+        self._reset: tuple[str, int] | None = None  # reason and time (us) of the newest reset
         self._panel: Panel | None = None
         self._sight = fit_for(picture_input(bundle, what="an overlay"))
         self._reel = FilmReel(path)
@@ -55,7 +56,7 @@ class Film:
             self._reel.abandon()
 
     def watch(self, frames: Iterator[SourceFrame]) -> Generator[SourceFrame, None, None]:
-        """Pass frames on, and keep each until its outcome is told."""
+        """Pass frames on, and keep each until `show` gets its outcome."""
         for frame in frames:
             self._waiting.append(frame)
             yield frame
@@ -63,7 +64,7 @@ class Film:
     def show(
         self, number: int, prediction: Prediction | None, features: NDArray[np.float32] | None
     ) -> None:
-        """Draw and write frame `number`, the next one; None: it has no prediction."""
+        """Draw and write the next frame, which is `number`; None: it has no prediction."""
         frame = self._waiting.popleft()
         if frame.index != number:
             raise AssertionError(f"the outcome of frame {number} is told before {frame.index}")
@@ -94,9 +95,10 @@ class Film:
     def _joints(
         self, frame: SourceFrame, features: NDArray[np.float32], skeleton: Skeleton, shape: Fit
     ) -> Points:
-        """Where the joints (J, 2) are in the drawn picture."""
+        """Return the positions (J, 2) of the joints in the drawn picture, in pixels."""
         height, width = frame.picture.height, frame.picture.width
-        places = features[: 3 * len(skeleton.joints)].reshape(-1, 3)[:, :2]  # half pictures
+        # (J, 2), measured from the centre of the model's input in halves of its width and height
+        places = features[: 3 * len(skeleton.joints)].reshape(-1, 3)[:, :2]
         seen = (places + 1) / 2 * (self._sight.width, self._sight.height)
         return fit_points(unfit_points(seen, height, width, self._sight), height, width, shape)
 

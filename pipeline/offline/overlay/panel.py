@@ -1,4 +1,4 @@
-"""What is shown over a frame, and where: the label, scores, memory, truth and the skeleton."""
+"""Lays out and draws what is shown on a frame: label, scores, memory, truth and skeleton."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +10,7 @@ from pipeline.media.pictures import Fit, Points
 from pipeline.offline.overlay.canvas import Canvas, Colour, Point, shortened, text_width
 from pipeline.wire.predictions import Prediction
 
-TOP = 3  # scores that are shown
+TOP = 3  # how many scores are shown
 
 WHITE: Colour = (245, 247, 250)
 GREY: Colour = (190, 198, 208)
@@ -22,7 +22,8 @@ AMBER: Colour = (251, 191, 36)
 GREEN: Colour = (74, 222, 128)
 RED: Colour = (248, 113, 113)
 
-# Strokes in a square of side 1: not everyone tells green from red, and the font has no such signs.
+# Strokes in a square of side 1. Colours alone are not enough, as some people cannot distinguish
+# green from red, and the font has no such characters.
 Mark = tuple[tuple[Point, Point], ...]
 TICK: Mark = (((0, 0.55), (0.35, 0.9)), ((0.35, 0.9), (1, 0.1)))
 CROSS: Mark = (((0.1, 0.1), (0.9, 0.9)), ((0.1, 0.9), (0.9, 0.1)))
@@ -30,10 +31,10 @@ CROSS: Mark = (((0.1, 0.1), (0.9, 0.9)), ((0.1, 0.9), (0.9, 0.1)))
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What a prediction says, as far as it is shown."""
+    """The shown part of a prediction."""
 
     scores: tuple[tuple[str, float], ...]  # the label first, then the next best
-    remembers: int  # frames
+    memory_frames: int
     reset: str | None
 
     @property
@@ -53,14 +54,14 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The mark of a memory that starts afresh."""
+    """The mark of a reset of the stream's memory."""
 
     reason: str
-    strength: float  # 1 at first, then fading towards 0
+    strength: float  # 1 at the reset, then fading to 0
 
 
 class Panel:
-    """Draws captions on pictures of one size; its own size depends on that, not on the caption."""
+    """Draws captions on pictures of one size. The layout depends on the size and all labels."""
 
     def __init__(self, labels: tuple[str, ...], shape: Fit) -> None:
         self.shape = shape
@@ -74,8 +75,8 @@ class Panel:
     def draw(
         self, canvas: Canvas, caption: Caption, *, alarm: Alarm | None, truth: str | None
     ) -> None:
-        """Draw all but the skeleton."""
-        memory, colour = f"memory {caption.remembers}", WHITE
+        """Draw everything except the skeleton."""
+        memory, colour = f"memory {caption.memory_frames}", WHITE
         if alarm is not None:
             memory, colour = f"{memory}, afresh: {alarm.reason}", AMBER
             self._frame(canvas, alarm.strength)
@@ -121,7 +122,7 @@ class Panel:
         canvas.box((left, top), part, radius=radius, colour=colour)
 
     def _chip(self, canvas: Canvas, row: int, words: str, colour: Colour, *, mark: Mark) -> None:
-        """Write words at the lower left, with a mark before them; rows count from the bottom."""
+        """Draw a text at the lower left, with a mark before it; rows count from the bottom."""
         edge, small = self._edge, self._small
         bottom = canvas.height - edge - row * 2.4 * small
         left = 2 * edge + (1.2 * small if mark else 0)
@@ -146,7 +147,7 @@ class Panel:
 
 
 def draw_skeleton(canvas: Canvas, skeleton: Skeleton, joints: Points) -> None:
-    """Draw bones between joints (J, 2), with a dark rim that shows on any ground."""
+    """Draw bones between joints (J, 2), with a dark outline that is visible on any background."""
     if not np.isfinite(joints).all():
         return
     width = 1 + canvas.height / 250

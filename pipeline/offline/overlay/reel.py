@@ -1,4 +1,4 @@
-"""Pictures in, an H.264 MP4 out that is whole or not there. With its neighbours a home of `av`."""
+"""Writes pictures to an H.264 MP4 file, which appears complete or not at all."""
 
 import secrets
 from collections.abc import Iterator
@@ -19,16 +19,17 @@ from pipeline.media.pictures import SCALING
 ENCODER = "libx264"
 TICK = Fraction(1, 360_000)  # s; pictures of 23.976, 24, 25, 29.97, 30, 50, 59.94 and 60 Hz fit
 
-# Every picture leaves the encoder at once (no look-ahead, no B-frames): none is held in memory, and
-# none of those written before a Ctrl-C is lost.
+# The encoder returns every picture at once (no look-ahead, no B-frames), so that it holds none in
+# memory, and pictures written before a Ctrl-C are not lost.
 OPTIONS = {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 
 
 class FilmReel:
-    """Writes a new file beside `path`, which gets its name, and replaces what had it, by `finish`.
+    """Writes a temporary file beside `path`, which `finish` renames to `path`.
 
-    All pictures are as large as the first, and of even sides. Raises `OutputError`, and
-    `DependencyError` without an encoder.
+    A file that had this name is replaced. All pictures must have the size of the first, and even
+    sides. Raises `OutputError`, and
+    `DependencyError` if the encoder is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,18 +43,17 @@ class FilmReel:
             raise OutputError(f"cannot write {path}: it is a folder, name a file in it")
         self._path = path
         self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        self._last = -round(Fraction(1, 25) / TICK)  # a lone picture is shown for 1/25 s
+        self._last = -round(Fraction(1, 25) / TICK)  # a single picture is shown for 1/25 s
         self._stream: VideoStream | None = None
         with self._translated():
-            self._part.touch(
-                exist_ok=False
-            )  # what cannot be written is found before the first picture
+            # fails here if the file cannot be written, before the first picture
+            self._part.touch(exist_ok=False)
             self._container: OutputContainer = av.open(
                 str(self._part), "w", format="mp4", options={"movflags": "faststart"}
             )
 
     def write(self, pixels: NDArray[np.uint8], pts_us: int) -> None:
-        """Write one picture (H, W, 3). Where time stands still or goes back it is shown briefly."""
+        """Write one picture (H, W, 3). A time at or before the last one becomes one tick later."""
         tick = max(round(pts_us / 1_000_000 / TICK), self._last + 1)
         picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
             format="yuv420p",
@@ -67,11 +67,11 @@ class FilmReel:
             if self._stream is None:
                 self._stream = self._begin(picture.height, picture.width)
             for packet in self._stream.encode(picture):
-                packet.duration = step  # so the file's last picture is shown as long as the others
+                packet.duration = step  # else the file's last picture would have no duration
                 self._container.mux(packet)
 
     def finish(self) -> None:
-        """Complete the file and give it its name; there is none without a picture."""
+        """Complete the file and rename it to `path`; without any picture there is no file."""
         if self._stream is None:
             self.abandon()
             return
@@ -81,11 +81,11 @@ class FilmReel:
                 self._container.close()
                 self._part.replace(self._path)
         finally:
-            self._part.unlink(missing_ok=True)  # it is still there if the disk is full
+            self._part.unlink(missing_ok=True)  # after an error (disk full) it still exists
 
     def abandon(self) -> None:
-        """Leave nothing."""
-        with suppress(av.FFmpegError, OSError):  # a full disk has been told of
+        """Remove the temporary file."""
+        with suppress(av.FFmpegError, OSError):  # a full disk was reported already
             self._container.close()
         self._part.unlink(missing_ok=True)
 

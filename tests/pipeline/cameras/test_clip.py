@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras.capture.clip import ClipSource
-from pipeline.cameras.values import Lost
 from pipeline.clock import ManualClock
-from pipeline.errors import CameraLostError
+from pipeline.errors import CameraLostError, LossReason
 from tests.pipeline.cameras.scene import START_S, START_US, Pause
 from tests.pipeline.pictures import write_video
 
@@ -32,7 +31,7 @@ class Scene:
                 times.append(round(((picture.captured_us or 0) - START_US) / 1000, 1))
                 self.clock.advance(self._costs_s)
         except CameraLostError as exc:
-            assert exc.lost == Lost.ENDED  # noqa: PT017
+            assert exc.reason == LossReason.ENDED  # noqa: PT017
         return times
 
 
@@ -89,4 +88,4 @@ def test_a_clip_that_cannot_be_opened_is_refused() -> None:
     scene = Scene("nowhere.mp4")
     with pytest.raises(CameraLostError, match=r"nowhere\.mp4: no such file") as caught:
         next(scene.source.pictures(scene.stop))
-    assert caught.value.lost == Lost.REFUSED
+    assert caught.value.reason == LossReason.REFUSED

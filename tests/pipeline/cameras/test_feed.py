@@ -1,4 +1,4 @@
-"""One camera's life: what state it is in, what is counted, when it is tried again."""
+"""A feed keeps the camera's state and counts, and connects again after a loss."""
 
 import itertools
 import threading
@@ -12,33 +12,33 @@ from pipeline.cameras.backoff import MOST_S, Backoff
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import Left, Lost, NewEpoch, Picture, State
+from pipeline.cameras.values import NewEpoch, Picture, PictureFate, State
 from pipeline.clock import ManualClock
-from pipeline.errors import CameraLostError
+from pipeline.errors import CameraLostError, LossReason
 from tests.pipeline.cameras.scene import START_S, Pause, decoded
 
-Step = Callable[[], Picture | Left | None]
+Step = Callable[[], Picture | PictureFate | None]
 
 
 class Script:
-    """See `Source`. Each connection is a list of what happens; afterwards the film is over."""
+    """See `Source`. Each connection is a list of steps; after the last one the feed is stopped."""
 
     retries = True
 
     def __init__(self, *connections: Sequence[Step]) -> None:
         self._connections = list(connections)
 
-    def pictures(self, stop: threading.Event) -> Iterator[Picture | Left | None]:
+    def pictures(self, stop: threading.Event) -> Iterator[Picture | PictureFate | None]:
         if not self._connections:
             stop.set()
             return
         for step in self._connections.pop(0):
             yield step()
-        raise CameraLostError(Lost.ENDED, "it said goodbye")
+        raise CameraLostError(LossReason.ENDED, "it said goodbye")
 
 
 class Stop(Pause):
-    """Also notes how the camera is whenever it waits for another try."""
+    """Also records the camera's state whenever the feed waits before another attempt."""
 
     def __init__(self, clock: ManualClock, tally: CameraTally) -> None:
         super().__init__(clock)
@@ -53,7 +53,7 @@ class Stop(Pause):
 class Scene:
     """A feed that follows a script, without a thread."""
 
-    def __init__(self, *connections: Sequence[str | Lost], frozen_s: float = 0.0) -> None:
+    def __init__(self, *connections: Sequence[str | LossReason], frozen_s: float = 0.0) -> None:
         self.clock = ManualClock(START_S)
         self.tally = CameraTally()
         self.stop = Stop(self.clock, self.tally)
@@ -77,23 +77,23 @@ class Scene:
         self.shots.append(shot)
         return True
 
-    def _step(self, what: str | Lost) -> Step:
-        def step() -> Picture | Left:
-            if isinstance(what, Lost):
+    def _step(self, what: str | LossReason) -> Step:
+        def step() -> Picture | PictureFate:
+            if isinstance(what, LossReason):
                 raise CameraLostError(what, "in words")
             if what == "bug":
                 raise ZeroDivisionError("rtsp://me:secret@gate/")
             self.states.append(self.tally.state)  # what the last picture made of it
             self.clock.advance(0.5)
             if what == "bad":
-                return Left.DAMAGED
+                return PictureFate.DAMAGED
             grey = 7 if what == "still" else next(self._greys)
             return decoded(grey, at_us=round(self.clock.time() * 1e6))
 
         return step
 
     def run(self) -> float:
-        """Follow the script to its end; how long it took."""
+        """Follow the script to its end; returns the seconds that it took."""
         began_s = self.clock.time()
         self.feed.run()
         return self.clock.time() - began_s
@@ -110,28 +110,32 @@ def test_a_camera_that_sends_pictures_is_live_and_counts_its_epoch() -> None:
 @pytest.mark.parametrize(
     ("why", "before", "state"),
     [
-        (Lost.UNREACHABLE, [], State.CONNECTING),
-        (Lost.REFUSED, [], State.REFUSED),
-        (Lost.UNREACHABLE, ["good"], State.STALLED),
-        (Lost.STALLED, ["good"], State.STALLED),
-        (Lost.BROKEN, ["good"], State.STALLED),
-        (Lost.REFUSED, ["good"], State.REFUSED),
+        (LossReason.UNREACHABLE, [], State.CONNECTING),
+        (LossReason.REFUSED, [], State.REFUSED),
+        (LossReason.UNREACHABLE, ["good"], State.STALLED),
+        (LossReason.STALLED, ["good"], State.STALLED),
+        (LossReason.BROKEN, ["good"], State.STALLED),
+        (LossReason.REFUSED, ["good"], State.REFUSED),
     ],
 )
-def test_what_a_camera_is_lost_to_tells_its_state(
-    why: Lost, before: list[str], state: State
+def test_the_reason_of_a_loss_decides_the_state_of_the_camera(
+    why: LossReason, before: list[str], state: State
 ) -> None:
     scene = Scene([*before, why])
     scene.run()
     assert scene.stop.states[0] == state
-    assert scene.tally.lost[why] == 1
+    assert scene.tally.losses[why] == 1
 
 
 def test_it_goes_on_after_a_loss_with_the_same_epoch_and_the_next_number() -> None:
-    scene = Scene(["good", "good", Lost.BROKEN], [Lost.UNREACHABLE], ["good"])
+    scene = Scene(["good", "good", LossReason.BROKEN], [LossReason.UNREACHABLE], ["good"])
     scene.run()
     assert [(shot.seq, shot.epoch) for shot in scene.shots] == [(0, 7), (1, 7), (2, 7)]
-    assert scene.tally.lost == {Lost.BROKEN: 1, Lost.UNREACHABLE: 1, Lost.ENDED: 1}
+    assert scene.tally.losses == {
+        LossReason.BROKEN: 1,
+        LossReason.UNREACHABLE: 1,
+        LossReason.ENDED: 1,
+    }
     times = [shot.captured_us for shot in scene.shots]
     assert times == sorted(set(times))
 
@@ -139,10 +143,13 @@ def test_it_goes_on_after_a_loss_with_the_same_epoch_and_the_next_number() -> No
 def test_pictures_that_are_all_damaged_are_a_stall() -> None:
     scene = Scene(["good", *["bad"] * 20])
     scene.run()
-    assert (scene.tally.lost[Lost.STALLED], scene.tally.left[Left.DAMAGED]) == (1, 11)
+    assert (scene.tally.losses[LossReason.STALLED], scene.tally.fates[PictureFate.DAMAGED]) == (
+        1,
+        11,
+    )
 
 
-def test_a_bug_in_the_reading_of_a_camera_is_told_without_its_words_and_it_is_tried_again(
+def test_a_bug_in_the_reading_of_a_camera_is_logged_without_its_text_and_it_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene(["good", "bug"], ["good"])
@@ -152,11 +159,11 @@ def test_a_bug_in_the_reading_of_a_camera_is_told_without_its_words_and_it_is_tr
     assert "secret" not in caplog.text
 
 
-def test_a_frozen_picture_is_told_and_withheld_and_live_again_when_it_moves() -> None:
+def test_a_frozen_picture_is_withheld_and_the_camera_is_live_again_when_it_moves() -> None:
     scene = Scene(["good", *["still"] * 8, "good", "good"], frozen_s=2)
     scene.run()
     assert scene.states[1:] == [State.LIVE] * 5 + [State.FROZEN] * 4 + [State.LIVE]
-    assert scene.tally.left[Left.FROZEN] == 4
+    assert scene.tally.fates[PictureFate.FROZEN] == 4
 
 
 def test_waits_double_up_to_half_a_minute_and_no_two_cameras_wait_alike() -> None:
@@ -169,5 +176,5 @@ def test_waits_double_up_to_half_a_minute_and_no_two_cameras_wait_alike() -> Non
 
 
 def test_a_camera_that_flaps_is_tried_less_and_less_one_that_was_well_at_once() -> None:
-    assert Scene(*[["good", Lost.BROKEN]] * 8).run() > 40
+    assert Scene(*[["good", LossReason.BROKEN]] * 8).run() > 40
     assert Scene(*[["good"] * 25] * 8).run() < 8 * (25 * 0.5 + 0.5)

@@ -18,9 +18,9 @@ import av
 import pytest
 
 from pipeline.cameras.capture.live import LiveSource
-from pipeline.cameras.values import Left, Lost, Picture
+from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import SystemClock
-from pipeline.errors import CameraLostError
+from pipeline.errors import CameraLostError, LossReason
 from pipeline.local.ports import free_ports
 from pipeline.media.address import Address
 from pipeline.media.pictures import decode_upright
@@ -111,7 +111,7 @@ def test_a_playlist_from_outside_cannot_name_our_files(tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "gate.m3u8").write_text(playlist + "#EXT-X-ENDLIST\n")
     with web(tmp_path / "served") as address:
-        assert lost(f"{address}/gate.m3u8").lost in (Lost.REFUSED, Lost.UNREACHABLE)
+        assert lost(f"{address}/gate.m3u8").reason in (LossReason.REFUSED, LossReason.UNREACHABLE)
 
 
 def test_mjpeg_over_http_is_passed_on_byte_for_byte() -> None:
@@ -129,7 +129,7 @@ def test_parts_that_are_no_pictures_are_damaged_and_the_next_good_one_is_seen() 
         found = live(server.url("gate")).pictures(threading.Event())
         assert isinstance(next(found), Picture)
         camera.garbage = True
-        assert Left.DAMAGED in list(islice(found, 5))
+        assert PictureFate.DAMAGED in list(islice(found, 5))
         camera.garbage = False
         assert any(isinstance(one, Picture) for one in islice(found, 10))
 
@@ -140,16 +140,16 @@ def test_what_is_refused_and_what_is_not_there_are_told_apart() -> None:
     [nobody] = free_ports(1)
     with MjpegServer(camera) as server:
         wrong = lost(server.url("gate", login="me:wrong"))
-        assert (wrong.lost, "refuses the login" in str(wrong)) == (Lost.REFUSED, True)
+        assert (wrong.reason, "refuses the login" in str(wrong)) == (LossReason.REFUSED, True)
         assert "wrong" not in str(wrong)
-        assert lost(server.url("yard")).lost == Lost.REFUSED
-    assert lost(f"http://127.0.0.1:{nobody}/gate").lost == Lost.UNREACHABLE
+        assert lost(server.url("yard")).reason == LossReason.REFUSED
+    assert lost(f"http://127.0.0.1:{nobody}/gate").reason == LossReason.UNREACHABLE
 
 
 def test_a_page_that_is_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>Welcome to your camera</h1>")
     with web(tmp_path) as address:
-        assert lost(f"{address}/index.html").lost == Lost.REFUSED
+        assert lost(f"{address}/index.html").reason == LossReason.REFUSED
 
 
 def test_silence_is_a_stall_in_time() -> None:

@@ -1,7 +1,7 @@
 """When pictures really came: bursts are dated back, pieces are played at their rate."""
 
 from pipeline.cameras.capture.pacing import MOST_PICTURES, Burst, paced
-from pipeline.cameras.values import Left, Picture
+from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import ManualClock
 from tests.pipeline.cameras.scene import START_S, Pause
 
@@ -61,7 +61,7 @@ def test_without_any_time_stamps_pictures_go_on_as_they_are() -> None:
 def played(stamps_us: list[int | None]) -> list[float]:
     """When pictures come out, in seconds since the start."""
     clock = ManualClock(START_S)
-    what = [Left.DAMAGED if us is None else picture(us) for us in stamps_us]
+    what = [PictureFate.DAMAGED if us is None else picture(us) for us in stamps_us]
     return [
         round(clock.time() - START_S, 3) for _ in paced(iter(what), clock=clock, stop=Pause(clock))
     ]

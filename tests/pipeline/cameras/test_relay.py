@@ -9,36 +9,36 @@ import pytest
 from pipeline.broker.shots import Shot
 from pipeline.cameras.relay import LANE_SHOTS, LATE_S, WINDOW_BYTES, Relay
 from pipeline.cameras.spool import Spool
-from pipeline.cameras.values import Left
+from pipeline.cameras.values import PictureFate
 from pipeline.clock import ManualClock
 from tests.cli.commands import until
-from tests.uplinks import Log, Way
+from tests.uplinks import Log, LogUplink
 from tests.world import Steps
 
 
 class Scene:
-    """A relay that is turned by hand, and an account of what became of shots."""
+    """A relay whose cycles the test runs one by one, and the counts of fates."""
 
     def __init__(self, folder: Path, *, most_bytes: int = 1 << 30) -> None:
         self.log, self.clock, self.opening = Log(), ManualClock(), Steps()
-        self.left: Counter[Left] = Counter()
-        self.way = self.log.connect()
+        self.fates: Counter[PictureFate] = Counter()
+        self.uplink = self.log.connect()
         self.spool = Spool(folder / "spool.db", most_bytes=most_bytes, most_us=60_000_000)
         self.relay = Relay(
             self.log.connect,
             self.spool,
             self,
-            uplink=self.way,
+            uplink=self.uplink,
             opening=self.opening,
             clock=self.clock,
         )
         self.posted = list[Shot]()
 
-    def count(self, stream: str, left: Left, shots: int) -> None:
-        self.left[left] += shots
+    def count(self, stream: str, fate: PictureFate, shots: int) -> None:
+        self.fates[fate] += shots
 
-    def taken(self, shot: Shot, age_s: float) -> None:
-        self.left[Left.PUBLISHED] += 1
+    def published(self, shot: Shot, age_s: float) -> None:
+        self.fates[PictureFate.PUBLISHED] += 1
 
     def film(self, shots: int, *, stream: str = "gate", size: int = 100) -> None:
         """One shot at a time, ten a second."""
@@ -69,7 +69,7 @@ def test_while_the_broker_answers_nothing_touches_the_disk(scene: Scene) -> None
     scene.film(50)
     scene.settle()
     assert scene.log.shots == scene.posted
-    assert scene.left == {Left.PUBLISHED: 50}
+    assert scene.fates == {PictureFate.PUBLISHED: 50}
     assert scene.spool.newest == 0
     assert scene.relay.spooled == (0, 0)
 
@@ -90,8 +90,8 @@ def test_while_it_is_away_shots_wait_on_disk_and_leave_in_order(scene: Scene) ->
 def test_what_failed_on_its_way_leaves_again_before_all_later_shots(scene: Scene) -> None:
     scene.log.up = False
     scene.film(30)
-    assert isinstance(scene.way, Way)
-    scene.way.fail()
+    assert isinstance(scene.uplink, LogUplink)
+    scene.uplink.fail()
     scene.film(10)
     scene.log.up = True
     scene.settle()
@@ -100,8 +100,8 @@ def test_what_failed_on_its_way_leaves_again_before_all_later_shots(scene: Scene
 
 def test_a_broker_that_is_away_is_tried_again_until_it_is_there(scene: Scene) -> None:
     scene.log.up = False
-    assert isinstance(scene.way, Way)
-    scene.way.fail()
+    assert isinstance(scene.uplink, LogUplink)
+    scene.uplink.fail()
     scene.film(60)
     scene.log.up = True
     scene.settle()
@@ -114,7 +114,10 @@ def test_when_the_spool_is_full_the_oldest_in_it_go_and_are_counted(tmp_path: Pa
     scene.film(100)
     scene.log.up = True
     scene.settle()
-    assert scene.left == {Left.PUBLISHED: 100 - scene.left[Left.EXPIRED], Left.EXPIRED: 39}
+    assert scene.fates == {
+        PictureFate.PUBLISHED: 100 - scene.fates[PictureFate.EXPIRED],
+        PictureFate.EXPIRED: 39,
+    }
     seqs = [shot.seq for shot in scene.log.shots]
     assert seqs == sorted(seqs)
     assert seqs[-50:] == list(range(50, 100))
@@ -126,7 +129,7 @@ def test_a_shot_that_is_too_large_is_dropped_and_the_others_go_on(scene: Scene) 
     scene.film(1, size=6000)
     scene.film(3)
     scene.settle()
-    assert scene.left == {Left.PUBLISHED: 6, Left.OVERSIZED: 1}
+    assert scene.fates == {PictureFate.PUBLISHED: 6, PictureFate.OVERSIZED: 1}
     assert [shot.seq for shot in scene.log.shots] == [0, 1, 2, 4, 5, 6]
 
 
@@ -142,7 +145,7 @@ def test_of_shots_that_are_too_large_the_first_alone_is_told(
 def test_what_ends_the_relays_thread_is_kept_for_its_owner(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scene.way, "settled", lambda: 1 / 0)
+    monkeypatch.setattr(scene.uplink, "settled", lambda: 1 / 0)
     scene.relay.start()
     until(lambda: scene.relay.failure, "the end of the thread")
     assert isinstance(scene.relay.failure, ZeroDivisionError)
@@ -154,7 +157,7 @@ def test_one_camera_that_floods_costs_the_others_nothing(scene: Scene) -> None:
         scene.relay.post(shot)
     scene.film(5)
     scene.settle()
-    assert scene.left[Left.OVERFLOWED] == LANE_SHOTS * 4
+    assert scene.fates[PictureFate.OVERFLOWED] == LANE_SHOTS * 4
     assert [s.seq for s in scene.log.shots if s.stream == "gate"] == [0, 1, 2, 3, 4]
     assert [s for s in scene.log.shots if s.stream == "mad"] == flood[-LANE_SHOTS:]
 

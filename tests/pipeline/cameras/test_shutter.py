@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.shutter import Exposure, Shutter
-from pipeline.cameras.values import Left, NewEpoch, Picture
+from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.media.pictures import Fit, decode_picture, picture_size
 from tests.pipeline.cameras.scene import START_US, decoded, encoded
 
@@ -51,28 +51,28 @@ def test_fps_leaves_frames_out_and_seq_counts_what_is_left() -> None:
     taken = [one.take(decoded(at_us=START_US + n * 66_667), arrived_us=0) for n in range(16)]
     shots = [shot for shot in taken if isinstance(shot, Shot)]
     assert [shot.seq for shot in shots] == [0, 1, 2, 3, 4, 5]
-    assert taken.count(Left.THINNED) == 10
+    assert taken.count(PictureFate.THINNED) == 10
 
 
 def test_fps_at_the_true_rate_leaves_nothing_out() -> None:
     one = shutter(fps=15)
     taken = [one.take(decoded(at_us=START_US + n * 66_667), arrived_us=0) for n in range(150)]
-    assert taken.count(Left.THINNED) <= 1
+    assert taken.count(PictureFate.THINNED) <= 1
 
 
 def test_a_picture_that_does_not_decode_is_damaged() -> None:
     one = shutter(frozen_s=10)
     half = encoded(at_us=START_US)
     cut = Picture(64, 48, jpeg=(half.jpeg or b"")[:200], captured_us=START_US)
-    assert one.take(cut, arrived_us=START_US) is Left.DAMAGED
+    assert one.take(cut, arrived_us=START_US) is PictureFate.DAMAGED
 
 
 def test_another_size_begins_another_epoch() -> None:
     one = shutter()
     before = take(one, decoded(at_us=START_US))
-    assert (one.began, before.epoch) == (NewEpoch.START, 1_700_000_000)
+    assert (one.take_new_epoch(), before.epoch) == (NewEpoch.START, 1_700_000_000)
     after = take(one, decoded(width=80, at_us=START_US + 100_000))
-    assert (one.began, after.epoch) == (NewEpoch.SIZE, 1_700_000_001)
+    assert (one.take_new_epoch(), after.epoch) == (NewEpoch.SIZE, 1_700_000_001)
     assert after.seq == before.seq + 1
 
 
@@ -83,7 +83,7 @@ def test_a_jump_of_the_cameras_clock_begins_another_epoch_with_the_right_time() 
         shot = one.take(picture, arrived_us=START_US + n * 100_000 + (n > 2) * 3_000_000)
         assert isinstance(shot, Shot)
         shots.append(shot)
-    assert (one.began, shots[-1].epoch) == (NewEpoch.CLOCK, 1_700_000_003)
+    assert (one.take_new_epoch(), shots[-1].epoch) == (NewEpoch.CLOCK, 1_700_000_003)
     assert shots[-1].captured_us == START_US + 3_400_000
 
 
@@ -95,6 +95,6 @@ def test_a_picture_that_stands_still_is_withheld_until_it_moves(make: type) -> N
         one.take(make(grey, at_us=START_US + n * 500_000), arrived_us=0)
         for n, grey in enumerate(greys)
     ]
-    assert [one is Left.FROZEN for one in taken] == [False] * 4 + [True] * 2 + [False] * 2
+    assert [one is PictureFate.FROZEN for one in taken] == [False] * 4 + [True] * 2 + [False] * 2
     assert isinstance(taken[-1], Shot)
     assert taken[-1].seq == 5

@@ -9,14 +9,14 @@ import pytest
 from pipeline.broker.shots import Shot
 from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.site import Site
-from pipeline.cameras.values import Left, State
+from pipeline.cameras.values import PictureFate, State
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from tests.cli.commands import until
 from tests.pipeline.pictures import jpeg, write_video
 
 
-class Way:
+class CollectingSink:
     def __init__(self) -> None:
         self.shots = list[Shot]()
 
@@ -31,8 +31,8 @@ class Way:
 
 
 @pytest.fixture
-def way() -> Way:
-    return Way()
+def sink() -> CollectingSink:
+    return CollectingSink()
 
 
 @pytest.fixture
@@ -52,60 +52,66 @@ def looped(clip: str, **more: object) -> CameraSettings:
     return CameraSettings.model_validate({"url": clip, "loop": True} | more)
 
 
-def test_who_stays_goes_on_and_who_is_new_begins(site: Site, way: Way, clip: str) -> None:
-    site.arrange({"gate": looped(clip)}, way)
-    until(lambda: len(way.of("gate")) > 5, "frames of gate")
-    site.arrange({"gate": looped(clip), "yard": looped(clip)}, way)
-    until(lambda: len(way.of("yard")) > 5, "frames of yard")
-    gate = way.of("gate")
+def test_unchanged_cameras_continue_and_new_ones_start(
+    site: Site, sink: CollectingSink, clip: str
+) -> None:
+    site.arrange({"gate": looped(clip)}, sink)
+    until(lambda: len(sink.of("gate")) > 5, "frames of gate")
+    site.arrange({"gate": looped(clip), "yard": looped(clip)}, sink)
+    until(lambda: len(sink.of("yard")) > 5, "frames of yard")
+    gate = sink.of("gate")
     assert [shot.seq for shot in gate] == list(range(len(gate)))
     assert len({shot.epoch for shot in gate}) == 1
 
 
-def test_who_is_gone_is_quiet_and_has_no_account(site: Site, way: Way, clip: str) -> None:
-    site.arrange({"gate": looped(clip), "yard": looped(clip)}, way)
-    until(lambda: way.of("gate") and way.of("yard"), "frames of both")
-    site.arrange({"yard": looped(clip)}, way)
+def test_a_removed_camera_sends_nothing_and_has_no_counts(
+    site: Site, sink: CollectingSink, clip: str
+) -> None:
+    site.arrange({"gate": looped(clip), "yard": looped(clip)}, sink)
+    until(lambda: sink.of("gate") and sink.of("yard"), "frames of both")
+    site.arrange({"yard": looped(clip)}, sink)
     site.stop(3.0)
     assert list(site.tallies) == ["yard"]
-    site.count("gate", Left.PUBLISHED, 1)  # a late answer of the broker
+    site.count("gate", PictureFate.PUBLISHED, 1)  # a late answer of the broker
     assert list(site.tallies) == ["yard"]
 
 
-def test_who_is_changed_begins_anew_and_keeps_its_account(site: Site, way: Way, clip: str) -> None:
-    site.arrange({"gate": looped(clip)}, way)
-    until(lambda: way.of("gate"), "frames of gate")
-    site.count("gate", Left.PUBLISHED, 7)
-    site.arrange({"gate": looped(clip, fps=5)}, way)
-    until(lambda: site.tallies["gate"].left[Left.THINNED] > 5, "frames that are thinned")
-    assert site.tallies["gate"].left[Left.PUBLISHED] == 7
+def test_a_changed_camera_restarts_and_keeps_its_counts(
+    site: Site, sink: CollectingSink, clip: str
+) -> None:
+    site.arrange({"gate": looped(clip)}, sink)
+    until(lambda: sink.of("gate"), "frames of gate")
+    site.count("gate", PictureFate.PUBLISHED, 7)
+    site.arrange({"gate": looped(clip, fps=5)}, sink)
+    until(lambda: site.tallies["gate"].fates[PictureFate.THINNED] > 5, "frames that are thinned")
+    assert site.tallies["gate"].fates[PictureFate.PUBLISHED] == 7
     assert site.tallies["gate"].state is State.LIVE
 
 
 def test_settings_that_cannot_be_carried_out_change_nothing(
-    site: Site, way: Way, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
-    site.arrange({"gate": looped(clip)}, way)
+    site.arrange({"gate": looped(clip)}, sink)
     with pytest.raises(ConfigError, match="no NOBODY"):
-        site.arrange({"yard": CameraSettings(url="rtsp://${NOBODY}@x/")}, way)
+        site.arrange({"yard": CameraSettings(url="rtsp://${NOBODY}@x/")}, sink)
     assert list(site.tallies) == ["gate"]
-    until(lambda: len(way.of("gate")) > 5, "frames of gate")
+    until(lambda: len(sink.of("gate")) > 5, "frames of gate")
 
 
 def test_clips_that_are_over_end_the_site_and_a_live_camera_does_not(
-    site: Site, way: Way, clip: str
+    site: Site, sink: CollectingSink, clip: str
 ) -> None:
     short = CameraSettings(url=clip, realtime=False)
-    site.arrange({"gate": short}, way)
+    site.arrange({"gate": short}, sink)
     until(lambda: site.over, "the end")
-    assert len(way.of("gate")) == 50
-    site.arrange({"gate": short, "yard": CameraSettings(url="http://127.0.0.1:1/yard")}, way)
+    assert len(sink.of("gate")) == 50
+    site.arrange({"gate": short, "yard": CameraSettings(url="http://127.0.0.1:1/yard")}, sink)
     assert not site.over
 
 
-def test_a_folder_of_pictures_is_a_clip(site: Site, way: Way, tmp_path: Path) -> None:
+def test_a_folder_of_pictures_is_a_clip(site: Site, sink: CollectingSink, tmp_path: Path) -> None:
     for n in range(3):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg(16, 16, seed=n))
-    site.arrange({"gate": CameraSettings(url=str(tmp_path))}, way)
+    site.arrange({"gate": CameraSettings(url=str(tmp_path))}, sink)
     until(lambda: site.over, "the end")
-    assert len(way.of("gate")) == 3
+    assert len(sink.of("gate")) == 3

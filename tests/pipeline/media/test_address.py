@@ -128,6 +128,9 @@ def test_a_password_that_stands_in_the_address_is_not_told_when_a_name_is_missin
         ("rtsp://a:b/c@d/e", "rtsp://...@d/e"),
         ("rtsp://a:b?c@d/e", "rtsp://..."),
         ("http://c/d?e=f@g", "http://..."),
+        ("rtsp://c;e=@g", "rtsp://..."),
+        ("a://b@c/d", "...@c/d"),  # no scheme: the login is user `a`, password `//b`
+        ("a://b?c@d/e", "..."),
         ("http://c:80/d?e=f", "http://c:80/d?..."),
         ("http://c/d#e", "http://c/d#..."),
         ("rtsp://c/user=a_password=b", "rtsp://c/..."),

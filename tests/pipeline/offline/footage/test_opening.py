@@ -7,14 +7,14 @@ import pytest
 
 from pipeline.errors import FootageError
 from pipeline.offline.footage.dataset import draw_validation, open_footage
-from pipeline.offline.footage.listing import Listed, Row
+from pipeline.offline.footage.listing import ListedVideo, Row
 from tests.moving import LABELS, write_folder, write_table
 
 
-def listed(*labels: Sequence[str]) -> list[Listed]:
+def listed(*labels: Sequence[str]) -> list[ListedVideo]:
     """A video for each, with these labels."""
     return [
-        Listed(str(n), Path(str(n)), tuple(Row(0, i, i + 1, x) for i, x in enumerate(some)))
+        ListedVideo(str(n), Path(str(n)), tuple(Row(0, i, i + 1, x) for i, x in enumerate(some)))
         for n, some in enumerate(labels)
     ]
 
