@@ -14,8 +14,7 @@ from rich.progress import Progress
 from engines.train.actions import encoder_training, polish, recipe
 from engines.train.encoders.joint_networks import Encoder
 from engines.train.heads import Head
-
-from .rendered import actors
+from tests.engines.train.rendered import actors
 
 
 class Killed(BaseException):

@@ -14,8 +14,7 @@ from engines.train.evaluation.frame_only import train_frame_only
 from engines.train.evaluation.rolled import Rolled
 from engines.train.heads import make_head
 from engines.train.people.streams import ACTIONS
-
-from .rendered import actors
+from tests.engines.train.rendered import actors
 
 FRAMES = 2_000_000
 FRAME_ONLY_STREAMS = 400  # of 160 frames

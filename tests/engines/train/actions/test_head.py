@@ -12,8 +12,7 @@ from engines.train.actions.head_training import HeadStage, Skeletons, train_head
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead, to_features
 from engines.train.heads import Head, make_head
 from engines.train.people.streams import ACTIONS
-
-from .rendered import take
+from tests.engines.train.rendered import take
 
 STAGE = HeadStage(frames=500_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=0)
 
