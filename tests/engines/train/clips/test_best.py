@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.clips.epochs import Best  # noqa: E402
+from engines.train.clips.best import Best  # noqa: E402
 from engines.train.clips.footage import FailureError  # noqa: E402
 
 
