@@ -21,7 +21,7 @@ from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
 from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
 from engines.onnxrt import OnnxRuntimeEngine
-from engines.train.half import halved, within_range
+from engines.train.half import float16_copy, within_range
 from engines.train.heads import Head
 from engines.train.rolling import NEVER, roll
 from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
@@ -117,7 +117,7 @@ def to_bundle(model: Model) -> Bundle:
             " pool and flatten to one vector a picture"
         )
     names = list(model.head.memory)
-    network = model.encoder if model.precision == "float32" else halved(model.encoder)
+    network = model.encoder if model.precision == "float32" else float16_copy(model.encoder)
     graph = EncoderGraph(model.input.normalise, network).eval()
     encoder = to_onnx(graph, (frames,), ["frames"], ["features"])
     head = to_onnx(

@@ -9,7 +9,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from engines.train.actions.head_training import Skeletons, train_head, true_skeletons
+from engines.train.actions.head_training import Skeletons, train_action_head, true_skeletons
 from engines.train.actions.recipe import ON_POSES, draw
 from engines.train.encoders.joint_networks import to_features
 from engines.train.evaluation.demo import LENGTH
@@ -31,7 +31,7 @@ class Posed:
 
     def train(self, head: Head, *, frames: int, progress: Progress) -> None:
         """Train a head on its first stage's noise."""
-        train_head(head, self.seen, replace(ON_POSES, frames=frames), progress)
+        train_action_head(head, self.seen, replace(ON_POSES, frames=frames), progress)
 
     def examine(self, head: Head) -> tuple[float, float]:
         """Share of frames right with the memory carried: of all, and from 1 s into an action."""

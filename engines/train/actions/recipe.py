@@ -23,7 +23,7 @@ from engines.train.actions.head_training import (
     Skeletons,
     found_skeletons,
     join,
-    train_head,
+    train_action_head,
     true_skeletons,
 )
 from engines.train.actions.polish import polish
@@ -237,7 +237,7 @@ def _learn(
     seen = streams()
     for lesson in lessons:
         frames = run.frames(lesson.frames)
-        train_head(head, seen, replace(lesson, frames=frames), run.progress)
+        train_action_head(head, seen, replace(lesson, frames=frames), run.progress)
     checkpoint.save(1, head=head)
 
 
