@@ -1,7 +1,7 @@
-"""Turns an encoder and a head of PyTorch into a bundle, and proves it before it is written.
+"""Exports an encoder and a head from PyTorch to a bundle, and checks it before it is written.
 
-What a bundle is, `docs/bundle.md` says and `engines.model.bundle` enforces; that an engine's rows
-do not depend on their batch, `engines.checks.verify` proves. Both judge before a bundle is kept.
+`docs/bundle.md` specifies the format, `engines.model.bundle` enforces it. `engines.checks.verify`
+checks that a row's answer does not depend on the other rows of its batch.
 """
 
 import tempfile
@@ -26,10 +26,10 @@ from engines.train.heads import Head
 from engines.train.rolling import NEVER, roll
 from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
 
-TOLERANCE = 1e-4  # of a logit against PyTorch, relative where the largest logit is above one
+TOLERANCE = 1e-4  # of a logit, divided by the largest logit where that is above 1
 HALF_TOLERANCE = 1e-2  # of a score, where the encoder is in float16
 PROOF_FRAMES = 1000
-AT_ONCE = 50  # frames of the proof that PyTorch encodes together
+AT_ONCE = 50  # frames that PyTorch encodes together in the comparison: a limit of memory
 
 Frames = NDArray[np.uint8]
 Precision = Literal["float32", "mixed_float16"]  # the second as Keras calls it
@@ -37,10 +37,10 @@ Precision = Literal["float32", "mixed_float16"]  # the second as Keras calls it
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What pictures a model was trained on: size in pixels, and (x - mean) / std of 0 to 255.
+    """The pictures that a model was trained on: size in pixels, and (x - mean) / std of 0 to 255.
 
-    `fit` says how others are brought to this size: stretch, letterbox or crop. `rate_hz` is the
-    frame rate of the training, None where it does not matter. torchvision's usual numbers are
+    `fit` is how pictures of another size are resized: stretch, letterbox or crop. `rate_hz` is the
+    frame rate of the training, None if it does not matter. torchvision's usual numbers are
     `IMAGENET_MEAN` and `IMAGENET_STD`.
     """
 
@@ -63,7 +63,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An encoder (N, 3, H, W) -> (N, F), a head for its features, and what they mean."""
+    """An encoder (N, 3, H, W) -> (N, F), a head for its features, and the meaning of both ends."""
 
     encoder: nn.Module
     head: Head
@@ -72,7 +72,7 @@ class Model:
     name: str = "model"
     activation: Literal["softmax", "sigmoid"] = "softmax"
     precision: Precision = "float32"
-    skeleton: Skeleton | None = None  # if the features begin with one
+    skeleton: Skeleton | None = None  # if the features begin with joints
 
 
 def export(
@@ -80,34 +80,34 @@ def export(
     head: Head,
     *,
     labels: Sequence[str],
-    input: Input,  # noqa: A002 - what it is called in model.json
+    input: Input,  # noqa: A002 - its name in model.json
     path: Path,
     name: str = "model",
     activation: Literal["softmax", "sigmoid"] = "softmax",
     precision: Precision = "float32",
     training: Mapping[str, JsonValue] | None = None,
 ) -> Bundle:
-    """Write a bundle into folder `path` that answers as the two do, and return it.
+    """Write encoder and head as a bundle into the folder `path`, and return it.
 
     Both are put into evaluation mode. With `mixed_float16` the encoder's weights and sums are in
-    float16, pixels are normalised and the head remembers in float32: for GPUs, whose engines take
-    the precision from the graph. Raises `BundleError` for what cannot be in a bundle, with what to
-    do instead, and `VerificationError` if over 1,000 frames with carried memory the bundle's
-    answers are not those of PyTorch in float32; nothing is written then.
+    float16, its input, its output and the whole head in float32: for GPUs, whose engines take the
+    precision from the graph. Raises `BundleError` if the networks do not fit into a bundle; the
+    message names the way out. Raises `VerificationError` and writes nothing if, over 1,000 frames
+    with carried memory, the bundle's answers differ from those of PyTorch in float32.
     """
     model = Model(encoder, head, input, labels, name, activation, precision)
     bundle = to_bundle(model)
     deviation = prove(bundle, model, film(input, PROOF_FRAMES))
-    told: dict[str, JsonValue] = {
+    proof: dict[str, JsonValue] = {
         "precision": precision,
         "largest_deviation_from_torch": float(f"{deviation:.1e}"),
     }
-    card = describe(model, told | dict(training or {}))
+    card = describe(model, proof | dict(training or {}))
     return load_bundle(write_bundle(path, card, encoder=bundle.encoder, head=bundle.head))
 
 
 def to_bundle(model: Model) -> Bundle:
-    """Export both networks and read them back as a bundle, which refuses what breaks its format."""
+    """Export both networks and read them back as a bundle, so that its format is checked."""
     frames = torch.zeros(2, model.input.height, model.input.width, 3, dtype=torch.uint8)
     with torch.inference_mode():
         found, wanted = _encoder(model)(frames).shape, (2, model.head.features)
@@ -132,24 +132,24 @@ def to_bundle(model: Model) -> Bundle:
 
 
 def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
-    """Hold the bundle against PyTorch in float32 over frames (T, H, W, 3) of one stream.
+    """Compare the bundle with PyTorch in float32 over frames (T, H, W, 3) of one stream.
 
-    The bundle goes step by step, PyTorch runs the whole sequence at once. Returns the largest
-    deviation: of a logit, or of a score where the encoder is in float16. Raises
-    `VerificationError` if it is too large, if float16 cannot hold what a layer gives, or if a
-    row's bits depend on the batch that it is in.
+    The bundle runs step by step, PyTorch the whole sequence at once. Returns the largest
+    deviation: of a logit, or of a score if the encoder is in float16. Raises `VerificationError` if
+    it is too large, if a layer's output is out of the range of float16, or if the bits of a row's
+    answer depend on the other rows of its batch.
     """
-    wanted = _logits(model, frames)
+    wanted = _logits(model, frames)  # (T, K)
     engine = OnnxRuntimeEngine(bundle, threads=2)
     verify(engine, bundle, precision=promised(bundle))
-    found = roll(engine, frames[None])[NEVER][:, 0]
+    found = roll(engine, frames[None])[NEVER][:, 0]  # (1, T, H, W, 3) -> (T, 1, K) -> (T, K)
     if model.precision == "float32":
         scale = max(1.0, float(np.abs(wanted).max()))
         deviation, allowed, what = float(np.abs(found - wanted).max()) / scale, TOLERANCE, "logit"
     else:
         apart = np.abs(to_scores(found, bundle.activation) - to_scores(wanted, bundle.activation))
         deviation, allowed, what = float(apart.max()), HALF_TOLERANCE, "score"
-    if not deviation < allowed:  # NaN is no pass either
+    if not deviation < allowed:  # NaN fails as well
         raise VerificationError(
             f"the exported graphs deviate from PyTorch by {deviation:.1e} in a {what} over"
             f" {len(frames)} frames; less than {allowed:.0e} is wanted, so no bundle is written"
@@ -158,7 +158,7 @@ def prove(bundle: Bundle, model: Model, frames: Frames) -> float:
 
 
 def film(shape: Input, length: int, seed: int = 0) -> Frames:
-    """Draw frames (T, H, W, 3) of coarse blocks that drift: to a network, noise looks all alike."""
+    """Draw frames (T, H, W, 3) of coarse blocks that drift: all noise gives the same features."""
     rng = np.random.default_rng(seed)
     canvas = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     rows, columns = np.arange(shape.height) * 7 // shape.height, np.arange(shape.width) * 7
@@ -172,7 +172,7 @@ def film(shape: Input, length: int, seed: int = 0) -> Frames:
 
 
 def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Fill in `model.json`, all but the digests of the files."""
+    """Return the contents of `model.json`, without the digests of the files."""
     skeleton = (
         {} if model.skeleton is None else {"skeleton": model.skeleton.model_dump(mode="json")}
     )
@@ -216,7 +216,7 @@ def _logits(model: Model, frames: Frames) -> NDArray[np.float32]:
     graph, parts = _encoder(model), torch.from_numpy(frames).split(AT_ONCE)
     watch = nullcontext() if model.precision == "float32" else within_range(model.encoder)
     with watch:
-        features = torch.cat([graph(part) for part in parts])
-    logits, _ = model.head.eval()(features[:, None], model.head.start(1))
+        features = torch.cat([graph(part) for part in parts])  # (T, F)
+    logits, _ = model.head.eval()(features[:, None], model.head.start(1))  # (T, 1, K)
     answer: NDArray[np.float32] = logits[:, 0].numpy()
     return answer

@@ -1,4 +1,4 @@
-"""What can be told without any memory: the best head over single frames of the same encoder."""
+"""The accuracy without any memory: the best head on single frames of the same encoder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,12 @@ HEADS: Mapping[str, tuple[int, ...]] = {  # sizes of the hidden layers
     "MLP 256": (256,),
     "MLP 256-128": (256, 128),
 }
-HELD_OUT = 5  # every fifth training stream chooses when to stop, and which head
+HELD_OUT = 5  # every fifth training stream is held out: to stop, and to choose the head
 BATCH = 512
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
-EPOCHS, PATIENCE = 40, 4  # at most so many; so many without a better one
+EPOCHS = 40  # at most
+PATIENCE = 4  # epochs without improvement
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class FrameOnly:
 
     name: str
     held_out: Mapping[str, float]  # accuracy of every head that was tried
-    streams: int  # that were learnt from, or held out to choose
+    streams: int  # that were trained on or held out
     mean: Floats32  # (F,)
     spread: Floats32  # (F,)
     layers: Any  # nn.Sequential
@@ -56,9 +57,9 @@ class _Lesson:
 def train_frame_only(
     streams: Sequence[Rolled], *, classes: int, advance: Callable[[], object]
 ) -> FrameOnly:
-    """Train every head of `HEADS`, and keep the best; `advance` is told of each.
+    """Train every head of `HEADS`, and keep the best; `advance` is called after each.
 
-    No stream is both learnt from and judged by.
+    Streams that choose the best are not trained on.
 
     Raises `ValueError` if there are not two streams with labelled frames.
     """
@@ -82,7 +83,7 @@ def train_frame_only(
 def _train(
     hidden: Sequence[int], lesson: _Lesson, exam: _Lesson, *, classes: int
 ) -> tuple[float, Any]:
-    """Train until the exam gets no better; its best accuracy, and the head that reached it."""
+    """Train until the accuracy of `exam` stops rising; return the best one, and its head."""
     torch.manual_seed(0)
     layers = _layers(lesson.features.shape[1], hidden, classes)
     optimiser = torch.optim.AdamW(layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
