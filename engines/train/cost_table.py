@@ -42,8 +42,8 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 # A head's name -> its accuracy over all frames, and over those from 1 s into their action.
 Train = Callable[[HeadName], tuple[float, float]]
-LESSON_FRAMES = 4_000_000  # of each head: with fewer, an LSTM and a GRU were equally good
-LESSON_STREAMS, TEST_STREAMS = 4000, 120
+HEAD_FRAMES = 4_000_000  # of each head: with fewer, an LSTM and a GRU were equally good
+TRAINING_STREAMS, TEST_STREAMS = 4000, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +230,9 @@ def main(
     """Measure the usual encoders and all heads, and write their tables."""
     torch.set_num_threads(THREADS)
     backbones = [measure_backbone(name, seconds=seconds) for name in BACKBONES]
-    posed = pose(load_actors(), streams=LESSON_STREAMS, tests=TEST_STREAMS)
+    posed = pose(load_actors(), streams=TRAINING_STREAMS, tests=TEST_STREAMS)
     with Progress() as progress:
-        train = trained_on(posed, frames=LESSON_FRAMES, progress=progress)
+        train = trained_on(posed, frames=HEAD_FRAMES, progress=progress)
         heads = [measure_head(name, seconds=seconds, train=train) for name in HEADS]
     write_tables(path, backbones, heads)
 

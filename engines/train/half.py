@@ -1,4 +1,4 @@
-"""Encoders in float16. The only place that knows the range of float16."""
+"""Encoders in float16. The only place that checks the range of float16."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

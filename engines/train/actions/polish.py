@@ -49,7 +49,7 @@ class Streams:
     weights: Tensor  # (T, N), of the loss
 
     def chunks(self, frames: int) -> Iterator["Streams"]:
-        """Cut them into parts of so many frames."""
+        """Cut the streams in time, into chunks of `frames` frames."""
         parts = (self.pictures, self.joints, self.labels, self.weights)
         return starmap(Streams, zip(*(part.split(frames) for part in parts), strict=True))
 

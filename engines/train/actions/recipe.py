@@ -50,7 +50,7 @@ ENCODER_FRAMES = 1_200_000  # the error still falls at the end, but slowly
 POLISH_FRAMES = 400_000
 LENGTH = 160  # frames of a training stream
 FEWEST_STREAMS = 48  # even in a shortened training
-POSE_STREAMS, SEEN_STREAMS, STRANGERS = 8000, 1600, 120
+POSE_STREAMS, SEEN_STREAMS, INVENTED_STREAMS = 8000, 1600, 120
 # True joints first: the head learns the actions before it learns the encoder's errors. The last
 # stage adds noise to the joints found on training people: on new people the encoder is less exact.
 ON_POSES = HeadStage(frames=12_000_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=1)
@@ -143,7 +143,7 @@ def train(run: Run) -> tuple[Encoder, Head]:
 def make_bundle(run: Run) -> Made:
     """Train, export, prove and measure the bundle of ten actions."""
     encoder, head = train(run)
-    new = find_skeletons(run, encoder, strangers(run))
+    new = find_skeletons(run, encoder, invented_takes(run))
     features = to_features(new.joints, new.spreads).transpose(0, 1)  # (T, N, F)
     steady = steadied(head, features, new.labels.T)
     model = to_model(encoder, steady)
@@ -219,13 +219,13 @@ def rendered(actors: Actors, takes: list[Take]) -> Iterator[NDArray[np.uint8]]:
             yield from pool.map(lambda take: take.pixels(actors, size=SIZE), some)
 
 
-def strangers(run: Run) -> list[Take]:
+def invented_takes(run: Run) -> list[Take]:
     """Draw new takes of the training's motions, with invented people.
 
     The encoder's errors on them are larger than on training people, and real. Added noise would
     have made the errors two thirds larger, and of a kind that no encoder makes.
     """
-    takes = _training_takes(run, 5, STRANGERS)
+    takes = _training_takes(run, 5, INVENTED_STREAMS)
     rngs = (np.random.default_rng([run.seed, 6, i]) for i in range(len(takes)))
     casts = [invented_cast(run.actors, rng, "train") for rng in rngs]
     return [replace(take, cast=cast) for take, cast in zip(takes, casts, strict=True)]
@@ -237,16 +237,16 @@ def _training_takes(run: Run, seed: int, usual: int) -> list[Take]:
 
 
 def _learn(
-    run: Run, head: Head, stage: str, streams: Callable[[], Skeletons], lessons: list[HeadStage]
+    run: Run, head: Head, stage: str, streams: Callable[[], Skeletons], rounds: list[HeadStage]
 ) -> None:
     """Train the head for some stages, or restore it if that was done before."""
     checkpoint = run.checkpoint(stage)
     if checkpoint.restore(head=head):
         return
     seen = streams()
-    for lesson in lessons:
-        frames = run.frames(lesson.frames)
-        train_action_head(head, seen, replace(lesson, frames=frames), run.progress)
+    for each in rounds:
+        frames = run.frames(each.frames)
+        train_action_head(head, seen, replace(each, frames=frames), run.progress)
     checkpoint.save(1, head=head)
 
 

@@ -29,7 +29,7 @@ from engines.train.heads import Head, Memory
 EPOCH_FRAMES = 2048  # at least: a few short clips are repeated before each validation
 PATIENCE = 10  # epochs without improvement: they cost seconds, and a recurrent head often pauses
 LEARNING_RATE = 2e-3  # in the first epoch; twice AdamW's default
-LAST_RATE = 0.1  # of LEARNING_RATE, reached in the last epoch
+LAST_RATE = 0.1  # of LEARNING_RATE: where the rate would be after the last epoch
 WEIGHT_DECAY = 0.02
 SMOOTHING = 0.05  # of the labels: without it the scores are too close to 0 and 1
 

@@ -79,9 +79,9 @@ def segment_f1(answers: Answers) -> float:
     shown = np.where(answers.known, answers.labels, UNKNOWN)
     hits = found = wanted = 0
     for answered, truth in zip(shown.T, answers.truth.T, strict=True):
-        ours, theirs = segments(answered), segments(truth)
-        hits += sum(any(_overlap(one, true) >= OVERLAP for true in theirs) for one in ours)
-        found, wanted = found + len(ours), wanted + len(theirs)
+        guesses, true_ones = segments(answered), segments(truth)
+        hits += sum(any(_overlap(one, true) >= OVERLAP for true in true_ones) for one in guesses)
+        found, wanted = found + len(guesses), wanted + len(true_ones)
     return ratio(2 * hits, found + wanted)
 
 

@@ -71,6 +71,6 @@ def test_the_margin_is_chosen_on_people_who_do_not_exist(tmp_path: Path) -> None
         tmp_path, seed=3, effort=0.001, progress=Progress(disable=True), actors=actors()
     )
     real = {look.skin.tobytes() for person in actors().people["train"] for look in person.bodies}
-    takes = recipe.strangers(run)
+    takes = recipe.invented_takes(run)
     assert len(takes) == recipe.FEWEST_STREAMS
     assert not real & {take.cast.body.skin.tobytes() for take in takes}
