@@ -1,7 +1,8 @@
-"""Models made with PyTorch: your own, and how the shipped one came about. The home of torch.
+"""Training and export with PyTorch. The home of torch.
 
-Everything here needs the extra `longtake[train]`; commands import it when they are run, and nothing
-else does.
+Two systems train: `clips`, on labelled videos, and `actions`, the demo's model on rendered people.
+They share what is beside them: `encoders`, `heads`, `evaluation`, `exporting`, the checkpoint.
+Everything here needs the extra `longtake[train]`; only commands that train import it.
 """
 
 try:

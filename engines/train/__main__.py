@@ -1,4 +1,4 @@
-"""`python -m engines.train --out FOLDER` films the sample clips."""
+"""`python -m engines.train --out FOLDER` writes the sample clips."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ console = Console()
 
 @app.command()
 def clips(out: Annotated[Path, typer.Option(help="folder of the clips")]) -> None:
-    """Film the four sample clips of people whom training never saw, with a label per frame."""
+    """Write the four sample clips of people that training never used, with a label per frame."""
     for path in write_clips(out):
         console.print(f"{path}: {path.stat().st_size / 1e3:.0f} KB")
 

@@ -1,6 +1,7 @@
-"""What a killed run needs to go on as if nothing had happened: one file, whole or not there.
+"""The file from which a killed run goes on. It is replaced as a whole, never written in part.
 
-A run draws all that is random in step k from (seed, k), so that no generator has to be kept.
+A resumed run ends with the same weights as one that was not killed: all random numbers of step k
+are drawn from (seed, k), so no generator has to be saved.
 """
 
 import os
@@ -36,16 +37,16 @@ class Stateful(Protocol):
     """A network, an optimiser, or anything else whose state is a dict of tensors and numbers."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the state."""
+        """Return the state."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any:
-        """Take a state that `state_dict` gave."""
+        """Set the state to one that `state_dict` returned."""
 
 
 class TrainingCheckpoint:
     """The state of one run in the file `path`.
 
-    `settings` is all that decides what comes out: a checkpoint of other settings is refused.
+    `settings` are all that the weights depend on. A checkpoint with other settings is refused.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, JsonValue]) -> None:
@@ -54,11 +55,11 @@ class TrainingCheckpoint:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time of the run in seconds, over all the processes that it took."""
+        """Processor time of the run in seconds, summed over its processes."""
         return self._before_s + time.process_time() - self._began_s
 
     def restore(self, **parts: Stateful) -> int:
-        """Bring the parts to where the last `save` was, and return its step: 0 if there is none.
+        """Set the parts to the last `save`, and return its step; 0 if there is no file.
 
         Raises `CheckpointError`.
         """
@@ -88,7 +89,7 @@ class TrainingCheckpoint:
         return step
 
     def save(self, step: int, **parts: Stateful) -> None:
-        """Keep the parts as they are after `step` steps, instead of what was kept before."""
+        """Replace the file by the state of the parts after `step` steps."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         states = {name: part.state_dict() for name, part in parts.items()}
         kept = {

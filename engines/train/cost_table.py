@@ -1,7 +1,7 @@
-"""`python -m engines.train.cost_table docs/models.md` measures encoders and heads into a page.
+"""`python -m engines.train.cost_table docs/models.md` writes the costs of encoders and heads.
 
-What a network costs is counted by PyTorch and timed on ONNX Runtime as a worker runs it. The
-figures are of the machine, which should have nothing else to do.
+PyTorch counts parameters and operations; ONNX Runtime is timed, as in a worker. The times depend on
+the machine, which should be idle otherwise.
 """
 
 import time
@@ -42,15 +42,15 @@ BATCH = 8  # frames
 STREAMS = 16  # as many as a worker's batch has
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-# A head's name -> its accuracy, and that of frames a second or more into their action.
+# A head's name -> its accuracy over all frames, and over those from 1 s into their action.
 Train = Callable[[HeadName], tuple[float, float]]
-LESSON_FRAMES = 4_000_000  # of each head: where an LSTM and a GRU were first told apart
-LESSON_STREAMS, TEST_STREAMS = 4000, 120
+HEAD_FRAMES = 4_000_000  # of each head: with fewer, an LSTM and a GRU were equally good
+TRAINING_STREAMS, TEST_STREAMS = 4000, 120
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneCost:
-    """One encoder. MACs are multiplications with addition of one frame."""
+    """The costs of an encoder. `macs` are multiply-additions for one frame."""
 
     name: str
     pictures: str
@@ -63,7 +63,7 @@ class BackboneCost:
 
 @dataclass(frozen=True, slots=True)
 class HeadCost:
-    """One head. MACs are those of one step of one stream."""
+    """The costs of a head. `macs` are multiply-additions for one step of one stream."""
 
     name: HeadName
     parameters: int
@@ -75,7 +75,7 @@ class HeadCost:
 
 
 def write_tables(path: Path, backbones: Sequence[BackboneCost], heads: Sequence[HeadCost]) -> None:
-    """Put the tables between the two markers of a Markdown file. Raises `ValueError`."""
+    """Replace the text between the two markers of a Markdown file. Raises `ValueError`."""
     text = path.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"{path}: the tables go between one line {BEGIN} and one line {END}")
@@ -85,7 +85,7 @@ def write_tables(path: Path, backbones: Sequence[BackboneCost], heads: Sequence[
 
 
 def backbone_table(costs: Sequence[BackboneCost]) -> str:
-    """Lay encoders out in Markdown."""
+    """Write the encoders as a Markdown table."""
     titles = ["encoder", "pictures", "features", "parameters", "MACs/frame"]
     titles += ["frames/s, one at a time", f"frames/s, {BATCH} at a time"]
     rows = [
@@ -104,7 +104,7 @@ def backbone_table(costs: Sequence[BackboneCost]) -> str:
 
 
 def head_table(costs: Sequence[HeadCost]) -> str:
-    """Lay heads out in Markdown."""
+    """Write the heads as a Markdown table."""
     titles = ["head", "parameters", "MACs/step", "bytes of memory a stream"]
     titles += ["steps/s, one stream", f"steps/s, {STREAMS} streams"]
     titles += ["accuracy", "accuracy from 1 s"]
@@ -160,14 +160,14 @@ def measure_head(name: HeadName, *, seconds: float, train: Train) -> HeadCost:
 
 
 def macs_of(call: Callable[[], object]) -> int:
-    """Count the multiplications with addition in PyTorch's convolutions and products."""
+    """Count the multiply-additions in PyTorch's convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         call()
     return int(counter.get_total_flops()) // 2  # it counts the addition too
 
 
 class _Any(nn.Module):
-    """An encoder that costs next to nothing."""
+    """An encoder with almost no cost, for the timing of heads."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ def _state_bytes(head: Head) -> int:
 
 
 def _rate(call: Callable[[], object], seconds: float) -> float:
-    """Calls a second, after one that warms up."""
+    """Calls per second, after one to warm up."""
     call()
     calls, begun = 0, time.perf_counter()
     while calls == 0 or time.perf_counter() - begun < seconds:
@@ -208,13 +208,13 @@ def _short(count: int) -> str:
 
 
 def _table(titles: list[str], rows: list[list[str]], *, words: int) -> str:
-    """The first `words` columns are words, all others numbers."""
+    """Write a Markdown table whose first `words` columns are text and the others numbers."""
     rule = ["---"] * words + ["--:"] * (len(titles) - words)
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, rule, *rows))
 
 
 def trained_on(posed: Posed, *, frames: int, progress: Progress) -> Train:
-    """Train each head in the same way, on joints as bad as found ones."""
+    """Return a function that trains a head on noisy true joints, each head in the same way."""
 
     def train(name: HeadName) -> tuple[float, float]:
         torch.manual_seed(0)
@@ -232,9 +232,9 @@ def main(
     """Measure the usual encoders and all heads, and write their tables."""
     torch.set_num_threads(THREADS)
     backbones = [measure_backbone(name, seconds=seconds) for name in BACKBONES]
-    posed = pose(load_actors(), streams=LESSON_STREAMS, tests=TEST_STREAMS)
+    posed = pose(load_actors(), streams=TRAINING_STREAMS, tests=TEST_STREAMS)
     with Progress() as progress:
-        train = trained_on(posed, frames=LESSON_FRAMES, progress=progress)
+        train = trained_on(posed, frames=HEAD_FRAMES, progress=progress)
         heads = [measure_head(name, seconds=seconds, train=train) for name in HEADS]
     write_tables(path, backbones, heads)
 

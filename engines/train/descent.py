@@ -1,13 +1,16 @@
-"""One step of gradient descent, as every training here takes it."""
+"""One step of gradient descent: learning rate, backward pass, clipping, step.
+
+`clips.clip_head` shows the same step line by line.
+"""
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-LARGEST_NORM = 1.0  # of a gradient: one odd batch must not throw away what was learnt
+LARGEST_NORM = 1.0  # of a gradient; larger ones are scaled down, so that one batch undoes little
 
 
 def descend(optimiser: Optimizer, loss: Tensor, *, rate: float) -> None:
-    """Go one step down the gradient of the loss, at this learning rate."""
+    """Go one step down the gradient of a scalar loss, at this learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()

@@ -1,7 +1,7 @@
-"""Turns an encoder and a head of PyTorch into a bundle, and proves it before it is written.
+"""Exports an encoder and a head from PyTorch to a bundle, and checks it before it is written.
 
-What a bundle is, `docs/bundle.md` says and `engines.model.bundle` enforces; that an engine's rows
-do not depend on their batch, `engines.checks.verify` proves. Both judge before a bundle is kept.
+`docs/bundle.md` specifies the format, `engines.model.bundle` enforces it. `engines.checks.verify`
+checks that a row's answer does not depend on the other rows of its batch.
 """
 
 import tempfile
@@ -22,16 +22,16 @@ from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
 from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
 from engines.onnxrt import onnxruntime_engine
-from engines.train.half import halved, within_range
+from engines.train.half import float16_copy, within_range
 from engines.train.heads import Head
 from engines.train.pictures import Input
 from engines.train.rolling import NEVER, roll
 from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
 
-TOLERANCE = 1e-4  # of a logit against PyTorch, relative where the largest logit is above one
+TOLERANCE = 1e-4  # of a logit, divided by the largest logit where that is above 1
 HALF_TOLERANCE = 1e-2  # of a score, where the encoder is in float16
 PROOF_INPUTS = 1000
-AT_ONCE = 50  # inputs of the proof that PyTorch encodes together
+AT_ONCE = 50  # inputs that PyTorch encodes together in the comparison: a limit of memory
 
 Precision = Literal["float32", "mixed_float16"]  # the second as Keras calls it
 
@@ -47,7 +47,7 @@ class Model:
     name: str = "model"
     activation: Literal["softmax", "sigmoid"] = "softmax"
     precision: Precision = "float32"
-    skeleton: Skeleton | None = None  # if the features begin with one
+    skeleton: Skeleton | None = None  # if the features begin with joints
 
 
 def export(
@@ -55,34 +55,34 @@ def export(
     head: Head,
     *,
     labels: Sequence[str],
-    input: Input,  # noqa: A002 - what it is called in model.json
+    input: Input,  # noqa: A002 - its name in model.json
     path: Path,
     name: str = "model",
     activation: Literal["softmax", "sigmoid"] = "softmax",
     precision: Precision = "float32",
     training: Mapping[str, JsonValue] | None = None,
 ) -> Bundle:
-    """Write a bundle into folder `path` that answers as the two do, and return it.
+    """Write encoder and head as a bundle into the folder `path`, and return it.
 
     Both are put into evaluation mode. With `mixed_float16` the encoder's weights and sums are in
-    float16, inputs are normalised and the head remembers in float32: for GPUs, whose engines take
-    the precision from the graph. Raises `BundleError` for what cannot be in a bundle, with what to
-    do instead, and `VerificationError` if over 1,000 inputs with carried memory the bundle's
-    answers are not those of PyTorch in float32; nothing is written then.
+    float16, its input, its output and the whole head in float32: for GPUs, whose engines take the
+    precision from the graph. Raises `BundleError` if the networks do not fit into a bundle; the
+    message names the way out. Raises `VerificationError` and writes nothing if, over 1,000 inputs
+    with carried memory, the bundle's answers differ from those of PyTorch in float32.
     """
     model = Model(encoder, head, input, labels, name, activation, precision)
     bundle = to_bundle(model)
     deviation = prove(bundle, model, input.samples(PROOF_INPUTS))
-    told: dict[str, JsonValue] = {
+    proof: dict[str, JsonValue] = {
         "precision": precision,
         "largest_deviation_from_torch": float(f"{deviation:.1e}"),
     }
-    card = describe(model, told | dict(training or {}))
+    card = describe(model, proof | dict(training or {}))
     return load_bundle(write_bundle(path, card, encoder=bundle.encoder, head=bundle.head))
 
 
 def to_bundle(model: Model) -> Bundle:
-    """Export both networks and read them back as a bundle, which refuses what breaks its format."""
+    """Export both networks and read them back as a bundle, so that its format is checked."""
     port = model.input.array
     inputs = torch.from_numpy(np.zeros((2, *port.shape), port.dtype))
     with torch.inference_mode():
@@ -93,7 +93,7 @@ def to_bundle(model: Model) -> Bundle:
             " pool and flatten to one vector a picture"
         )
     names = list(model.head.memory)
-    network = model.encoder if model.precision == "float32" else halved(model.encoder)
+    network = model.encoder if model.precision == "float32" else float16_copy(model.encoder)
     graph = EncoderGraph(model.input.normalise, network).eval()
     encoder = to_onnx(graph, (inputs,), [port.name], ["features"])
     head = to_onnx(
@@ -110,22 +110,22 @@ def to_bundle(model: Model) -> Bundle:
 def prove(bundle: Bundle, model: Model, inputs: InputArray) -> float:
     """Compare the bundle with PyTorch in float32 over inputs (T, *shape) of one stream.
 
-    The bundle goes step by step, PyTorch runs the whole sequence at once. Returns the largest
-    deviation: of a logit, or of a score where the encoder is in float16. Raises
-    `VerificationError` if it is too large, if float16 cannot hold what a layer gives, or if a
-    row's bits depend on the batch that it is in.
+    The bundle runs step by step, PyTorch the whole sequence at once. Returns the largest
+    deviation: of a logit, or of a score if the encoder is in float16. Raises `VerificationError` if
+    it is too large, if a layer's output is out of the range of float16, or if the bits of a row's
+    answer depend on the other rows of its batch.
     """
-    wanted = _logits(model, inputs)
+    wanted = _logits(model, inputs)  # (T, K)
     engine = onnxruntime_engine(bundle, threads=2)
     verify(engine, bundle, precision=promised(bundle))
-    found = roll(engine, inputs[None])[NEVER][:, 0]
+    found = roll(engine, inputs[None])[NEVER][:, 0]  # (1, T, *shape) -> (T, 1, K) -> (T, K)
     if model.precision == "float32":
         scale = max(1.0, float(np.abs(wanted).max()))
         deviation, allowed, what = float(np.abs(found - wanted).max()) / scale, TOLERANCE, "logit"
     else:
         apart = np.abs(to_scores(found, bundle.activation) - to_scores(wanted, bundle.activation))
         deviation, allowed, what = float(apart.max()), HALF_TOLERANCE, "score"
-    if not deviation < allowed:  # NaN is no pass either
+    if not deviation < allowed:  # NaN fails as well
         raise VerificationError(
             f"the exported graphs deviate from PyTorch by {deviation:.1e} in a {what} over"
             f" {len(inputs)} frames; less than {allowed:.0e} is wanted, so no bundle is written"
@@ -134,7 +134,7 @@ def prove(bundle: Bundle, model: Model, inputs: InputArray) -> float:
 
 
 def describe(model: Model, training: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Fill in `model.json`, all but the digests of the files."""
+    """Return the contents of `model.json`, without the digests of the files."""
     skeleton = (
         {} if model.skeleton is None else {"skeleton": model.skeleton.model_dump(mode="json")}
     )
@@ -170,7 +170,7 @@ def _logits(model: Model, inputs: InputArray) -> NDArray[np.float32]:
     graph, parts = _encoder(model), torch.from_numpy(inputs).split(AT_ONCE)
     watch = nullcontext() if model.precision == "float32" else within_range(model.encoder)
     with watch:
-        features = torch.cat([graph(part) for part in parts])
-    logits, _ = model.head.eval()(features[:, None], model.head.start(1))
+        features = torch.cat([graph(part) for part in parts])  # (T, F)
+    logits, _ = model.head.eval()(features[:, None], model.head.start(1))  # (T, 1, K)
     answer: NDArray[np.float32] = logits[:, 0].numpy()
     return answer

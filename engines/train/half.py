@@ -1,4 +1,4 @@
-"""Encoders in float16, and what float16 cannot hold. The only place that knows its range."""
+"""Encoders in float16. The only place that checks the range of float16."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ LARGEST = torch.finfo(torch.float16).max  # 65,504
 
 
 class HalfEncoder(nn.Module):
-    """Runs an encoder of float16 between pixels and features of float32."""
+    """An encoder in float16 whose input and output are float32: (N, 3, H, W) -> (N, F)."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -25,8 +25,8 @@ class HalfEncoder(nn.Module):
         return features.float()
 
 
-def halved(encoder: nn.Module) -> HalfEncoder:
-    """Copy an encoder into float16. Raises `BundleError` for a weight that is too large for it."""
+def float16_copy(encoder: nn.Module) -> HalfEncoder:
+    """Copy an encoder into float16. Raises `BundleError` for a weight that is too large."""
     for name, weight in encoder.state_dict().items():
         if weight.is_floating_point() and _peak(weight) > LARGEST:
             raise BundleError(
@@ -38,11 +38,11 @@ def halved(encoder: nn.Module) -> HalfEncoder:
 
 @contextmanager
 def within_range(encoder: nn.Module) -> Iterator[None]:
-    """Raise `VerificationError` as soon as a layer of `encoder` gives what float16 cannot hold.
+    """Raise `VerificationError` as soon as a layer of `encoder` outputs what float16 cannot hold.
 
-    The encoder runs in float32: there, a number that is too large still has a size.
+    The encoder runs in float32 meanwhile, so that the message can name the number.
     """
-    hooks = [m.register_forward_hook(_look_at(name)) for name, m in encoder.named_modules()]
+    hooks = [m.register_forward_hook(_range_check(name)) for name, m in encoder.named_modules()]
     try:
         yield
     finally:
@@ -50,16 +50,16 @@ def within_range(encoder: nn.Module) -> Iterator[None]:
             hook.remove()
 
 
-def _look_at(layer: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-    def look(module: nn.Module, _: tuple[object, ...], given: object) -> None:
-        if isinstance(given, Tensor) and not _peak(given) <= LARGEST:  # NaN is no pass either
+def _range_check(layer: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+    def check(module: nn.Module, _: tuple[object, ...], given: object) -> None:
+        if isinstance(given, Tensor) and not _peak(given) <= LARGEST:  # NaN fails as well
             raise VerificationError(
                 f"the encoder's {layer or 'last layer'} ({type(module).__name__}) gives"
                 f" {_peak(given):,.0f}, float16 ends at {LARGEST:,.0f}, so no bundle is written:"
                 ' export with precision="float32", or train with a normalisation before this layer'
             )
 
-    return look
+    return check
 
 
 def _peak(values: Tensor) -> float:

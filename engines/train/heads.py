@@ -1,8 +1,10 @@
 """Heads: features and a stream's memory in, logits and its next memory out.
 
-A head answers in two ways that agree: `forward` runs a whole sequence, as training needs it, and
-`step` one frame in plain operations, which is what a bundle carries. The memory is a tuple of
-tensors (N, *shape), in the order of `memory`; zeros are the memory of who has seen nothing.
+A head has two methods that compute the same: `forward` runs a whole sequence, for training, and
+`step` runs one frame in plain operations, for the bundle. The memory is a tuple of tensors
+(N, *shape), in the order of `memory`; zeros are the memory of a stream before its first frame.
+
+Shapes: N streams, T frames, F features, K classes, L layers, U units.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +22,7 @@ HEADS: tuple[HeadName, ...] = get_args(HeadName)
 
 
 class Head(nn.Module, ABC):
-    """What every head is. `memory` names its tensors, with their shapes without the leading N."""
+    """The contract of a head. `memory` names its tensors: name -> shape without the leading N."""
 
     features: int
     memory: Mapping[str, tuple[int, ...]]
@@ -34,14 +36,14 @@ class Head(nn.Module, ABC):
         """Run one step: (N, F) and memory -> logits (N, K) and memory."""
 
     def start(self, streams: int) -> Memory:
-        """Give the memory of streams that have seen nothing."""
+        """Return the memory of streams before their first frame: zeros."""
         return tuple(torch.zeros(streams, *shape) for shape in self.memory.values())
 
 
 class LstmRelu(nn.LSTM):
     """An LSTM whose candidate and output go through ReLU: Keras' LSTM(activation="relu").
 
-    The gates stay sigmoid. Such a cell is unbounded: on large features it can explode.
+    The gates stay sigmoid. The cell is unbounded: with large features its values can explode.
     """
 
     def forward(  # type: ignore[override]
@@ -60,8 +62,8 @@ class Recurrent(Head):
     """A head of PyTorch's own `nn.LSTM`, `nn.GRU` or `nn.RNN`, of any number of layers.
 
     `embed` (N, F) -> (N, E) comes before it, `classify` (N, U) -> (N, K) after it. The memory is
-    `h`, with `c` for an LSTM: (U,) a stream, or (L, U) if there are L layers. Raises `ValueError`
-    for what cannot run frame by frame.
+    `h`, and for an LSTM also `c`: (U,) a stream, or (L, U) if there are L layers. Raises
+    `ValueError` for a cell that cannot run frame by frame.
     """
 
     def __init__(
@@ -90,12 +92,12 @@ class Recurrent(Head):
 
     def forward(self, features: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """See `Head`."""
-        embedded = self.embed(features)
+        embedded = self.embed(features)  # (T, N, E)
         if self.cell.batch_first:
             embedded = embedded.transpose(0, 1)
-        state = tuple(self._by_layer(part).contiguous() for part in memory)
+        state = tuple(self._by_layer(part).contiguous() for part in memory)  # (L, N, U) each
         given = state if isinstance(self.cell, nn.LSTM) else state[0]
-        outputs, left = self.cell(embedded, given)
+        outputs, left = self.cell(embedded, given)  # (T, N, U)
         if self.cell.batch_first:
             outputs = outputs.transpose(0, 1)
         parts = left if isinstance(left, tuple) else (left,)
@@ -108,19 +110,20 @@ class Recurrent(Head):
         return self.classify(self.drop(output)), tuple(self._by_row(part) for part in left)
 
     def _by_layer(self, part: Tensor) -> Tensor:
-        """(N, U) or (N, L, U) -> (L, N, U), as PyTorch has it."""
+        """(N, U) or (N, L, U) -> (L, N, U), PyTorch's order."""
         return part[None] if self.cell.num_layers == 1 else part.transpose(0, 1)
 
     def _by_row(self, part: Tensor) -> Tensor:
+        """(L, N, U) -> (N, U) or (N, L, U), the order of an engine's rows."""
         return part[0] if self.cell.num_layers == 1 else part.transpose(0, 1)
 
 
 class Transformer(Head):
-    """Layers of causal attention over the last `window` frames; their keys and values are kept.
+    """Layers of causal attention over the last `window` frames, whose keys and values are kept.
 
-    Pre-norm blocks (Xiong et al. 2020) with a learned bias for each distance in place of positions
-    (as in T5): the same frames give the same answer wherever in a stream they are. The memory is
-    `keys` and `values` (L, W, D), newest last, and `age` (1,): how many of them are real.
+    Pre-norm blocks (Xiong et al. 2020). A learned bias for each distance takes the place of
+    positions (as in T5): the same frames have the same answer anywhere in a stream. The memory is
+    `keys` and `values` (L, W, D), newest last, and `age` (1,): how many of them are real frames.
     """
 
     def __init__(
@@ -153,7 +156,7 @@ class Transformer(Head):
             x, k, v = block(x, keys[:, layer], values[:, layer], age)
             kept_keys.append(k)
             kept_values.append(v)
-        logits = self.classify(self.drop(self.norm(x))).transpose(0, 1)
+        logits = self.classify(self.drop(self.norm(x))).transpose(0, 1)  # (T, N, K)
         age = (age + len(features)).clamp(max=self.window)
         return logits, (torch.stack(kept_keys, 1), torch.stack(kept_values, 1), age)
 
@@ -166,7 +169,7 @@ class Transformer(Head):
 def make_head(
     name: HeadName, classes: int, *, features: int, units: int = 128, dropout: float = 0.2
 ) -> Head:
-    """Make a head of `units` by its name, its features embedded first."""
+    """Make a head by its name: an embedding of the features, a cell of `units`, a linear layer."""
     if name == "transformer":
         return Transformer(classes, features=features, units=units, dropout=dropout)
     cell = {"rnn": nn.RNN, "lstm": nn.LSTM, "lstm_relu": LstmRelu, "gru": nn.GRU}[name](
@@ -182,7 +185,7 @@ def make_head(
 
 
 def embedding(features: int, units: int) -> nn.Sequential:
-    """(..., F) -> (..., U): what a head sees of its features."""
+    """Features (..., F) -> (..., U): the input of a head's cell."""
     return nn.Sequential(nn.Linear(features, units), nn.LayerNorm(units), nn.ReLU())
 
 
@@ -195,7 +198,9 @@ class _Block(nn.Module):
         self.think = nn.Sequential(
             nn.Linear(units, 2 * units), nn.GELU(), nn.Linear(2 * units, units)
         )
-        self.near = nn.Parameter(torch.zeros(heads, window))  # by distance, 0 is the frame itself
+        self.near = nn.Parameter(
+            torch.zeros(heads, window)
+        )  # bias by distance; 0 is the frame itself
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, age: Tensor) -> tuple[Tensor, ...]:
         """x (N, T, D), keys and values (N, W, D), age (N, 1) -> x, and the newest W of both."""
@@ -209,7 +214,7 @@ class _Block(nn.Module):
         return x, k[:, -self.window :], v[:, -self.window :]
 
     def _bias(self, steps: int, age: Tensor) -> Tensor:
-        """What is added to the scores (N, heads, T, W + T): -inf for what must not be seen."""
+        """Return what is added to the scores (N, heads, T, W + T): -inf for frames out of reach."""
         places = torch.arange(self.window + steps)
         distance = torch.arange(steps)[:, None] + self.window - places  # (T, W + T)
         allowed = (distance >= 0) & (distance < self.window)
@@ -276,7 +281,7 @@ def _step_of(cell: nn.Module) -> Callable[[Any, Tensor, Memory], tuple[Tensor, M
 
 
 def _products(cell: nn.RNNBase, layer: int, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """What a layer's gates get from its input and from its memory."""
+    """Return the parts of a layer's gates that come from its input and from its memory."""
 
     def bias(side: str) -> Tensor | None:
         return getattr(cell, f"bias_{side}_l{layer}") if cell.bias else None

@@ -1,4 +1,4 @@
-"""PyTorch's modules become ONNX graphs with a bundle's ports. The only place that exports."""
+"""Exports PyTorch modules to ONNX graphs with a bundle's ports. The only place that does."""
 
 import warnings
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class EncoderGraph(nn.Module):
 
 
 class HeadGraph(nn.Module):
-    """Features (N, F) and the memory's tensors -> logits (N, K) and the tensors."""
+    """Features (N, F) and the memory's tensors (N, ...) -> logits (N, K) and the next memory."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def to_onnx(
     if isinstance(module, HeadGraph):
         shapes = (shapes[0], shapes[1:])  # the memory comes in one variadic argument
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # says that all inputs share N, which is what we want
+        warnings.simplefilter("ignore")  # it warns that all inputs share N, as they must
         program = torch.onnx.export(
             module,
             example,
@@ -62,9 +62,9 @@ def to_onnx(
 
 
 def _cast_first(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Let what asks for the size of uint8 pixels ask after their cast: TensorRT knows no other use.
+    """Read the size of the pixels after their cast: TensorRT can do nothing with uint8 but cast it.
 
-    A cast of pixels needs nothing but them, so it can stand before all else.
+    The cast depends on nothing but the pixels, so it can be the first node of the graph.
     """
     graph = model.graph
     pixels = {v.name for v in graph.input if v.type.tensor_type.elem_type == TensorProto.UINT8}
@@ -80,7 +80,7 @@ def _cast_first(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the notes about the code and the machine that a node came from."""
+    """Remove metadata: it holds paths and code of the machine that exported the graph."""
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")

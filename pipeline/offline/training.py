@@ -20,7 +20,7 @@ from engines.train import export
 from engines.train.actions import recipe
 from engines.train.checkpoint import CheckpointError
 from engines.train.clips.footage import FailureError, StageReport
-from engines.train.clips.loop import RECIPES, RecipeName
+from engines.train.clips.recipes import RECIPES, RecipeName
 from engines.train.clips.request import Plan, settings_of
 from engines.train.encoders.backbones import BackboneError
 from engines.train.people.actors import PackError

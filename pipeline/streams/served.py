@@ -21,7 +21,7 @@ from pipeline.wire.predictions import PredictionWriter
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped:
+class SteppedBatch:
     """One batch that went through the engine: its records by partition, in offset order."""
 
     batch: Mapping[Partition, Sequence[Item]]
@@ -106,7 +106,7 @@ class ServedModel:
         """Read and judge the partition's next record. None when its offset is behind it."""
         return partition.admit(read_frame(record, max_bytes=self.max_record_bytes), self.rules)
 
-    def step(self, partitions: Iterable[Partition]) -> Stepped:
+    def step(self, partitions: Iterable[Partition]) -> SteppedBatch:
         """Take one batch of what is ready, run it, and enter it in its partitions.
 
         The batch is empty where nothing is ready. Raises what the engine raises.
@@ -115,4 +115,4 @@ class ServedModel:
         resets = self.predictor.run([item for items in batch.values() for item in items])
         for partition, items in batch.items():
             partition.finish(items)
-        return Stepped(batch, resets)
+        return SteppedBatch(batch, resets)

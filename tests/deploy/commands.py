@@ -39,4 +39,5 @@ def _find(words: Sequence[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
     command, rest = get_command(app), list(words)
     while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
         command = command.commands[rest.pop(0)]
+    assert isinstance(command, TyperGroup | TyperCommand)
     return command, rest

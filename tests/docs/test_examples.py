@@ -139,9 +139,14 @@ def test_pictures_go_in_by_python_and_come_out_by_python_and_javascript(
 def test_pictures_go_in_by_kcat(group: Group, start: Start, pictures: Path) -> None:
     program("kcat")
     start("worker", "--config", group.file)
-    where = {"KAFKA": group.cluster.config.bootstrap, "TOPIC": group.topics.frames}
     files = sorted(pictures.iterdir())
-    published = ended(EXAMPLES / "producer.sh", "door", *files, **where)
+    published = ended(
+        EXAMPLES / "producer.sh",
+        "door",
+        *files,
+        KAFKA=group.cluster.config.bootstrap,
+        TOPIC=group.topics.frames,
+    )
     assert published.returncode == 0, published.stderr
     values = [record.value or b"" for record in group.predictions(PICTURES)]
     assert checked(values) == ["ok"] * PICTURES

@@ -92,4 +92,4 @@ def test_it_is_loaded_like_any_other_and_encodes_like_the_oracle(bundle: Bundle)
     oracle = load_engine("reference", bundle, threads=1)
     found, wanted = engine.encode(frames(3)), oracle.encode(frames(3))
     for n in range(3):
-        np.testing.assert_allclose(found.line(n), wanted.line(n), atol=1e-2)
+        np.testing.assert_allclose(found.vector(n), wanted.vector(n), atol=1e-2)

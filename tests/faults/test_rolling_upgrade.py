@@ -35,7 +35,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> CodeVersion:
 def at_work(kafka: LocalKafka, folder: Path, **settings: object) -> Iterator[RollingPair]:
     seed = random.SystemRandom().randrange(1000)
     print(f"kills are drawn from seed {seed}")  # noqa: T201 - shown when the test fails
-    cluster = KafkaCluster(kafka.bootstrap, PARTITIONS)
+    cluster = KafkaCluster(kafka.connection, PARTITIONS)
     pair = RollingPair(cluster, folder, random.Random(seed), **settings)  # noqa: S311
     try:
         yield pair

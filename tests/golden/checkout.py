@@ -130,7 +130,7 @@ class TakenGroup:
         with _consumer(self.bootstrap) as consumer:
             consumer.assign(list(ends))
             consumer.seek_to_beginning(*ends)
-            while any(consumer.position(place) < end for place, end in ends.items()):
+            while any((consumer.position(place) or 0) < end for place, end in ends.items()):
                 for batch in consumer.poll(500).values():
                     yield from batch
 

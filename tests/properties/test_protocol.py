@@ -113,7 +113,7 @@ def test_a_worker_whose_commits_are_refused_for_good_ends_for_its_supervisor(
         world.work_off("left", "writes")
     member = world.processes["left"].broker.made.member()
     world.log.group.leave(world.processes["left"].member_id)
-    world.processes["left"].broker.made.poll = lambda timeout_s, limit: Poll((), ())  # type: ignore[method-assign]
+    world.processes["left"].broker.made.poll = lambda timeout_s, max_records: Poll((), ())  # type: ignore[method-assign]
     assert member is not None
     with pytest.raises(StalledError, match="refuses"):
         go(world, "left", 2000)

@@ -1,1 +1,1 @@
-"""How the demo's bundle `actions` is trained."""
+"""The system that trains the demo's bundle `actions` on rendered people."""

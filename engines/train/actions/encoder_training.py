@@ -1,4 +1,7 @@
-"""Trains the encoder to find joints, on unrelated frames that are rendered as they are needed."""
+"""Trains the encoder to find joints, on unrelated frames that are rendered for each batch.
+
+Shapes: N frames of a batch, H x W pixels, 16 joints of (x, y, depth).
+"""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -17,22 +20,22 @@ from engines.train.people.skeleton import MIRRORED
 from engines.train.people.streams import unrelated_frames
 
 BATCH = 128
-SAME_PERSON = 16  # frames of one person in a batch: a render call costs more than a frame
-LEARNING_RATE = 2e-3  # AdamW, the rate of the prototype
-WARM_UP = 200  # batches
-DECAY_FROM = 0.4  # of the batches: constant before, then a cosine down to 2 %
+SAME_PERSON = 16  # frames of one person in a batch: a render call has a cost of its own
+LEARNING_RATE = 2e-3  # AdamW; chosen in the prototype
+WARM_UP = 200  # batches in which the learning rate rises
+DECAY_FROM = 0.4  # of the batches: the rate is constant before, then a cosine down to 2 %
 WEIGHT_DECAY = 0.02
-AVERAGE = 0.998  # of the weights: what is kept is their moving average
-NEAR = 0.04  # half pictures, 2 pixels: a smaller error counts by its square, a larger by its size
-DEPTH_WEIGHT = 0.5  # depth is guessed from appearance alone, and must not drown x and y
+AVERAGE = 0.998  # decay of the moving average of the weights, which is the result
+NEAR = 0.04  # half pictures, 2 pixels: the loss is quadratic below this error, linear above
+DEPTH_WEIGHT = 0.5  # depth can only be guessed: its errors must not dominate those of x and y
 RENDERERS = 2  # threads
-SAVED_EVERY = 200  # batches, about 40 s
+SAVED_EVERY = 200  # batches, about 40 s: at most so much is lost by a kill
 
 
 def train_encoder(
     actors: Actors, *, frames: int, seed: int, checkpoint: TrainingCheckpoint, progress: Progress
 ) -> Encoder:
-    """Train on `frames` frames that are rendered for the purpose, from the checkpoint on."""
+    """Train a new encoder on `frames` rendered frames, from the checkpoint on if there is one."""
     torch.manual_seed(seed)
     encoder = Encoder().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
@@ -47,7 +50,7 @@ def train_encoder(
     encoder.train()
     for batch in range(first, last):
         rate = LEARNING_RATE * min(1, (batch + 1) / WARM_UP) * _decay(batch / last)
-        pictures, joints = _batch(actors, seed, batch)
+        pictures, joints = _batch(actors, seed, batch)  # (N, 3, H, W), (N, 16, 3)
         loss = joint_loss(find_joints(encoder, pictures)[0], joints)
         descend(optimiser, loss, rate=rate)
         average.update_parameters(encoder)
@@ -59,14 +62,14 @@ def train_encoder(
 
 
 def find_joints(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Run the convolutions in bfloat16: twice as fast, where the processor knows it."""
+    """Run the convolutions in bfloat16: twice as fast on processors that support it."""
     with torch.autocast("cpu", torch.bfloat16):
         maps = encoder.look(pixels)
     return encoder.locate(maps)
 
 
 def joint_loss(found: Tensor, joints: Tensor) -> Tensor:
-    """Mean over frames of the summed error of 16 joints: (N, 16, 3) against (N, 16, 3)."""
+    """Mean over frames of the summed errors of 16 joints: (N, 16, 3) against (N, 16, 3)."""
     errors = functional.smooth_l1_loss(found, joints, reduction="none", beta=NEAR)
     return (errors * torch.tensor([1.0, 1.0, DEPTH_WEIGHT])).sum(-1).mean()
 
@@ -84,7 +87,7 @@ def joint_error(encoder: Encoder, actors: Actors, *, people: Split) -> float:
 
 
 def _batch(actors: Actors, seed: int, batch: int) -> tuple[Tensor, Tensor]:
-    """Normalised pixels (128, 3, 96, 96) and joints (128, 16, 3) of one batch of a run."""
+    """Render normalised pixels (128, 3, 96, 96) and joints (128, 16, 3) of batch number `batch`."""
 
     def some(part: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, batch, part])
@@ -93,11 +96,11 @@ def _batch(actors: Actors, seed: int, batch: int) -> tuple[Tensor, Tensor]:
     with ThreadPoolExecutor(RENDERERS) as pool:
         drawn = pool.map(some, range(BATCH // SAME_PERSON))
         frames, joints = map(np.concatenate, zip(*drawn, strict=True))
-    return _vary(normalise(torch.from_numpy(frames)), torch.from_numpy(joints))
+    return _augment(normalise(torch.from_numpy(frames)), torch.from_numpy(joints))
 
 
-def _vary(pixels: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror every second frame, and blur every fourth: cameras and codecs are not as sharp."""
+def _augment(pixels: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror every second frame, blur every fourth: real pictures are less sharp. In place."""
     pixels[::4] = functional.avg_pool2d(pixels[::4], 3, stride=1, padding=1)
     mirrored = torch.arange(len(pixels)) % 8 < 4
     pixels[mirrored] = pixels[mirrored].flip(3)
@@ -106,7 +109,7 @@ def _vary(pixels: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _average(average: Tensor, current: Tensor, batches: Tensor | int) -> Tensor:
-    """Move the average, faster at first, so that it forgets the random beginning."""
+    """Update the moving average, faster at first: the first weights are random."""
     if not average.is_floating_point():  # batch norm counts its batches
         return current
     share = max(1 - AVERAGE, 1 - (int(batches) + 1) / (int(batches) + 20))
@@ -114,13 +117,14 @@ def _average(average: Tensor, current: Tensor, batches: Tensor | int) -> Tensor:
 
 
 def _decay(done: float) -> float:
+    """Share of the training done, 0 to 1 -> factor of the learning rate, 1 to 0.02."""
     if done < DECAY_FROM:
         return 1.0
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - DECAY_FROM) / (1 - DECAY_FROM)))
 
 
 def _groups(model: nn.Module) -> list[dict[str, object]]:
-    """Only matrices and kernels decay; biases and norms do not."""
+    """Apply weight decay to matrices and kernels, not to biases and norms."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     return [

@@ -1,4 +1,4 @@
-"""Labels that flicker less: a head whose last answer must be outdone to be given up."""
+"""A head with hysteresis: it changes its label only if another one is clearly more probable."""
 
 import numpy as np
 import torch
@@ -9,20 +9,20 @@ from engines.train.heads import Head, Memory
 
 MARGINS = np.arange(0, 0.51, 0.01)  # of a probability
 SHARPNESSES = np.arange(0.4, 1.61, 0.05)
-LOST = 0.003  # of the accuracy is given for calm
+LOST = 0.003  # of the accuracy may be lost for fewer changes
 LEAD = 0.01  # of the answer's logit: 0.0025 of a probability at most
 
 
 class Steady(Head):
-    """A head with hysteresis: a new label is answered once it is more probable by `margin`.
+    """A head whose label changes only if the new one is more probable by `margin`.
 
-    If the head is honest, that is what the change gains in its frame. A margin of logits cost more
-    accuracy for the same calm: it lets guesses pass that gain next to nothing. The answer's logit
-    is raised to just above all others, which keeps the scores about as honest as they were (the
-    logarithm of a raised probability would not have the same bits in every batch). All logits are
-    then multiplied by `sharpness`, the reciprocal of a temperature (Guo et al. 2017). What is held
-    is one more tensor of the memory, so it survives a crash as the rest does. For labels of which
-    exactly one is true.
+    With calibrated scores the margin is the expected gain of the change in this frame. A margin of
+    logits cost more accuracy for as few changes: it lets guesses pass that gain almost nothing. The
+    logit of the answered label is raised to just above all others, so the scores stay about as
+    calibrated as before (the logarithm of a raised probability would not have the same bits in
+    every batch). All logits are then multiplied by `sharpness`, the reciprocal of a temperature
+    (Guo et al. 2017). The label that is held is a tensor of the memory, so it survives a crash.
+    Only for labels of which exactly one is true.
     """
 
     def __init__(self, head: Head, classes: int, *, margin: float, sharpness: float = 1.0) -> None:
@@ -39,7 +39,7 @@ class Steady(Head):
         return logits, (*left, held)
 
     def hold(self, logits: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (T, N, K) of the head and what is held (N, K) -> steady logits, what is held."""
+        """Logits (T, N, K) and the held label (N, K), one-hot -> steady logits, next held label."""
         steady = []
         for frame in logits:
             answer, held = self._hold(frame, held)
@@ -54,7 +54,7 @@ class Steady(Head):
         return logits, (*left, held)
 
     def _hold(self, logits: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and what is held (N, K), 1 at the last label -> the next of both."""
+        """One step: logits (N, K) and the held label (N, K), one-hot -> the same of this frame."""
         best = (logits.softmax(-1) + self.margin * held).argmax(-1, keepdim=True)
         answer = torch.arange(logits.shape[-1]) == best  # (N, K)
         leading = logits.amax(-1, keepdim=True) + LEAD
@@ -63,11 +63,11 @@ class Steady(Head):
 
 @torch.inference_mode()
 def steadied(head: Head, features: Tensor, labels: Tensor) -> Steady:
-    """Give a head the widest margin that costs 0.3 points of accuracy at most, and honest scores.
+    """Wrap a head with the widest margin that costs 0.3 points of accuracy at most.
 
-    The sharpness is that of the least cross entropy. Both are chosen on labelled streams, features
-    (T, N, F) and labels (T, N), which must look like what the head will see: on the streams of its
-    training it is too sure of itself.
+    The sharpness is the one with the smallest cross-entropy. Both are chosen on labelled streams,
+    features (T, N, F) and labels (T, N). These must be like those of production: on the streams of
+    its training a head's scores are too high.
     """
     logits, _ = head(features, head.start(features.shape[1]))  # (T, N, K)
     classes = logits.shape[-1]

@@ -1,1 +1,1 @@
-"""Training on labelled videos."""
+"""The system that trains on labelled videos: sampling, loops, checkpoints and the two recipes."""

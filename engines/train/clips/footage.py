@@ -1,4 +1,4 @@
-"""What training needs of labelled videos, and of whoever tells the user how far it is."""
+"""The contracts of training on videos: labelled videos come in, progress goes out."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -9,33 +9,33 @@ from numpy.typing import NDArray
 from engines.model.inputs import Pixels
 from engines.train.pictures import Input
 
-UNLABELLED = -1  # no loss, but the frame steps the memory
+UNLABELLED = -1  # the frame steps the memory and has no loss
 
 
 class TrainingVideo(Protocol):
-    """One video that is one stream, but for its gaps."""
+    """One video: one stream, or several if it has gaps."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name for messages."""
 
     @property
     def digest(self) -> str:
-        """Tells the content: what is computed from it is kept under this."""
+        """Identifies the content; files that are computed from it are named by this."""
 
     @property
     def validation(self) -> bool:
-        """Whether it is tested on, never trained."""
+        """Whether it is for validation only, and never trained on."""
 
     def frames(self, shape: Input, /) -> Iterator[tuple[int, Pixels]]:
-        """Give the time in microseconds and the pixels (H, W, 3) of each frame to step."""
+        """Yield the time in microseconds and the pixels (H, W, 3) of each frame."""
 
     def labels_at(self, times_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tell which class each frame (T,) shows, -1 where nobody said."""
+        """Return the class of each frame: times (T,) -> labels (T,), -1 without a label."""
 
 
 class TrainingFootage(Protocol):
-    """All that there is to train and to test on."""
+    """All videos of a run, for training and for validation."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -43,27 +43,27 @@ class TrainingFootage(Protocol):
 
     @property
     def digest(self) -> str:
-        """Tells the videos, what they show and which side they are on."""
+        """Identifies the videos, their labels, and which of them are for validation."""
 
     @property
     def videos(self) -> Sequence[TrainingVideo]:
-        """In an order that does not change from run to run."""
+        """The videos, in the same order in every run."""
 
 
 class StageReport(Protocol):
-    """Hears how far a long job is. One task at a time."""
+    """Shows the user the progress of a long job, one task at a time."""
 
     def begin(self, what: str, total: int) -> None:
-        """Begin a task of so many steps, instead of the one before."""
+        """Begin a task of `total` steps; the task before it is over."""
 
     def reach(self, done: int, words: str = "") -> None:
-        """So many of them are done."""
+        """Set how many steps are done."""
 
     def say(self, line: str) -> None:
-        """Something to be read in peace."""
+        """Print a line that stays on the screen."""
 
 
-StateDict = dict[str, Any]  # a state dict
+StateDict = dict[str, Any]  # PyTorch: name -> tensor or plain value
 
 
 class FailureError(Exception):

@@ -1,7 +1,7 @@
 """The frames and the features of each video, computed once and kept on disk.
 
-A file is named by all that decides what is in it, and is whole or not there: runs that are killed
-or that share a folder can trust what they find.
+A file's name is a digest of all that its content depends on, and a file appears only when it is
+whole: killed runs, and runs that share a folder, can use each file they find.
 """
 
 import hashlib
@@ -23,32 +23,32 @@ from engines.train.clips.footage import FailureError, StageReport, TrainingVideo
 from engines.train.pictures import Input
 
 AT_ONCE = 32  # frames that are encoded together: more is no faster on a CPU
-GAP_US = 2_000_000  # after which serving forgets, by the default of its gap_reset_s
+GAP_US = 2_000_000  # a worker resets a memory after such a gap: the default of gap_reset_s
 
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """A video whose frames are on disk as pixels. It is a `Video` for their own shape."""
+    """A `TrainingVideo` whose frames are on disk as pixels of one size."""
 
     name: str
     digest: str
     validation: bool
-    pixels: NDArray[np.uint8]  # (T, H, W, 3), mapped: in memory when they are looked at
+    pixels: NDArray[np.uint8]  # (T, H, W, 3), mapped: read from disk when they are used
     times_us: NDArray[np.int64]  # (T,)
     labels: NDArray[np.int64]  # (T,), -1 where there is none
 
     def frames(self, _: Input, /) -> Iterator[tuple[int, Pixels]]:
-        """See `Video`."""
+        """See `TrainingVideo`."""
         return zip(self.times_us.tolist(), self.pixels, strict=True)
 
     def labels_at(self, _: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See `Video`."""
+        """See `TrainingVideo`."""
         return self.labels
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureStream:
-    """T frames without a gap as the head sees them; it begins with an empty memory."""
+    """The features of T frames without a gap: one stream, which begins with an empty memory."""
 
     features: Tensor  # (T, F)
     labels: Tensor  # (T,), -1 where there is none
@@ -58,7 +58,7 @@ class FeatureStream:
 def unreel(
     videos: Sequence[TrainingVideo], shape: Input, folder: Path, report: StageReport
 ) -> list[Reel]:
-    """Decode each video that `folder` does not hold yet; a frame takes 3 H W bytes there."""
+    """Decode each video that is not in `folder` yet; a frame takes 3 H W bytes there."""
     report.begin("decoding", len(videos))
     reels = []
     for n, video in enumerate(videos):
@@ -82,7 +82,7 @@ def encode_videos(
     folder: Path,
     report: StageReport,
 ) -> list[FeatureStream]:
-    """Encode each video that `folder` does not hold yet, and give all as streams."""
+    """Encode each video that is not in `folder` yet, and return all of them as streams."""
     weights = weights_digest(encoder)
     report.begin("encoding", len(videos))
     streams, fresh = list[FeatureStream](), 0
@@ -106,7 +106,7 @@ def stretches(times_us: NDArray[np.int64]) -> Iterator[slice]:
 
 
 def weights_digest(network: nn.Module) -> str:
-    """Tell the weights of a network by name, type and value."""
+    """Digest the names, types and values of a network's weights."""
     digest = hashlib.sha256()
     for name, part in network.state_dict().items():
         digest.update(f"{name} {part.dtype} {tuple(part.shape)};".encode())
@@ -136,7 +136,7 @@ def _encode(video: TrainingVideo, encoder: nn.Module, shape: Input) -> dict[str,
 
 
 def _decode(video: TrainingVideo, shape: Input, pixels: Path, times: Path) -> None:
-    """Write the pixels first: the times say that they are whole."""
+    """Write the pixels first: the file of the times exists only if the pixels are whole."""
     pixels.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(pixels)
     times_us = []

@@ -1,4 +1,4 @@
-"""What a training run is asked for, and the encoder that it begins with."""
+"""The options of a training run, and the encoder that it begins with."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from engines.train.encoders.backbones import Backbone, BackboneError, make_backb
 from engines.train.heads import HeadName
 from engines.train.pictures import Input
 
-# More gain little on batches of 32. Sums are rounded by how they are shared out, so the number is
-# one of the settings: fewer, by OMP_NUM_THREADS or for want of processors, make another run.
+# More threads gain little on batches of 32. The rounding of sums depends on how many threads share
+# them, so the number is one of the settings: a checkpoint with another number is refused.
 MOST_THREADS = 4
-SMALLEST_SEED = 22  # pixels a side: smaller, and nothing is left after three poolings
-PACKAGED = frozenset({"efficientnet_lite0"})  # a package has its weights
+SMALLEST_SEED = 22  # pixels a side: with fewer, no pixel is left after three poolings
+PACKAGED = frozenset({"efficientnet_lite0"})  # their weights come with a package
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What decides the outcome beside the footage, and the folder for what is kept on the way.
+    """All options that the weights depend on beside the footage, and the work folder.
 
-    `side` is the height and width of the pictures, None for what the backbone is made for.
+    `side` is the height and width of the pictures, None for the size that the backbone is made for.
     """
 
     backbone: str
@@ -43,7 +43,7 @@ class Plan:
 
 
 def settings_of(footage: TrainingFootage, plan: Plan) -> dict[str, JsonValue]:
-    """Tell all that decides the weights but the head: runs with another head share the rest."""
+    """Return all that the weights depend on, without the head: its name is in its file's name."""
     return {
         "data": footage.digest,
         "backbone": plan.backbone,
@@ -53,12 +53,12 @@ def settings_of(footage: TrainingFootage, plan: Plan) -> dict[str, JsonValue]:
         "epochs": plan.epochs,
         "seed": plan.seed,
         "threads": threads(),
-        "torch": str(torch.__version__),  # a class of its own, which no checkpoint may hold
+        "torch": str(torch.__version__),  # not a plain string, which a checkpoint needs
     }
 
 
 def threads() -> int:
-    """Hold torch to at most `MOST_THREADS`, and say how many it uses."""
+    """Limit torch to `MOST_THREADS` threads, and return how many it uses."""
     torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
     return int(torch.get_num_threads())
 
@@ -71,7 +71,7 @@ def fit_backbone(plan: Plan) -> Backbone:
     made = make_backbone(plan.backbone, weights=plan.weights)
     if plan.side is not None:
         made = replace(made, input=replace(made.input, height=plan.side, width=plan.side))
-        _check(plan.backbone, made)
+        _check_size(plan.backbone, made)
     return replace(made, input=replace(made.input, rate_hz=plan.rate_hz))
 
 
@@ -83,7 +83,7 @@ def _small_seed(plan: Plan, side: int) -> Backbone:
     return Backbone(ArticleEncoder(side), Input(side, side, rate_hz=plan.rate_hz), UNITS)
 
 
-def _check(name: str, backbone: Backbone) -> None:
+def _check_size(name: str, backbone: Backbone) -> None:
     shape = backbone.input
     frames = torch.zeros(2, shape.height, shape.width, 3, dtype=torch.uint8)
     try:

@@ -1,7 +1,7 @@
-"""Brings features to a mean of 0 and a deviation of about 1, inside the encoder that is exported.
+"""Standardises features to mean 0 and deviation about 1, inside the encoder that is exported.
 
-Features of an encoder that was never trained differ by a hundredth of their mean, those of others
-by whatever they like; a head that has to find that out first learns nothing for ten epochs.
+The features of an untrained encoder vary by a hundredth of their mean, and each trained encoder has
+its own scale. A head on unscaled features learnt nothing in its first ten epochs.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engines.train.clips.reels import FeatureStream
 
-FLOOR = 0.05  # of the mean deviation: a feature that never moved must not explode when it does
+FLOOR = 0.05  # of the mean deviation: limits the scale of features that were almost constant
 
 
 class Standardised(nn.Module):
@@ -36,9 +36,10 @@ class Standardised(nn.Module):
 def standardise(
     encoder: nn.Module, streams: Sequence[FeatureStream]
 ) -> tuple[Standardised, list[FeatureStream]]:
-    """Measure the features of the training streams, and bring those of all streams to scale."""
-    features = torch.cat([stream.features for stream in streams if not stream.validation])
-    deviation = features.std(0, correction=0)
+    """Measure mean and deviation on the training streams, and standardise all streams with them."""
+    training = [stream.features for stream in streams if not stream.validation]
+    features = torch.cat(training)  # (M, F), all frames
+    deviation = features.std(0, correction=0)  # (F,)
     scale = 1 / (deviation + FLOOR * deviation.mean()).clamp(min=1e-6)
     standard = Standardised(encoder, features.mean(0), scale)
     return standard, [

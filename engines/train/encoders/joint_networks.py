@@ -1,7 +1,6 @@
-"""The demo's networks: an encoder that finds 16 joints in a picture, and a head that sees them.
+"""The demo's networks: an encoder that finds 16 joints in a picture, and the head's view of them.
 
-Between the two goes a skeleton and how sure the encoder is of it, so that what the head sees can be
-drawn.
+The features are a skeleton with a spread for each joint, so the input of the head can be drawn.
 """
 
 import torch
@@ -14,11 +13,11 @@ from engines.train.pictures import Input
 
 SIZE = 96  # pixels
 FEATURES = 4 * len(JOINTS)  # 64: x, y and depth of each joint, then the spread of each
-LIMBS = FEATURES - 2  # 62
+LIMBS = FEATURES - 2  # 62: without x and depth of the root
 
 
 def pictures(size: int = SIZE) -> Input:
-    """What the encoder is trained on: square pictures, their pixels brought to about [-2, 2]."""
+    """The input of the encoder: square pictures, their pixels scaled to about [-2, 2]."""
     return Input(size, size, mean=(114.0,) * 3, std=(64.0,) * 3, rate_hz=RATE_HZ)
 
 
@@ -31,22 +30,23 @@ def to_features(joints: Tensor, spreads: Tensor) -> Tensor:
 
 
 def to_limbs(features: Tensor) -> Tensor:
-    """See a skeleton from its root: features (..., 64) -> (..., 62) of about unit size.
+    """Skeletons relative to their root: features (..., 64) -> (..., 62) of about unit size.
 
-    Where the person stands in the picture means nothing. Only the root's height stays, for who
-    lies on the ground is low in the picture.
+    The person's place in the picture has no information about the action, so it is removed. Only
+    the root's height stays: a person who lies on the ground is low in the picture.
     """
     joints = features[..., : 3 * len(JOINTS)].unflatten(-1, (len(JOINTS), 3))
     spreads = features[..., 3 * len(JOINTS) :]
-    limbs = (joints[..., 1:, :] - joints[..., :1, :]) / 0.35
+    limbs = (joints[..., 1:, :] - joints[..., :1, :]) / 0.35  # (..., 15, 3)
     return torch.cat([limbs.flatten(-2), joints[..., 0, 1:2], (spreads - 0.15) / 0.1], -1)
 
 
 class Encoder(nn.Module):
     """Normalised pixels (N, 3, H, W) -> joints (N, 16, 3) and spreads (N, 16), in half pictures.
 
-    Each joint has a map of H/8 x W/8 places. Its softmax says where the joint is: the mean is its
-    position, the deviation its spread; a second map holds the depth behind the root.
+    Each joint has a map of H/8 x W/8 places. Its softmax is the probability that the joint is at a
+    place: the mean is the joint's position, the deviation its spread. A second map has the depth
+    behind the root.
     """
 
     def __init__(self, height: int = SIZE, width: int = SIZE) -> None:
@@ -58,8 +58,8 @@ class Encoder(nn.Module):
             _Residual(64),
         )
         self.coarse = nn.Sequential(_conv(64, 128, stride=2), _Residual(128))
-        # A shuffle only moves values, on every engine alike. The backward pass of a transposed
-        # convolution in bfloat16 took longer than that of all the rest together.
+        # A shuffle only moves values, in the same way on every engine. The backward pass of a
+        # transposed convolution in bfloat16 took longer than all other layers together.
         self.enlarge = nn.Sequential(nn.Conv2d(128, 4 * 64, 1), nn.PixelShuffle(2))
         self.maps = nn.Sequential(_conv(64, 64), nn.Conv2d(64, 2 * len(JOINTS), 1))
         x, y = _centres(width // 8), _centres(height // 8)
@@ -72,16 +72,16 @@ class Encoder(nn.Module):
         return self.locate(self.look(pixels))
 
     def look(self, pixels: Tensor) -> Tensor:
-        """Draw the maps (N, 32, P): how likely each joint is at each place, and how deep."""
+        """Compute the maps (N, 32, P): for each joint and place, a logit (16) and a depth (16)."""
         fine = self.fine(pixels)  # (N, 64, H/8, W/8)
         maps: Tensor = self.maps(fine + self.enlarge(self.coarse(fine)))
         return maps.flatten(2)
 
     def locate(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the maps, in float32: 16 bits would round positions to a fifth of a pixel."""
+        """Reduce maps (N, 32, P) to joints, in float32: 16 bits round to a fifth of a pixel."""
         likely, depths = maps.float().split(len(JOINTS), 1)
         likely = likely.softmax(-1)  # (N, 16, P)
-        # One product for all sums: ONNX Runtime rounds a ReduceSum by where a row lies in memory.
+        # One product for all sums: ONNX Runtime's ReduceSum rounds differently at other addresses.
         sums = torch.cat([likely, likely * depths], 1) @ self.moments.float()  # (N, 32, 4)
         of_place, of_depth = sums.split(len(JOINTS), 1)
         position, square = of_place[..., :2], of_place[..., 2]
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
 
 
 class SkeletonEncoder(nn.Module):
-    """Normalised pixels (N, 3, H, W) -> features (N, 64): what goes into a bundle."""
+    """Normalised pixels (N, 3, H, W) -> features (N, 64): the encoder of the bundle."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class SkeletonEncoder(nn.Module):
 
 
 class SkeletonHead(Head):
-    """Any head for the limbs (N, 62) of a skeleton, made to take the encoder's features (N, 64)."""
+    """Wraps a head for limbs (N, 62), so that it takes the encoder's features (N, 64)."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""How good a bundle is on labelled streams, and what a lost memory costs."""
+"""Measures a bundle on labelled streams, and the accuracy that its memory is worth."""

@@ -1,4 +1,4 @@
-"""What was answered and what was true, frame by frame: the value that every metric takes."""
+"""Answers and true labels frame by frame: the input of every metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ Float64s = NDArray[np.float64]
 Ints = NDArray[np.int64]
 D = TypeVar("D", bound=np.generic)
 
-UNKNOWN = -1  # the label of a frame that nobody labelled, or that a shorter stream does not have
-AFTER_S = 1.0  # so long into an action a memory should have understood it
+UNKNOWN = -1  # the label of frames without one, and of those after the end of a shorter stream
+AFTER_S = 1.0  # since the action began: from then on a memory should have recognised it
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """T frames of N streams side by side; where truth is -1 no metric looks."""
+    """T frames of N streams side by side. Frames whose truth is -1 are in no metric."""
 
     scores: Float64s  # (T, N, K)
     truth: Ints  # (T, N)

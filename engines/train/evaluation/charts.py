@@ -1,4 +1,4 @@
-"""The report's pictures: figures in, SVG out. The only place that knows matplotlib."""
+"""The report's charts: figures in, SVG out. The only user of matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -20,13 +20,13 @@ STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "svg.hashsalt": "longtake",  # or the same figures would give other bytes each time
-    "text.parse_math": False,  # a label may hold a dollar
+    "svg.hashsalt": "longtake",  # the same figures give the same bytes
+    "text.parse_math": False,  # a label may contain a dollar
 }
 
 
 def draw(evaluation: Evaluation) -> dict[str, str]:
-    """Draw everything: name of the picture -> SVG."""
+    """Draw all charts: name -> SVG."""
     facts: Facts = dict(evaluation.facts)
     tests = tests_of(facts)
     first = next(iter(tests.values()))
@@ -42,17 +42,15 @@ def draw(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _draw_strip(strip: Strip, labels: Sequence[str], rate_hz: float) -> str:
-    """One stream from left to right, a colour for each label: truth, and what was answered."""
+    """One stream from left to right, a colour for each label: truth and answers."""
     colours = _colours(len(labels))
     figure = Figure((10, 2.6), layout="constrained")
     axes = figure.subplots()
     names = list(strip.rows)[::-1]  # the first row is the highest
     for row, name in enumerate(names):
         for one in segments(strip.rows[name]):
-            axes.barh(
-                row, (one.end - one.start) / rate_hz, 0.8, one.start / rate_hz,
-                color=colours[one.label],
-            )  # fmt: skip
+            length_s, start_s = (one.end - one.start) / rate_hz, one.start / rate_hz
+            axes.barh(row, length_s, 0.8, start_s, color=colours[one.label])
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(0, len(strip.rows["truth"]) / rate_hz)
     axes.set_xlabel("seconds")
@@ -87,7 +85,7 @@ def _draw_since_onset(test: Facts) -> str:
 
 
 def _draw_resets(facts: Facts) -> str:
-    """What it costs to forget: accuracy by how often the memory is lost."""
+    """Accuracy by how often the memory is lost."""
     names = list(facts["reset_every"])
     figure = Figure((9, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -112,7 +110,7 @@ def _draw_resets(facts: Facts) -> str:
 
 
 def _draw_reliability(tests: Mapping[str, Facts]) -> str:
-    """Whether a confidence of 80 % is right 80 % of the time; the dots' areas show how often."""
+    """Accuracy by confidence; the area of a dot is the number of frames."""
     figure = Figure((4.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
@@ -149,7 +147,7 @@ def _draw_classes(tests: Mapping[str, Facts], labels: Sequence[str]) -> str:
 
 
 def _draw_confusion(test: Facts, labels: Sequence[str]) -> str:
-    """What was answered (across) where something else was true (down), in percent of each row."""
+    """Answered labels (across) by true label (down), in percent of each row."""
     counts = np.array(test["confusion"], float)
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = 2 + 0.52 * len(labels)
@@ -192,7 +190,7 @@ def _hues(tests: Mapping[str, Facts]) -> list[str]:
 
 
 def _numbers(values: Any) -> Any:
-    """Null is not drawn."""
+    """Numbers to draw: null becomes NaN, which is not drawn."""
     return np.array([np.nan if value is None else value for value in values], float)
 
 

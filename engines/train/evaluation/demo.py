@@ -1,4 +1,4 @@
-"""The demo's data set `human-actions-10`: fresh takes of people whom training never saw."""
+"""The demo's data set `human-actions-10`: new takes of people that training never used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +15,19 @@ from engines.train.people.streams import ACTIONS, RATE_HZ, Take, random_take
 
 NAME = "human-actions-10"
 SEED = 7001
-LEAST_SEED = 2000  # smaller ones drew what bundles are trained on and first measured with
+LEAST_SEED = 2000  # smaller seeds are for training data and first measurements
 STREAMS = 120
-LENGTH, TRAINING_LENGTH = 300, 160  # frames: 20 s, and those of the head's own training
+LENGTH, TRAINING_LENGTH = 300, 160  # frames: 20 s; and the length in the head's training
 TRAINING_SHARE = 5  # streams to train the frame-only head on, for each test stream
 RENDERERS = 2  # threads
-PICTURES_BYTES = 100 << 20  # of streams side by side; they are twice in memory, as made and rolled
+PICTURES_BYTES = (
+    100 << 20
+)  # of streams side by side; twice as much is in memory, while they are stepped
 
 
 @dataclass(frozen=True, slots=True)
 class _Script:
-    """Which takes to draw. The numbers are a seed that no other script shares."""
+    """Which takes to draw. `seed` must not be shared with another script."""
 
     seed: tuple[int, int]
     people: Split
@@ -35,7 +37,7 @@ class _Script:
 
 
 def demo_data(bundle: Bundle, *, seed: int, streams: int) -> DataSet:
-    """Draw the data set for a bundle of the ten actions; it is rendered when it is read.
+    """Draw the data set for a bundle of the ten actions. Pictures are rendered when they are read.
 
     `streams` is how many each of the two tests has. Raises `BundleError` for any other bundle.
     """
@@ -75,7 +77,7 @@ def _film(script: _Script, about: str, actors: Actors, size: int) -> StreamSet:
 
 
 def _streams(script: _Script, actors: Actors, size: int, together: int) -> Iterator[LabelledStream]:
-    """Render takes in two threads, as many at a time as are rolled side by side."""
+    """Render takes in two threads, `together` at a time."""
     with ThreadPoolExecutor(RENDERERS, "render") as pool:
         for first in range(0, script.count, together):
             numbers = range(first, min(first + together, script.count))

@@ -1,4 +1,4 @@
-"""The whole measurement: a bundle and a data set in, figures and one stream to look at out."""
+"""The whole measurement: a bundle and a data set in, figures and one example stream out."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "torch")
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One stream to look at: labels (T,) by what they are, `truth` first."""
+    """An example stream for the report: rows of labels (T,) by name, `truth` first."""
 
     stream: str
     rows: Mapping[str, Ints]
@@ -41,7 +41,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was found. `facts` is what `--json` prints; the strip is for the eye alone."""
+    """The result. `facts` is what `--json` prints; only the report shows the strip."""
 
     facts: dict[str, JsonValue]
     strip: Strip
@@ -108,7 +108,7 @@ def _measure(
 
 
 def _strip(rolled: Sequence[Rolled], head: FrameOnly | None) -> Strip:
-    """The stream that is in the middle by its accuracy: neither the best nor the worst."""
+    """Choose the stream with the median accuracy."""
     middle = sorted(rolled, key=_share_right)[len(rolled) // 2]
     rows = {"truth": middle.labels, "with memory": middle.logits[NEVER].argmax(-1)}
     if head is not None:
@@ -117,7 +117,7 @@ def _strip(rolled: Sequence[Rolled], head: FrameOnly | None) -> Strip:
 
 
 def _share_right(stream: Rolled) -> float:
-    right = stream.logits[NEVER].argmax(-1) == stream.labels  # never where nobody knows
+    right = stream.logits[NEVER].argmax(-1) == stream.labels  # never for unlabelled frames
     return int(right.sum()) / max(1, int((stream.labels != UNKNOWN).sum()))
 
 
@@ -133,7 +133,7 @@ def _about(bundle: Bundle, data: DataSet) -> Facts:
 
 
 def _summary(tests: Mapping[str, Facts], head: FrameOnly | None) -> Facts:
-    """What the first test says about memory, at the top where it is looked for."""
+    """The main figures of the first test, for the top level of the facts."""
     first = next(iter(tests.values()))
     found: Facts = {
         "streams": sum(test["streams"] for test in tests.values()),

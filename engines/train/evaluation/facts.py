@@ -1,4 +1,4 @@
-"""What is told of one test, as JSON has it. The only place that knows the keys' names."""
+"""The figures of one test as JSON. The only place that defines the keys' names."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ Facts = dict[str, Any]
 
 DIGITS = 4
 UNKNOWN_FIGURE = "-"
-TEST = "test_"  # before the names of tests, which can be any
+TEST = "test_"  # before the names of tests, so that they differ from all other keys
 
-# key of a test's figure -> what it is called, and how it is written
+# key of a test's figure -> its title, and its format
 FIGURES: Mapping[str, tuple[str, str]] = {
     "accuracy": ("frames right", "{:.1%}"),
     "accuracy_after_1s": ("frames right, from 1 s into an action", "{:.1%}"),
@@ -36,7 +36,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 
 
 def measure_test(carried: Answers, resets: Mapping[int, Answers], labels: Sequence[str]) -> Facts:
-    """Everything about a test's answers with the memory carried, and forgotten now and then."""
+    """Compute all figures of a test, with the memory carried, and with it reset."""
     found = timing.latency(carried)
     return {
         "streams": carried.truth.shape[1],
@@ -67,12 +67,12 @@ def measure_test(carried: Answers, resets: Mapping[int, Answers], labels: Sequen
 
 
 def alone_facts(alone: Answers) -> Facts:
-    """What a head without memory makes of a test."""
+    """Compute the figures of a head without memory."""
     return accuracies(alone) | {"since_onset": _curve(alone)}
 
 
 def accuracies(answers: Answers) -> Facts:
-    """The two figures that everything is compared by."""
+    """Compute the two figures that all variants are compared by."""
     return {
         "accuracy": metrics.accuracy(answers),
         "accuracy_after_1s": metrics.accuracy_after_1s(answers),
@@ -80,7 +80,7 @@ def accuracies(answers: Answers) -> Facts:
 
 
 def reset_name(reset: int) -> str:
-    """How JSON names a reset: frames, or never."""
+    """The name of a reset in JSON: the number of frames, or never."""
     return "never" if reset == NEVER else str(reset)
 
 
@@ -90,28 +90,28 @@ def tests_of(facts: Mapping[str, Any]) -> dict[str, Facts]:
 
 
 def title(name: str) -> str:
-    """How a person calls a test."""
+    """The title of a test for people."""
     return f"test {name.removeprefix(TEST)}"
 
 
 def written(test: Facts, key: str) -> str:
-    """Write one of `FIGURES` as a person reads it."""
+    """Format one of `FIGURES` for people."""
     value = test["latency"][key] if key in ("detected", "median_s", "p90_s") else test[key]
     return UNKNOWN_FIGURE if value is None else FIGURES[key][1].format(value)
 
 
 def percent(value: float | None) -> str:
-    """Write a share in percent."""
+    """Format a share in percent."""
     return UNKNOWN_FIGURE if value is None else f"{value:.1%}"
 
 
 def reset_words(name: str) -> str:
-    """How a person calls what JSON calls 1, 5 or never."""
+    """The words for a reset that is named 1, 5 or never in JSON."""
     return {"never": "never", "1": "every frame"}.get(name, f"every {name} frames")
 
 
 def plain(value: Any) -> Any:
-    """Make it fit for JSON: four decimals, and null for what is not known."""
+    """Convert to plain JSON values: four decimals, and null for NaN."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,4 +1,4 @@
-"""What can be told without any memory: the best head over single frames of the same encoder."""
+"""The accuracy without any memory: the best head on single frames of the same encoder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,12 @@ HEADS: Mapping[str, tuple[int, ...]] = {  # sizes of the hidden layers
     "MLP 256": (256,),
     "MLP 256-128": (256, 128),
 }
-HELD_OUT = 5  # every fifth training stream chooses when to stop, and which head
-BATCH = 512
-LEARNING_RATE = 2e-3
+HELD_OUT = 5  # every fifth training stream is held out: to stop, and to choose the head
+BATCH = 512  # frames
+LEARNING_RATE = 2e-3  # AdamW, as for the heads with memory
 WEIGHT_DECAY = 1e-2
-EPOCHS, PATIENCE = 40, 4  # at most so many; so many without a better one
+EPOCHS = 40  # at most
+PATIENCE = 4  # epochs without improvement
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class FrameOnly:
 
     name: str
     held_out: Mapping[str, float]  # accuracy of every head that was tried
-    streams: int  # that were learnt from, or held out to choose
+    streams: int  # that were trained on or held out
     mean: Floats32  # (F,)
     spread: Floats32  # (F,)
     layers: Any  # nn.Sequential
@@ -48,17 +49,17 @@ class FrameOnly:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
-    features: Any  # (B, F), standardised
-    labels: Any  # (B,)
+class _LabelledFeatures:
+    features: Any  # (M, F), standardised
+    labels: Any  # (M,)
 
 
 def train_frame_only(
     streams: Sequence[Rolled], *, classes: int, advance: Callable[[], object]
 ) -> FrameOnly:
-    """Train every head of `HEADS`, and keep the best; `advance` is told of each.
+    """Train every head of `HEADS`, and keep the best; `advance` is called after each.
 
-    No stream is both learnt from and judged by.
+    Streams that choose the best are not trained on.
 
     Raises `ValueError` if there are not two streams with labelled frames.
     """
@@ -66,13 +67,14 @@ def train_frame_only(
     if len(labelled) < 2:
         raise ValueError(f"a frame-only head needs two labelled streams, not {len(labelled)}")
     features, labels = _gather([s for i, s in enumerate(labelled) if i % HELD_OUT])
-    mean, spread = features.mean(0), features.std(0) + 1e-6
-    lesson = _lesson((features - mean) / spread, labels)
+    mean = features.mean(0)  # (F,)
+    spread = features.std(0) + 1e-6  # (F,): that of a constant feature is 0
+    training = _tensors((features - mean) / spread, labels)
     features, labels = _gather(labelled[::HELD_OUT])
-    exam = _lesson((features - mean) / spread, labels)
+    validation = _tensors((features - mean) / spread, labels)
     tried = {}
     for name, hidden in HEADS.items():
-        tried[name] = _train(hidden, lesson, exam, classes=classes)
+        tried[name] = _train(hidden, training, validation, classes=classes)
         advance()
     best = max(tried, key=lambda name: tried[name][0])
     held_out = {name: accuracy for name, (accuracy, _) in tried.items()}
@@ -80,21 +82,27 @@ def train_frame_only(
 
 
 def _train(
-    hidden: Sequence[int], lesson: _Lesson, exam: _Lesson, *, classes: int
+    hidden: Sequence[int],
+    training: _LabelledFeatures,
+    validation: _LabelledFeatures,
+    *,
+    classes: int,
 ) -> tuple[float, Any]:
-    """Train until the exam gets no better; its best accuracy, and the head that reached it."""
+    """Train until the accuracy of `validation` stops rising; return the best one, and its head."""
     torch.manual_seed(0)
-    layers = _layers(lesson.features.shape[1], hidden, classes)
+    layers = _layers(training.features.shape[1], hidden, classes)
     optimiser = torch.optim.AdamW(layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, kept, since = -1.0, layers.state_dict(), 0
     for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(lesson.labels)).split(BATCH):
-            loss = functional.cross_entropy(layers(lesson.features[chosen]), lesson.labels[chosen])
+        for chosen in torch.randperm(len(training.labels)).split(BATCH):
+            logits = layers(training.features[chosen])  # (B, F) -> (B, K)
+            loss = functional.cross_entropy(logits, training.labels[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         with torch.inference_mode():
-            found = (layers(exam.features).argmax(-1) == exam.labels).float().mean().item()
+            answers = layers(validation.features).argmax(-1)  # (M, K) -> (M,)
+            found = (answers == validation.labels).float().mean().item()
         since = 0 if found > best else since + 1
         if since == 0:
             best, kept = found, {k: v.clone() for k, v in layers.state_dict().items()}
@@ -120,5 +128,5 @@ def _gather(streams: Sequence[Rolled]) -> tuple[Floats32, Ints]:
     return features[labels != UNKNOWN], labels[labels != UNKNOWN]
 
 
-def _lesson(features: Floats32, labels: Ints) -> _Lesson:
-    return _Lesson(torch.from_numpy(features), torch.from_numpy(labels))
+def _tensors(features: Floats32, labels: Ints) -> _LabelledFeatures:
+    return _LabelledFeatures(torch.from_numpy(features), torch.from_numpy(labels))

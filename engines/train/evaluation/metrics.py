@@ -1,6 +1,6 @@
-"""Metrics of single frames: how many are right, how well ranked, and how honest the scores are.
+"""Metrics of single frames: accuracy, average precision and calibration.
 
-All take `Answers` and give NaN where nothing can be said, as of a class that never occurs.
+All take `Answers`, and return NaN where they are undefined, as for a class that never occurs.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BINS = 15  # of confidence
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What was claimed and what came true, by confidence: 15 bins (low, high] of equal width."""
+    """Mean confidence and accuracy by confidence: 15 bins (low, high] of equal width."""
 
     counts: Ints  # (15,)
     confidences: Float64s  # (15,), mean of the bin; NaN where it is empty
@@ -35,7 +35,7 @@ def accuracy(answers: Answers) -> float:
 
 
 def accuracy_after_1s(answers: Answers) -> float:
-    """The same, of the frames a second or more into their action."""
+    """Share of right frames among those a second or more into their action."""
     return ratio(int((answers.right & answers.late).sum()), int(answers.late.sum()))
 
 
@@ -67,16 +67,16 @@ def average_precision(answers: Answers) -> Float64s:
 
 
 def calibrated_average_precision(answers: Answers) -> Float64s:
-    """As if every class had as many positives as negatives: De Geest et al. 2016.
+    """Average precision as if each class had as many positives as negatives: De Geest et al. 2016.
 
     There precision is w TP / (w TP + FP) with w = negatives / positives: an average precision in
-    which each positive weighs w. NaN too if a class has no negatives.
+    which each positive weighs w. NaN also for a class without negatives.
     """
     return _by_class(answers, calibrated=True)
 
 
 def reliability(answers: Answers) -> Reliability:
-    """Sort the answers by how sure they were."""
+    """Sort the answers into bins by their confidence, the largest score."""
     confidences = answers.scores.max(-1)[answers.known]
     right = answers.right[answers.known]
     bins = np.clip(np.ceil(confidences * BINS).astype(int) - 1, 0, BINS - 1)
@@ -96,7 +96,7 @@ def mean_of_known(values: Float64s) -> float:
 
 
 def ratio(part: float, whole: float) -> float:
-    """Part of a whole; NaN of nothing."""
+    """Divide; NaN if the whole is 0."""
     return part / whole if whole else float("nan")
 
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, for a browser that has no network."""
+"""The report: one HTML file without references, for a browser without network."""
 
 import base64
 import json
@@ -168,7 +168,7 @@ def _table(head: str, rows: list[str]) -> str:
 
 
 def _figure(svg: str, caption: str) -> str:
-    """As a picture of its own: the ids inside one SVG cannot meet those of another."""
+    """Embed an SVG as an image, so that its ids cannot collide with those of another SVG."""
     inlined = base64.b64encode(svg.encode()).decode()
     source = f"data:image/svg+xml;base64,{inlined}"
     return (

@@ -1,4 +1,4 @@
-"""Labelled streams of any length go through an engine side by side, as through a worker."""
+"""Steps labelled streams of different lengths through an engine side by side, and keeps answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from engines.errors import BundleError
 from engines.host import HostEngine
 from engines.train.evaluation.answers import Ints
 from engines.train.evaluation.labelled import LabelledFrame, LabelledStream, StreamSet
-from engines.train.rolling import NEVER
+from engines.train.rolling import SteppedStreams
 
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What an engine made of one stream of T frames."""
+    """One stream of T frames with what an engine computed from it."""
 
     name: str
     labels: Ints  # (T,)
@@ -31,10 +31,10 @@ def roll_set(
     resets: Sequence[int],
     advance: Callable[[int], object],
 ) -> list[Rolled]:
-    """Roll all streams of a set; `advance` is told how many more frames are done.
+    """Roll all streams of a set with each reset; see `SteppedStreams`.
 
-    `resets` says after how many frames the state is forgotten, as by a worker that crashes and
-    kept nothing. Each has rows of its own, so that a frame is encoded once for all.
+    `advance` is called with the number of frames that were done since its last call. Raises
+    `BundleError` if an answer is not finite.
     """
     waiting = iter(streams.streams)
     rolled: list[Rolled] = []
@@ -45,7 +45,7 @@ def roll_set(
 
 @dataclass(slots=True)
 class _Track:
-    """One stream on its way, with what was collected of it."""
+    """One stream that is being read, with what was collected so far."""
 
     name: str
     frames: Iterator[LabelledFrame]
@@ -69,26 +69,22 @@ def _roll(
     advance: Callable[[int], object],
 ) -> list[Rolled]:
     tracks = [_Track(s.name, iter(s.frames), logits={r: [] for r in resets}) for s in streams]
-    rows = {reset: np.arange(len(tracks)) + len(tracks) * i for i, reset in enumerate(resets)}
-    engine.reserve(len(tracks) * len(resets))
-    engine.zero(range(len(tracks) * len(resets)))
-    live, frame = np.arange(len(tracks)), 0
+    stepped = SteppedStreams(engine, len(tracks), resets)
+    live, frame = np.arange(len(tracks)), 0  # the streams that have not ended
     while True:
         arrived = {n: found for n in live if (found := next(tracks[n].frames, None)) is not None}
         if not arrived:
             return [track.rolled() for track in tracks]
         live = np.array(list(arrived))
-        features = engine.encode(np.stack([pixels for pixels, _ in arrived.values()]))
-        for n, (_, label), line in zip(live, arrived.values(), features.array, strict=True):
+        pixels = np.stack([picture for picture, _ in arrived.values()])  # (M, H, W, 3)
+        features, answers = stepped.step(pixels, live)
+        for row, (n, (_, label)) in enumerate(arrived.items()):
             tracks[n].labels.append(label)
-            tracks[n].features.append(line)
-        for reset in resets:
-            if reset != NEVER and frame % reset == 0:
-                engine.zero(rows[reset])
-            logits, finite = engine.step(features, range(len(live)), rows[reset][live])
-            _refuse_broken([tracks[n].name for n in live[~finite]], frame)
-            for n, line in zip(live, logits, strict=True):
-                tracks[n].logits[reset].append(line)
+            tracks[n].features.append(features.vector(row))
+        for reset, answer in answers.items():
+            _refuse_broken([tracks[n].name for n in live[~answer.finite]], frame)
+            for n, logits in zip(live, answer.logits, strict=True):
+                tracks[n].logits[reset].append(logits)
         frame += 1
         advance(len(live))
 

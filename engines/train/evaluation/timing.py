@@ -1,4 +1,4 @@
-"""Metrics of time: how soon an action is understood, how steadily, and where it begins and ends."""
+"""Metrics over time: detection latency, label changes, and overlap of segments."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from engines.train.evaluation.answers import UNKNOWN, Answers, Float64s, Ints
 from engines.train.evaluation.metrics import ratio
 
 EDGES_S = (2 / 15, 4 / 15, 7 / 15, 10 / 15, 1.0, 1.5, 2.0)  # of frames at 15 Hz
-IN_A_ROW = 3  # right frames that count as a detection: one alone may be luck
-OVERLAP = 0.5
+IN_A_ROW = 3  # right frames that count as a detection: a single one may be chance
+OVERLAP = 0.5  # of two segments' union: the usual threshold of F1@50
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One action of a stream, or what was answered as one: frames [start, end)."""
+    """One action of a stream, true or answered: frames [start, end)."""
 
     label: int
     start: int
@@ -23,10 +23,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How soon actions were detected. Times are of the detected ones only; NaN if there is none."""
+    """How soon actions were detected. Times are over detected ones only; NaN if there is none."""
 
     segments: int  # of 3 frames or more
-    detected: float  # share of them
+    detected: float  # share of the segments
     median_s: float
     p90_s: float
 
@@ -50,7 +50,7 @@ def since_onset(answers: Answers) -> tuple[Ints, Float64s]:
 def latency(answers: Answers) -> Latency:
     """Seconds from an action's first frame to the first of 3 right answers in a row.
 
-    Our choice, in the spirit of the time to detection of Hoai and De la Torre 2014.
+    A definition of our own, similar to the time to detection of Hoai and De la Torre 2014.
     """
     delays = [
         _first_run(right[segment.start : segment.end])
@@ -73,15 +73,15 @@ def changes_per_min(labels: Ints, answers: Answers) -> float:
 def segment_f1(answers: Answers) -> float:
     """F1 of whole segments: Lea et al. 2017, "Temporal Convolutional Networks", F1@50.
 
-    An answered segment is right if it overlaps a true one of its label by half of what the two
-    cover together. From half on no second one can overlap the same, so none has to be kept out.
+    An answered segment is right if it overlaps a true one of its label by half of their union. No
+    two answered segments can overlap the same true one by half, so none is counted twice.
     """
     shown = np.where(answers.known, answers.labels, UNKNOWN)
     hits = found = wanted = 0
     for answered, truth in zip(shown.T, answers.truth.T, strict=True):
-        ours, theirs = segments(answered), segments(truth)
-        hits += sum(any(_overlap(one, true) >= OVERLAP for true in theirs) for one in ours)
-        found, wanted = found + len(ours), wanted + len(theirs)
+        guesses, true_ones = segments(answered), segments(truth)
+        hits += sum(any(_overlap(one, true) >= OVERLAP for true in true_ones) for one in guesses)
+        found, wanted = found + len(guesses), wanted + len(true_ones)
     return ratio(2 * hits, found + wanted)
 
 

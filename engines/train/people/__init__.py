@@ -1,1 +1,1 @@
-"""The people of the data pack: bodies, motions, pictures of them."""
+"""Rendered people: the pack of bodies and motions, random scenes, the renderer, labelled takes."""

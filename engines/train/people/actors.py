@@ -32,12 +32,12 @@ class Mesh(NamedTuple):
     vertices: Floats  # (V, 3), in units of which a grown person is about 4 tall
     normals: Floats  # (V, 3)
     uv: Floats  # (V, 2), top-down
-    bones: NDArray[np.int32]  # (V, 4), all 0 for a head, which hangs on one bone as a whole
+    bones: NDArray[np.int32]  # (V, 4), all 0 for a head, which moves with one bone
     weights: Floats  # (V, 4), each line sums to 1
     faces: NDArray[np.int32]  # (T, 3)
     inverse_bind: Floats  # (46, 4, 4); (0, 4, 4) for a head
-    head_at: Floats  # (4, 4): where a body carries its head, ...
-    head_bone: int  # ... seen from this bone
+    head_at: Floats  # (4, 4): transform of the head, ...
+    head_bone: int  # ... relative to this bone
 
 
 class Look(NamedTuple):
@@ -49,7 +49,7 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One character: looks to draw from for the body and for the head."""
+    """One character: the choices of looks for the body and for the head."""
 
     name: str
     bodies: tuple[Look, ...]
@@ -75,9 +75,9 @@ class Actors:
 
 
 def load_actors(path: Path = PACK) -> Actors:
-    """Read the pack: 2 s. Test people are three cultures that no training person belongs to.
+    """Read the pack, in 2 s. Test people are of three cultures that no training person is of.
 
-    A motion with too few clips to hold some out (fall, shoot) has the same clips in both splits.
+    A motion with too few clips to split (fall, shoot) has the same clips on both sides.
     Raises `PackError` where there is no pack.
     """
     if not path.is_file():
@@ -182,13 +182,13 @@ def _mesh(pack: zipfile.ZipFile, name: str, about: dict[str, Any]) -> Mesh:
 def _skinning(arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int32], Floats]:
     bones = arrays["bone"].astype(np.int32)
     weights = arrays["weight"].astype(np.float32) / np.float32(255)
-    weights[bones == 255] = 0  # 255 says "no bone"
+    weights[bones == 255] = 0  # 255 stands for no bone
     weights /= np.maximum(weights.sum(1, keepdims=True), np.float32(1e-6))
     return np.where(bones < BONES, bones, 0).astype(np.int32), weights
 
 
 def _rigid(vertices: int) -> tuple[NDArray[np.int32], Floats]:
-    """Every vertex hangs on one and the same transform, number 0."""
+    """Let every vertex move with transform number 0."""
     weights = np.zeros((vertices, 4), np.float32)
     weights[:, 0] = 1
     return np.zeros((vertices, 4), np.int32), weights

@@ -17,7 +17,7 @@ from engines.train.people.skeleton import Shots, compiled, place_bones, place_ca
 
 
 class Cast(NamedTuple):
-    """Who is seen: one person's body and head."""
+    """The person in the picture: a body and a head."""
 
     body: Look
     head: Look
@@ -132,7 +132,7 @@ def _draw_ground(camera, shot, root, ground, picture):
                 continue
             far = -eye[1] / dy
             x, z = eye[0] + far * dx, eye[2] + far * dz
-            clear = 1 / (1 + far * 0.012)  # the rest is haze in the colour of the sky
+            clear = 1 / (1 + far * 0.012)  # the rest is haze, in the colour of the sky
             texel = _texel(
                 ground, (x + shot.offset[0]) / shot.tile, (z + shot.offset[1]) / shot.tile
             )
@@ -201,12 +201,14 @@ def _blend(samples, picture):
 
 @compiled
 def _expose(picture, shot, frame):
-    """What the sensor makes of the light: gain, bias, uniform noise, 8 bits."""
+    """Simulate the sensor: gain, bias, uniform noise, 8 bits."""
     state = shot.noise_seed
     for row in range(frame.shape[0]):
         for column in range(frame.shape[1]):
             for k in range(3):
-                state = (state * 1103515245 + 12345) & 0x7FFFFFFF  # cheap, and good enough here
+                state = (
+                    state * 1103515245 + 12345
+                ) & 0x7FFFFFFF  # a cheap generator is enough for noise
                 noise = shot.noise * (((state >> 8) & 0xFFFF) / 32768 - 1)
                 value = picture[row, column, k] * shot.gain[k] + shot.bias + noise
                 frame[row, column, k] = int(min(max(value, 0.0), 255.0))

@@ -1,4 +1,4 @@
-"""Films the sample clips: four people whom training never saw, as H.264 with a label per frame."""
+"""Writes the sample clips: four people that training never used, H.264 with a label per frame."""
 
 import csv
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from engines.train.people.actors import PACK, Actors, load_actors
 from engines.train.people.streams import ACTIONS, RATE_HZ, Take, random_take
 
-SIZE = 192  # pixels; a camera gives more than the model needs
-SAMPLES = 2  # a side of a pixel: a ground that shimmers costs twice the bytes
+SIZE = 192  # pixels; larger than the model's input, as a camera's picture is
+SAMPLES = 2  # a side of a pixel: with one, the ground flickers and costs twice the bytes
 SECONDS = 30
 GOP_S = 2  # seconds from one key frame to the next
-VIEW = 6.6  # height of what is seen, wide enough for whoever lies on the ground
-MARGIN = 0.95  # half pictures: no joint is ever further from the middle
+VIEW = 6.6  # height of the view: wide enough for a person who lies on the ground
+MARGIN = 0.95  # half pictures: the largest distance of a joint from the middle
 ENCODER_OPTIONS = {
-    "crf": "26",  # finer, and four clips of a ground that moves take more than 2 MB
+    "crf": "26",  # with a finer one the four clips take more than 2 MB
     "preset": "slow",
     "x264-params": f"keyint={GOP_S * RATE_HZ:.0f}:min-keyint={GOP_S * RATE_HZ:.0f}"
     ":scenecut=0:bframes=0:open-gop=0:force-cfr=1",
@@ -30,7 +30,7 @@ ENCODER_OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where a clip plays: a ground texture of the pack, a sky (RGB), and its own luck."""
+    """The scene of a clip: a ground texture of the pack, a sky (RGB) and a seed."""
 
     name: str
     ground: int
@@ -62,15 +62,15 @@ def write_clips(folder: Path) -> Iterator[Path]:
 
 
 def _cast(actors: Actors, scene: Scene, others: list[Take]) -> Take:
-    """Draw takes until one shows all ten actions, nothing cut off, and nobody seen before.
+    """Draw takes until one has all ten actions, all joints in the picture, and a new person.
 
-    What the model makes of a take has no say in it.
+    The model's answers have no influence on the choice.
     """
     for attempt in count():
         rng = np.random.default_rng([scene.seed, attempt])
         take = random_take(actors, rng, people="test", clips="train", length=int(SECONDS * RATE_HZ))
-        stranger = all(take.cast.body.skin is not other.cast.body.skin for other in others)
-        if stranger and len(np.unique(take.labels)) == len(ACTIONS):
+        new_person = all(take.cast.body.skin is not other.cast.body.skin for other in others)
+        if new_person and len(np.unique(take.labels)) == len(ACTIONS):
             _light(take, scene)
             if np.abs(take.joints()[..., :2]).max() < MARGIN:
                 return take
@@ -78,7 +78,7 @@ def _cast(actors: Actors, scene: Scene, others: list[Take]) -> Take:
 
 
 def _light(take: Take, scene: Scene) -> None:
-    """Set the scene: a calm, wide shot in daylight."""
+    """Set ground, sky and light of the scene, in a wide shot without noise, in place."""
     shots = take.shots
     shots["distance"] = VIEW / (2 * np.tan(shots["fov"] / 2))
     shots["target"][:, 1] = 2.0
@@ -87,7 +87,7 @@ def _light(take: Take, scene: Scene) -> None:
 
 
 def _expose(take: Take, actors: Actors) -> NDArray[np.uint8]:
-    """Render finely and average: (T, 192, 192, 3)."""
+    """Render with SAMPLES x SAMPLES samples a pixel, and average: (T, 192, 192, 3)."""
     fine = take.pixels(actors, size=SIZE * SAMPLES)
     squares = fine.reshape(len(fine), SIZE, SAMPLES, SIZE, SAMPLES, 3)
     frames: NDArray[np.uint8] = np.rint(squares.mean((2, 4))).astype(np.uint8)
@@ -95,13 +95,13 @@ def _expose(take: Take, actors: Actors) -> NDArray[np.uint8]:
 
 
 def _encode(path: Path, frames: NDArray[np.uint8]) -> None:
-    """Write frames (T, H, W, 3) RGB as an MP4 that can be played while it is still loading."""
+    """Write frames (T, H, W, 3) RGB as an MP4 with its index first, for players that stream."""
     rate = Fraction(RATE_HZ)
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=rate, options=ENCODER_OPTIONS)
         video.width, video.height = frames.shape[2], frames.shape[1]
         video.pix_fmt = "yuv420p"
-        video.codec_context.thread_count = 1  # more threads, other bytes
+        video.codec_context.thread_count = 1  # the bytes depend on the number of threads
         for pixels in frames:
             picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(video.encode(picture))

@@ -1,4 +1,4 @@
-"""Random people and random shots: who is seen, from where, in what light, by what sensor."""
+"""Random people and random shots: person, camera, light and sensor."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -15,7 +15,7 @@ Skin = NDArray[np.uint8]  # (128, 128, 3)
 
 PATCHES = 6  # a side of a texture: about one for each piece of clothing
 DYE_CLOTHES, DYE_HEAD = 0.4, 0.2  # deviation of the logarithm of the brightness
-_BLEND = np.stack(  # (128, 6): between which patches each line of a texture lies
+_BLEND = np.stack(  # (128, 6): weights of the patches in each line of a texture
     [np.interp(np.linspace(0, PATCHES - 1, 128), range(PATCHES), row) for row in np.eye(PATCHES)], 1
 ).astype(np.float32)
 
@@ -27,9 +27,10 @@ def random_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Cast
 
 
 def invented_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Cast:
-    """Draw someone who does not exist: more looks than there are people, for training alone.
+    """Draw an invented person, for training: the pack has too few real ones.
 
-    The clothes are sewn from those of two people of one build and dyed; the head is anybody's.
+    The clothes are mixed from those of two people with the same body mesh, and coloured. The head
+    is that of any person, coloured.
     """
     body, head = random_cast(actors, rng, people).body, random_cast(actors, rng, people).head
     wardrobe = [
@@ -43,10 +44,10 @@ def invented_cast(actors: Actors, rng: np.random.Generator, people: Split) -> Ca
 
 
 def random_shots(actors: Actors, rng: np.random.Generator, count: int) -> Shots:
-    """Draw (count,) unrelated shots of a person at the origin, who faces anywhere.
+    """Draw (count,) unrelated shots of a person at the origin, with any heading.
 
-    The camera looks at the person's place, give or take: never at where the person moves to, for
-    that would tell the direction of a walk from a single frame.
+    The camera's target is near the person, with an offset that does not depend on the motion:
+    otherwise a single frame would show the direction of a walk.
     """
     shots = np.zeros(count, SHOT)
 
@@ -58,7 +59,7 @@ def random_shots(actors: Actors, rng: np.random.Generator, count: int) -> Shots:
     shots["azimuth"] = between(0, 2 * np.pi)
     shots["elevation"] = between(0.05, 0.7)
     shots["fov"] = between(0.45, 0.8)
-    view = between(5.2, 7.0)  # height of what is seen; a person is about 4 tall, and long if lying
+    view = between(5.2, 7.0)  # height of the view; a person is about 4 tall, and as long when lying
     shots["distance"] = view / (2 * np.tan(shots["fov"] / 2))
     shots["target"] = between(-1, 1, 3) * (0.25, 0.35, 0.25) + (0, 2.05, 0)
     shots["ground"] = rng.integers(0, len(actors.grounds), count)
@@ -78,7 +79,7 @@ def random_shots(actors: Actors, rng: np.random.Generator, count: int) -> Shots:
 
 
 def tint(shots: Shots, rng: np.random.Generator) -> None:
-    """Change the colour of the person in 70 % of the shots, in place: light of other colours."""
+    """Change the colour of the person in 70 % of the shots, in place, as coloured light does."""
     colours = np.exp(rng.normal(0, 0.2, (len(shots), 3)))
     shots["tint"] = np.where(rng.random((len(shots), 1)) < 0.7, colours, 1)
 
@@ -89,7 +90,7 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 
 def _sew(skin: Skin, other: Skin, rng: np.random.Generator) -> Skin:
-    """Take some patches of a texture and the rest from another of the same mesh."""
+    """Mix two textures of the same mesh: some patches of one, the others of the other."""
     return np.where(_patches(rng, 1) > 0, skin, other)
 
 
@@ -101,7 +102,7 @@ def _dye(skin: Skin, rng: np.random.Generator, strength: float) -> Skin:
 
 
 def _patches(rng: np.random.Generator, channels: int) -> Floats:
-    """Draw (128, 128, channels) that go smoothly through normal values on a coarse grid."""
+    """Draw a smooth (128, 128, channels) interpolation of normal values on a coarse grid."""
     coarse = rng.standard_normal((PATCHES, PATCHES, channels), np.float32)
     patches: Floats = np.einsum("ri,ijk,cj->rck", _BLEND, coarse, _BLEND, optimize=True)
     return patches

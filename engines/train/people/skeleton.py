@@ -1,6 +1,6 @@
-"""Where the bones of a pose are, in the world and in the picture: the geometry of the renderer.
+"""The geometry of the renderer: bones of a pose in the world and in the picture.
 
-The unit of a picture is half its side: what the camera sees is x and y in [-1, 1].
+The unit of a picture is half its side: the picture is x and y in [-1, 1].
 """
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Compiled functions carry no annotations: numba finds the types, from arrays and their fields.
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from engines.train.people.actors import BONES, Floats
 
-# Which of the 46 bones the encoder is taught to find, in this order.
+# The joints that the encoder finds, in this order; JOINTS has their numbers among the 46 bones.
 JOINT_NAMES = (
     "root", "chest", "neck", "head",
     "left_shoulder", "left_elbow", "left_hand", "right_shoulder", "right_elbow", "right_hand",
     "left_hip", "left_knee", "left_foot", "right_hip", "right_knee", "right_foot",
 )  # fmt: skip
-JOINT_PAIRS = (  # what a drawing joins by lines
+JOINT_PAIRS = (  # lines of a drawing
     (0, 1), (1, 2), (2, 3),
     (2, 4), (4, 5), (5, 6), (2, 7), (7, 8), (8, 9),
     (0, 10), (10, 11), (11, 12), (0, 13), (13, 14), (14, 15),
@@ -57,7 +57,7 @@ compiled = njit(fastmath=True, nogil=True, cache=True)
 
 
 class Camera(NamedTuple):
-    """Where a shot is seen from: a point and three unit vectors, (3,) each."""
+    """The camera of a shot: a point and three unit vectors, (3,) each."""
 
     eye: Floats
     right: Floats
@@ -67,9 +67,9 @@ class Camera(NamedTuple):
 
 
 def project_joints(poses: Floats, shots: Shots) -> Floats:
-    """Where the 16 joints are: (N, 16, 3), x to the right, y down, depth behind the root.
+    """Project N poses to joints (N, 16, 3): x to the right, y down, depth behind the root.
 
-    The unit is half the picture: x and y are in [-1, 1] for what the camera sees.
+    The unit is half the picture: x and y in [-1, 1] are inside it.
     """
     joints = np.empty((len(poses), len(JOINTS), 3), np.float32)
     _project_joints(np.ascontiguousarray(poses), shots, JOINTS, joints)
@@ -133,7 +133,7 @@ def see(camera, x, y, z):
 
 @compiled
 def place_bones(pose, shot):
-    """One pose (46, 7) -> where each bone is in the world (46, 3, 4), heading and scale applied."""
+    """One pose (46, 7) -> its bones in the world (46, 3, 4), with heading and scale applied."""
     bones = np.empty((BONES, 3, 4), np.float32)
     local = np.empty((3, 4), np.float32)
     cos, sin = shot.scale * math.cos(shot.heading), shot.scale * math.sin(shot.heading)

@@ -1,7 +1,8 @@
-"""What training and tests look at: unrelated frames, and labelled takes of one person acting.
+"""The data of training and tests: unrelated frames, and labelled takes of one person who acts.
 
-The ten actions are made of pairs that one frame cannot tell apart: `walk_back` is a walk played
-backwards, `get_up` a fall played backwards, and whoever turns stands. Only memory tells them.
+Several of the ten actions have the same single frames: `walk_back` is a walk played backwards,
+`get_up` a fall played backwards, and a person who turns has the pose of one who stands. Only a
+memory can separate them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,8 @@ _MOTIONS = {
     "work": ("work",), "fall": ("fall",),
 }  # fmt: skip
 _SPEEDS = {"walk": 3.6, "walk_back": -3.1, "run": 9.0}  # units/s over the ground
-# How often the encoder sees what: the hard poses, those on the ground, more often than their share.
+# Motions of the encoder's frames, drawn with equal chances. Difficult poses, as on the ground, are
+# more frequent than in takes.
 _ENCODER_ACTIONS = (
     "stand", "walk", "walk", "run", "attack", "attack", "work", "work", "fall", "fall",
 )  # fmt: skip
@@ -46,7 +48,7 @@ class Take:
     onsets: NDArray[np.int64]  # (T,), frames since the action began: 0 at its first frame
 
     def joints(self) -> Floats:
-        """Where the joints truly are: (T, 16, 3) as `project_joints` has it."""
+        """Return the true joints (T, 16, 3), in the units of `project_joints`."""
         return project_joints(self.poses, self.shots)
 
     def pixels(self, actors: Actors, *, size: int) -> NDArray[np.uint8]:
@@ -66,7 +68,7 @@ class _Segment:
 def random_take(
     actors: Actors, rng: np.random.Generator, *, people: Split, clips: Split, length: int
 ) -> Take:
-    """Draw a take of `length` frames, as endless as it is asked to be."""
+    """Draw a take of `length` frames: one action after the other."""
     segments: list[_Segment] = []
     total = 0
     for segment in _segments(rng, actors.clips[clips]):
@@ -91,9 +93,8 @@ def unrelated_frames(
 ) -> tuple[NDArray[np.uint8], Floats]:
     """Draw frames of one person with nothing else in common: (N, size, size, 3), (N, 16, 3).
 
-    The motions are those of training, also for test people.
-    Two of three times training shows people who do not exist, or who is new would be found less
-    well by a third.
+    The motions are those of training, also for test people. For training, two of three calls draw
+    an invented person: without them the encoder's errors on new people were a third larger.
     """
     poses = _random_poses(rng, actors.clips["train"], count)
     fades = max(1, count // 6)  # takes fade from action to action, so these poses occur too
@@ -109,7 +110,7 @@ def unrelated_frames(
 
 
 def _segments(rng: np.random.Generator, clips: Mapping[str, Sequence[Clip]]) -> Iterator[_Segment]:
-    """Actions without end, each faded into from the last; who fell gets up from that fall."""
+    """Yield actions without end, each faded in from the last one. A fall is followed by get_up."""
     last: _Segment | None = None
     while True:
         if last is not None and last.action == "fall":
@@ -147,7 +148,7 @@ def _act(rng: np.random.Generator, action: str, clip: Clip) -> _Segment:
 
 
 def _turn_rate(rng: np.random.Generator, action: str) -> float:
-    """In rad/s: a turn is a clear one, and nobody keeps the heading exactly."""
+    """Draw rad/s: fast for a turn, and a little for other actions, as people drift."""
     if action not in ("turn_left", "turn_right"):
         return rng.normal(0, 0.1)
     rate = rng.uniform(0.8, 2.0)
@@ -157,7 +158,7 @@ def _turn_rate(rng: np.random.Generator, action: str) -> float:
 def _film(
     shot: Shots, rng: np.random.Generator, turns: NDArray[np.float64], speeds: NDArray[np.float64]
 ) -> Shots:
-    """One shot (1,) -> (T,): the camera travels with the person, drifts and shakes a little."""
+    """One shot (1,) -> (T,): the camera moves with the person, drifts and shakes a little."""
     length = len(turns)
     shots = np.repeat(shot, length)
     heading = shots["heading"] + np.cumsum(turns)
@@ -191,14 +192,14 @@ def _sample(poses: Floats, times: NDArray[np.floating]) -> Floats:
 
 
 def _fade_in(poses: Floats, start: Floats) -> None:
-    """Let the first poses of an action come out of the pose (46, 7) before it, in place."""
+    """Blend the first poses of an action with the pose (46, 7) before it, in place."""
     count = min(FADE, len(poses))
     weights = (np.arange(1, count + 1) / (count + 1)).astype(np.float32)[:, None, None]
     poses[:count] = _mix(np.repeat(start[None], count, 0), poses[:count], weights)
 
 
 def _mix(first: Floats, second: Floats, weight: Floats) -> Floats:
-    """Go between poses (N, 46, 7), the shorter way. The renderer norms the quaternions."""
+    """Interpolate poses (N, 46, 7) the shorter way. The renderer normalises the quaternions."""
     same_way = (first[..., 3:] * second[..., 3:]).sum(-1, keepdims=True) >= 0
     turned = np.where(same_way, second[..., 3:], -second[..., 3:])
     towards: Floats = np.concatenate([second[..., :3], turned], -1)

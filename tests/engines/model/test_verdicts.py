@@ -12,7 +12,7 @@ from engines.errors import BundleError, VerificationError
 from engines.load import load_engine
 from engines.model import verdicts
 from engines.model.bundle import Bundle, load_bundle, write_bundle
-from engines.model.graph import Port
+from engines.model.ports import Port
 from engines.model.verdicts import Verdicts
 from tests.engines.bundles import tiny, write_tiny
 

@@ -4,14 +4,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
 from engines.train.checkpoint import TrainingCheckpoint  # noqa: E402
-from engines.train.clips.epochs import Best  # noqa: E402
+from engines.train.clips.best import Best  # noqa: E402
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "schema-1" / "training" / "head.pt"
-SETTINGS = {"recipe": "clips", "seed": 7, "labels": ["left", "rest", "right"], "rate_hz": 15.0}
+SETTINGS: dict[str, JsonValue] = {
+    "recipe": "clips",
+    "seed": 7,
+    "labels": ["left", "rest", "right"],
+    "rate_hz": 15.0,
+}
 LOSSES = [1.1290358304977417, 1.0873438119888306, 1.0537245273590088, 1.0265898704528809]
 
 

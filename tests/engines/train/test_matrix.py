@@ -106,7 +106,7 @@ def pipeline_scores(bundle: Bundle, frames: Pixels, folder: Path) -> np.ndarray:
         model=serve_files(bundle, load_engine("onnxruntime", bundle, threads=1), gap_reset_s=60.0),
         reports=[SourceReport("door")],
     )
-    answers = [json.loads(one.value) for one in said if one.value is not None]
+    answers = [json.loads(one.answer.value) for one in said if one.answer is not None]
     assert [answer["memory"]["frames"] for answer in answers] == list(range(len(frames)))
     return np.array([[answer["scores"][label] for label in LABELS] for answer in answers])
 

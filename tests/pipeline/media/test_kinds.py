@@ -25,7 +25,7 @@ def test_a_file_of_pictures_gives_the_same_array(tmp_path: Path) -> None:
     spec = tiny(tmp_path / "tiny").input
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "0.jpg").write_bytes(jpeg(40, 30, seed=1))
-    (frame,) = open_source(str(tmp_path / "pictures"))
+    (frame,) = open_source(tmp_path / "pictures")
     assert source_decoder_for(spec)(frame).shape == spec.array.shape
 
 

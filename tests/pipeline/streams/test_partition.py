@@ -371,6 +371,7 @@ def test_skipped_frames_are_told_in_ranges_from_prediction_to_prediction() -> No
 
 def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
     part = partition()
+    closed = part.close_checkpoint()
     for numbers in ((0, 1), (2, 3)):
         items = waiting(part, *(frame(n, n * 100) for n in numbers))
         for item in items:
@@ -381,7 +382,8 @@ def test_a_range_of_skipped_frames_goes_on_in_the_next_checkpoint() -> None:
 
 
 def test_a_record_of_skips_does_not_grow_without_end() -> None:
-    part, keys = partition(), set()
+    part = partition()
+    keys: set[bytes] = set()
     for n in range(0, 400, 2):
         skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
         skipped.skip()

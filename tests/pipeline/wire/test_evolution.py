@@ -17,7 +17,8 @@ from tests.pipeline.predictions import remembered, resealed, tape
 
 ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
 MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
-WRITTEN = {
+Read = Callable[[Record], Any]
+WRITTEN: dict[str, tuple[Outgoing, Read]] = {
     "manifest": (MANIFEST.write(3), Manifest.read),
     "snapshot": (remembered("a").write(3), Snapshot.read),
     "skips": (Skips("a", ((41, 43),)).write(3), Skips.read),
@@ -25,7 +26,6 @@ WRITTEN = {
 }
 
 formats = pytest.mark.parametrize("name", WRITTEN)
-Read = Callable[[Record], Any]
 
 
 def logged(out: Outgoing) -> Record:
@@ -78,7 +78,7 @@ def test_fates_of_a_newer_release_are_in_the_sum_and_written_back() -> None:
     manifest = read(record)
     assert sum(manifest.fates.values()) == 8
     again = json.loads(manifest.write(3).value)["fates"]
-    assert again == {**dict.fromkeys(Fate, 0), "predicted": 5, "unkeyed": 3}
+    assert again == {**dict.fromkeys(map(str, Fate), 0), "predicted": 5, "unkeyed": 3}
     assert list(again)[-1] == "unkeyed"
 
 

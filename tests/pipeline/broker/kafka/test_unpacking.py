@@ -57,7 +57,7 @@ def test_a_bomb_is_refused_and_fills_no_more_memory_than_the_limit(
     bomb = tmp_path / "bomb"
     bomb.write_bytes(pack(codec, bytes(BOMB_BYTES)))
     limit = unpacked_limit(bomb.stat().st_size)
-    command = [sys.executable, "-c", PEAK, bomb, str(CODECS[codec])]
+    command = [sys.executable, "-c", PEAK, str(bomb), str(CODECS[codec])]
     ended = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert int(ended.stdout) <= limit + SLACK_BYTES
 

@@ -9,7 +9,7 @@ import pytest
 
 from engines.model.bundle import SHIPPED, load_bundle
 
-SAMPLES = Path(__file__).parents[3] / "pipeline" / "samples"
+SAMPLES = Path(__file__).parents[4] / "pipeline" / "samples"
 NAMES = ("gate", "harbour", "market", "yard")
 FRAMES, RATE_HZ, GOP = 450, 15, 30
 

@@ -8,12 +8,16 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 import torch
 from rich.progress import Progress
 
-from engines.train.actions.head_training import HeadStage, Skeletons, train_head, true_skeletons
+from engines.train.actions.head_training import (
+    HeadStage,
+    Skeletons,
+    train_action_head,
+    true_skeletons,
+)
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead, to_features
 from engines.train.heads import Head, make_head
 from engines.train.people.streams import ACTIONS
-
-from .rendered import take
+from tests.engines.train.rendered import take
 
 STAGE = HeadStage(frames=500_000, learning_rate=3e-3, noise=0.03, bias=0.03, seed=0)
 
@@ -32,7 +36,7 @@ def test_people_never_seen_are_told_apart_and_only_with_memory() -> None:
     torch.manual_seed(0)
     head = SkeletonHead(make_head("lstm", len(ACTIONS), features=LIMBS))
     seen = true_skeletons([take(seed, length=160) for seed in range(400)])
-    train_head(head, seen, STAGE, Progress(disable=True))
+    train_action_head(head, seen, STAGE, Progress(disable=True))
     new = true_skeletons([take(1000 + s, people="test", length=160) for s in range(40)])
     carried, forgotten = accuracy(head, new, chunk=160), accuracy(head, new, chunk=1)
     assert carried > 0.5

@@ -10,8 +10,7 @@ import torch
 
 from engines.train.actions.head_training import Skeletons, true_skeletons
 from engines.train.encoders.joint_networks import Encoder, normalise, to_features, to_limbs
-
-from .rendered import take
+from tests.engines.train.rendered import take
 
 
 def test_joints_are_in_the_picture_and_spreads_are_positive() -> None:

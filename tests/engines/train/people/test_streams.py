@@ -8,8 +8,7 @@ pytest.importorskip("PIL", reason="the pack of actors needs the extra longtake[t
 
 from engines.train.people.scenes import invented_cast
 from engines.train.people.streams import ACTIONS, MIRRORED_ACTIONS, Take, unrelated_frames
-
-from .rendered import actors, take
+from tests.engines.train.rendered import actors, take
 
 SEEDS = range(8)
 

@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript", reason="the [train] extra is not installed")
 
 from engines.train.checkpoint import CheckpointError  # noqa: E402
 from engines.train.clips.footage import FailureError  # noqa: E402
-from engines.train.clips.loop import RECIPES, RecipeName, Trained, train_article, train_clips  # noqa: E402
+from engines.train.clips.recipes import RECIPES, RecipeName, Trained, train_article, train_clips  # noqa: E402
 from engines.train.clips.reels import weights_digest  # noqa: E402
 from engines.train.clips.request import Plan, fit_backbone  # noqa: E402
 from engines.train.encoders.backbones import BackboneError  # noqa: E402

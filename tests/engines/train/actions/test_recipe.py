@@ -14,8 +14,7 @@ from rich.progress import Progress
 from engines.train.actions import encoder_training, polish, recipe
 from engines.train.encoders.joint_networks import Encoder
 from engines.train.heads import Head
-
-from .rendered import actors
+from tests.engines.train.rendered import actors
 
 
 class Killed(BaseException):
@@ -58,7 +57,7 @@ def trained(work: Path, progress: Progress) -> tuple[Encoder, Head]:
 @pytest.mark.usefixtures("_short")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", Progress(disable=True))
-    for stage, lives in (("encoder_training", 4), ("polish", 4)):
+    for stage, lives in (("encoder", 4), ("polish", 4)):
         with pytest.raises(Killed):
             trained(tmp_path / "killed", Deadly(stage, lives))
     resumed = trained(tmp_path / "killed", Progress(disable=True))
@@ -73,6 +72,6 @@ def test_the_margin_is_chosen_on_people_who_do_not_exist(tmp_path: Path) -> None
         tmp_path, seed=3, effort=0.001, progress=Progress(disable=True), actors=actors()
     )
     real = {look.skin.tobytes() for person in actors().people["train"] for look in person.bodies}
-    takes = recipe.strangers(run)
+    takes = recipe.invented_takes(run)
     assert len(takes) == recipe.FEWEST_STREAMS
     assert not real & {take.cast.body.skin.tobytes() for take in takes}

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 
-from engines.train.clips.epochs import Best  # noqa: E402
+from engines.train.clips.best import Best  # noqa: E402
 from engines.train.clips.footage import FailureError  # noqa: E402
 
 
@@ -44,3 +44,16 @@ def test_a_state_that_is_restored_goes_on_as_it_was() -> None:
 def test_a_loss_that_is_no_number_ends_it_with_the_way_out() -> None:
     with pytest.raises(FailureError, match=r"nan after 1 epochs: .* Those of another --seed"):
         judged(1.0, float("nan"), earliest=0)
+
+
+@pytest.mark.parametrize(
+    ("losses", "summary"),
+    [
+        ((3.0, 1.0, 2.0), "kept what it was after epoch 1 of 2, loss 1.000"),
+        ((1.0, 2.0), "none of 1 epochs did better in validation than the weights it began with"),
+    ],
+)
+def test_the_summary_names_the_weights_that_were_kept(
+    losses: tuple[float, ...], summary: str
+) -> None:
+    assert judged(*losses, earliest=0)[0].summary().startswith(summary)

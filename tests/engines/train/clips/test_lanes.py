@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the [train] extra is not installed")
 pytest.importorskip("timm", reason="the [train] extra is not installed")
 
-from engines.train.clips.lanes import CHUNK, LANES, LONGEST, Chunk, carried, side_by_side  # noqa: E402
+from engines.train.chunks import Chunk, carried  # noqa: E402
+from engines.train.clips.lanes import CHUNK, LANES, LONGEST, lane_chunks  # noqa: E402
 from engines.train.clips.reels import FeatureStream, stretches  # noqa: E402
 from engines.train.heads import make_head  # noqa: E402
 
@@ -26,7 +27,7 @@ def streams(*lengths: int) -> list[FeatureStream]:
 def shown(lengths: tuple[int, ...], seed: int = 0) -> list[tuple[int, int, int, bool]]:
     """Lane, stream, frame and whether memory is empty before it, of every frame with a label."""
     found = []
-    for chunk in side_by_side(streams(*lengths), np.random.default_rng(seed)):
+    for chunk in lane_chunks(streams(*lengths), np.random.default_rng(seed)):
         lanes = min(LANES, chunk.features.shape[1])
         assert chunk.features.shape == (CHUNK, lanes, 2)
         for lane in range(lanes):

@@ -8,8 +8,7 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 pytest.importorskip("PIL", reason="the pack of actors needs the extra longtake[train]")
 
 from engines.train.people.streams import Take
-
-from .rendered import actors, take
+from tests.engines.train.rendered import actors, take
 
 
 def person(one: Take, size: int) -> NDArray[np.bool_]:

@@ -8,21 +8,20 @@ pytest.importorskip("numba", reason="rendering needs the extra longtake[train]")
 import torch
 from rich.progress import Progress
 
-from engines.train.actions.posed import Posed, pose, worsened
+from engines.train.actions.posed import Posed, add_noise, pose
 from engines.train.encoders.joint_networks import LIMBS, SkeletonHead
 from engines.train.evaluation.frame_only import train_frame_only
 from engines.train.evaluation.rolled import Rolled
 from engines.train.heads import make_head
 from engines.train.people.streams import ACTIONS
-
-from .rendered import actors
+from tests.engines.train.rendered import actors
 
 FRAMES = 2_000_000
 FRAME_ONLY_STREAMS = 400  # of 160 frames
 
 
 def frame_only_accuracy(posed: Posed) -> float:
-    features = worsened(posed.seen, seed=1)[:FRAME_ONLY_STREAMS].numpy()
+    features = add_noise(posed.seen, seed=1)[:FRAME_ONLY_STREAMS].numpy()
     labels = posed.seen.labels[:FRAME_ONLY_STREAMS].numpy()
     seen = [Rolled(str(n), labels[n], features[n], {}) for n in range(FRAME_ONLY_STREAMS)]
     head = train_frame_only(seen, classes=len(ACTIONS), advance=lambda: None)

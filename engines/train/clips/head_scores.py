@@ -1,4 +1,4 @@
-"""How well a head does on whole videos: with its memory carried, and with none at all."""
+"""Losses and accuracies of a head on whole videos, with its memory carried and without memory."""
 
 from collections.abc import Sequence
 
@@ -13,27 +13,28 @@ from engines.train.heads import Head
 
 
 def mean_loss(head: Head, streams: Sequence[FeatureStream]) -> float:
-    """Give the mean cross-entropy of the labelled frames."""
-    logits, labels = _answers(head, streams, remembers=True)
+    """Return the mean cross-entropy of the labelled frames, the memory carried over each stream."""
+    logits, labels = _answers(head, streams, carry=True)
     return float(functional.cross_entropy(logits, labels).item())
 
 
-def measure(
+def score_head(
     head: Head, streams: Sequence[FeatureStream], classes: Sequence[str]
 ) -> dict[str, JsonValue]:
-    """Score the labelled frames; `reset_every_frame` tells what memory is worth on these videos.
+    """Score the labelled frames of streams.
 
-    `accuracy` is of frames, `macro_accuracy` the mean over classes, `most_frequent_class` what a
-    model reaches that always says the same.
+    `accuracy` is the share of right frames, `macro_accuracy` the mean of the classes' shares.
+    To compare with: `most_frequent_class` is the accuracy of a model that always gives the most
+    frequent class, `reset_every_frame` has the scores of this head without its memory.
     """
-    logits, labels = _answers(head, streams, remembers=True)
-    forgetful, _ = _answers(head, streams, remembers=False)
+    logits, labels = _answers(head, streams, carry=True)
+    reset, _ = _answers(head, streams, carry=False)
     counts = torch.bincount(labels, minlength=len(classes))
     return {
         "frames": len(labels),
         "most_frequent_class": round((counts.max() / counts.sum()).item(), 4),
         **_score(logits, labels, classes),
-        "reset_every_frame": _score(forgetful, labels, classes),
+        "reset_every_frame": _score(reset, labels, classes),
     }
 
 
@@ -52,19 +53,22 @@ def _score(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, 
 
 
 @torch.inference_mode()
-def _answers(
-    head: Head, streams: Sequence[FeatureStream], *, remembers: bool
-) -> tuple[Tensor, Tensor]:
-    """Logits (M, K) and labels (M,) of all labelled frames."""
+def _answers(head: Head, streams: Sequence[FeatureStream], *, carry: bool) -> tuple[Tensor, Tensor]:
+    """Return the logits (M, K) and the labels (M,) of all labelled frames.
+
+    Without `carry`, each frame is answered from an empty memory.
+    """
     head.eval()
     logits, labels = [], []
     for stream in streams:
-        if remembers:
-            answer, _ = head(stream.features[:, None], head.start(1))  # (T, 1, K)
+        if carry:
+            # T steps of one row: (T, 1, F) -> (T, 1, K)
+            answer, _ = head(stream.features[:, None], head.start(1))
         else:
-            answer, _ = head(stream.features[None], head.start(len(stream.labels)))  # (1, T, K)
+            # one step of T rows: (1, T, F) -> (1, T, K)
+            answer, _ = head(stream.features[None], head.start(len(stream.labels)))
         known = stream.labels != UNLABELLED
-        logits.append(answer.flatten(0, 1)[known])
+        logits.append(answer.flatten(0, 1)[known])  # (T, K) -> (M, K)
         labels.append(stream.labels[known])
     if not sum(map(len, labels)):
         raise FailureError(
