@@ -1,6 +1,5 @@
 """A model without a graph: its memory is the sum of the brightness of all pictures it has seen."""
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,8 @@ def sums(*values: float) -> Tensors:
 class Adder:
     """An `Engine`: each step adds the picture's brightness to the row; logits are (sum, 0).
 
-    It keeps what it was asked, in order: `zero` and `step` with their rows.
+    It keeps what it was asked, in order: `zero` and `step` with their rows, `encode` with the
+    brightness of each picture.
     """
 
     name: EngineName = "reference"
@@ -50,6 +50,7 @@ class Adder:
 
     def encode(self, pixels: Pixels) -> HostFeatures:
         brightness = pixels[:, 0, 0, :1].astype(np.float32)  # (N, 1)
+        self.asked.append(("encode", pixels[:, 0, 0, 0].tolist()))
         return HostFeatures(np.where(brightness == BROKEN, np.float32(np.nan), brightness))
 
     def step(self, features: Features, picks: Rows, rows: Rows) -> tuple[Logits, NDArray[np.bool_]]:
@@ -71,6 +72,10 @@ class Adder:
         self._table.zero(rows)
 
     def close(self) -> None: ...
+
+    def asked_to(self, what: str) -> list[list[int]]:
+        """What each call of one kind was given."""
+        return [given for kind, given in self.asked if kind == what]
 
     def sum_of(self, row: int | None) -> float:
         """The number in one row."""
@@ -97,8 +102,3 @@ def decoded(content: bytes) -> Future[Pixels]:
     except UndecodableFrameError as exc:
         future.set_exception(exc)
     return future
-
-
-def rows_of(asked: Sequence[tuple[str, list[int]]], what: str) -> list[list[int]]:
-    """The rows of each call of one kind."""
-    return [rows for kind, rows in asked if kind == what]

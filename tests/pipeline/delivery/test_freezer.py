@@ -6,48 +6,21 @@ import pytest
 
 from pipeline.broker.checkpoint import PartitionCheckpoint
 from pipeline.delivery.freezer import Freezer
-from pipeline.records import Destination, EndOfStream, Fate, Frame, ParsedRecord, Reset
-from pipeline.streams.admission import Rules
-from pipeline.streams.item import Item
-from pipeline.streams.partition import Partition
-from pipeline.streams.predictor import Predictor
+from pipeline.records import Destination, EndOfStream, Fate, Reset
 from pipeline.wire.changelog import Manifest, Skips, Snapshot
-from pipeline.wire.predictions import PredictionWriter
-from tests.pipeline.adder import Adder, decoded
+from tests.pipeline.adder import BROKEN
 from tests.pipeline.changelogs import DIGEST, logged, manifest
+from tests.pipeline.frame_path import FramePath, frame, undecodable
 
-RULES = Rules.of(rate_hz=None, gap_reset_s=2, stream_ttl_s=600)
 NOW_S = 1_700_000_000.25
 
 
-def frame(offset: int, stream: str = "a", brightness: int = 1) -> Frame:
-    """A frame of one picture; those of more than one byte do not decode."""
-    content = b"no picture" if brightness > 255 else bytes([brightness])
-    t_us = offset * 100_000
-    return Frame(stream, 0, offset, t_us // 1000, t_us, captured_given=True, content=content)
-
-
-class Freezing:
-    """One partition on its frame path, and the freezer of its checkpoints."""
+class Freezing(FramePath):
+    """A frame path whose checkpoints are frozen."""
 
     def __init__(self) -> None:
-        self.engine = Adder()
-        writer = PredictionWriter(labels=("bright", "dark"), activation="softmax", model="m")
-        self.predictor = Predictor(self.engine, writer, RULES, topic="frames")
-        self.partition = Partition(0, era=3, manifest=manifest(checkpoint=4, attempts=1))
+        super().__init__(manifest(checkpoint=4, attempts=1))
         self.freezer = Freezer(self.engine, bundle=DIGEST, worker="w", partitions=8)
-
-    def work(self, *records: ParsedRecord, newest_only: bool = False) -> list[Item]:
-        items = [i for r in records if (i := self.partition.admit(r, RULES)) is not None]
-        for item in items:
-            if item.undecoded is not None:
-                item.decode(decoded(item.undecoded.content))
-        if newest_only:
-            self.partition.keep_newest()
-        assert [self.partition.take_ready() for _ in items] == items
-        self.predictor.run(items)
-        self.partition.finish(items)
-        return items
 
     def freeze(self, evicted: Sequence[str] = ()) -> PartitionCheckpoint:
         (part,) = self.freezer.freeze(
@@ -67,7 +40,7 @@ def snapshots(part: PartitionCheckpoint) -> dict[str, Snapshot]:
 
 
 def test_outputs_come_first_then_memory_and_the_manifest_last(freezing: Freezing) -> None:
-    freezing.work(frame(0), frame(1, "b", 999), frame(2))
+    freezing.work(frame(0), undecodable(1, "b"), frame(2))
     kinds = [(out.destination, out.key) for out in freezing.freeze(evicted=["gone"]).outgoing]
     assert kinds == [
         (Destination.PREDICTIONS, b"a"),
@@ -101,7 +74,7 @@ def test_the_first_checkpoint_of_a_restored_partition_says_which_attempt_it_is(
 def test_a_checkpoint_covers_the_records_since_the_one_before(freezing: Freezing) -> None:
     freezing.work(frame(0), frame(1))
     freezing.freeze()
-    freezing.work(frame(2, brightness=999), frame(3))
+    freezing.work(undecodable(2), frame(3))
     part = freezing.freeze()
     assert (part.start, part.next_offset, part.era) == (2, 4, 3)
     assert part.fates == {Fate.DEAD_LETTERED: 1, Fate.PREDICTED: 1}
@@ -125,7 +98,7 @@ def test_only_streams_that_changed_are_written_each_with_its_own_tensors(
 def test_a_stream_that_is_to_start_afresh_is_written_without_tensors(
     freezing: Freezing, *, ends: bool
 ) -> None:
-    freezing.work(frame(0), EndOfStream("a", 0, 1, 100) if ends else frame(1, brightness=255))
+    freezing.work(frame(0), EndOfStream("a", 0, 1, 100) if ends else frame(1, brightness=BROKEN))
     shot = snapshots(freezing.freeze())["a"]
     assert shot.pending_reset is (Reset.ENDED if ends else Reset.NONFINITE)
     assert shot.tensors == {}
@@ -133,7 +106,7 @@ def test_a_stream_that_is_to_start_afresh_is_written_without_tensors(
 
 def test_a_snapshot_holds_what_admission_and_the_chain_go_on_from(freezing: Freezing) -> None:
     _, last = freezing.work(frame(0), frame(1))
-    freezing.partition.admit(frame(2), RULES)  # it has arrived and is not finished
+    freezing.arrive(frame(2))  # it has arrived and is not finished
     shot, stream = snapshots(freezing.freeze())["a"], freezing.partition.streams["a"]
     assert last.answer is not None
     assert (shot.offset, shot.frames, shot.chain) == (1, 2, last.answer.chain)
