@@ -22,7 +22,7 @@ def adder_bundle(path: Path) -> Bundle:
     return replace(tiny(path), labels=("bright", "dark"), state=STATE, digest="ad" * 32)
 
 
-def sums(*values: float) -> Tensors:
+def sums(*values: float) -> dict[str, NDArray[np.generic]]:
     """State tensors of that many rows."""
     return {"sum": np.array(values, np.float32).reshape(-1, 1)}
 
@@ -56,7 +56,8 @@ class Adder:
     def step(self, features: Features, picks: Rows, rows: Rows) -> tuple[Logits, NDArray[np.bool_]]:
         index = self._table.index(rows)
         self.asked.append(("step", index.tolist()))
-        state = {"sum": self._table.gather(index)["sum"] + pick_lines(features, picks, len(index))}
+        before = self._table.gather(index)["sum"].astype(np.float32)  # (M, 1)
+        state = {"sum": before + pick_lines(features, picks, len(index))}
         self._table.scatter(index, state)
         logits = np.hstack([state["sum"], np.zeros_like(state["sum"])])  # (M, 2)
         return logits, finite_lines(logits, state)

@@ -60,10 +60,18 @@ def test_sound_books_have_no_break() -> None:
 # ------------------------------------------------------------------------------ kinds of breaks
 
 
-def test_fates_that_do_not_add_up_to_the_offsets_break_the_ledger() -> None:
-    for change in ({"absent": 0}, {"expired": 2}, {"next_offset": 11}, {"first_offset": 1}):
-        read = books(SKIPPED.write(0), known=replace(SOUND, **change))
-        assert (Wrong.LEDGER, None, None) in found(read)
+@pytest.mark.parametrize(
+    "known",
+    [
+        replace(SOUND, absent=0),
+        replace(SOUND, expired=2),
+        replace(SOUND, next_offset=11),
+        replace(SOUND, first_offset=1),
+    ],
+    ids=["absent", "expired", "next offset", "first offset"],
+)
+def test_fates_that_do_not_add_up_to_the_offsets_break_the_ledger(known: Manifest) -> None:
+    assert (Wrong.LEDGER, None, None) in found(books(SKIPPED.write(0), known=known))
 
 
 def test_more_streams_after_an_end_than_have_ended_is_a_break() -> None:

@@ -17,7 +17,7 @@ from engines.base import Engine
 from engines.errors import EngineUnavailableError
 from pipeline.broker.memory import MemoryBroker, MemoryLog
 from pipeline.clock import SystemClock
-from pipeline.config import WorkerConfig
+from pipeline.config import Start, WorkerConfig
 from pipeline.errors import BrokerUnavailableError
 from pipeline.worker import service
 from pipeline.worker.service import Service, until_signalled
@@ -28,7 +28,7 @@ from tests.world import TOPICS
 PATIENCE_S = 30.0
 
 
-class Serving:
+class ServiceOverMemory:
     """A service over a log in memory. While `away` no transaction can be begun."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class Serving:
 
     def make(self) -> Service:
         config = WorkerConfig(
-            bundle=str(self._bundle), engine="onnxruntime", start="earliest", metrics_port=0
+            bundle=str(self._bundle), engine="onnxruntime", start=Start.EARLIEST, metrics_port=0
         )
         broker = MemoryBroker(self.log, slot="w", fault=self._fault)
         return Service(config, broker=broker, name="w")
@@ -49,9 +49,9 @@ class Serving:
 
 
 @pytest.fixture
-def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceOverMemory:
     monkeypatch.setenv("LONGTAKE_CACHE", str(tmp_path / "cache"))
-    return Serving(tmp_path)
+    return ServiceOverMemory(tmp_path)
 
 
 @pytest.fixture
@@ -84,14 +84,14 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-class Running:
+class ServiceThread:
     """A service in a thread, ended in any case."""
 
     def __init__(self, made: Service) -> None:
         self.service = made
         self._thread = threading.Thread(target=made.run, daemon=True)
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> "ServiceThread":
         self._thread.start()
         return self
 
@@ -105,9 +105,9 @@ class Running:
 
 
 def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
-    serving: Serving, port: Callable[[], int]
+    serving: ServiceOverMemory, port: Callable[[], int]
 ) -> None:
-    with Running(serving.make()) as running:
+    with ServiceThread(serving.make()) as running:
         until(lambda: running.service.worker.ready, "a ready worker")
         serving.away.set()
         serving.log.publish(0, b"cam-1", jpeg(SIDE, SIDE, seed=1))
@@ -120,26 +120,28 @@ def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
     assert serving.log.members() == ()
 
 
-def test_probes_hear_whether_the_worker_is_ready(serving: Serving, port: Callable[[], int]) -> None:
+def test_probes_hear_whether_the_worker_is_ready(
+    serving: ServiceOverMemory, port: Callable[[], int]
+) -> None:
     made = serving.make()
     assert get(port(), "/healthz") == (200, "alive\n")
     assert get(port(), "/readyz") == (503, "restoring, or not in the group yet\n")
-    with Running(made):
+    with ServiceThread(made):
         until(lambda: made.worker.ready, "a ready worker")
         assert get(port(), "/readyz") == (200, "ready\n")
 
 
 def test_after_the_end_no_probe_is_answered_any_more(
-    serving: Serving, port: Callable[[], int]
+    serving: ServiceOverMemory, port: Callable[[], int]
 ) -> None:
-    with Running(serving.make()):
+    with ServiceThread(serving.make()):
         assert get(port(), "/healthz")[0] == 200
     with pytest.raises(ConnectionRefusedError):
         get(port(), "/healthz")
 
 
 def test_probes_of_a_service_whose_engine_cannot_start_hear_why(
-    serving: Serving, port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    serving: ServiceOverMemory, port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> Engine:
         raise EngineUnavailableError("there is no GPU")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engines.base import Pixels
 from engines.model.bundle import Bundle
 from pipeline.broker.memory import MemoryLog
 from pipeline.clock import ManualClock
@@ -44,7 +45,7 @@ class Working:
         self.broker = Broker(self.log, slot="w", fault=self.faults, stall_s=0.0)
         self.steps = {name: Steps() for name in put_off}
         self.careful: list[bytes] = []
-        wanted = {"start": "earliest", "checkpoint_s": CHECKPOINT_S}
+        wanted: dict[str, Any] = {"start": "earliest", "checkpoint_s": CHECKPOINT_S}
         config = WorkerConfig(**wanted | settings)
         kinds = ("decodes", "writes", "reads", "sends")
         self.worker = Worker(
@@ -52,11 +53,15 @@ class Working:
             name="w",
             broker=self.broker,
             model=ServedModel.configured(config, bundle, Adder(), decoder=decode_brightness),
-            careful=lambda content: self.careful.append(content) or decode_brightness(content),
+            careful=self._decode_carefully,
             executors=Executors(**{name: self.steps.get(name, Prompt()) for name in kinds}),
             clock=self.clock,
             metrics=self.metrics,
         )
+
+    def _decode_carefully(self, content: bytes) -> Pixels:
+        self.careful.append(content)
+        return decode_brightness(content)
 
     def turn(self, count: int = 1, *, after_s: float = 0.0) -> None:
         for _ in range(count):
