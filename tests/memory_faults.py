@@ -25,6 +25,12 @@ def no_fault(step: str) -> None:
 class MovableGroup(MemoryGroup):
     """A group that is rebalanced when the test says so."""
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The ids of the members."""
+        with self.changed:
+            return tuple(self._members)
+
     def rebalance(self) -> None:
         """Go through a rebalance that nothing caused."""
         with self.changed:

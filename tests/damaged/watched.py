@@ -14,8 +14,8 @@ from pipeline.config import WorkerConfig
 from pipeline.media.kinds import decoder_for
 from pipeline.records import Fate
 from pipeline.streams.served import ServedModel
-from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.executors import Executors
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.worker import Worker
 from tests.clusters import Cluster
 

@@ -1,0 +1,205 @@
+"""What a partition is after a restore, whatever its changelog holds."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engines.base import Tensors
+from engines.model.bundle import Bundle
+from pipeline.config import Delivery, ForeignState, Start
+from pipeline.delivery.restore import Restoring, restore
+from pipeline.errors import (
+    CorruptStateError,
+    ForeignStateError,
+    PartitionCountError,
+)
+from pipeline.records import Changelog, Destination, Outgoing, Reset
+from pipeline.streams.partition import Partition
+from pipeline.streams.row_pool import RowPool
+from pipeline.wire.skips import Skips
+from tests.pipeline.adder import Adder, sums
+from tests.pipeline.changelogs import changelog, manifest
+from tests.pipeline.predictions import remembered
+
+
+class Restored:
+    """Restores partition 0 of a changelog; `engine` has the rows."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.engine = Adder()
+        self.rows = RowPool(self.engine)
+        self.how = Restoring(
+            bundle=bundle,
+            partitions=1,
+            group="g",
+            start=Start.LATEST,
+            foreign=ForeignState.REFUSE,
+            delivery=Delivery.EXACTLY_ONCE,
+        )
+
+    def restore(self, found: Changelog) -> Partition:
+        return restore(0, found, self.how, era=7, wanted_s=0.0, engine=self.engine, rows=self.rows)
+
+    def snapshot(self, stream: str, tensors: Tensors, *, bundle: str = "") -> Outgoing:
+        """A stream's memory of the bundle that is served, unless another one is named."""
+        line = {name: tensor[0] for name, tensor in tensors.items()}
+        known = replace(remembered(stream), bundle=bundle or self.bundle.digest, tensors=line)
+        return known.write(0)
+
+
+@pytest.fixture
+def restored(bundle: Bundle) -> Restored:
+    return Restored(bundle)
+
+
+MANIFEST = manifest(first_offset=3, next_offset=10, checkpoint=4, absent=7).write(0)
+
+
+# -------------------------------------------------------------------------------- the first start
+
+
+@pytest.mark.parametrize(("start", "offset"), [(Start.LATEST, 9), (Start.EARLIEST, 5)])
+def test_a_partition_without_a_manifest_begins_where_the_operator_says(
+    restored: Restored, start: Start, offset: int
+) -> None:
+    restored.how = replace(restored.how, start=start)
+    partition = restored.restore(changelog(log_start=5, log_end=9))
+    assert (partition.first_offset, partition.next_offset) == (offset, offset)
+
+
+def test_the_first_checkpoint_of_a_partition_has_number_0(restored: Restored) -> None:
+    partition = restored.restore(changelog(log_end=9))
+    assert partition.close_checkpoint().attempts == 1
+    assert partition.checkpoint == 0
+
+
+# ------------------------------------------------------------------------------------ what is read
+
+
+def test_a_partition_goes_on_at_its_manifest_and_with_the_memory_of_its_streams(
+    restored: Restored,
+) -> None:
+    written = [restored.snapshot(name, sums(value)) for name, value in (("a", 1.5), ("b", 2.5))]
+    partition = restored.restore(changelog(MANIFEST, *written, log_end=20))
+    memory = {n: restored.engine.sum_of(s.row) for n, s in partition.streams.items()}
+    assert memory == {"a": 1.5, "b": 2.5}
+    assert (partition.next_offset, partition.checkpoint, partition.era) == (10, 4, 7)
+
+
+def test_a_stream_that_starts_afresh_anyway_takes_no_row(restored: Restored) -> None:
+    ended = replace(remembered("a"), bundle=restored.bundle.digest, pending_reset=Reset.ENDED)
+    partition = restored.restore(changelog(MANIFEST, ended.write(0), log_end=20))
+    assert (partition.streams["a"].row, restored.engine.rows) == (None, 0)
+    assert partition.streams["a"].pending_reset is Reset.ENDED
+
+
+@pytest.mark.parametrize(
+    "key", [b"m", b"s:cam-1", b"k:cam-1:4"], ids=["manifest", "snapshot", "skips"]
+)
+def test_a_record_that_cannot_be_read_is_named_with_its_partition(
+    restored: Restored, key: bytes
+) -> None:
+    broken = Outgoing(Destination.STATE, 0, key, b"{}")
+    with pytest.raises(
+        CorruptStateError, match="the changelog of partition 0 cannot be read"
+    ) as told:
+        restored.restore(changelog(MANIFEST, broken, log_end=20))
+    assert f"{key!r} at offset 0" in str(told.value)
+
+
+def test_another_number_of_partitions_is_refused(restored: Restored) -> None:
+    grown = manifest(partitions=2).write(0)
+    with pytest.raises(PartitionCountError, match=r"with 2 partitions.* has 1 now"):
+        restored.restore(changelog(grown))
+
+
+def test_what_retention_deleted_before_it_was_read_is_counted_as_expired(
+    restored: Restored,
+) -> None:
+    partition = restored.restore(changelog(MANIFEST, log_start=14, log_end=20))
+    assert (partition.next_offset, partition.expired) == (14, 4)
+
+
+def test_skips_of_frames_that_retention_has_deleted_are_buried(restored: Restored) -> None:
+    old, new = Skips("a", ((1, 4),)), Skips("b", ((2, 4), (7, 9)))
+    partition = restored.restore(changelog(MANIFEST, old.write(0), new.write(0), log_start=8))
+    buried = [(out.key, out.value) for out in partition.close_checkpoint().outgoing]
+    assert buried == [(old.key, None)]
+
+
+@pytest.mark.parametrize(("attempts", "suspects_end"), [(1, 10), (2, 20)])
+def test_from_the_third_attempt_on_all_that_is_in_the_log_is_suspect(
+    restored: Restored, attempts: int, suspects_end: int
+) -> None:
+    tried = manifest(next_offset=10, absent=10, attempts=attempts).write(0)
+    partition = restored.restore(changelog(tried, log_end=20))
+    assert (partition.attempts, partition.suspects_end) == (attempts + 1, suspects_end)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "end"), [(Delivery.EXACTLY_ONCE, 10), (Delivery.LOW_LATENCY, 20)]
+)
+def test_with_low_latency_no_frame_that_is_in_the_log_is_skipped(
+    restored: Restored, delivery: Delivery, end: int
+) -> None:
+    restored.how = replace(restored.how, delivery=delivery)
+    assert restored.restore(changelog(MANIFEST, log_end=20)).unskippable_end == end
+
+
+def test_a_manifest_beyond_the_logs_end_is_reported_and_kept(
+    restored: Restored, caplog: pytest.LogCaptureFixture
+) -> None:
+    partition = restored.restore(changelog(MANIFEST, log_end=2))
+    assert partition.next_offset == 10
+    assert "next offset 10 is beyond the log's end 2" in caplog.text
+
+
+# -------------------------------------------------------------------------- another bundle's state
+
+
+def test_the_memory_of_another_bundle_is_refused_by_default(restored: Restored) -> None:
+    foreign = restored.snapshot("cam-1", sums(1), bundle="f" * 64)
+    message = (
+        f"holds memory of bundle ffffffff (stream cam-1), this worker runs {restored.bundle.id}"
+    )
+    with pytest.raises(ForeignStateError, match=re.escape(message)):
+        restored.restore(changelog(MANIFEST, foreign))
+
+
+def test_the_memory_of_another_bundle_is_thrown_away_where_that_is_wanted(
+    restored: Restored,
+) -> None:
+    restored.how = replace(restored.how, foreign=ForeignState.RESET)
+    foreign, own = restored.snapshot("a", sums(1), bundle="f" * 64), restored.snapshot("b", sums(2))
+    streams = restored.restore(changelog(MANIFEST, foreign, own)).streams
+    assert (streams["a"].pending_reset, streams["a"].row) == (Reset.BUNDLE, None)
+    assert restored.engine.sum_of(streams["b"].row) == 2
+
+
+def test_the_memory_of_another_bundle_is_carried_on_where_its_tensors_fit(
+    restored: Restored,
+) -> None:
+    restored.how = replace(restored.how, foreign=ForeignState.CARRY)
+    foreign = restored.snapshot("a", sums(1), bundle="f" * 64)
+    stream = restored.restore(changelog(MANIFEST, foreign)).streams["a"]
+    assert (stream.pending_reset, restored.engine.sum_of(stream.row)) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"total": np.zeros((1, 1), np.float32)},
+        {"sum": np.zeros((1, 2), np.float32)},
+        {"sum": np.zeros((1, 1), np.float16)},
+        sums(1) | {"more": np.zeros((1, 1), np.float32)},
+    ],
+    ids=["name", "shape", "type", "count"],
+)
+def test_memory_that_does_not_fit_is_not_carried_on(restored: Restored, tensors: Tensors) -> None:
+    restored.how = replace(restored.how, foreign=ForeignState.CARRY)
+    foreign = restored.snapshot("a", tensors, bundle="f" * 64)
+    with pytest.raises(ForeignStateError):
+        restored.restore(changelog(MANIFEST, foreign))

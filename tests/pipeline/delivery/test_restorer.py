@@ -1,0 +1,138 @@
+"""Which partitions are restored, and when: wishes, eras, readings that fail or come too late."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from engines.model.bundle import Bundle
+from pipeline.clock import ManualClock
+from pipeline.config import Delivery, ForeignState, Start
+from pipeline.delivery.restore import Restorer, Restoring
+from pipeline.errors import BrokerUnavailableError
+from pipeline.records import Changelog
+from pipeline.streams.partition import Partition
+from pipeline.streams.row_pool import RowPool
+from tests.pipeline.adder import Adder
+from tests.pipeline.changelogs import changelog
+from tests.world import Steps
+
+
+class Shelf:
+    """A `ChangelogReader` of three empty changelogs; it keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[int]] = []
+        self.away = False
+
+    def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
+        self.asked.append(partitions)
+        if self.away:
+            raise BrokerUnavailableError("no answer")
+        return {number: changelog() for number in partitions}
+
+    def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        raise AssertionError("only changelogs are asked for")
+
+    def close(self) -> None: ...
+
+
+class Wanting:
+    """A restorer whose readings happen when the test says so."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        engine = Adder()
+        how = Restoring(
+            bundle=bundle,
+            partitions=3,
+            group="g",
+            start=Start.LATEST,
+            foreign=ForeignState.REFUSE,
+            delivery=Delivery.EXACTLY_ONCE,
+        )
+        self.shelf, self.reads, self.clock = Shelf(), Steps(), ManualClock()
+        self.held: set[int] = set()
+        self.restorer = Restorer(
+            self.shelf,
+            how,
+            reads=self.reads,
+            engine=engine,
+            rows=RowPool(engine),
+            clock=self.clock,
+        )
+
+    def advance(self) -> list[Partition]:
+        return self.restorer.advance(self.held.__contains__)
+
+    def go(self) -> list[int]:
+        """Begin to read what is wanted, read it, and take what has come."""
+        found = self.advance()
+        self.reads.run_all()
+        return [partition.number for partition in found + self.advance()]
+
+
+@pytest.fixture
+def wanting(bundle: Bundle) -> Wanting:
+    return Wanting(bundle)
+
+
+def test_what_is_wanted_is_restored_in_one_reading(wanting: Wanting) -> None:
+    wanting.restorer.want([2, 0])
+    assert sorted(wanting.go()) == [0, 2]
+    assert (wanting.shelf.asked, wanting.restorer.wanted) == ([[0, 2]], frozenset())
+
+
+def test_what_is_forgotten_while_it_is_read_is_not_restored(wanting: Wanting) -> None:
+    wanting.restorer.want([0, 1])
+    wanting.advance()
+    wanting.restorer.forget([0])
+    assert wanting.go() == [1]
+
+
+def test_what_is_wanted_again_while_it_is_read_is_read_once_more(wanting: Wanting) -> None:
+    wanting.restorer.want([0])
+    wanting.advance()
+    wanting.restorer.forget([0])
+    wanting.restorer.want([0])
+    assert wanting.go() == []
+    assert wanting.go() == [0]
+    assert wanting.shelf.asked == [[0], [0]]
+
+
+def test_every_wish_has_an_era_of_its_own(wanting: Wanting) -> None:
+    eras = []
+    for _ in range(3):
+        wanting.restorer.want([0])
+        wanting.advance()
+        wanting.reads.run_all()
+        eras += [partition.era for partition in wanting.advance()]
+    assert len(eras) == len(set(eras)) == 3
+
+
+def test_a_partition_whose_checkpoint_is_on_its_way_is_read_only_afterwards(
+    wanting: Wanting,
+) -> None:
+    wanting.held.add(0)
+    wanting.restorer.want([0, 1])
+    assert wanting.go() == [1]
+    wanting.held.clear()
+    assert wanting.go() == [0]
+    assert wanting.shelf.asked == [[1], [0]]
+
+
+def test_a_broker_that_does_not_answer_is_asked_again(wanting: Wanting) -> None:
+    wanting.shelf.away = True
+    wanting.restorer.want([0])
+    assert wanting.go() == []
+    wanting.shelf.away = False
+    assert wanting.go() == [0]
+
+
+def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -> None:
+    wanting.restorer.want([0])
+    first_s = wanting.clock.monotonic()
+    wanting.clock.advance(5)
+    wanting.restorer.want([0])
+    wanting.advance()
+    wanting.reads.run_all()
+    (partition,) = wanting.advance()
+    assert partition.wanted_s == first_s

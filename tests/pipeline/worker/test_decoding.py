@@ -1,0 +1,125 @@
+"""Which decoder gets a frame, in which order, and how long the worker waits for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from engines.base import InputArray
+from pipeline.clock import ManualClock
+from pipeline.errors import UndecodableFrameError
+from pipeline.records import Frame
+from pipeline.streams.item import Item
+from pipeline.streams.partition import Partition
+from pipeline.worker import decoding
+from pipeline.worker.decoding import Decoding
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from tests.pipeline.adder import decode_brightness
+from tests.pipeline.changelogs import manifest
+from tests.pipeline.frame_path import RULES, frame, undecodable
+from tests.world import Steps
+
+DECODE_S = 0.25
+
+
+class Decoders:
+    """Two partitions whose frames are decoded when the test says so; each takes `DECODE_S`."""
+
+    def __init__(self) -> None:
+        self.clock, self.steps, self.metrics = ManualClock(), Steps(), WorkerMetrics()
+        self.decoded: list[tuple[str, bytes]] = []  # by which decoder, what
+        self.decoding = Decoding(
+            self._plain, self._careful, executor=self.steps, clock=self.clock, metrics=self.metrics
+        )
+        self.partitions = [Partition(n, era=1, manifest=manifest()) for n in (0, 1)]
+
+    def _plain(self, content: bytes) -> InputArray:
+        return self._decode("plain", content)
+
+    def _careful(self, content: bytes) -> InputArray:
+        return self._decode("careful", content)
+
+    def _decode(self, name: str, content: bytes) -> InputArray:
+        self.clock.advance(DECODE_S)
+        self.decoded.append((name, content))
+        return decode_brightness(content)
+
+    def begin(self, number: int, arrived: Frame, *, suspected: bool = False) -> Item:
+        item = self.partitions[number].admit(arrived, RULES)
+        assert item is not None
+        self.decoding.begin(item, replace(arrived, partition=number), suspected=suspected)
+        return item
+
+    def value(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name)
+
+
+@pytest.fixture
+def decoders() -> Decoders:
+    return Decoders()
+
+
+def test_a_frame_is_ready_once_its_decoder_has_run(decoders: Decoders) -> None:
+    item = decoders.begin(0, frame(0, brightness=7))
+    assert (item.steps, item.ready) == (True, False)
+    decoders.steps.run_all()
+    assert item.ready
+    assert item.decoded()[0, 0, 0] == 7
+
+
+def test_only_suspected_frames_are_decoded_with_care(decoders: Decoders) -> None:
+    decoders.begin(0, frame(0, brightness=1), suspected=True)
+    decoders.begin(0, frame(1, brightness=2))
+    decoders.steps.run_all()
+    assert decoders.decoded == [("careful", b"\x01"), ("plain", b"\x02")]
+
+
+def test_partitions_take_turns_at_the_decoders(decoders: Decoders) -> None:
+    for number, offset in ((0, 0), (0, 1), (0, 2), (1, 0)):
+        decoders.begin(number, frame(offset, brightness=10 * number + offset))
+    decoders.steps.run_all()
+    assert [content[0] for _, content in decoders.decoded] == [0, 10, 1, 2]
+
+
+def test_what_does_not_decode_is_raised_where_its_pixels_are_wanted(decoders: Decoders) -> None:
+    item = decoders.begin(0, undecodable(0))
+    decoders.steps.run_all()
+    assert item.ready
+    with pytest.raises(UndecodableFrameError, match="no brightness"):
+        item.decoded()
+
+
+def test_how_long_each_picture_takes_is_counted_whether_it_decodes_or_not(
+    decoders: Decoders,
+) -> None:
+    decoders.begin(0, frame(0))
+    decoders.begin(0, undecodable(1))
+    decoders.steps.run_all()
+    assert decoders.value("longtake_decode_seconds_count") == 2
+    assert decoders.value("longtake_decode_seconds_sum") == pytest.approx(2 * DECODE_S)
+
+
+@pytest.mark.timeout(20)
+def test_the_wait_ends_with_the_first_partition_that_can_go_on(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "DECODE_WAIT_S", 1_000.0)
+    decoders.begin(0, frame(0))
+    decoders.steps.run_all()
+    decoders.begin(1, frame(0))
+    decoders.decoding.wait(decoders.partitions)
+    assert decoders.partitions[0].items[0].ready
+
+
+@pytest.mark.timeout(20)
+def test_where_nothing_is_decoded_nothing_is_waited_for(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "DECODE_WAIT_S", 1_000.0)
+    decoders.decoding.wait(decoders.partitions)
+    decoders.decoding.wait([])
+
+
+def test_a_decoder_that_does_not_answer_is_not_waited_for_for_long(decoders: Decoders) -> None:
+    item = decoders.begin(0, frame(0))
+    decoders.decoding.wait(decoders.partitions)
+    assert not item.ready

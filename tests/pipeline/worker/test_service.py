@@ -1,0 +1,178 @@
+"""The process around a worker: what its probes hear, and how it ends."""
+
+import logging
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engines.base import Engine
+from engines.errors import EngineUnavailableError
+from pipeline.clock import SystemClock
+from pipeline.config import Start, WorkerConfig
+from pipeline.errors import BrokerUnavailableError
+from pipeline.worker import service
+from pipeline.worker.service import Service, until_signalled
+from tests.engines.bundles import SIDE, write_tiny
+from tests.memory_faults import FaultyBroker, MovableLog
+from tests.pipeline.pictures import jpeg
+from tests.world import TOPICS
+
+PATIENCE_S = 30.0
+
+
+class ServiceOverMemory:
+    """A service over a log in memory. While `away` no transaction can be begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = MovableLog(TOPICS, partitions=1, clock=SystemClock())
+        self.away = threading.Event()
+        self._bundle = write_tiny(folder / "tiny")
+
+    def make(self) -> Service:
+        config = WorkerConfig(
+            bundle=str(self._bundle), engine="onnxruntime", start=Start.EARLIEST, metrics_port=0
+        )
+        broker = FaultyBroker(self.log, slot="w", fault=self._fault)
+        return Service(config, broker=broker, name="w")
+
+    def _fault(self, step: str) -> None:
+        if step == "begin" and self.away.is_set():
+            raise BrokerUnavailableError("the broker is away")
+
+
+@pytest.fixture
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceOverMemory:
+    monkeypatch.setenv("LONGTAKE_CACHE", str(tmp_path / "cache"))
+    return ServiceOverMemory(tmp_path)
+
+
+@pytest.fixture
+def port(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
+    """The port of the web server, as the log says it."""
+    caplog.set_level(logging.INFO, logger="pipeline.worker.service")
+
+    def find() -> int:
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", caplog.text)
+        assert found is not None
+        return int(found[1])
+
+    return find
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"in vain waited for {what}"
+        time.sleep(0.01)
+
+
+class ServiceThread:
+    """A service in a thread, ended in any case."""
+
+    def __init__(self, made: Service) -> None:
+        self.service = made
+        self._thread = threading.Thread(target=made.run, daemon=True)
+
+    def __enter__(self) -> "ServiceThread":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.service.stop()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+
+def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
+    serving: ServiceOverMemory, port: Callable[[], int]
+) -> None:
+    with ServiceThread(serving.make()) as running:
+        until(lambda: running.service.worker.ready, "a ready worker")
+        serving.away.set()
+        serving.log.publish(0, b"cam-1", jpeg(SIDE, SIDE, seed=1))
+        predicted = "longtake_batch_frames_sum 1.0"
+        until(lambda: predicted in get(port(), "/metrics")[1], "a predicted frame")
+        assert serving.log.read_committed(TOPICS.predictions) == []
+        serving.away.clear()
+        running.stop()
+    assert len(serving.log.read_committed(TOPICS.predictions)) == 1
+    assert serving.log.group.members == ()
+
+
+def test_probes_hear_whether_the_worker_is_ready(
+    serving: ServiceOverMemory, port: Callable[[], int]
+) -> None:
+    made = serving.make()
+    assert get(port(), "/healthz") == (200, "alive\n")
+    assert get(port(), "/readyz") == (503, "restoring, or not in the group yet\n")
+    with ServiceThread(made):
+        until(lambda: made.worker.ready, "a ready worker")
+        assert get(port(), "/readyz") == (200, "ready\n")
+
+
+def test_after_the_end_no_probe_is_answered_any_more(
+    serving: ServiceOverMemory, port: Callable[[], int]
+) -> None:
+    with ServiceThread(serving.make()):
+        assert get(port(), "/healthz")[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        get(port(), "/healthz")
+
+
+def test_probes_of_a_service_whose_engine_cannot_start_hear_why(
+    serving: ServiceOverMemory, port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Engine:
+        raise EngineUnavailableError("there is no GPU")
+
+    heard: list[tuple[int, str]] = []
+    asked = SimpleNamespace(sleep=lambda _: heard.append(get(port(), "/healthz")))
+    monkeypatch.setattr(service, "load_engine", refuse)
+    monkeypatch.setattr(service, "time", asked)
+    with pytest.raises(EngineUnavailableError, match="there is no GPU"):
+        serving.make()
+    assert heard == [(503, "the engine cannot start: there is no GPU\n")]
+
+
+# ------------------------------------------------------------------------------------------ signals
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Ignore signals that nobody handles, and give the handlers back afterwards."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_stops_and_a_second_one_kills_as_usual(number: signal.Signals) -> None:
+    stopped: list[Any] = []
+    until_signalled(lambda: stopped.append(number))
+    signal.raise_signal(number)
+    assert stopped == [number]
+    assert signal.getsignal(number) is signal.SIG_DFL
