@@ -58,7 +58,7 @@ def trained(work: Path, progress: Progress) -> tuple[Encoder, Head]:
 @pytest.mark.usefixtures("_short")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", Progress(disable=True))
-    for stage, lives in (("encoder_training", 4), ("polish", 4)):
+    for stage, lives in (("encoder", 4), ("polish", 4)):
         with pytest.raises(Killed):
             trained(tmp_path / "killed", Deadly(stage, lives))
     resumed = trained(tmp_path / "killed", Progress(disable=True))
