@@ -11,14 +11,18 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import Audit, AuditReport, FateTally
 
+app = one_command()
+
 BREAK = 1
 
 
+@app.command()
 def audit(
     delivery: Annotated[
         Delivery | None,

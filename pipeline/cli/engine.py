@@ -23,6 +23,7 @@ from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.tensorrt.parts import find_machine
+from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
@@ -34,8 +35,9 @@ from pipeline.media.sources import open_source
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
-engine_app = typer.Typer(
-    help="""What runs bundles on this machine: look, make TensorRT's plans, compare and time.
+app = command_group(
+    "engine",
+    about="""What runs bundles on this machine: look, make TensorRT's plans, compare and time.
 
 What has run where: ONNX Runtime has been run, timed and killed on CPUs. TensorRT has **not yet run
 on a real GPU**: its host code runs in our tests under the genuine pycuda, on doubles of the CUDA
@@ -45,8 +47,6 @@ driver and of TensorRT. Whoever has a GPU can change that with two commands, and
 
 `longtake engine verify actions --engine tensorrt --report gpu.json`
 """,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")]
@@ -56,7 +56,7 @@ PrecisionOption = Annotated[
 PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt-cu13", "pycuda", "cuda-bindings")
 
 
-@engine_app.command()
+@app.command()
 def inspect(as_json: AsJson = False) -> None:
     """Say which engine `auto` takes here, why, and with what.
 
@@ -80,7 +80,7 @@ def inspect(as_json: AsJson = False) -> None:
     Console().print(table)
 
 
-@engine_app.command()
+@app.command()
 def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16") -> None:
     """Make TensorRT's plans for a bundle, so that no worker has to wait for them.
 
@@ -100,7 +100,7 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
         Console(stderr=True).print(line, highlight=False)
 
 
-@engine_app.command()
+@app.command()
 def verify(
     bundle: BundleName = "actions",
     engine: Annotated[EngineName, typer.Option(help="Which one is on trial.")] = "auto",

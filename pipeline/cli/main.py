@@ -20,24 +20,12 @@ from engines.errors import (
     EngineUnavailableError,
     VerificationError,
 )
-from pipeline.cli import (
-    admin,
-    audit,
-    camera,
-    engine,
-    evaluate,
-    probe,
-    replay,
-    reset,
-    run,
-    serve,
-    tail,
-    train,
-)
+from pipeline.cli.commands import LongtakeGroup
 from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
     name="longtake",
+    cls=LongtakeGroup,
     help="Live cameras in Kafka become rolling predictions; their memory survives any crash.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -128,20 +116,3 @@ def _options(
     )
     for noisy in ("kafka", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)
-
-
-app.command()(serve.demo)
-app.command()(run.run)
-app.command()(evaluate.evaluate)
-app.command()(serve.worker)
-app.command()(camera.camera)
-app.command()(probe.probe)
-app.command()(serve.broker)
-app.command()(replay.replay)
-app.command()(tail.tail)
-app.command()(audit.audit)
-app.command()(train.train)
-app.add_typer(reset.reset_app, name="reset")
-app.add_typer(admin.topics_app, name="topics")
-app.add_typer(admin.bundle_app, name="bundle")
-app.add_typer(engine.engine_app, name="engine")

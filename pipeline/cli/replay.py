@@ -12,6 +12,7 @@ from rich.console import Console
 
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from pipeline.cli import differences
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, load_config
@@ -19,7 +20,10 @@ from pipeline.errors import OutputError
 from pipeline.judging.compare import Comparison
 from pipeline.wire.history import History, Stretch, stretch
 
+app = one_command()
 
+
+@app.command()
 def replay(
     bootstrap: Bootstrap = None,
     group: Group = None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
@@ -18,14 +19,10 @@ from pipeline.records import Changelog
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, snapshot_key
 from pipeline.wire.frames import is_stream_id
 
-reset_app = typer.Typer(
-    help="Forget a stream, move a partition.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+app = command_group("reset", about="Forget a stream, move a partition.")
 
 
-@reset_app.command()
+@app.command()
 def stream(
     names: Annotated[list[str], typer.Argument(help="The streams' ids.")],
     partition: Annotated[
@@ -83,7 +80,7 @@ def _warn(name: str, lives: list[int], *, ours: int, asked: int | None) -> None:
         )
 
 
-@reset_app.command()
+@app.command()
 def partition(
     number: Annotated[int, typer.Argument(min=0, help="The partition.", metavar="PARTITION")],
     to: Annotated[str, typer.Option(help="Where to go on: an offset, earliest or latest.")],

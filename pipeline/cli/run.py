@@ -15,11 +15,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.errors import OutputError, SourceError
 from pipeline.media.address import Address
 
+app = one_command()
 
+
+@app.command()
 def run(
     sources: Annotated[
         list[str],

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from engines.model.bundle import Bundle
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.cli.progress import tasks
 from pipeline.cli.stages import Stages
@@ -18,7 +19,10 @@ BACKBONE = "efficientnet_lite0"
 HEAD: HeadChoice = "lstm"
 EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
 
+app = one_command()
 
+
+@app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     data: Annotated[
