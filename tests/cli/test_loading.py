@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.cluster import LocalKafka
-from tests.cli.commands import environment
+from tests.cli.commands import Group, environment
 
 NOBODY = "127.0.0.1:1"
 # runs the command; instead of ending at once it says what is loaded by then
@@ -45,10 +44,11 @@ def test_a_camera_whose_broker_is_away_loads_nothing_of_workers(clip: Path) -> N
 
 @pytest.mark.kafka
 def test_a_camera_that_has_published_a_clip_has_loaded_nothing_of_workers(
-    kafka: LocalKafka, clip: Path
+    group: Group, clip: Path
 ) -> None:
-    there = ("--bootstrap", kafka.connection.bootstrap, "--no-realtime")
-    code, modules = loaded("camera", clip, "--stream", "gate", *there, "--topic", "loading.frames")
+    there = ("--bootstrap", group.cluster.config.bootstrap, "--topic", group.topics.frames)
+    code, modules = loaded("camera", clip, "--stream", "gate", "--no-realtime", *there)
+    assert len(group.frames(20)) == 20
     assert (code, modules & OF_WORKERS) == (0, set())
 
 
