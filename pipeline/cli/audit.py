@@ -1,7 +1,6 @@
 """`longtake audit`: the log proves itself, or tells where it does not."""
 
 import json
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -11,14 +10,20 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.progress import a_bar_each
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
-from pipeline.judging.audit import Audit, AuditReport, FateTally
+from pipeline.judging.audit import AuditReport, FateTally
+from pipeline.offline.group_audit import audit_group
 
 BREAK = 1
 
+app = one_command()
 
+
+@app.command()
 def audit(
     delivery: Annotated[
         Delivery | None,
@@ -37,7 +42,7 @@ def audit(
     """
     flags = {"bootstrap": bootstrap, "group": group, "delivery": delivery}
     settings = load_config(config, flags)
-    report = _read(settings)
+    report = _audited(settings)
     if as_json:
         typer.echo(json.dumps(report.json()))
     else:
@@ -46,46 +51,16 @@ def audit(
         raise typer.Exit(BREAK)
 
 
-def _read(settings: WorkerConfig) -> AuditReport:
-    """Read the whole log: manifests first, so that everything they count is there afterwards."""
-    from pipeline.broker.kafka.broker import KafkaBroker
-    from pipeline.broker.kafka.readers.span_reader import SpanReader
-
-    group, topics, clock = settings.group_settings, settings.topics, SystemClock()
-    broker = KafkaBroker(group, clock=clock)
-    partitions = range(broker.partition_count())
-    changelog = broker.changelog()
-    judged_by = changelog.read(partitions)
-    changelog.close()
-    reader = SpanReader(group.connection, stall_s=group.stall_s, clock=clock)
-    spans = {
-        topic: reader.spans(topic, reader.partitions(topic))
-        for topic in (topics.predictions, topics.dead_letters)
-    }
-    audit = Audit(
-        judged_by,
-        frames_topic=topics.frames,
-        predictions_start=_starts(spans[topics.predictions]),
-        dead_letters_start=_starts(spans[topics.dead_letters]),
-        repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
-    )
+def _audited(settings: WorkerConfig) -> AuditReport:
+    """Audit, with a bar for each topic on a terminal, and silence elsewhere."""
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for topic, enter in (
-            (topics.predictions, audit.enter_prediction),
-            (topics.dead_letters, audit.enter_dead_letter),
-        ):
-            task = progress.add_task(topic, total=sum(map(len, spans[topic].values())))
-            for records in reader.read(topic, spans[topic]):
-                for record in records:
-                    enter(record)
-                progress.advance(task, len(records))
-    reader.close()
-    return audit.report()
-
-
-def _starts(spans: Mapping[int, range]) -> dict[int, int]:
-    return {number: span.start for number, span in spans.items()}
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        return audit_group(
+            settings.group_settings,
+            repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
+            clock=SystemClock(),
+            progress=a_bar_each(bars),
+        )
 
 
 def _show(report: AuditReport, console: Console) -> None:

@@ -13,13 +13,18 @@ from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
 from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import Bootstrap
 from pipeline.cli.output import lines_above_status
+from pipeline.cli.signals import until_signalled
 from pipeline.wire.frames import is_stream_id
+
+app = one_command()
 
 LOST = (PictureFate.OVERFLOWED, PictureFate.EXPIRED, PictureFate.OVERSIZED)
 
 
+@app.command()
 def camera(
     source: Annotated[
         str | None,
@@ -99,7 +104,6 @@ def camera(
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     from pipeline.broker.kafka.uplink import KafkaUplink
     from pipeline.heap import give_large_blocks_back
-    from pipeline.worker.service import until_signalled
 
     def load() -> CamerasConfig:
         return load_cameras(file, flags)

@@ -3,8 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -15,17 +14,17 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import TaskID
 from rich.table import Table
 
-from engines.base import BuildProgress, Engine, EngineName, GpuPrecision, InputArray
+from engines.base import Engine, EngineName, GpuPrecision, InputArray
 from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.tensorrt.parts import find_machine
+from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
-from pipeline.cli.progress import tasks
+from pipeline.cli.progress import a_bar_each, tasks
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input, source_decoder_for
@@ -34,8 +33,9 @@ from pipeline.media.sources import open_source
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
-engine_app = typer.Typer(
-    help="""What runs bundles on this machine: look, make TensorRT's plans, compare and time.
+app = command_group(
+    "engine",
+    about="""What runs bundles on this machine: look, make TensorRT's plans, compare and time.
 
 What has run where: ONNX Runtime has been run, timed and killed on CPUs. TensorRT has **not yet run
 on a real GPU**: its host code runs in our tests under the genuine pycuda, on doubles of the CUDA
@@ -45,8 +45,6 @@ driver and of TensorRT. Whoever has a GPU can change that with two commands, and
 
 `longtake engine verify actions --engine tensorrt --report gpu.json`
 """,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")]
@@ -56,7 +54,7 @@ PrecisionOption = Annotated[
 PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt-cu13", "pycuda", "cuda-bindings")
 
 
-@engine_app.command()
+@app.command()
 def inspect(as_json: AsJson = False) -> None:
     """Say which engine `auto` takes here, why, and with what.
 
@@ -80,7 +78,7 @@ def inspect(as_json: AsJson = False) -> None:
     Console().print(table)
 
 
-@engine_app.command()
+@app.command()
 def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16") -> None:
     """Make TensorRT's plans for a bundle, so that no worker has to wait for them.
 
@@ -90,8 +88,10 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
     Example: `longtake engine build actions`
     """
     loaded = load_bundle(find_bundle(bundle))
-    with _building(Console(stderr=True)) as shown:
-        engine = load_engine("tensorrt", loaded, threads=1, gpu_precision=precision, progress=shown)
+    with tasks(Console(stderr=True)) as bars:
+        engine = load_engine(
+            "tensorrt", loaded, threads=1, gpu_precision=precision, progress=a_bar_each(bars)
+        )
     facts = engine.facts
     engine.close()
     if facts is not None:
@@ -100,7 +100,7 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
         Console(stderr=True).print(line, highlight=False)
 
 
-@engine_app.command()
+@app.command()
 def verify(
     bundle: BundleName = "actions",
     engine: Annotated[EngineName, typer.Option(help="Which one is on trial.")] = "auto",
@@ -124,13 +124,16 @@ def verify(
     loaded = load_bundle(find_bundle(bundle))
     seen = _frames(clip, loaded, frames)
     console = Console(stderr=True)
-    with _building(console) as bars:
-        trying = load_engine(engine, loaded, threads=2, gpu_precision=precision, progress=bars)
+    with tasks(console) as bars:
+        trying = load_engine(
+            engine, loaded, threads=2, gpu_precision=precision, progress=a_bar_each(bars)
+        )
     with closing(trying):
         wanted = promised(loaded, precision if trying.name == "tensorrt" else None)
         with tasks(console) as progress:
             bar = progress.add_task("comparing", total=len(seen) * (2 * STREAMS + 1))
             trial = hold(trying, loaded, seen, went=lambda n: progress.advance(bar, n))
+        rates = {str(size): round(rate, 1) for size, rate in pace(trying, seen, SIZES).items()}
         facts = {
             "bundle": loaded.id,
             "engine": trying.name,
@@ -140,9 +143,7 @@ def verify(
                 f"{STREAMS}_streams": _finite(trial.together),
             },
             "allowed": wanted.tolerance,
-            "frames_per_second": {
-                str(size): round(rate, 1) for size, rate in pace(trying, seen, SIZES).items()
-            },
+            "frames_per_second": rates,
             **_device(trying, precision),
             "versions": _versions(),
         }
@@ -177,20 +178,6 @@ def _frames(clip: str, bundle: Bundle, count: int) -> InputArray:
     if not inputs:
         raise SourceError(f"{address.shown}: there is no frame in it")
     return np.stack(inputs)
-
-
-@contextmanager
-def _building(console: Console) -> Iterator[BuildProgress]:
-    """Show how far TensorRT is: one bar for each of its phases."""
-    bars: dict[str, TaskID] = {}
-    with tasks(console) as progress:
-
-        def show(phase: str, done: int, steps: int) -> None:
-            if phase not in bars:
-                bars[phase] = progress.add_task(phase)
-            progress.update(bars[phase], completed=done, total=steps)
-
-        yield show
 
 
 def _versions() -> dict[str, str | None]:

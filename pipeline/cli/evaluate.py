@@ -10,12 +10,16 @@ from rich.table import Table
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.errors import DependencyError
 
+app = one_command()
 
+
+@app.command()
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")] = "actions",
     streams: Annotated[

@@ -20,30 +20,25 @@ from engines.errors import (
     EngineUnavailableError,
     VerificationError,
 )
-from pipeline.cli import (
-    admin,
-    audit,
-    camera,
-    engine,
-    evaluate,
-    probe,
-    replay,
-    reset,
-    run,
-    serve,
-    tail,
-    train,
+from pipeline.cli.commands import LongtakeGroup
+from pipeline.errors import (
+    BrokerUnavailableError,
+    BrokerUnreachableError,
+    LongtakeError,
+    OutputError,
+    StopError,
 )
-from pipeline.errors import BrokerUnreachableError, LongtakeError, OutputError, StopError
 
 app = typer.Typer(
     name="longtake",
+    cls=LongtakeGroup,
     help="Live cameras in Kafka become rolling predictions; their memory survives any crash.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 COMPLETION = "_LONGTAKE_COMPLETE"  # set by the shell while it completes a command line
+BUG = 1
 READER_GONE = 141  # the reader of our output has ended (`| head`); click raises SystemExit for it
 ENGINE_EXIT_CODES = {
     BundleError: 30,
@@ -51,13 +46,12 @@ ENGINE_EXIT_CODES = {
     DeviceError: 32,
     EngineUnavailableError: 33,
     BuildError: 34,
-    EngineError: 1,
 }
 
 
 def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
-    code = 1
+    code = BUG
     try:
         ended = app(standalone_mode=False)  # a `typer.Exit` comes back as its code
         sys.stdout.flush()
@@ -70,19 +64,22 @@ def main() -> None:
         code = READER_GONE
     except SystemExit as exc:
         code = _system_exit(exc)
-    except StopError as exc:
-        code = _complain(exc, exc.exit_code)
-    except EngineError as exc:
-        code = _complain(
-            exc, next(code for kind, code in ENGINE_EXIT_CODES.items() if isinstance(exc, kind))
-        )
-    except LongtakeError as exc:
-        code = _complain(exc, BrokerUnreachableError.exit_code)
+    except (LongtakeError, EngineError) as exc:
+        code = _complain(exc, exit_code(exc))
     except Exception as exc:  # noqa: BLE001 - the one place where all else ends
         code = _all_else(exc)
     with suppress(OSError):
         sys.stderr.flush()
     os._exit(code)  # client threads must not keep a process alive that has said its last word
+
+
+def exit_code(exc: LongtakeError | EngineError) -> int:
+    """Return the code that an error of ours ends with; 1 if it ought to have ended no command."""
+    if isinstance(exc, StopError):
+        return exc.exit_code
+    if isinstance(exc, BrokerUnavailableError):  # nothing is left that would try again
+        return BrokerUnreachableError.exit_code
+    return next((code for kind, code in ENGINE_EXIT_CODES.items() if isinstance(exc, kind)), BUG)
 
 
 def _system_exit(exc: SystemExit) -> int:
@@ -106,7 +103,7 @@ def _all_else(exc: Exception) -> int:
         show()
         return int(getattr(exc, "exit_code", 2))
     logging.getLogger(__name__).critical("a bug in longtake", exc_info=exc)
-    return 1
+    return BUG
 
 
 def _version(value: bool) -> None:
@@ -128,20 +125,3 @@ def _options(
     )
     for noisy in ("kafka", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)
-
-
-app.command()(serve.demo)
-app.command()(run.run)
-app.command()(evaluate.evaluate)
-app.command()(serve.worker)
-app.command()(camera.camera)
-app.command()(probe.probe)
-app.command()(serve.broker)
-app.command()(replay.replay)
-app.command()(tail.tail)
-app.command()(audit.audit)
-app.command()(train.train)
-app.add_typer(reset.reset_app, name="reset")
-app.add_typer(admin.topics_app, name="topics")
-app.add_typer(admin.bundle_app, name="bundle")
-app.add_typer(engine.engine_app, name="engine")

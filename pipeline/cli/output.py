@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import OutputError
 
@@ -17,6 +18,26 @@ def write_text(path: Path, text: str) -> None:
 def try_to_write(path: Path) -> None:
     """See that a file can be written, before the work that is to fill it. Raises `OutputError`."""
     _write(path, "", "a")
+
+
+@contextmanager
+def open_output(path: Path | None, *, stdout: bool) -> Iterator[BinaryIO | None]:
+    """Open the file of `path`, else standard output if `stdout`, else nothing (None).
+
+    An error of the operating system within ends as `OutputError`: writing is all that is done.
+    """
+    try:
+        if path is not None:
+            with path.open("wb") as file:
+                yield file
+        else:
+            yield sys.stdout.buffer if stdout else None
+            if stdout:
+                sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise OutputError(f"cannot write {path or 'standard output'}: {exc.strerror}") from exc
 
 
 def _write(path: Path, text: str, mode: str) -> None:

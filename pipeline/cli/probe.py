@@ -15,14 +15,18 @@ from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.probing.fitness import Fitness, judge
 from pipeline.cameras.probing.probe import SETTLING_S, Probed
 from pipeline.cameras.probing.probe import probe as watch
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input
 
+app = one_command()
+
 UNFIT = 1
 
 
+@app.command()
 def probe(
     source: Annotated[
         str, typer.Argument(help="A URL, a device or a video file. ${NAME}: from the environment.")

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.offline.steps import StepsDone
+
 LINES = 10  # where there is no terminal
 
 
@@ -34,6 +36,18 @@ def tasks(console: Console) -> Progress:
     if not console.is_terminal:
         return _Lines(console=console, disable=True)
     return Progress(*columns(), console=console, transient=True)
+
+
+def a_bar_each(progress: Progress) -> StepsDone:
+    """Show each thing that steps are told of in a bar of its own, from its first step on."""
+    bars: dict[str, TaskID] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = progress.add_task(what)
+        progress.update(bars[what], completed=done, total=total)
+
+    return show
 
 
 class _Lines(Progress):
@@ -90,11 +104,53 @@ class RecordsRead:
     ) -> None:
         self._bar.stop()
 
-    def reach(self, done: int) -> None:
-        """Take note that so many of the total are read."""
+    def reach(self, what: str, done: int, total: int) -> None:
+        """Show that `done` records are read: a `StepsDone`."""
+        del what, total
         step = max(1, self._total // LINES)
         if self._lines and done // step > self._done // step:
             self._console.print(f"{done} of {self._total} records", highlight=False)
         self._done = done
         if not self._bar.disable:
             self._bar.update(self._task, completed=done)
+
+
+class Stages:
+    """Shows one stage after the other. A context manager: leave it before anything else prints."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            *columns(),
+            TextColumn("{task.fields[words]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = TaskID(0)
+        self._what, self._total, self._done = "", 0, 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """Begin a stage of so many steps."""
+        if self._total:
+            self._bar.stop_task(self._task)  # it may have ended before its total
+        self._what, self._total, self._done = what, total, 0
+        self._task = self._bar.add_task(what, total=total, words="")
+
+    def reach(self, done: int, words: str = "") -> None:
+        """So many steps of the stage are done."""
+        step = max(1, self._total // LINES)
+        if self._bar.disable and (done // step > self._done // step or done == self._total):
+            self.say(f"{self._what}: {done} of {self._total}{words and ', '}{words}")
+        self._done = done
+        self._bar.update(self._task, completed=done, words=words)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

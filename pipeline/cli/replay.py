@@ -2,24 +2,46 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from engines.model.bundle import Bundle, find_bundle, load_bundle
-from pipeline.cli import differences
+from engines.model.bundle import find_bundle, load_bundle
+from pipeline.broker.kafka.readers.replay_source import ReplaySource
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.output import open_output
+from pipeline.cli.progress import RecordsRead
 from pipeline.clock import SystemClock
-from pipeline.config import Delivery, load_config
-from pipeline.errors import OutputError
+from pipeline.config import load_config
 from pipeline.judging.compare import Comparison
-from pipeline.wire.history import History, Stretch, stretch
+from pipeline.offline.group_replay import GroupReplay, ReplayPlan, comparison_json, plan_replay
+
+DIFFERENT = 1
+SHOWN = 20  # streams, in the table
+NAMES = {
+    "replayed": "replayed",
+    "published": "published",
+    "compared": "compared",
+    "same": "the same bytes",
+    "same_but_chain": "the same but for the chain",
+    "differing": "differing",
+    "only_replayed": "missing in the log",
+    "only_published": "missing in the replay",
+    "repeated": "published again",
+    "unreadable": "published and unreadable",
+    "not_compared": "not compared",
+}
+
+app = one_command()
 
 
+@app.command()
 def replay(
     bootstrap: Bootstrap = None,
     group: Group = None,
@@ -51,65 +73,70 @@ def replay(
 
     Example: `longtake replay --group actions --diff`
     """
-    from pipeline.broker.kafka.readers.replay_source import ReplaySource
-    from pipeline.cli.again import Again
-
     settings = load_config(config, {"bootstrap": bootstrap, "group": group, "bundle": bundle})
     console = Console(stderr=True)
-    with closing(ReplaySource(settings.group_settings, clock=SystemClock())) as source:
+    clock = SystemClock()
+    with closing(ReplaySource(settings.group_settings, clock=clock)) as source:
         loaded = load_bundle(find_bundle(settings.bundle))
-        histories = source.histories(partition or ())
-        plan = [(h, stretch(h, first=first, last=_last(h, last, diff=diff))) for h in histories]
-        same, notes = _same_bundle(histories, loaded), _notes(plan, loaded)
-        for note in notes:
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
-        repeats = settings.delivery is Delivery.LOW_LATENCY
-        again = Again(settings, loaded, source, Comparison(same, repeats=repeats) if diff else None)
-        with closing(again), _opened(output, stdout=not diff and not as_json) as out:
-            again.run(plan, out, console)
-    facts = {"bundle": loaded.id, "notes": notes} | again.facts
-    if as_json:
-        typer.echo(json.dumps(facts))
-    elif again.comparison is not None:
-        differences.show(again.comparison, facts["diff"], Console())
-    else:
-        console.print(
-            f"{again.predictions} predictions of {again.records} records", highlight=False
+        plan = plan_replay(
+            source, loaded, partitions=partition or (), first=first, last=last, compared=diff
         )
-    if again.comparison is not None and not again.comparison.agrees:
-        raise typer.Exit(1)
+        for note in plan.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
+        going = GroupReplay(settings, plan, source, clock=clock)
+        with closing(going), open_output(output, stdout=not diff and not as_json) as out:
+            _write(going, plan, out, console)
+    report = going.report()
+    if as_json:
+        typer.echo(json.dumps({"bundle": loaded.id, "notes": plan.notes} | report.json()))
+    elif report.comparison is not None:
+        _show(report.comparison, Console())
+    else:
+        words = f"{report.predictions} predictions of {report.records} records"
+        console.print(words, highlight=False)
+    if report.comparison is not None and not report.comparison.agrees:
+        raise typer.Exit(DIFFERENT)
 
 
-def _last(history: History, last: int | None, *, diff: bool) -> int | None:
-    """What the group has not finished cannot be compared."""
-    return min(last, history.manifest.next_offset) if diff and last is not None else last
+def _write(going: GroupReplay, plan: ReplayPlan, out: BinaryIO | None, console: Console) -> None:
+    """Replay, with a bar unless predictions go to the same terminal."""
+    shown = out is sys.stdout.buffer and sys.stdout.isatty()
+    with RecordsRead(plan.records, console, quiet=shown) as read:
+        for prediction in going.run(read.reach):
+            if out is not None:
+                out.write(prediction.value + b"\n")
 
 
-def _same_bundle(histories: Iterable[History], bundle: Bundle) -> bool:
-    return all(history.manifest.bundle == bundle.digest for history in histories)
+def _show(comparison: Comparison, console: Console) -> None:
+    """Print the counts that say something, and where the first streams begin to differ."""
+    table = Table("predictions", "", show_header=False)
+    for name, count in _rows(comparison_json(comparison)):
+        table.add_row(name, count)
+    console.print(table)
+    differences = comparison.differences
+    if differences:
+        streams = Table("stream", "partition", "offset", "field", "published", "replayed")
+        for d in differences[:SHOWN]:
+            words = (d.partition, d.offset, d.field, d.published, d.replayed)
+            streams.add_row(d.stream, *("none" if word is None else str(word) for word in words))
+        console.print(streams)
+    if len(differences) > SHOWN:
+        console.print(f"and {len(differences) - SHOWN} more streams; --json lists them all")
+    console.print(_verdict(comparison), highlight=False)
 
 
-def _notes(plan: Iterable[tuple[History, Stretch]], bundle: Bundle) -> list[str]:
-    foreign = sorted({h.manifest.bundle for h, _ in plan} - {bundle.digest})
-    notes = [
-        f"the group runs bundle {digest[:8]}, this is {bundle.id}: another bundle"
-        for digest in foreign
-    ]
-    return notes + [note for _, chosen in plan for note in chosen.notes]
+def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    always = ("replayed", "published", "same", "differing", "only_replayed", "only_published")
+    for name, count in facts["counts"].items():
+        if count or name in always:
+            yield NAMES[name], str(count)
+    if facts["labels_agree_percent"] is not None:
+        yield "labels agree", f"{facts['labels_agree_percent']} %"
+    if facts["mean_score_difference"]:
+        yield "mean difference of a score", f"{facts['mean_score_difference']:.6f}"
 
 
-@contextmanager
-def _opened(path: Path | None, *, stdout: bool) -> Iterator[BinaryIO | None]:
-    """Where predictions are written; None: nowhere. What cannot be written is an `OutputError`."""
-    try:
-        if path is not None:
-            with path.open("wb") as file:
-                yield file
-        else:
-            yield sys.stdout.buffer if stdout else None
-            if stdout:
-                sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        raise OutputError(f"cannot write {path or 'standard output'}: {exc.strerror}") from exc
+def _verdict(comparison: Comparison) -> str:
+    if not comparison.same_bundle:
+        return "another bundle: differences are expected"
+    return "no difference" if comparison.agrees else "[bold red]they differ[/]"

@@ -2,30 +2,23 @@
 
 import json
 import sys
-import time
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
 from pipeline.clock import SystemClock
-from pipeline.config import WorkerConfig, load_config
+from pipeline.config import load_config
 from pipeline.errors import ConfigError
-from pipeline.judging.moving import Move, find_target, move, require_manifest
-from pipeline.records import Changelog
-from pipeline.wire.changelog import SNAPSHOT_PREFIX, snapshot_key
+from pipeline.offline.group_reset import EndedStream, end_streams, move_partition, plan_move
 from pipeline.wire.frames import is_stream_id
 
-reset_app = typer.Typer(
-    help="Forget a stream, move a partition.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+app = command_group("reset", about="Forget a stream, move a partition.")
 
 
-@reset_app.command()
+@app.command()
 def stream(
     names: Annotated[list[str], typer.Argument(help="The streams' ids.")],
     partition: Annotated[
@@ -43,47 +36,39 @@ def stream(
 
     Example: `longtake reset stream gate yard`
     """
-    from pipeline.broker.kafka.publisher import KafkaPublisher
-
     for name in names:
         if not is_stream_id(name):
             raise typer.BadParameter(
                 f"{name!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -", param_hint="NAMES"
             )
     settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    changelogs = _read(settings)
-    if partition is not None:
-        _require(partition, changelogs)
-    publisher = KafkaPublisher(settings.connection, topic=settings.frames_topic)
     ended = []
-    for name in names:
-        ours = publisher.partition_of(name)
-        lives = [n for n, log in changelogs.items() if snapshot_key(name) in log.records]
-        for number in [partition] if partition is not None else lives or [ours]:
-            offset = publisher.end(name, number)
-            ended.append({"stream": name, "partition": number, "offset": offset})
-            _hint(f"{name}: ended in partition {number}, at offset {offset}")
-        _warn(name, lives, ours=ours, asked=partition)
-    publisher.close()
+    group_settings, clock = settings.group_settings, SystemClock()
+    for one in end_streams(group_settings, names, partition=partition, clock=clock):
+        for number, offset in one.offsets.items():
+            ended.append({"stream": one.stream, "partition": number, "offset": offset})
+            _hint(f"{one.stream}: ended in partition {number}, at offset {offset}")
+        _warn(one, asked=partition)
     if as_json:
         typer.echo(json.dumps({"ended": ended}))
 
 
-def _warn(name: str, lives: list[int], *, ours: int, asked: int | None) -> None:
+def _warn(ended: EndedStream, *, asked: int | None) -> None:
     """Say where the group remembers the stream, if that is not where one would look for it."""
+    name, lives = ended.stream, ended.remembered_in
     places = ", ".join(str(number) for number in lives)
     if not lives:
         _hint(f"{name}: the group remembers no such stream")
-    elif asked is not None and lives != [asked]:
+    elif asked is not None and lives != (asked,):
         _hint(f"{name}: its memory is in partition {places}; without --partition it is ended there")
-    elif asked is None and lives != [ours]:
+    elif asked is None and lives != (ended.usual,):
         _hint(
             f"{name}: its memory was in partition {places}, longtake camera would publish it to"
-            f" {ours}: its producer has another partitioner"
+            f" {ended.usual}: its producer has another partitioner"
         )
 
 
-@reset_app.command()
+@app.command()
 def partition(
     number: Annotated[int, typer.Argument(min=0, help="The partition.", metavar="PARTITION")],
     to: Annotated[str, typer.Option(help="Where to go on: an offset, earliest or latest.")],
@@ -99,43 +84,19 @@ def partition(
 
     Example: `longtake reset partition 3 --to earliest --group actions`
     """
-    from pipeline.broker.kafka.group import KafkaGroup
-
     settings = load_config(config, {"bootstrap": bootstrap, "group": group})
-    changelogs = _read(settings)
-    _require(number, changelogs)
-    changelog = changelogs[number]
-    before = require_manifest(number, changelog)
-    target = find_target(to, changelog)
-    crew = KafkaGroup(settings.group_settings)
-    crew.require_empty()
-    streams = sum(key.startswith(SNAPSHOT_PREFIX) for key in changelog.records)
+    planned = plan_move(settings.group_settings, number, to, clock=SystemClock())
     what = (
-        f"partition {number} of group {settings.group} from offset {before.next_offset} to"
-        f" {target}: the memory of {streams} streams is forgotten"
+        f"partition {number} of group {settings.group} from offset {planned.next_offset} to"
+        f" {planned.target}: the memory of {planned.streams} streams is forgotten"
     )
     if not yes:
         _confirm(what)
-    to_be = Move(number, target, *_ends(settings, number))
-    checkpoint = move(_read(settings)[number], to_be, now_s=time.time())
-    crew.commit(checkpoint)
-    life = checkpoint.parts[0].manifest.life
+    life = move_partition(settings.group_settings, planned, clock=SystemClock())
     _hint(f"moved {what}, life {life} begins")
     if as_json:
-        moved = {"partition": number, "from": before.next_offset, "to": target, "life": life}
-        typer.echo(json.dumps(moved | {"streams": streams}))
-
-
-def _ends(settings: WorkerConfig, number: int) -> tuple[int, Mapping[int, int]]:
-    """Where a partition's predictions end now, and all partitions' dead letters."""
-    from pipeline.broker.kafka.readers.span_reader import SpanReader
-
-    group, topics = settings.group_settings, settings.topics
-    reader = SpanReader(group.connection, stall_s=group.stall_s, clock=SystemClock())
-    predictions = reader.spans(topics.predictions, [number])
-    letters = reader.spans(topics.dead_letters, reader.partitions(topics.dead_letters))
-    reader.close()
-    return predictions[number].stop, {number: span.stop for number, span in letters.items()}
+        moved = {"partition": number, "from": planned.next_offset, "to": planned.target}
+        typer.echo(json.dumps(moved | {"life": life, "streams": planned.streams}))
 
 
 def _confirm(what: str) -> None:
@@ -144,23 +105,6 @@ def _confirm(what: str) -> None:
     if not typer.confirm(f"Move {what}?", err=True):
         _hint("nothing was changed")
         raise typer.Abort
-
-
-def _read(settings: WorkerConfig) -> Mapping[int, Changelog]:
-    from pipeline.broker.kafka.broker import KafkaBroker
-
-    broker = KafkaBroker(settings.group_settings, clock=SystemClock())
-    partitions = range(broker.partition_count())
-    reader = broker.changelog()
-    try:
-        return reader.read(partitions)
-    finally:
-        reader.close()
-
-
-def _require(number: int, changelogs: Mapping[int, Changelog]) -> None:
-    if number not in changelogs:
-        raise ConfigError(f"there is no partition {number}: there are {len(changelogs)}, from 0 on")
 
 
 def _hint(text: str) -> None:

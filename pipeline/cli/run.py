@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
@@ -15,11 +14,18 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
-from pipeline.errors import OutputError, SourceError
+from pipeline.cli.output import open_output
+from pipeline.clock import SystemClock
 from pipeline.media.address import Address
+from pipeline.media.sources import read_labels
+from pipeline.offline.file_run import FileRun, FileRunReport
+
+app = one_command()
 
 
+@app.command()
 def run(
     sources: Annotated[
         list[str],
@@ -47,11 +53,6 @@ def run(
 
     Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`
     """
-    from pipeline.media.sources import open_source, read_labels
-    from pipeline.offline.run import SourceReport, predict_sources, serve_files, stream_names
-    from pipeline.offline.scoring import Score
-    from pipeline.wire.predictions import Prediction
-
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
     addresses = [Address.of(source, os.environ) for source in sources]
@@ -59,71 +60,44 @@ def run(
         _check_overlay(overlay, addresses)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
-    engine = load_engine("onnxruntime", loaded, threads=threads)
-    reports = [SourceReport(name) for name in stream_names(addresses)]
-    scores = [Score(truth) for truth in truths]
-    opened = [open_source(address) for address in addresses]
-    began_s = time.monotonic()
-    console = Console(stderr=True)
-    try:
-        out = output.open("wb") if output else None if as_json else sys.stdout.buffer
-        with (
-            ExitStack() as ending,
-            Progress(
-                SpinnerColumn(),
-                TextColumn("{task.completed} frames"),
-                TimeElapsedColumn(),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal or out is sys.stdout.buffer,
-            ) as progress,
-        ):
-            film = None
-            if overlay is not None:
-                from pipeline.offline.overlay.film import Film
-
-                film = ending.enter_context(Film(overlay, bundle=loaded, truth=truths[0]))
-                opened = [film.watch(opened[0])]
-            task = progress.add_task("frames", total=None)
-            for outcome in predict_sources(
-                opened, model=serve_files(loaded, engine), reports=reports
-            ):
-                answer = outcome.answer
-                if answer is not None:
-                    scores[outcome.source].enter(outcome.frame, loaded.labels[answer.label])
-                    if out is not None:
-                        out.write(answer.value + b"\n")
-                if film is not None:
-                    said = None if answer is None else Prediction.read(answer.value)
-                    film.show(outcome.frame, said, outcome.features())
-                progress.advance(task)
-        if out is not None:
-            out.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        raise OutputError(f"cannot write {output or 'standard output'}: {exc.strerror}") from exc
-    for address, report, truth in zip(addresses, reports, truths, strict=True):
-        if truth is not None and len(truth) != report.frames:
-            raise SourceError(
-                f"{address.shown} has {report.frames} frames, its label file {len(truth)} rows;"
-                " every frame has one row. Are these labels of another video?"
-            )
-    summary = {
-        "bundle": loaded.id,
-        "seconds": round(time.monotonic() - began_s, 3),
-        "streams": {
-            report.stream: {"frames": report.frames, "fates": dict(report.fates)} | score.summary()
-            for report, score in zip(reports, scores, strict=True)
-        },
-    }
+    with closing(load_engine("onnxruntime", loaded, threads=threads)) as engine:
+        going = FileRun(addresses, loaded, engine, truths=truths, clock=SystemClock())
+        console = Console(stderr=True)
+        with open_output(output, stdout=not as_json) as out:
+            _write(going, overlay, out, console)
+        report = going.report()
     if as_json:
-        typer.echo(json.dumps(summary))
-        return
-    for report, score in zip(reports, scores, strict=True):
+        typer.echo(json.dumps(report.json()))
+    else:
+        _show(report, console)
+
+
+def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: Console) -> None:
+    """Predict, and count frames unless predictions go to the same terminal."""
+    quiet = not console.is_terminal or out is sys.stdout.buffer
+    with (
+        Progress(
+            SpinnerColumn(),
+            TextColumn("{task.completed} frames"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=quiet,
+        ) as progress,
+        nullcontext() if overlay is None else going.film(overlay) as film,
+    ):
+        task = progress.add_task("frames", total=None)
+        for outcome in going.run(film):
+            if out is not None and outcome.answer is not None:
+                out.write(outcome.answer.value + b"\n")
+            progress.advance(task)
+
+
+def _show(report: FileRunReport, console: Console) -> None:
+    for source, score in report.streams:
         right = "" if score.accuracy is None else f", {score.accuracy:.1%} right"
         console.print(
-            f"{report.stream}: {score.predictions} predictions of {report.frames} frames{right}",
+            f"{source.stream}: {score.predictions} predictions of {source.frames} frames{right}",
             highlight=False,
         )
 

@@ -7,16 +7,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
 from pipeline.config import load_config
 from pipeline.errors import TopicError
 from pipeline.judging.chain import ChainReader, Link
+
+app = one_command()
 
 WAIT_S = 0.5
 BAR_CELLS = 12
 CLOCK = slice(11, 23)  # of captured_at: a terminal's line is short
 
 
+@app.command()
 def tail(
     dedup: Annotated[
         bool, typer.Option("--dedup", help="Leave out repeats (low_latency, after a crash).")

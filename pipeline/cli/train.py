@@ -1,6 +1,8 @@
 """`longtake train`: labelled videos in, a bundle out."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,17 +10,21 @@ import typer
 from rich.console import Console
 
 from engines.model.bundle import Bundle
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
-from pipeline.cli.progress import tasks
-from pipeline.cli.stages import Stages
+from pipeline.cli.progress import Stages, tasks
 from pipeline.errors import DependencyError
 
 HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
+Recipe = Literal["clips", "article", "actions"]
 BACKBONE = "efficientnet_lite0"
 HEAD: HeadChoice = "lstm"
 EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
 
+app = one_command()
 
+
+@app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     data: Annotated[
@@ -26,7 +32,7 @@ def train(
         typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True),
     ] = None,
     recipe: Annotated[
-        Literal["clips", "article", "actions"],
+        Recipe,
         typer.Option(help="How to train, see docs/training.md."),
     ] = "clips",
     backbone: Annotated[
@@ -63,66 +69,64 @@ def train(
 
     Example: `longtake train ./my-videos --out ./my-bundle`
     """
+    _check(recipe, data, chosen=(backbone, head, weights), limits=(size, epochs))
     console = Console(stderr=True)
-    if recipe == "actions":
-        if (data, backbone, head, weights, size, epochs) != (
-            None,
-            BACKBONE,
-            HEAD,
-            None,
-            None,
-            None,
-        ):
-            raise typer.BadParameter("the recipe `actions` takes --out, --work and --seed alone")
-        _train_actions(out, work or out / ".work", seed, console, as_json)
-        return
-    if data is None:
-        raise typer.BadParameter("name your videos: a folder with a folder for each class, or .csv")
-    if recipe == "article" and (backbone, head, weights) != (BACKBONE, HEAD, None):
-        raise typer.BadParameter("the recipe `article` has an encoder and a head of its own")
     training, planning = _modules()
-    request = planning.Plan(
-        backbone="seed" if recipe == "article" else backbone,
-        weights=weights,
-        head="lstm_relu" if recipe == "article" else head,
-        side=size,
-        rate_hz=rate_hz,
-        epochs=epochs or EPOCHS[recipe],
-        seed=seed,
-        work=work or out / ".work",
-    )
-    job = training.Job(data, out, recipe, request, validation)
-    try:
-        with Stages(console) as stages:
-            bundle = training.train_bundle(job, stages)
-    except KeyboardInterrupt:
-        console.print("stopped: the same command goes on from the last checkpoint", soft_wrap=True)
-        raise
+    kept = work or out / ".work"
+    with _resumable(console):
+        if recipe == "actions":
+            with tasks(console) as progress:
+                bundle = training.train_actions(out, kept, seed, progress)
+        else:
+            request = planning.Plan(
+                backbone="seed" if recipe == "article" else backbone,
+                weights=weights,
+                head="lstm_relu" if recipe == "article" else head,
+                side=size,
+                rate_hz=rate_hz,
+                epochs=epochs or EPOCHS[recipe],
+                seed=seed,
+                work=kept,
+            )
+            with Stages(console) as stages:
+                job = training.Job(data, out, recipe, request, validation)
+                bundle = training.train_bundle(job, stages)
     if as_json:
         typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
+    elif recipe == "actions":
+        _tell_actions(console, bundle)
     else:
         _tell(console, bundle, out)
 
 
-def _train_actions(out: Path, work: Path, seed: int, console: Console, as_json: bool) -> None:
-    training, _ = _modules()
+def _check(
+    recipe: Recipe,
+    data: Path | None,
+    *,
+    chosen: tuple[str, HeadChoice, Path | None],
+    limits: tuple[int | None, int | None],
+) -> None:
+    """Refuse what a recipe does not take.
+
+    `chosen` are backbone, head and weights, `limits` are size and epochs.
+    """
+    if recipe == "actions":
+        if (data, chosen, limits) != (None, (BACKBONE, HEAD, None), (None, None)):
+            raise typer.BadParameter("the recipe `actions` takes --out, --work and --seed alone")
+        return
+    if data is None:
+        raise typer.BadParameter("name your videos: a folder with a folder for each class, or .csv")
+    if recipe == "article" and chosen != (BACKBONE, HEAD, None):
+        raise typer.BadParameter("the recipe `article` has an encoder and a head of its own")
+
+
+@contextmanager
+def _resumable(console: Console) -> Iterator[None]:
     try:
-        with tasks(console) as progress:
-            bundle = training.train_actions(out, work, seed, progress)
+        yield
     except KeyboardInterrupt:
         console.print("stopped: the same command goes on from the last checkpoint", soft_wrap=True)
         raise
-    if as_json:
-        typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
-        return
-    for name in ("test_a", "test_b"):
-        found = bundle.training["evaluation"][name]
-        console.print(
-            f"{bundle.id}, {found['about']}: {found['accuracy']:.1%} of frames right,"
-            f" {found['accuracy_after_1s']:.1%} from 1 s into an action",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _modules() -> tuple[Any, Any]:
@@ -135,6 +139,17 @@ def _modules() -> tuple[Any, Any]:
             f"training needs the package {exc.name}: pip install 'longtake[train]'"
         ) from exc
     return training, request
+
+
+def _tell_actions(console: Console, bundle: Bundle) -> None:
+    found: Any = bundle.training["evaluation"]
+    for test in (found["test_a"], found["test_b"]):
+        console.print(
+            f"{bundle.id}, {test['about']}: {test['accuracy']:.1%} of frames right,"
+            f" {test['accuracy_after_1s']:.1%} from 1 s into an action",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _tell(console: Console, bundle: Bundle, out: Path) -> None:

@@ -2,12 +2,9 @@
 
 import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 
 from engines.base import Engine
 from engines.errors import EngineError
@@ -149,15 +146,3 @@ class Service:
                 pool.shutdown(wait=False, cancel_futures=True)
             self._careful.close()
             self._engine.close()
-
-
-def until_signalled(stop: Callable[[], None]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; a second one kills as usual."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)

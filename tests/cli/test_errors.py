@@ -7,6 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from engines.errors import BuildError, EngineError
+from pipeline.cli.main import exit_code
+from pipeline.errors import (
+    BrokerUnavailableError,
+    CameraLostError,
+    CommitRefusedError,
+    LongtakeError,
+    LossReason,
+    TopicError,
+)
 from tests.cli.commands import Ended, Longtake, Start, environment
 
 NOBODY = "127.0.0.1:1"
@@ -26,6 +36,24 @@ def test_a_broker_that_cannot_be_reached(start: Start, tiny: Path, clip: Path) -
         assert f"no Kafka answers at {NOBODY}" in ended.complaint
         assert "`longtake broker` starts one" in ended.complaint
         assert len(ended.err.splitlines()) == 1  # the client's own lamentations stay unheard
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TopicError("frames is missing"), 11),
+        (BrokerUnavailableError("no answer"), 10),
+        (BuildError("refused"), 34),
+        (EngineError("any other"), 1),
+        (CommitRefusedError("the generation is over"), 1),
+        (CameraLostError(LossReason.STALLED, "no picture for 5 s"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_a_broker_that_is_away_ends_with_10(
+    error: LongtakeError | EngineError, code: int
+) -> None:
+    assert exit_code(error) == code
 
 
 def test_a_wrong_key_in_the_file_is_named_with_those_that_are_known(

@@ -2,14 +2,12 @@
 
 import logging
 import re
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,7 +17,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import Start, WorkerConfig
 from pipeline.errors import BrokerUnavailableError
 from pipeline.worker import service
-from pipeline.worker.service import Service, until_signalled
+from pipeline.worker.service import Service
 from tests.engines.bundles import SIDE, write_tiny
 from tests.memory_faults import FaultyBroker, MovableLog
 from tests.pipeline.pictures import jpeg
@@ -156,23 +154,3 @@ def test_probes_of_a_service_whose_engine_cannot_start_hear_why(
 
 
 # ------------------------------------------------------------------------------------------ signals
-
-
-@pytest.fixture
-def _signals() -> Iterator[None]:
-    """Ignore signals that nobody handles, and give the handlers back afterwards."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_stops_and_a_second_one_kills_as_usual(number: signal.Signals) -> None:
-    stopped: list[Any] = []
-    until_signalled(lambda: stopped.append(number))
-    signal.raise_signal(number)
-    assert stopped == [number]
-    assert signal.getsignal(number) is signal.SIG_DFL

@@ -1,39 +1,19 @@
-"""The commands that run until they are stopped: demo, worker, broker."""
+"""`longtake worker`: a member of a group, until it is stopped."""
 
-import logging
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from engines.base import EngineName
+from pipeline.cli.commands import one_command
 from pipeline.cli.options import Bootstrap, ConfigFile, Group
-from pipeline.cli.output import try_to_write
+from pipeline.cli.signals import until_signalled
 from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
 
-
-def demo(
-    seconds: Annotated[float | None, typer.Option(help="End after so long; else Ctrl-C.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write a summary to this file.")
-    ] = None,
-    memory: Annotated[
-        bool, typer.Option("--memory", help="No Kafka: broker and worker in this process.")
-    ] = False,
-) -> None:
-    """Show it all on this machine: a real Kafka, four cameras, one worker.
-
-    Example: `longtake demo --seconds 30 --json demo.json`
-    """
-    from pipeline.demo.show import demo as show
-
-    logging.getLogger().setLevel(logging.WARNING)
-    if json_file is not None:
-        try_to_write(json_file)  # now, not when the show is over
-    show(seconds=seconds, memory=memory, report=json_file, console=Console())
+app = one_command()
 
 
+@app.command()
 def worker(
     bootstrap: Bootstrap = None,
     bundle: Annotated[str | None, typer.Option(help="A shipped bundle's name, or a path.")] = None,
@@ -81,7 +61,7 @@ def worker(
     from pipeline.broker.kafka.broker import KafkaBroker
     from pipeline.clock import SystemClock
     from pipeline.heap import give_large_blocks_back
-    from pipeline.worker.service import Service, until_signalled
+    from pipeline.worker.service import Service
 
     settings = load_config(
         config,
@@ -105,21 +85,3 @@ def worker(
     service = Service(settings, broker=broker, name=broker.slot)
     until_signalled(service.stop)
     service.run()
-
-
-def broker(
-    nodes: Annotated[int, typer.Option(min=1, max=5, help="How many brokers.")] = 1,
-    port: Annotated[int, typer.Option(help="Port of the first; 0 takes free ones.")] = 9092,
-    data: Annotated[
-        Path | None, typer.Option(help="Keep the logs here; else they go with the broker.")
-    ] = None,
-) -> None:
-    """Run a real Apache Kafka on this machine, on loopback, until Ctrl-C.
-
-    Prints `bootstrap 127.0.0.1:PORT` once it serves.
-
-    Example: `longtake broker --port 9092 --data ./kafka-data`
-    """
-    from pipeline.local.command import broker as run_broker
-
-    run_broker(nodes, port, data)

@@ -1,0 +1,73 @@
+"""`longtake bundle`: check model bundles, and make the benchmark's."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engines.load import load_engine
+from engines.model.bundle import find_bundle, load_bundle
+from engines.model.lint import complaints
+from pipeline.cli.commands import command_group
+from pipeline.cli.options import AsJson
+from pipeline.media.kinds import shown_size
+
+app = command_group("bundle", about="Check model bundles, and make the benchmark's.")
+
+
+@app.command(name="check")
+def check_bundle(
+    bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a path.")] = "actions",
+    as_json: AsJson = False,
+) -> None:
+    """Load a bundle, validate every file and field, and compare the engines on it.
+
+    Also warns of what TensorRT would refuse, as far as that can be told without it.
+
+    Example: `longtake bundle check ./my-bundle`
+    """
+    loaded = load_bundle(find_bundle(bundle))
+    began_s = time.monotonic()
+    load_engine("onnxruntime", loaded, threads=1).close()
+    state_bytes = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in loaded.state)
+    facts: dict[str, Any] = {
+        "bundle": loaded.id,
+        "digest": loaded.digest,
+        "labels": list(loaded.labels),
+        "input": shown_size(loaded.input),
+        "rate_hz": loaded.input.rate_hz,
+        "state_bytes_per_stream": state_bytes,
+        "verified_s": round(time.monotonic() - began_s, 2),
+        "refused_by_tensorrt": complaints(loaded),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    table = Table(show_header=False, box=None)
+    refused = facts.pop("refused_by_tensorrt")
+    for name, value in facts.items():
+        words = "; ".join(value) if isinstance(value, list) else str(value)
+        table.add_row(name.replace("_", " "), escape(words))
+    fit = f"no, because {'; '.join(refused)}" if refused else "yes, as far as we know without it"
+    table.add_row("fit for TensorRT", escape(fit))
+    Console().print(table)
+
+
+@app.command()
+def seed(
+    path: Annotated[Path, typer.Argument(help="The folder to write.")] = Path("bundles/seed"),
+) -> None:
+    """Make the article's own network as a bundle, with random weights: the benchmark's workload.
+
+    Example: `longtake bundle seed ./bundles/seed`
+    """
+    from engines.model.seed import write_seed
+
+    Console(stderr=True).print(f"wrote {load_bundle(write_seed(path)).id} to {path}")

@@ -1,0 +1,70 @@
+"""`longtake topics`: create and check the topics of a group."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.commands import command_group
+from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.config import load_config
+
+app = command_group("topics", about="Create and check the topics of a group.")
+
+
+@app.command()
+def create(
+    bootstrap: Bootstrap = None,
+    group: Group = None,
+    partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Of each topic.")] = 4,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create the topics that are missing: frames, predictions, dead letters, the group's state.
+
+    Example: `longtake topics create --group actions --partitions 8`
+    """
+    _topics(bootstrap, group, config, partitions=partitions, as_json=as_json)
+
+
+@app.command()
+def check(
+    bootstrap: Bootstrap = None,
+    group: Group = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the topics of a group; exit code 11 or 12 says that something is wrong with them.
+
+    Example: `longtake topics check --group actions --json`
+    """
+    _topics(bootstrap, group, config, partitions=None, as_json=as_json)
+
+
+def _topics(
+    bootstrap: str | None,
+    group: str | None,
+    config: Path | None,
+    *,
+    partitions: int | None,
+    as_json: bool,
+) -> None:
+    from pipeline.broker.kafka.topics import TopicAdmin
+
+    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
+    admin = TopicAdmin(settings.connection, settings.topics)
+    reports = admin.check() if partitions is None else admin.create(partitions)
+    if as_json:
+        shown = ("name", "partitions", "created", "problem", "danger")
+        rows = [{name: getattr(report, name) for name in shown} for report in reports]
+        typer.echo(json.dumps({"topics": rows}))
+    else:
+        table = Table("topic", "for", "partitions", "")
+        for r in reports:
+            note = r.problem or r.danger or ("created" if r.created else "ok")
+            table.add_row(r.name, r.role.replace("_", " "), str(r.partitions), note)
+        Console().print(table)
+    admin.require()

@@ -1,0 +1,114 @@
+"""Predicts whole sources, scores them against labels, and draws what it says: `longtake run`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.base import Engine
+from engines.model.bundle import Bundle
+from pipeline.clock import Clock
+from pipeline.errors import SourceError
+from pipeline.media.address import Address
+from pipeline.media.sources import open_source
+from pipeline.offline.overlay.film import Film
+from pipeline.offline.run import (
+    FrameOutcome,
+    SourceReport,
+    predict_sources,
+    serve_files,
+    stream_names,
+)
+from pipeline.offline.scoring import Score
+from pipeline.wire.predictions import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class FileRunReport:
+    """What came of each source, in the order of the sources."""
+
+    bundle: str
+    seconds: float
+    streams: tuple[tuple[SourceReport, Score], ...]
+
+    def json(self) -> dict[str, Any]:
+        """The report as scripts read it."""
+        return {
+            "bundle": self.bundle,
+            "seconds": round(self.seconds, 3),
+            "streams": {
+                source.stream: {"frames": source.frames, "fates": dict(source.fates)}
+                | score.summary()
+                for source, score in self.streams
+            },
+        }
+
+
+class FileRun:
+    """One run over some sources, each a stream of its own. One owner thread.
+
+    `truths` are the labels of each source's frames, None where there are none. The engine's rows
+    are overwritten. Raises what `open_source` raises.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Address],
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        truths: Sequence[Sequence[str] | None],
+        clock: Clock,
+    ) -> None:
+        self._addresses = sources
+        self._bundle = bundle
+        self._engine = engine
+        self._truths = truths
+        self._clock = clock
+        self._reports = [SourceReport(name) for name in stream_names(sources)]
+        self._scores = [Score(truth) for truth in truths]
+        self._opened = [open_source(address) for address in sources]
+        self._began_s = clock.monotonic()
+
+    def film(self, path: Path) -> Film:
+        """Open a film of the first source, for `run`. A context manager; its owner is the caller.
+
+        Raises `OutputError`.
+        """
+        return Film(path, bundle=self._bundle, truth=self._truths[0])
+
+    def run(self, film: Film | None) -> Iterator[FrameOutcome]:
+        """Predict and score each frame, and draw it into the film. Raises what a source raises."""
+        opened = list(self._opened)
+        if film is not None:
+            opened[0] = film.watch(opened[0])
+        for outcome in predict_sources(
+            opened, model=serve_files(self._bundle, self._engine), reports=self._reports
+        ):
+            answer = outcome.answer
+            if answer is not None:
+                label = self._bundle.labels[answer.label]
+                self._scores[outcome.source].enter(outcome.frame, label)
+            if film is not None:
+                said = None if answer is None else Prediction.read(answer.value)
+                film.show(outcome.frame, said, outcome.features())
+            yield outcome
+
+    def report(self) -> FileRunReport:
+        """What was done, once `run` has ended.
+
+        Raises `SourceError` when a source has more or fewer frames than labels.
+        """
+        for address, source, truth in zip(
+            self._addresses, self._reports, self._truths, strict=True
+        ):
+            if truth is not None and len(truth) != source.frames:
+                raise SourceError(
+                    f"{address.shown} has {source.frames} frames, its label file {len(truth)} rows;"
+                    " every frame has one row. Are these labels of another video?"
+                )
+        return FileRunReport(
+            bundle=self._bundle.id,
+            seconds=self._clock.monotonic() - self._began_s,
+            streams=tuple(zip(self._reports, self._scores, strict=True)),
+        )
