@@ -1,18 +1,18 @@
-"""Brings one frozen checkpoint at a time into the log, whatever happens on the way.
+"""Commits one frozen checkpoint at a time, and finds out the outcome of a commit that failed.
 
-The owner thread submits and asks how it went; the blocking work is done by two executors.
-A commit that fails leaves its outcome open, so:
+The owner thread submits a checkpoint and polls for the outcome; two executors do the blocking work.
+After an error the outcome of a commit is unknown, so:
 
     committing --ok--> settled
         | any error
     renewing           a new producer of the same name ends the old transaction, either way
         |
-    waiting            for a stable member; after a refusal, for another generation
+    waiting            for a stable membership; after a refusal, for another generation
         |
-    resolving          the manifests in the log say what became of each partition's part:
-                         ours             -> it was committed
+    resolving          the manifest in the log decides for each partition's part. It is
+                         ours             -> the part was committed
                          one below ours   -> the same bytes are committed again
-                         anything else    -> lost: its owner restores the partition
+                         anything else    -> the part is lost: the partition is restored
 """
 
 from collections import Counter, deque
@@ -37,12 +37,12 @@ from pipeline.wire.changelog import MANIFEST_KEY, Manifest
 FENCED_LIMIT = 3
 FENCED_WINDOW_S = 60.0
 RENEW_PAUSE_S = 0.2
-PATIENCE_S = 60.0  # after a refusal, for another generation
+PATIENCE_S = 60.0  # how long to wait for another generation after a refusal
 
 
 @dataclass(frozen=True, slots=True)
 class SettledPart:
-    """A part of a checkpoint whose outcome is known: in the log, or lost for its owner."""
+    """A part of a checkpoint whose outcome is known: it is in the log, or it is lost."""
 
     part: PartitionCheckpoint
     committed: bool
@@ -61,7 +61,7 @@ class _Stage(Enum):
 class Committer:
     """Commits checkpoints. `writes` and `reads` each run one task at a time.
 
-    Raises `FencedError` when producers of our name keep being fenced: two processes share a slot.
+    Raises `FencedError` if its producer is fenced repeatedly: two processes share a slot.
     """
 
     def __init__(
@@ -93,27 +93,27 @@ class Committer:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is on its way."""
+        """Whether a checkpoint is being committed."""
         return self._stage is not _Stage.IDLE
 
     @property
     def commit_in_flight(self) -> int | None:
-        """A number for the transaction that is being written now, None when there is none."""
+        """The number of the transaction that is being written now; None if there is none."""
         return self._commits if self._stage is _Stage.COMMITTING else None
 
     def take_aborts(self) -> Counter[str]:
-        """Count the commits that failed since the last call, by the name of the error."""
+        """Return the count of failed commits since the last call, by the name of the error."""
         aborts, self._aborts = self._aborts, Counter()
         return aborts
 
     def holds(self, partition: int) -> bool:
-        """Whether the checkpoint on its way has a part of this partition."""
+        """Whether the checkpoint that is being committed has a part of this partition."""
         return self._checkpoint is not None and any(
             part.partition == partition for part in self._checkpoint.parts
         )
 
     def submit(self, checkpoint: Checkpoint, member: Member, *, when: Callable[[], bool]) -> None:
-        """Commit a checkpoint as soon as `when` says so. Only when not busy."""
+        """Commit a checkpoint as soon as `when` returns True. Call it only when not busy."""
         self._checkpoint, self._member, self._when = checkpoint, member, when
         self._stage = _Stage.HOLDING
         self._begin()
@@ -126,10 +126,10 @@ class Committer:
         self._stage = _Stage.COMMITTING
 
     def advance(self, member: Member | None, eras: Mapping[int, int]) -> list[SettledPart]:
-        """Go on as far as possible without waiting.
+        """Advance as far as possible without blocking.
 
-        `member` is who we are now (None: in flux), `eras` the current era of our partitions.
-        Returns the parts whose outcome has become known.
+        `member` is our current membership (None: not stable), `eras` are the current eras of our
+        partitions. Returns the parts whose outcome has become known.
         """
         if self._stage is _Stage.HOLDING:
             self._begin()
@@ -222,7 +222,7 @@ class Committer:
         settled, again = [], []
         for part in self._parts():
             if eras.get(part.partition) != part.era:
-                continue  # no longer ours: whoever has it now reads the log
+                continue  # no longer ours: its present owner restores it from the log
             found = changelogs[part.partition].records.get(MANIFEST_KEY)
             manifest = None if found is None else Manifest.read(found)
             if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:

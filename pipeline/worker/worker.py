@@ -14,7 +14,7 @@ from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
 from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
-from pipeline.delivery.restore import Restorer, Restoring
+from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.errors import BrokerUnavailableError
 from pipeline.media.decoder import Decoder
@@ -63,7 +63,7 @@ class Worker:
         metrics.model.knows(bundle.labels)
         metrics.streams.expect(config.expected_streams)
         self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
-        how = Restoring(
+        how = RestorePolicy(
             bundle=bundle,
             partitions=count,
             group=config.group,

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         "the end of a stream is ignored",
         "pipeline/streams/predictor.py",
-        "            stream.owe(Reset.ENDED)\n",
+        "            stream.require_reset(Reset.ENDED)\n",
         "            pass\n",
         (PROTOCOL, "tests/chaos/test_oracle.py"),
     ),
