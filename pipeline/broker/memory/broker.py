@@ -1,4 +1,4 @@
-"""One worker's way to a log in memory."""
+"""One worker's access to a log in memory."""
 
 from pipeline.broker.memory.changelog import MemoryChangelog
 from pipeline.broker.memory.consumer import MemoryConsumer
