@@ -1,4 +1,4 @@
-"""Settings: defaults, a TOML file, LONGTAKE_* in the environment, flags; later wins."""
+"""Settings from defaults, a TOML file, LONGTAKE_* variables and flags. Later sources win."""
 
 import os
 import tomllib
@@ -31,8 +31,8 @@ OTHER_VARIABLES = {
     *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
 }
 
-SHOWN = 300  # characters of a wrong value
-MAX_EXPECTED = 10_000  # three series for each in every worker
+SHOWN = 300  # characters of a wrong value in a message
+MAX_EXPECTED = 10_000  # each has three series in every worker
 
 KafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
@@ -64,14 +64,14 @@ Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class Start(StrEnum):
-    """Where a partition that the group has never read begins."""
+    """The offset at which the group begins a partition that it has never read."""
 
     LATEST = "latest"
     EARLIEST = "earliest"
 
 
 class ForeignState(StrEnum):
-    """What becomes of memory that another bundle left in the changelog."""
+    """What to do with memory in the changelog that another bundle wrote."""
 
     REFUSE = "refuse"
     RESET = "reset"
@@ -86,14 +86,14 @@ class Delivery(StrEnum):
 
 
 class Overload(StrEnum):
-    """What becomes of frames that wait for the engine when it is behind."""
+    """What to do with frames that wait for the engine if it is too slow."""
 
     PROCESS_ALL = "process_all"
     LATEST = "latest"
 
 
 class _OwnVariables(EnvSettingsSource):
-    """The environment without what Kubernetes and Docker have put there."""
+    """The environment without the variables that Kubernetes and Docker add."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
@@ -102,14 +102,14 @@ class _OwnVariables(EnvSettingsSource):
 
 
 class OnStop(StrEnum):
-    """What a worker with a slot does with its place in the group when it is told to stop."""
+    """What a worker with a slot does about its group membership at SIGTERM or SIGINT."""
 
     LEAVE = "leave"
     STAY = "stay"
 
 
 class Settings(BaseSettings):
-    """What all settings share: where they come from, and that unknown ones are an error."""
+    """The base of all settings: their sources. An unknown setting is an error."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before environment before file; no .env files, no secrets folder."""
+        """Return the sources: flags, then environment, then file. No .env files, no secrets."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _OwnVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
 
@@ -131,22 +131,22 @@ Loaded = TypeVar("Loaded", bound=Settings)
 
 
 class WorkerConfig(Settings):
-    """Everything that can be set of a worker. Times in seconds, sizes in bytes."""
+    """All settings of a worker. Times in seconds, sizes in bytes."""
 
     bootstrap: Servers = "127.0.0.1:9092"
     group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
-    """`auto` takes TensorRT where there is a GPU with all that it needs, and says so."""
+    """`auto` takes TensorRT if there is a GPU with all that it needs, and logs the choice."""
     gpu_precision: GpuPrecision = "float16"
-    """Of the encoder under TensorRT; the recurrent head is in float32 always."""
+    """Of the encoder under TensorRT; the recurrent head always runs in float32."""
     engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     slot: KafkaName | None = None
     """A name that outlives the process: a restarted worker is back in its place in a second."""
     on_stop: OnStop = OnStop.LEAVE
-    """At SIGTERM or SIGINT: `leave` hands the partitions over at once; `stay` keeps them for the
-    next worker of this slot until `session_timeout_s` is over. Without a slot a worker leaves."""
+    """At SIGTERM or SIGINT: `leave` frees the partitions at once; `stay` keeps them for the next
+    worker of this slot until `session_timeout_s` is over. Without a slot a worker always leaves."""
 
     frames_topic: KafkaName = "frames"
     predictions_topic: KafkaName = "predictions"
@@ -158,27 +158,29 @@ class WorkerConfig(Settings):
     stream_ttl_s: Seconds = 3600.0
 
     delivery: Delivery = Delivery.EXACTLY_ONCE
-    """`low_latency`: predictions leave at once; after a crash some are repeated."""
+    """`low_latency`: predictions are published at once; after a crash some are repeated."""
     overload: Overload = Overload.PROCESS_ALL
     """`latest`: of a stream's waiting frames only the newest goes to the engine."""
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
     max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
     max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20
     max_pending_bytes: Annotated[int, Field(ge=1 << 20), Number] = 256 << 20
-    """Frames polled but not yet finished, with their pixels at the model's size; above it reading
-    pauses, below half of it goes on. What waits for its commit is held to the same, apart."""
+    """Limit of frames polled but not finished, with their inputs at the model's size. Above it
+    reading pauses, below half of it reading resumes. The same limit applies separately to the
+    outgoing records that wait for their commit."""
     max_open_records: Annotated[int, Field(ge=1), Number] = 20_000
-    """Records finished but not yet committed; above it the worker waits for the log."""
+    """Limit of records finished but not committed. At it the worker predicts no more until a
+    commit."""
 
     session_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 6.0
     heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.5
     transaction_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 3.0
 
     expected_streams: Annotated[tuple[StreamId, ...], Field(max_length=MAX_EXPECTED)] = ()
-    """Streams that have metrics of their own, seen or not: who is absent can raise an alarm."""
+    """Streams with metrics of their own, seen or not, so that an alert can find a missing one."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9108
-    """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
+    """The port of /metrics, /healthz and /readyz; 0 takes any free port."""
 
     @property
     def topics(self) -> Topics:
@@ -192,12 +194,12 @@ class WorkerConfig(Settings):
 
     @property
     def connection(self) -> Connection:
-        """How the Kafka is reached."""
+        """How to reach Kafka."""
         return Connection(self.bootstrap)
 
     @property
     def group_settings(self) -> GroupSettings:
-        """What the clients of this group need to know."""
+        """The settings that the Kafka clients of this group need."""
         return GroupSettings(
             connection=self.connection,
             topics=self.topics,
@@ -220,12 +222,12 @@ def load_settings(
 ) -> Loaded:
     """Merge file, environment and flags (those that are not None). Raises `ConfigError`.
 
-    `known` are the names that are told to who has written another one.
+    `known` are the names that the message for an unknown setting lists.
     """
     if file is not None and not file.is_file():
         raise ConfigError(f"there is no configuration file {file}")
 
-    class FromFile(kind):  # type: ignore[valid-type,misc]  # a class that is known when it is called
+    class FromFile(kind):  # type: ignore[valid-type,misc]  # the base class is a parameter
         model_config = SettingsConfigDict(toml_file=file)
 
     _refuse_unknown_variables(os.environ)
@@ -255,7 +257,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
 
 
 def _without_secrets(value: object) -> object:
-    """Hide the logins of the URLs in what was read."""
+    """Hide the logins of URLs in a value, for messages."""
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, Mapping):

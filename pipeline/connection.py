@@ -1,4 +1,4 @@
-"""How a Kafka is reached: what every client is opened with."""
+"""How to reach a Kafka: the settings that every client is opened with."""
 
 import re
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pipeline.records import Topics
 
 MAX_PORT = 65_535
-STALL_S = 15.0  # a reader waits for so long beyond the transaction timeout
+STALL_S = 15.0  # how much longer than the transaction timeout a reader waits
 
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The servers of one cluster. Raises `ValueError` when they are no list of host:port.
+    """The servers of one cluster. Raises `ValueError` if they are not a list of host:port.
 
-    Only `pipeline.broker.kafka.vendor.opening` turns it into the settings of a client.
+    Only `pipeline.broker.kafka.vendor.opening` turns this into the settings of a client.
     """
 
     bootstrap: str  # "host:port", or several of them, comma separated
@@ -37,13 +37,13 @@ class Connection:
 
     @property
     def shown(self) -> str:
-        """The servers, as messages and logs name them."""
+        """The servers, as messages and logs show them."""
         return ",".join(self.servers)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
-    """One group of workers on a Kafka: what its clients need to know. Times in seconds."""
+    """One group of workers: the settings that its Kafka clients need. Times in seconds."""
 
     connection: Connection
     topics: Topics
@@ -52,7 +52,7 @@ class GroupSettings:
     session_timeout_s: float
     heartbeat_s: float
     transaction_timeout_s: float
-    leaves_at_stop: bool = True  # a static member, too
+    leaves_at_stop: bool = True  # whether a static member leaves too
 
     @property
     def stall_s(self) -> float:

@@ -1,4 +1,4 @@
-"""The values that travel through the pipeline. Frozen, and free of any vendor's types."""
+"""The values that the pipeline's parts exchange. They are frozen and use no vendor's types."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ NAME_WANTED = "a name of up to 32 characters of a-z and _"
 
 
 class OpenNames(StrEnum):
-    """Names to which a newer release may add: one that is not listed is kept under its name.
+    """An enum to which a newer release may add names. A name that is not a member is kept.
 
-    A name that is no member equals, and hashes like, its text. Readers check its form by `NAME`.
+    Such a name equals its text and has the same hash. Readers check its form with `NAME`.
     """
 
     @classmethod
@@ -35,7 +35,7 @@ class OpenNames(StrEnum):
 class Fate(OpenNames):
     """How an input record ended. Every record has exactly one.
 
-    One that a newer release has added is a count in the ledger and nothing else.
+    This release only keeps the count in the ledger of a fate that a newer release added.
     """
 
     PREDICTED = "predicted"
@@ -48,9 +48,9 @@ class Fate(OpenNames):
 
 
 class Reset(OpenNames):
-    """Why a stream's memory started afresh before a frame.
+    """Why a stream's memory was reset before a frame.
 
-    A newer release may add reasons, but none that forgets the stream: chains depend on that.
+    A newer release may add reasons, but none that forgets the stream: chains depend on these.
     """
 
     NEW = "new"
@@ -62,7 +62,7 @@ class Reset(OpenNames):
 
     @property
     def forgets_stream(self) -> bool:
-        """Whether the stream itself is new: its chain starts again at zeros."""
+        """Whether the reset starts a new stream, whose chain starts at zeros again."""
         return self in (Reset.NEW, Reset.ENDED)
 
 
@@ -70,7 +70,7 @@ class Reset(OpenNames):
 class Record:
     """One record of the log, as the broker holds it. Timestamps in milliseconds since 1970.
 
-    `refused` says why a record could not be taken out of its batch; it has no key and no value.
+    `refused` says why the record could not be read from its batch; such a record has no content.
     """
 
     partition: int
@@ -83,21 +83,21 @@ class Record:
 
     @property
     def size(self) -> int:
-        """Bytes of all that a producer has put into it."""
+        """Bytes of key, value and header values."""
         parts = (self.key or b"", self.value or b"", *(content for _, content in self.headers))
         return sum(len(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One record that the model steps by: an encoded picture of one stream, say."""
+    """One record that the model steps on: for example an encoded picture of one stream."""
 
     stream: str
     partition: int
     offset: int
     record_ms: int
     captured_us: int
-    captured_given: bool  # False: the record's own timestamp stands in for the capture time
+    captured_given: bool  # False: `captured_us` is the record's own timestamp
     content: bytes
     seq: int | None = None
     epoch: int | None = None
@@ -106,7 +106,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class EndOfStream:
-    """A null value: the camera says that it is done."""
+    """A record with a null value: the camera has ended its stream."""
 
     stream: str
     partition: int
@@ -116,7 +116,7 @@ class EndOfStream:
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """A record that breaks the wire contract. A value, not an exception: its offset counts too."""
+    """A record that breaks the wire contract. Not an exception, because its offset counts too."""
 
     record: Record
     reason: str
@@ -124,12 +124,12 @@ class BadRecord:
 
     @property
     def partition(self) -> int:
-        """The partition it came from."""
+        """The record's partition."""
         return self.record.partition
 
     @property
     def offset(self) -> int:
-        """Its place in the partition."""
+        """The record's offset."""
         return self.record.offset
 
     @property
@@ -142,7 +142,7 @@ ParsedRecord = Frame | EndOfStream | BadRecord
 
 
 class Destination(StrEnum):
-    """Where an outgoing record belongs; the broker knows the topics' names."""
+    """The kind of topic that an outgoing record goes to; `Topics` has the names."""
 
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead_letters"
@@ -151,7 +151,7 @@ class Destination(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record to be written by a checkpoint. `partition` is None where the key decides."""
+    """One record to write. `partition` is None if the key decides."""
 
     destination: Destination
     partition: int | None
@@ -162,12 +162,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a stream's next record is judged by. `seen_us` is None before the first frame."""
+    """A stream's admission memory: its next record is judged by this and the rules alone.
+
+    `seen_us` is None before the first frame.
+    """
 
     record_ms: int  # timestamp of the newest record of the stream, whatever its fate
     seen_us: int | None = None  # capture time of the last admitted frame, never the maximum
-    planned_us: int = 0  # of the last frame let through for stepping
-    due_us: int = 0  # when the next one is wanted
+    planned_us: int = 0  # capture time of the last frame let through for stepping
+    due_us: int = 0  # capture time planned for the next one
     seq: int | None = None
     epoch: int | None = None  # None until a record carries an epoch header
 
@@ -177,7 +180,7 @@ class Changelog:
     """The newest record of every key of one partition's changelog; tombstoned keys are absent."""
 
     records: Mapping[bytes, Record]
-    log_start: int  # of the *frames* partition: the first offset that still can be read
+    log_start: int  # of the *frames* partition: the first offset that can still be read
     log_end: int  # of the *frames* partition
 
 
@@ -191,7 +194,7 @@ class Topics:
     state: str
 
     def of(self, destination: Destination) -> str:
-        """Name the topic where records of a kind belong."""
+        """Return the name of the topic that records of a kind go to."""
         return {
             Destination.PREDICTIONS: self.predictions,
             Destination.DEAD_LETTERS: self.dead_letters,

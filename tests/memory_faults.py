@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pipeline.broker.checkpoint import Member
-from pipeline.broker.contract import Dropped
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.broker.memory.memory_changelog import MemoryChangelog
@@ -23,7 +22,7 @@ def no_fault(step: str) -> None:
 
 
 class MovableGroup(MemoryGroup):
-    """A group that is rebalanced when the test says so."""
+    """A group that a test can rebalance."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -32,7 +31,7 @@ class MovableGroup(MemoryGroup):
             return tuple(self._members)
 
     def rebalance(self) -> None:
-        """Go through a rebalance that nothing caused."""
+        """Rebalance without a cause."""
         with self.changed:
             self._rebalance()
 
@@ -42,25 +41,25 @@ class MovableGroup(MemoryGroup):
             self.partitions = partitions
 
     def hand_over(self, member_id: str, partitions: Iterable[int]) -> None:
-        """Give a member partitions that it believes to have anyway: it hears nothing (K12).
+        """Give a member partitions that it already believes to have, without any event (K12).
 
-        Members that had them in the meantime hear of the loss.
+        Members that had them in the meantime get an event of the loss.
         """
         with self.changed:
             wanted = set(partitions)
             taker = self._members.pop(member_id)
             for other in self._members.values():
-                lost = other.partitions & wanted
-                other.partitions -= lost
+                lost = frozenset(other.partitions & wanted)
                 if lost:
-                    other.news.append(Dropped(frozenset(lost)))
+                    other.drop(lost)
             self._members[member_id] = taker
-            taker.news = deque(event for event in taker.news if not event.partitions <= wanted)
+            unpolled = (event for event in taker.unpolled if not event.partitions <= wanted)
+            taker.unpolled = deque(unpolled)
             taker.partitions |= wanted
 
 
 class MovableLog(MemoryLog):
-    """A log in which retention, timeouts and administrators act when the test says so."""
+    """A log in which a test can cause retention, timeouts and changes by administrators."""
 
     group: MovableGroup
 

@@ -143,7 +143,7 @@ class Process:
             model=ServedModel.configured(
                 world.config, world.bundle, world.engine(slot), decoder=world.decoder
             ),
-            careful=world.careful,
+            sandboxed=world.sandboxed,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
             metrics=self.metrics,
@@ -177,7 +177,7 @@ class World:
         self.config = WorkerConfig(**wanted)
         self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
-        self.careful: Decoder = decode
+        self.sandboxed: Decoder = decode
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group still believes in
 

@@ -1,4 +1,4 @@
-"""The values that one transaction commits: frozen bytes, which nothing computes again."""
+"""The values that one transaction commits: frozen bytes, so a repeated commit writes the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.wire.changelog import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the group. `vendor` is the broker's own form of the same, opaque to others."""
+    """A member of the group. `vendor` is the broker's own object for it, opaque to others."""
 
     member_id: str
     generation: int
@@ -18,7 +18,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PartitionCheckpoint:
-    """The part of a checkpoint that belongs to one partition; covers [start, next_offset)."""
+    """One partition's part of a checkpoint. It covers the offsets [start, next_offset)."""
 
     partition: int
     era: int
@@ -41,5 +41,5 @@ class Checkpoint:
 
     @property
     def offsets(self) -> dict[int, int]:
-        """Where each partition is resumed, by number."""
+        """The offset to resume each partition at, by partition number."""
         return {part.partition: part.next_offset for part in self.parts}

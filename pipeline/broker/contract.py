@@ -21,7 +21,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """These partitions are no longer ours: revoked, or lost. Nothing of them may be committed."""
+    """These partitions are no longer ours: revoked or lost. Commit nothing of them any more."""
 
     partitions: frozenset[int]
 
@@ -38,7 +38,7 @@ Event = Assigned | Dropped | OutOfRange
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one poll brought. Events happened before the records and are handled first."""
+    """The result of one poll. Events happened before the records and are handled first."""
 
     events: tuple[Event, ...]
     records: tuple[Record, ...]
@@ -51,7 +51,7 @@ class FrameConsumer(Protocol):
         """Wait at most `timeout_s` for events or records. Records are committed ones only."""
 
     def member(self) -> Member | None:
-        """Return who we are in the group, as of the last poll after which nothing was in flux.
+        """Return our membership, as of the last poll at which the group was stable.
 
         None before the first assignment and after our membership was lost. Call it only when all
         events of the last poll are handled.
@@ -61,19 +61,19 @@ class FrameConsumer(Protocol):
         """Read an assigned partition from `offset` on."""
 
     def position(self, partition: int) -> int | None:
-        """Return the offset that is read next; None for a partition that is not read."""
+        """Return the offset to be read next; None for a partition that is not read."""
 
     def pause(self, partitions: Sequence[int]) -> None:
-        """Stop reading these for now; polling goes on."""
+        """Stop reading these partitions for now. Polling goes on."""
 
     def resume(self, partitions: Sequence[int]) -> None:
-        """Go on reading these."""
+        """Continue reading these partitions."""
 
     def close(self) -> None:
-        """Leave the group; what was ours is free at once.
+        """Leave the group, which may assign our partitions to others at once.
 
-        A static member leaves if the worker's `on_stop` says so. Otherwise it only goes silent, and
-        the group keeps its partitions for it until the session timeout.
+        A static member leaves only if the worker's `on_stop` is `leave`. Otherwise it only stops
+        its heartbeats, and the group keeps its partitions for it until the session timeout.
         """
 
 
@@ -83,16 +83,16 @@ class CheckpointWriter(Protocol):
     def commit(self, checkpoint: Checkpoint, member: Member) -> None:
         """Write a checkpoint's records and offsets in one transaction, all or nothing.
 
-        Raises `CommitRefusedError` when the group says that `member` is of the past: nothing was
-        written. After any other error the outcome is unknown until `renew` and a look at the
-        manifests. After any error, `renew` before the next commit.
+        Raises `CommitRefusedError` if `member` is not a current member of the group: nothing was
+        written. After any other error the outcome is unknown: call `renew`, then read the
+        manifests. After any error, call `renew` before the next commit.
         """
 
     def renew(self) -> None:
-        """Throw the producer away and make a new one of the same name.
+        """Discard the producer and make a new one of the same name.
 
-        That ends the old one's open transaction, one way or the other, and fences every other
-        process that still uses the name.
+        That commits or aborts the old one's open transaction, and fences every other process that
+        still uses the name.
         """
 
     def close(self) -> None:
@@ -100,38 +100,39 @@ class CheckpointWriter(Protocol):
 
 
 class Outlet(Protocol):
-    """Our idempotent producer, for what leaves outside of any transaction. One thread at a time."""
+    """Our idempotent producer, for records outside of any transaction. One thread at a time."""
 
     def publish(self, burst: Sequence[Outgoing]) -> None:
-        """Write records in their order, and wait until the log has all of them.
+        """Write records in order, and wait until the log has all of them.
 
-        Raises `BrokerUnavailableError` when some may be missing: publish the same burst again,
-        before any other. Records may repeat then; within a partition none overtakes another.
+        Raises `BrokerUnavailableError` if some may be missing: publish the same burst again, before
+        any other. Records may repeat then, but their order within a partition stays the same.
         """
 
     def close(self) -> None:
-        """Release it; what is on its way may still arrive."""
+        """Release it. Records in flight may still arrive."""
 
 
 class ChangelogReader(Protocol):
-    """Reads the memory of partitions back. One thread at a time."""
+    """Reads the changelogs of partitions. One thread at a time."""
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
-        """Read the changelog of partitions from start to the end as of now.
+        """Read the changelogs of partitions from the start to their present end.
 
-        The end is that of the whole log, open transactions included: the reader waits for what a
-        dying worker had in flight. Raises `RestoreStalledError` when that takes too long.
+        The end includes open transactions: the reader waits until the transaction that a dead
+        worker left open is committed or aborted. Raises `RestoreStalledError` if that takes too
+        long.
         """
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Return where the frames of partitions end, as far as they can be read (committed)."""
+        """Return the ends of the committed frames of partitions."""
 
     def close(self) -> None:
         """Close the connection."""
 
 
 class Broker(Protocol):
-    """One log and group, from the point of view of one worker."""
+    """One worker's access to the log and the group."""
 
     @property
     def topics(self) -> Topics:
@@ -140,18 +141,18 @@ class Broker(Protocol):
     def partition_count(self) -> int:
         """Count the partitions of the frames topic.
 
-        Raises `TopicError` when a topic is missing and `PartitionCountError` when frames,
-        predictions and state differ.
+        Raises `TopicError` if a topic is missing and `PartitionCountError` if frames, predictions
+        and state differ.
         """
 
     def consumer(self) -> FrameConsumer:
         """Join the group."""
 
     def writer(self) -> CheckpointWriter:
-        """Make the transactional producer of our slot; it ends what our predecessor left open."""
+        """Make the transactional producer of our slot, which ends its predecessor's transaction."""
 
     def outlet(self) -> Outlet:
-        """Make the producer of what leaves at once."""
+        """Make the producer for records outside of any transaction."""
 
     def changelog(self) -> ChangelogReader:
         """Open a reader of the changelog."""

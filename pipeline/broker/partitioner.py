@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: as the default partitioner of Kafka's own clients has it."""
+"""Maps keys to partitions, as the default partitioner of Kafka's Java clients does."""
 
 _SEED = 0x9747B28C
 _MIX = 0x5BD1E995
@@ -7,7 +7,7 @@ _MASK = 0xFFFFFFFF
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key among so many."""
+    """Return the partition of a key, of `partitions` in all."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 

@@ -1,4 +1,4 @@
-"""What cameras publish, and the contract of what publishes it."""
+"""The frames that cameras publish, and the contract of the producer that publishes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Shot:
 
     @property
     def headers(self) -> Headers:
-        """The headers that the wire contract asks for."""
+        """The headers that the wire contract requires."""
         return frame_headers(
             captured_us=self.captured_us,
             seq=self.seq,
@@ -31,7 +31,7 @@ class Shot:
 
 
 class ShotOutcome(Enum):
-    """What became of a shot that was sent."""
+    """How the sending of a shot ended."""
 
     TAKEN = "taken"
     OVERSIZED = "oversized"
@@ -40,7 +40,7 @@ class ShotOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SettledShot:
-    """The outcome of one shot; `why` in words where it was not taken."""
+    """The outcome of one shot, and why it was not taken, in words."""
 
     number: int
     outcome: ShotOutcome
@@ -48,16 +48,16 @@ class SettledShot:
 
 
 class Uplink(Protocol):
-    """A producer that keeps the order of what it is sent, and never gives up by itself.
+    """A producer that keeps the order of shots and retries without a time limit.
 
-    After an outcome `FAILED` it is of no further use.
+    After an outcome `FAILED` it must not be used any more.
     """
 
     def send(self, number: int, shot: Shot) -> None:
-        """Hand a shot over, without waiting for the broker."""
+        """Send a shot, without waiting for the broker."""
 
     def settled(self) -> Sequence[SettledShot]:
         """Return the outcomes since the last call."""
 
     def close(self) -> None:
-        """Release it without waiting for what is still on its way."""
+        """Release it without waiting for shots in flight."""

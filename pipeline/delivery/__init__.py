@@ -1,1 +1,1 @@
-"""Into the log and back from it: checkpoints, commits and restores."""
+"""Writes checkpoints to the log and restores partitions from it."""

@@ -1,25 +1,24 @@
-"""Brings one frozen checkpoint at a time into the log, whatever happens on the way.
+"""Commits one frozen checkpoint at a time, and finds out the outcome of a commit that failed.
 
-The owner thread submits and asks how it went; the blocking work is done by two executors.
-A commit that fails leaves its outcome open, so:
+The owner thread submits a checkpoint and polls for the outcome; two executors do the blocking work.
+After an error the outcome of a commit is unknown, so:
 
     committing --ok--> settled
         | any error
     renewing           a new producer of the same name ends the old transaction, either way
         |
-    waiting            for a stable member; after a refusal, for another generation
+    waiting            for a stable membership; after a refusal, for another generation
         |
-    resolving          the manifests in the log say what became of each partition's part:
-                         ours             -> it was committed
+    resolving          the manifest in the log decides for each partition's part. It is
+                         ours             -> the part was committed
                          one below ours   -> the same bytes are committed again
-                         anything else    -> lost: its owner restores the partition
+                         anything else    -> the part is lost: the partition is restored
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import ChangelogReader, CheckpointWriter
@@ -37,31 +36,78 @@ from pipeline.wire.changelog import MANIFEST_KEY, Manifest
 FENCED_LIMIT = 3
 FENCED_WINDOW_S = 60.0
 RENEW_PAUSE_S = 0.2
-PATIENCE_S = 60.0  # after a refusal, for another generation
+PATIENCE_S = 60.0  # how long to wait for another generation after a refusal
 
 
 @dataclass(frozen=True, slots=True)
 class SettledPart:
-    """A part of a checkpoint whose outcome is known: in the log, or lost for its owner."""
+    """A part of a checkpoint whose outcome is known: it is in the log, or it is lost."""
 
     part: PartitionCheckpoint
     committed: bool
     seconds: float  # since it was frozen
 
 
-class _Stage(Enum):
-    IDLE = auto()
-    HOLDING = auto()
-    COMMITTING = auto()
-    RENEWING = auto()
-    WAITING = auto()
-    RESOLVING = auto()
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A checkpoint to commit: as which member, and not before `when` returns True."""
+
+    checkpoint: Checkpoint
+    member: Member
+    when: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    order: _Order
+
+
+@dataclass(frozen=True, slots=True)
+class _Committing:
+    order: _Order
+    commit: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewing:
+    order: _Order
+    refused: Member | None  # as whom the commit was refused, if it was
+    renewal: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pausing:
+    """The last renewal failed; the next one begins at `retry_s`."""
+
+    order: _Order
+    refused: Member | None
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    order: _Order
+    refused: Member | None
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolving:
+    waited: _Waiting  # to go back to if the manifests cannot be read
+    manifests: Future[Mapping[int, Changelog]]
+
+    @property
+    def order(self) -> _Order:
+        return self.waited.order
+
+
+_Stage = _Holding | _Committing | _Renewing | _Pausing | _Waiting | _Resolving
 
 
 class Committer:
     """Commits checkpoints. `writes` and `reads` each run one task at a time.
 
-    Raises `FencedError` when producers of our name keep being fenced: two processes share a slot.
+    Raises `FencedError` if its producer is fenced repeatedly: two processes share a slot.
     """
 
     def __init__(
@@ -78,97 +124,91 @@ class Committer:
         self._writes = writes
         self._reads = reads
         self._clock = clock
-        self._stage = _Stage.IDLE
-        self._checkpoint: Checkpoint | None = None
-        self._member: Member | None = None
-        self._when: Callable[[], bool] = bool
-        self._refused: Member | None = None
-        self._task: Future[None] | None = None
-        self._manifests: Future[Mapping[int, Changelog]] | None = None
-        self._retry_s = 0.0
-        self._waiting_s = 0.0
+        self._stage: _Stage | None = None  # None: idle
         self._fenced_s: deque[float] = deque(maxlen=FENCED_LIMIT)
         self._aborts: Counter[str] = Counter()
         self._commits = 0
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is on its way."""
-        return self._stage is not _Stage.IDLE
+        """Whether a checkpoint is being committed."""
+        return self._stage is not None
 
     @property
     def commit_in_flight(self) -> int | None:
-        """A number for the transaction that is being written now, None when there is none."""
-        return self._commits if self._stage is _Stage.COMMITTING else None
+        """The number of the transaction that is being written now; None if there is none."""
+        return self._commits if isinstance(self._stage, _Committing) else None
 
     def take_aborts(self) -> Counter[str]:
-        """Count the commits that failed since the last call, by the name of the error."""
+        """Return the count of failed commits since the last call, by the name of the error."""
         aborts, self._aborts = self._aborts, Counter()
         return aborts
 
     def holds(self, partition: int) -> bool:
-        """Whether the checkpoint on its way has a part of this partition."""
-        return self._checkpoint is not None and any(
-            part.partition == partition for part in self._checkpoint.parts
+        """Whether the checkpoint that is being committed has a part of this partition."""
+        return self._stage is not None and any(
+            part.partition == partition for part in self._stage.order.checkpoint.parts
         )
 
     def submit(self, checkpoint: Checkpoint, member: Member, *, when: Callable[[], bool]) -> None:
-        """Commit a checkpoint as soon as `when` says so. Only when not busy."""
-        self._checkpoint, self._member, self._when = checkpoint, member, when
-        self._stage = _Stage.HOLDING
-        self._begin()
-
-    def _begin(self) -> None:
-        if self._checkpoint is None or self._member is None or not self._when():
-            return
-        self._commits += 1
-        self._task = self._writes.submit(self._writer.commit, self._checkpoint, self._member)
-        self._stage = _Stage.COMMITTING
+        """Commit a checkpoint as soon as `when` returns True. Call it only when not busy."""
+        holding = _Holding(_Order(checkpoint, member, when))
+        self._stage = holding
+        self._begin(holding)
 
     def advance(self, member: Member | None, eras: Mapping[int, int]) -> list[SettledPart]:
-        """Go on as far as possible without waiting.
+        """Advance as far as possible without blocking.
 
-        `member` is who we are now (None: in flux), `eras` the current era of our partitions.
-        Returns the parts whose outcome has become known.
+        `member` is our current membership (None: not stable), `eras` are the current eras of our
+        partitions. Returns the parts whose outcome has become known.
         """
-        if self._stage is _Stage.HOLDING:
-            self._begin()
-        if self._stage is _Stage.COMMITTING:
-            return self._after_commit()
-        if self._stage is _Stage.RENEWING:
-            self._after_renewal()
-        if self._stage is _Stage.WAITING and member is not None:
-            self._begin_resolving(member)
-        if self._stage is _Stage.RESOLVING and member is not None:
-            return self._resolve(member, eras)
+        if isinstance(self._stage, _Holding):
+            self._begin(self._stage)
+        if isinstance(self._stage, _Committing):
+            return self._after_commit(self._stage)
+        if isinstance(self._stage, _Renewing):
+            self._after_renewal(self._stage)
+        elif isinstance(self._stage, _Pausing):
+            self._after_pause(self._stage)
+        if isinstance(self._stage, _Waiting) and member is not None:
+            self._begin_resolving(self._stage, member)
+        if isinstance(self._stage, _Resolving) and member is not None:
+            return self._resolve(self._stage, member, eras)
         return []
 
-    def _parts(self) -> tuple[PartitionCheckpoint, ...]:
-        return () if self._checkpoint is None else self._checkpoint.parts
+    def _begin(self, stage: _Holding) -> None:
+        order = stage.order
+        if not order.when():
+            return
+        self._commits += 1
+        commit = self._writes.submit(self._writer.commit, order.checkpoint, order.member)
+        self._stage = _Committing(order, commit)
 
-    def _after_commit(self) -> list[SettledPart]:
-        if self._task is None or not self._task.done():
+    def _after_commit(self, stage: _Committing) -> list[SettledPart]:
+        order = stage.order
+        if not stage.commit.done():
             return []
         try:
-            self._task.result()
+            stage.commit.result()
         except CommitRefusedError as exc:
-            self._refused = self._member
-            self._fail(exc)
+            self._fail(order, exc, refused=order.member)
         except FencedError as exc:
             self._count_fencing(exc)
-            self._fail(exc)
+            self._fail(order, exc, refused=None)
         except RetryError as exc:
-            self._fail(exc)
+            self._fail(order, exc, refused=None)
         else:
-            settled = [self._settled(part, committed=True) for part in self._parts()]
-            self._finish()
-            return settled
+            self._stage = None
+            parts = order.checkpoint.parts
+            return [self._settled(order, part, committed=True) for part in parts]
         return []
 
-    def _fail(self, exc: Exception) -> None:
+    def _fail(self, order: _Order, exc: Exception, *, refused: Member | None) -> None:
         self._aborts[type(exc).__name__] += 1
-        self._task = self._writes.submit(self._writer.renew)
-        self._stage = _Stage.RENEWING
+        self._renew(order, refused)
+
+    def _renew(self, order: _Order, refused: Member | None) -> None:
+        self._stage = _Renewing(order, refused, self._writes.submit(self._writer.renew))
 
     def _count_fencing(self, exc: FencedError) -> None:
         now = self._clock.monotonic()
@@ -179,68 +219,64 @@ class Committer:
                 " another process runs under the same --slot; give each its own"
             ) from exc
 
-    def _after_renewal(self) -> None:
-        if self._task is None:  # the last try failed; the pause before the next one
-            if self._clock.monotonic() >= self._retry_s:
-                self._task = self._writes.submit(self._writer.renew)
+    def _after_renewal(self, stage: _Renewing) -> None:
+        if not stage.renewal.done():
             return
-        if not self._task.done():
-            return
+        now_s = self._clock.monotonic()
         try:
-            self._task.result()
+            stage.renewal.result()
         except BrokerUnavailableError:
-            self._task, self._retry_s = None, self._clock.monotonic() + RENEW_PAUSE_S
+            self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
-            self._stage, self._waiting_s = _Stage.WAITING, self._clock.monotonic()
+            self._stage = _Waiting(stage.order, stage.refused, now_s)
 
-    def _begin_resolving(self, member: Member) -> None:
-        refused = self._refused
-        if refused is not None and refused == member:
-            self._give_up_waiting(member)
+    def _after_pause(self, stage: _Pausing) -> None:
+        if self._clock.monotonic() >= stage.retry_s:
+            self._renew(stage.order, stage.refused)
+
+    def _begin_resolving(self, stage: _Waiting, member: Member) -> None:
+        if stage.refused is not None and stage.refused == member:
+            self._give_up_waiting(stage, member)
             return  # the same claim would be refused again
-        self._manifests = self._reads.submit(
-            self._reader.read, [part.partition for part in self._parts()]
-        )
-        self._stage = _Stage.RESOLVING
+        numbers = [part.partition for part in stage.order.checkpoint.parts]
+        self._stage = _Resolving(stage, self._reads.submit(self._reader.read, numbers))
 
-    def _give_up_waiting(self, member: Member) -> None:
-        if self._clock.monotonic() - self._waiting_s > PATIENCE_S:
+    def _give_up_waiting(self, stage: _Waiting, member: Member) -> None:
+        if self._clock.monotonic() - stage.since_s > PATIENCE_S:
             raise StalledError(
                 f"the group refuses what {member.member_id} commits in generation"
                 f" {member.generation}, and for {PATIENCE_S:.0f} s no new generation has come;"
                 " ending so that a supervisor starts us afresh"
             )
 
-    def _resolve(self, member: Member, eras: Mapping[int, int]) -> list[SettledPart]:
-        if self._checkpoint is None or self._manifests is None or not self._manifests.done():
+    def _resolve(
+        self, stage: _Resolving, member: Member, eras: Mapping[int, int]
+    ) -> list[SettledPart]:
+        order = stage.order
+        if not stage.manifests.done():
             return []
         try:
-            changelogs = self._manifests.result()
+            changelogs = stage.manifests.result()
         except BrokerUnavailableError:
-            self._stage = _Stage.WAITING
+            self._stage = stage.waited
             return []
         settled, again = [], []
-        for part in self._parts():
+        for part in order.checkpoint.parts:
             if eras.get(part.partition) != part.era:
-                continue  # no longer ours: whoever has it now reads the log
+                continue  # no longer ours: its present owner restores it from the log
             found = changelogs[part.partition].records.get(MANIFEST_KEY)
             manifest = None if found is None else Manifest.read(found)
             if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:
-                settled.append(self._settled(part, committed=True))
+                settled.append(self._settled(order, part, committed=True))
             elif part.number - 1 == (-1 if manifest is None else manifest.checkpoint):
                 again.append(part)
             else:
-                settled.append(self._settled(part, committed=False))
-        checkpoint, when = replace(self._checkpoint, parts=tuple(again)), self._when
-        self._finish()
+                settled.append(self._settled(order, part, committed=False))
+        self._stage = None
         if again:
-            self.submit(checkpoint, member, when=when)
+            self.submit(replace(order.checkpoint, parts=tuple(again)), member, when=order.when)
         return settled
 
-    def _settled(self, part: PartitionCheckpoint, *, committed: bool) -> SettledPart:
-        frozen_s = 0.0 if self._checkpoint is None else self._checkpoint.frozen_s
-        return SettledPart(part, committed, max(0.0, self._clock.time() - frozen_s))
-
-    def _finish(self) -> None:
-        self._stage = _Stage.IDLE
-        self._checkpoint = self._task = self._manifests = self._refused = None
+    def _settled(self, order: _Order, part: PartitionCheckpoint, *, committed: bool) -> SettledPart:
+        seconds = self._clock.time() - order.checkpoint.frozen_s
+        return SettledPart(part, committed, max(0.0, seconds))

@@ -1,4 +1,4 @@
-"""Freezes what is finished of partitions into the bytes of one transaction."""
+"""Freezes the finished records of partitions into the bytes of one transaction."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,9 +13,10 @@ from pipeline.wire.snapshots import Snapshot
 
 
 class Freezer:
-    """Freezes what is finished of some partitions. Used between batches by the owner thread.
+    """Freezes partitions into checkpoints. The owner thread uses it between batches.
 
-    `bundle` is the digest that snapshots carry, `worker` and `partitions` go into the manifests.
+    `bundle` is the digest to write into snapshots and manifests; `worker` and `partitions` are
+    written into manifests.
     """
 
     def __init__(self, engine: Engine, *, bundle: str, worker: str, partitions: int) -> None:
@@ -34,7 +35,7 @@ class Freezer:
     ) -> Checkpoint:
         """Freeze partitions up to their `next_offset` and open their next checkpoints.
 
-        `evicted` names the streams to be forgotten for good, by partition.
+        `evicted` names the streams whose snapshots are deleted, by partition.
         """
         headers = self.headers(generation, now_s)
         parts = [
@@ -44,7 +45,7 @@ class Freezer:
         return Checkpoint(tuple(parts), now_s)
 
     def headers(self, generation: int, now_s: float) -> Headers:
-        """Tell by whom and when something is published, as headers."""
+        """Return the headers that record which worker published a record, and when."""
         return (
             ("processed-at", f"{now_s * 1000:.3f}".encode()),
             ("worker", self._worker.encode()),
@@ -93,15 +94,15 @@ class Freezer:
         )
 
     def _snapshots(self, streams: list[Stream]) -> Iterable[Snapshot]:
-        """Copy the memory of streams; a stream that starts afresh anyway has no tensors."""
+        """Copy the memory of streams. A stream with a pending reset has no tensors."""
         kept = [s for s in streams if s.pending_reset is None and s.row is not None]
         rows = [s.row for s in kept if s.row is not None]
         tensors = self._engine.read(rows) if rows else {}  # (M, *shape) each
-        lines = {stream: line for line, stream in enumerate(kept)}
+        indices = {stream: index for index, stream in enumerate(kept)}
         for stream in streams:
             if stream.admission is None:
                 raise AssertionError(f"stream {stream.name} changed before a record was finished")
-            line = lines.get(stream)
+            index = indices.get(stream)
             yield Snapshot(
                 stream=stream.name,
                 bundle=self._bundle,
@@ -112,6 +113,6 @@ class Freezer:
                 frames=stream.frames,
                 chain=stream.chain,
                 pending_reset=stream.pending_reset,
-                tensors={} if line is None else {n: t[line] for n, t in tensors.items()},
+                tensors={} if index is None else {n: t[index] for n, t in tensors.items()},
                 unknown=stream.unknown,
             )

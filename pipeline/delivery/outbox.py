@@ -1,4 +1,4 @@
-"""Predictions that leave at once (delivery `low_latency`): in order, ahead of their checkpoint."""
+"""Publishes predictions at once (delivery `low_latency`): in order, before their checkpoint."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ PAUSE_S = 0.5  # before a burst is tried again
 
 
 class Outbox:
-    """What is to leave at once, and what has left. One burst at a time is on its way.
+    """A queue of predictions to publish at once. It publishes one burst at a time.
 
-    One owner thread. A burst that may not have arrived is published again before anything else:
-    that repeats predictions, which readers drop by their id, and never changes their order.
+    One owner thread. A burst that may not have arrived is published again before anything else.
+    That repeats predictions, which readers drop by their id, and never changes their order.
     """
 
     def __init__(self, outlet: Outlet, *, sends: Executor, clock: Clock) -> None:
@@ -28,21 +28,21 @@ class Outbox:
         self._burst: list[Departure] = []
         self._task: Future[None] | None = None
         self._retry_s = 0.0
-        self.taken = 0  # predictions that were put in
-        self.departed = 0  # of these, in the log
+        self.taken = 0  # number of predictions that were put in
+        self.departed = 0  # number of these that are in the log
 
     @property
     def size(self) -> int:
-        """Predictions that are not known to be in the log."""
+        """The number of predictions that are not known to be in the log."""
         return self.taken - self.departed
 
     def put(self, departures: Sequence[Departure]) -> None:
-        """Let these leave after all that were put in before."""
+        """Publish these after all that were put in before."""
         self._waiting.extend(departures)
         self.taken += len(departures)
 
     def advance(self) -> list[Departure]:
-        """Go on without waiting; returns what is in the log now and was not before."""
+        """Advance without blocking. Returns what has arrived in the log since the last call."""
         departed: list[Departure] = []
         if self._task is not None and self._task.done():
             task, self._task = self._task, None

@@ -1,4 +1,4 @@
-"""Brings partitions back from the changelog: the manifest says where, the snapshots say what."""
+"""Restores partitions from the changelog: their offset from the manifest, memory from snapshots."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Restoring:
-    """How partitions are restored: for which bundle, and what to do where the log disagrees.
+class RestorePolicy:
+    """How partitions are restored: for which bundle, and what to do if the log disagrees.
 
-    `start` says where a partition without a manifest begins, `foreign` what becomes of another
-    bundle's memory.
+    `start` selects where a partition without a manifest begins, `foreign` what happens to memory of
+    another bundle.
     """
 
     bundle: Bundle
@@ -53,16 +53,16 @@ class Restoring:
 
 
 class Restorer:
-    """Restores the partitions that are wanted, several in one reading. One owner thread.
+    """Restores the requested partitions, several with one read. One owner thread.
 
-    Every wish gets an era of its own; a partition that is dropped and wanted again while its
-    changelog is being read is read once more.
+    Each request has an era of its own. If a partition is dropped and requested again while its
+    changelog is being read, its changelog is read once more.
     """
 
     def __init__(
         self,
         reader: ChangelogReader,
-        how: Restoring,
+        policy: RestorePolicy,
         *,
         reads: Executor,
         engine: Engine,
@@ -70,14 +70,14 @@ class Restorer:
         clock: Clock,
     ) -> None:
         self._reader = reader
-        self._how = how
+        self._policy = policy
         self._reads = reads
         self._engine = engine
         self._rows = rows
         self._clock = clock
         self._era = 0
         self._wanted: dict[int, int] = {}  # partition -> era
-        self._since_s: dict[int, float] = {}  # partition -> when it was wanted first
+        self._since_s: dict[int, float] = {}  # partition -> time of its first request
         self._reading: dict[int, int] = {}
         self._task: Future[Mapping[int, Changelog]] | None = None
         self._began_s = 0.0
@@ -88,23 +88,23 @@ class Restorer:
         return frozenset(self._wanted)
 
     def want(self, partitions: Iterable[int]) -> None:
-        """Restore these, from now on."""
+        """Request the restore of these partitions, each with a new era."""
         for number in partitions:
             self._era += 1
             self._wanted[number] = self._era
             self._since_s.setdefault(number, self._clock.monotonic())
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Restore these no longer."""
+        """Withdraw the requests for these partitions."""
         for number in partitions:
             self._wanted.pop(number, None)
             self._since_s.pop(number, None)
 
     def advance(self, holds: Callable[[int], bool]) -> list[Partition]:
-        """Go on without waiting; returns what has been restored since.
+        """Advance without blocking. Returns the partitions restored since the last call.
 
-        `holds` tells of a partition whether a checkpoint of it is still on its way: it is read
-        only afterwards. Raises what `restore` raises, and `RestoreStalledError`.
+        `holds` returns whether a checkpoint of a partition is still being committed; the partition
+        is read only afterwards. Raises what `restore` raises, and `RestoreStalledError`.
         """
         restored = self._finish() if self._task is not None and self._task.done() else []
         if self._task is None:
@@ -128,7 +128,7 @@ class Restorer:
                 partition = restore(
                     number,
                     changelogs[number],
-                    self._how,
+                    self._policy,
                     era=era,
                     wanted_s=self._since_s.pop(number),
                     engine=self._engine,
@@ -148,28 +148,30 @@ class Restorer:
 def restore(
     number: int,
     changelog: Changelog,
-    how: Restoring,
+    policy: RestorePolicy,
     *,
     era: int,
     wanted_s: float,
     engine: Engine,
     rows: RowPool,
 ) -> Partition:
-    """Rebuild one partition, its streams' tensors in rows of the engine.
+    """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
-    Raises `PartitionCountError` when the topic has grown since the manifest was written,
-    `ForeignStateError` when the memory is another bundle's and `how.foreign` is to refuse it, and
-    `CorruptStateError`.
+    Raises `PartitionCountError` if the frames topic has another number of partitions than the
+    manifest records, `ForeignStateError` if the memory belongs to another bundle and
+    `policy.foreign` does not allow that, and `CorruptStateError`.
     """
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
-        begin = changelog.log_end if how.start is Start.LATEST else changelog.log_start
+        begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
-        beginning = Manifest.beginning(begin, bundle=how.bundle.digest, partitions=how.partitions)
+        beginning = Manifest.beginning(
+            begin, bundle=policy.bundle.digest, partitions=policy.partitions
+        )
         return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
     manifest = Manifest.read(found)
     snapshots = [
-        _read_snapshot(record, how.bundle)
+        _read_snapshot(record, policy.bundle)
         for key, record in changelog.records.items()
         if key.startswith(SNAPSHOT_PREFIX)
     ]
@@ -178,10 +180,10 @@ def restore(
         for key, record in changelog.records.items()
         if key.startswith(SKIPS_PREFIX)
     ]
-    if manifest.partitions != how.partitions:
+    if manifest.partitions != policy.partitions:
         raise PartitionCountError(
-            f"partition {number} of group {how.group} was committed with {manifest.partitions}"
-            f" partitions, the frames topic has {how.partitions} now: streams may have moved to"
+            f"partition {number} of group {policy.group} was committed with {manifest.partitions}"
+            f" partitions, the frames topic has {policy.partitions} now: streams may have moved to"
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
@@ -205,19 +207,19 @@ def restore(
             partition.attempts - 1,
             partition.suspects_end,
         )
-    if how.delivery is Delivery.LOW_LATENCY:
-        partition.skip_none_below(changelog.log_end)
-    # the skips of frames that retention has deleted: no replay will ask for them
-    expired = [told for told in skips if told.ranges[-1][1] < changelog.log_start]
-    partition.publish(tombstone(number, told.key) for told in expired)
-    streams = _streams(snapshots, how)
+    if policy.delivery is Delivery.LOW_LATENCY:
+        partition.forbid_skips_below(changelog.log_end)
+    # no replay needs the skips of frames that retention has deleted
+    expired = [record for record in skips if record.ranges[-1][1] < changelog.log_start]
+    partition.publish(tombstone(number, record.key) for record in expired)
+    streams = _streams(snapshots, policy)
     _fill_rows(streams, snapshots, changelog, engine, rows)
     partition.adopt(streams)
     return partition
 
 
 def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
-    """Read a snapshot; what says that it is of `bundle` must fit it."""
+    """Read a snapshot. Its tensors must fit `bundle` if it names that bundle's digest."""
     snapshot = Snapshot.read(record)
     kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
     if kept and not _fits(snapshot.tensors, bundle):
@@ -225,28 +227,28 @@ def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
     return snapshot
 
 
-def _streams(snapshots: Sequence[Snapshot], how: Restoring) -> list[Stream]:
+def _streams(snapshots: Sequence[Snapshot], policy: RestorePolicy) -> list[Stream]:
     streams = []
     for snapshot in snapshots:
         stream = Stream.restore(snapshot)
-        if snapshot.bundle != how.bundle.digest and _discard(snapshot, how):
-            stream.owe(Reset.BUNDLE)
+        if snapshot.bundle != policy.bundle.digest and _discard(snapshot, policy):
+            stream.require_reset(Reset.BUNDLE)
         streams.append(stream)
     return streams
 
 
-def _discard(snapshot: Snapshot, how: Restoring) -> bool:
-    """Whether another bundle's memory of a stream is thrown away (True) or carried on (False)."""
-    if how.foreign is ForeignState.RESET:
+def _discard(snapshot: Snapshot, policy: RestorePolicy) -> bool:
+    """Return whether another bundle's memory of a stream is discarded (True) or kept (False)."""
+    if policy.foreign is ForeignState.RESET:
         return True
-    if how.foreign is ForeignState.CARRY and (
-        snapshot.pending_reset is not None or _fits(snapshot.tensors, how.bundle)
+    if policy.foreign is ForeignState.CARRY and (
+        snapshot.pending_reset is not None or _fits(snapshot.tensors, policy.bundle)
     ):
         return False
     raise ForeignStateError(
-        f"group {how.group} holds memory of bundle {snapshot.bundle[:8]} (stream"
-        f" {snapshot.stream}), this worker runs {how.bundle.id}. Run the old bundle, take another"
-        " --group, or say --foreign-state reset to let every stream start afresh, or carry"
+        f"group {policy.group} holds memory of bundle {snapshot.bundle[:8]} (stream"
+        f" {snapshot.stream}), this worker runs {policy.bundle.id}. Run the old bundle, take"
+        " another --group, or say --foreign-state reset to let every stream start afresh, or carry"
         " where names, shapes and types of the state tensors agree"
     )
 
@@ -285,7 +287,7 @@ def _fill_rows(
 
 
 def _require_finite(streams: Sequence[Stream], stacked: Tensors, changelog: Changelog) -> None:
-    """No worker keeps memory that is not finite: it starts afresh instead."""
+    """Refuse tensors that are not finite: workers reset such memory and never write it."""
     for tensor in stacked.values():  # (S, *shape)
         finite = np.isfinite(tensor).reshape(len(streams), -1).all(axis=1)
         if not finite.all():

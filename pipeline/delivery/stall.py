@@ -1,4 +1,4 @@
-"""Notices a partition that stands still while the log has more of it: a client can lose its way."""
+"""Detects a partition whose reading does not advance although the log holds more records."""
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
@@ -8,24 +8,25 @@ from pipeline.clock import Clock
 from pipeline.errors import BrokerUnavailableError, StalledError
 
 LOOK_S = 5.0
-SEEK_AFTER = 2  # looks in a row at which a partition has not moved
-STOP_AFTER = 6
+SEEK_AFTER = 2  # checks in a row without progress, after which the partition is sought again
+STOP_AFTER = 6  # checks in a row without progress, after which the worker ends
 
 
 class StallDetector:
-    """Looks every few seconds where the log ends, in `reads`. One owner thread.
+    """Compares positions with the ends of the log every LOOK_S seconds. One owner thread.
 
-    A broker that does not answer proves nothing: nobody is found to stand still by that.
+    The Kafka client can lose its position, which is why this exists. `reads` queries the ends. An
+    unanswered query counts neither as progress nor as a stall.
     """
 
     def __init__(self, reader: ChangelogReader, *, reads: Executor, clock: Clock) -> None:
         self._reader = reader
         self._reads = reads
         self._clock = clock
-        self.ends: Mapping[int, int] = {}  # of the log, as of the last answer
+        self.ends: Mapping[int, int] = {}  # ends of the log, as of the last answer
         self._answer: Future[Mapping[int, int]] | None = None
         self._looked_s = clock.monotonic()
-        self._before: Mapping[int, int] = {}  # positions at the last look
+        self._before: Mapping[int, int] = {}  # positions at the last check
         self._strikes: dict[int, int] = {}
 
     @property
@@ -36,9 +37,9 @@ class StallDetector:
         return self._clock.monotonic() - self._looked_s >= LOOK_S
 
     def look(self, positions: Mapping[int, int], *, paused: bool = False) -> list[int]:
-        """Take note of where reading stands; while it is `paused` nothing has to go on.
+        """Compare `positions` with the last ones. While reading is `paused`, none is a stall.
 
-        Returns the partitions to be sought anew. Raises `StalledError` where that did not help.
+        Returns the partitions to seek again. Raises `StalledError` if seeking did not help.
         """
         if self._answer is None:
             self._looked_s = self._clock.monotonic()

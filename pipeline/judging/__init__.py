@@ -1,1 +1,1 @@
-"""What the log says of itself: chains, ledgers, audits and comparisons."""
+"""Checks a group's log: chains, ledgers, audits, comparisons with a replay, and moves."""

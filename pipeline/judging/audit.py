@@ -1,7 +1,7 @@
 """Proves from the log alone that nothing is missing, repeated, altered or out of order.
 
-Records in, report out: the changelogs first, then predictions, then dead letters. What a worker
-has committed since its manifest was read is not judged.
+Records in, report out: the changelogs first, then predictions, then dead letters. Records that a
+worker committed after its manifest was read are not judged.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,10 @@ from pipeline.wire.dead_letters import DeadLetterSource
 
 @dataclass(frozen=True, slots=True)
 class FateTally:
-    """How often a fate is in the ledger, and in the log.
+    """The count of a fate in the ledger and in the log.
 
-    `log_begins` is set where retention has deleted the life's beginning: then fewer are no break.
+    `log_begins` is set if retention has deleted the life's beginning. Then a smaller count in the
+    log is not a break.
     """
 
     ledger: int
@@ -29,13 +30,13 @@ class FateTally:
 
     @property
     def broken(self) -> bool:
-        """Whether the two cannot both be true."""
+        """Whether the two counts contradict each other."""
         return self.found > self.ledger or (self.log_begins is None and self.found < self.ledger)
 
 
 @dataclass(frozen=True, slots=True)
 class LifeReport:
-    """One life of one partition. Offsets and tallies only where there is a ledger: the newest."""
+    """One life of one partition. Only the newest has a ledger, and so offsets and tallies."""
 
     partition: int
     life: int
@@ -54,26 +55,26 @@ class LifeReport:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit found. `breaks` counts all; findings tell of the first hundred of a life."""
+    """The result of an audit. `breaks` counts all; a life's findings describe its first hundred."""
 
     lives: tuple[LifeReport, ...]
 
     @property
     def breaks(self) -> int:
-        """How many breaks there are."""
+        """The number of breaks."""
         return sum(life.breaks for life in self.lives)
 
     def json(self) -> dict[str, Any]:
-        """The report as scripts read it."""
+        """The report as JSON for scripts."""
         return {"breaks": self.breaks} | asdict(self)
 
 
 class Audit:
-    """One audit of one group: enter all predictions, then all dead letters, then ask for a report.
+    """One audit of one group: enter all predictions, then all dead letters, then call `report`.
 
     `predictions_start` and `dead_letters_start` are the first offsets that those topics still
     hold, by partition. `repeats_allowed` is for `low_latency` delivery. Raises
-    `CorruptStateError`, and `NothingToAuditError` where no partition has a manifest.
+    `CorruptStateError`, and `NothingToAuditError` if no partition has a manifest.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Audit:
         self._trails[record.partition, life].enter_prediction(record)
 
     def enter_dead_letter(self, record: Record) -> None:
-        """Enter the next record of the dead-letter topic. What is not of our frames is left out."""
+        """Enter the next dead letter. Ignores those whose source is another frames topic."""
         source = DeadLetterSource.read(record)
         if source is None or source.topic != self._frames_topic:
             return
@@ -128,7 +129,7 @@ class Audit:
         self._trails[number, life].enter_dead_letter(source.offset, record.key)
 
     def report(self) -> AuditReport:
-        """Close the books and say what was found."""
+        """Compare the ledgers with what was entered, and return the report."""
         return AuditReport(tuple(self._close(trail) for trail in self._trails.values()))
 
     def _close(self, trail: Trail) -> LifeReport:

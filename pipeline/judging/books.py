@@ -1,4 +1,4 @@
-"""What the changelog of one partition says for an audit: its ledger, its lives, what it skipped."""
+"""A partition's changelog as an audit uses it: its ledger, its lives, its skipped frames."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from pipeline.wire.snapshots import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The books of one partition. `lives` in their order; the first life has no record."""
+    """The changelog of one partition. `lives` are in order; the first life has no record."""
 
     manifest: Manifest | None
     lives: tuple[Life, ...]
     skips: tuple[Skips, ...]
-    memories: Mapping[str, tuple[int, str]]  # of each stream: newest frame's offset, chain
-    frames_start: int  # what lies below, retention has deleted
+    memories: Mapping[str, tuple[int, str]]  # by stream: newest record's offset, chain
+    frames_start: int  # retention has deleted the frames below this offset
 
     @classmethod
     def read(cls, changelog: Changelog) -> "Books":
-        """Read the books. Raises `CorruptStateError` where the changelog holds something else."""
+        """Read a changelog. Raises `CorruptStateError` if a record cannot be read."""
         found = changelog.records.get(MANIFEST_KEY)
         manifest = None if found is None else Manifest.read(found)
         lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
@@ -42,38 +42,38 @@ class Books:
 
     @property
     def newest_life(self) -> int:
-        """The number of the life that the partition is in."""
+        """The number of the partition's current life."""
         return self.lives[-1].number if self.lives else 1
 
     def manifest_of(self, life: int) -> Manifest | None:
-        """The ledger of a life. Only the newest one's is kept."""
+        """Return the ledger of a life; None unless it is the newest: older ones are not kept."""
         return self.manifest if life == self.newest_life else None
 
     def life_of_prediction(self, offset: int) -> int:
-        """Tell by its place in the predictions' log which life published a prediction."""
+        """Return which life published the prediction at this offset of the predictions topic."""
         begun = [life.number for life in self.lives if life.predictions_end <= offset]
         return begun[-1] if begun else 1
 
     def life_of_dead_letter(self, partition: int, offset: int) -> int:
-        """The same for a dead letter, by its place in the dead-letter topic."""
+        """Return which life published the dead letter at this place of the dead-letter topic."""
         begun = [
             life.number for life in self.lives if life.dead_letters_end.get(partition, 0) <= offset
         ]
         return begun[-1] if begun else 1
 
     def predictions_cut(self, life: int, start: int) -> int | None:
-        """`start`, where the predictions' log begins, if that is after the life's beginning."""
+        """Return `start`, where the predictions' log begins, if the life began before it."""
         begun = {begun.number: begun.predictions_end for begun in self.lives}
         return start if start > begun.get(life, 0) else None
 
     def dead_letters_cut(self, life: int, starts: Mapping[int, int]) -> int | None:
-        """Where the dead letters begin, if in any partition that is after the life's beginning."""
+        """Return where the dead letters' log begins, if the life began before it in a partition."""
         begun = {begun.number: begun.dead_letters_end for begun in self.lives}
         ends = begun.get(life, {})
         return max((at for n, at in starts.items() if at > ends.get(n, 0)), default=None)
 
     def check(self, trail: Trail, manifest: Manifest) -> None:
-        """Compare the books with themselves, and with what the newest life has published."""
+        """Check that the ledger adds up, and compare it with what the newest life published."""
         self._check_sums(trail, manifest)
         self._check_life(trail, manifest)
         self._check_skips(trail, manifest)
@@ -101,30 +101,31 @@ class Books:
             )
 
     def _check_skips(self, trail: Trail, manifest: Manifest) -> None:
-        """No frame that was left out is predicted, and no more are than the changelog tells of.
+        """Skipped frames have no prediction; the ledger has no more skips than the ranges allow.
 
-        The ranges are an upper bound only, and they are dropped with the frames they are about.
+        The ranges are only an upper bound, and they are deleted when retention deletes their
+        frames.
         """
-        told = 0
+        allowed = 0
         for skips in self.skips:
             published = trail.streams.get(skips.stream)
             for range_first, range_last in skips.ranges:
                 first = max(range_first, manifest.first_offset)
                 last = min(range_last, manifest.next_offset - 1)
-                told += max(0, last - first + 1)
+                allowed += max(0, last - first + 1)
                 found = None if published is None else published.between(first, last)
                 if found is not None:
                     trail.find(Wrong.TWO_FATES, "predicted and skipped", skips.stream, found)
         skipped = manifest.fates.get(Fate.SKIPPED, 0)
-        if skipped > told and self.frames_start <= manifest.first_offset:
-            message = f"{skipped} frames are skipped, the changelog tells of {told}"
+        if skipped > allowed and self.frames_start <= manifest.first_offset:
+            message = f"{skipped} frames are skipped, the changelog tells of {allowed}"
             trail.find(Wrong.SKIPPED, message)
 
     def _check_memories(self, trail: Trail, manifest: Manifest) -> None:
-        """The chain that a stream's memory goes on from is that of its last prediction.
+        """A snapshot's chain equals the chain of its stream's last prediction.
 
-        It is that of a new stream where one has begun whose frames were all dead-lettered. A
-        snapshot from beyond the manifest was committed while we read.
+        It is NEW_CHAIN if every frame since the stream began was dead-lettered. A snapshot with an
+        offset beyond the manifest was committed during the audit, and is not checked.
         """
         for stream, (offset, chain) in self.memories.items():
             published = trail.streams.get(stream)

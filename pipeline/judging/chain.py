@@ -1,6 +1,6 @@
-"""Reads predictions as any consumer may: repeats dropped, every link of every chain checked.
+"""Reads predictions as any consumer can: it drops repeats and checks every link of every chain.
 
-Records in, links out. From where the records come is the caller's business.
+Records in, links out. The caller reads the records from a log or a file.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,22 +18,22 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"  # not a prediction at all
     ALTERED = "altered"  # its bytes do not give its chain
     UNLINKED = "unlinked"  # its `prev` is not the stream's previous chain
-    RESTARTED = "restarted"  # its `prev` is that of a new stream, its `reset` gives no reason
+    RESTARTED = "restarted"  # its `prev` is that of a new stream, but its `reset` is not
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A record and what it says; `prediction` is None where it cannot be read."""
+    """A record and its prediction, which is None if it cannot be read."""
 
     record: Record
     prediction: Prediction | None
     fault: Fault | None = None
     wanted: str | None = None  # the chain that `prev` should name
-    unreadable: str = ""  # why it is no prediction
+    unreadable: str = ""  # why it is not a prediction
 
     @property
     def complaint(self) -> str:
-        """Say what is wrong, in words; empty if nothing is."""
+        """What is wrong, in words; empty if nothing is."""
         prediction = self.prediction
         if self.fault is None:
             return ""
@@ -49,11 +49,11 @@ class Link:
 class ChainReader:
     """Follows every stream's chain through the records of one topic, in the log's order.
 
-    `drop_repeats` leaves out what was read before: per stream and partition, every frame's offset
-    that is not above the newest one. That is what a reader of `low_latency` predictions needs, in
-    which a crash repeats some, with the same bytes. (It also leaves out what a partition that was
-    moved back publishes again.) `whole` says that reading begins where the log began, so that even
-    the first link of a stream has to be a new one; otherwise the first is taken as it is.
+    `drop_repeats`: drop a prediction if its frame's offset is not above the newest one of its
+    stream and partition. Readers of `low_latency` predictions need that, because a crash repeats
+    some of them with the same bytes. (It also drops what a partition that was moved back publishes
+    again.) `whole`: reading begins where the log began, so that the first link of each stream must
+    be that of a new stream; otherwise the first link is accepted as it is.
     """
 
     def __init__(self, *, drop_repeats: bool, whole: bool) -> None:
@@ -62,12 +62,12 @@ class ChainReader:
         self._newest: dict[tuple[int, str], tuple[int, str]] = {}  # -> frame's offset, chain
 
     def read(self, records: Iterable[Record]) -> Iterator[Link]:
-        """Check records one by one. A link that is broken is told, and the next follows it."""
+        """Check records one by one. A broken link is reported, and the next continues from it."""
         links = (self.follow(record) for record in records)
         return (link for link in links if link is not None)
 
     def follow(self, record: Record) -> Link | None:
-        """Check the next record; None says that it is a repeat and dropped."""
+        """Check the next record. Returns None if it is a repeat, which is dropped."""
         try:
             prediction = Prediction.read(record.value)
         except UnreadableError as exc:

@@ -1,6 +1,6 @@
-"""Moves a partition on purpose: what is to be written so that its next worker goes on elsewhere.
+"""Moves a partition to another offset: the records to write so that its next worker begins there.
 
-A new life begins: its ledger starts at zero, and its streams know nothing of before.
+A new life begins: its ledger starts at zero, and its streams have no memory.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,13 +14,15 @@ from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 
-WORKER = "reset"  # who the manifest says has written it
+WORKER = "reset"  # the worker's name in the manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A partition that is to go on at `target`. `predictions_end` and `dead_letters_end` are the
-    ends of those logs now, as `Life` wants them."""
+    """A partition, and the offset `target` to move it to.
+
+    `predictions_end` and `dead_letters_end` are the present ends of those logs, as in `Life`.
+    """
 
     partition: int
     target: int
@@ -29,8 +31,10 @@ class Move:
 
 
 def find_target(text: str, changelog: Changelog) -> int:
-    """Read `earliest`, `latest` or an offset. Raises `ConfigError`, and `CannotMoveError` where
-    the frames' log holds no such offset."""
+    """Return the offset that `earliest`, `latest` or a number means.
+
+    Raises `ConfigError`, and `CannotMoveError` if the frames' log does not hold that offset.
+    """
     named = {"earliest": changelog.log_start, "latest": changelog.log_end}
     if text in named:
         return named[text]
@@ -45,7 +49,7 @@ def find_target(text: str, changelog: Changelog) -> int:
 
 
 def require_manifest(number: int, changelog: Changelog) -> Manifest:
-    """Where the partition stands. Raises `CannotMoveError` when no worker has ever begun it."""
+    """Return the partition's manifest. Raises `CannotMoveError` if it has none."""
     manifest = Books.read(changelog).manifest
     if manifest is None:
         raise CannotMoveError(
@@ -56,7 +60,7 @@ def require_manifest(number: int, changelog: Changelog) -> Manifest:
 
 
 def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
-    """Freeze all that is to be written, in one transaction, while no worker is in the group."""
+    """Return the checkpoint that moves the partition. Commit it while no worker is in the group."""
     before = require_manifest(to.partition, changelog)
     books = Books.read(changelog)
     manifest = replace(
@@ -66,7 +70,7 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
         checkpoint=before.checkpoint + 1,
         worker=WORKER,
         generation=-1,
-        stream_time_ms=0,  # or all that comes again would be too old to be remembered
+        stream_time_ms=0,  # otherwise streams of records read again would expire at once
         fates={},
         absent=0,
         expired=0,
@@ -98,13 +102,13 @@ def _is_snapshot(key: bytes) -> bool:
     return key.startswith(SNAPSHOT_PREFIX)
 
 
-def _cut(to: Move, told: Iterable[Skips]) -> Iterable[Outgoing]:
-    """Forget the skips at and beyond the target: those frames are judged anew."""
-    for skips in told:
+def _cut(to: Move, skips: Iterable[Skips]) -> Iterable[Outgoing]:
+    """Delete the skips at and beyond the target, because those frames are judged again."""
+    for record in skips:
         kept = tuple(
-            (first, min(last, to.target - 1)) for first, last in skips.ranges if first < to.target
+            (first, min(last, to.target - 1)) for first, last in record.ranges if first < to.target
         )
         if not kept:
-            yield tombstone(to.partition, skips.key)
-        elif kept != skips.ranges:
-            yield replace(skips, ranges=kept).write(to.partition)
+            yield tombstone(to.partition, record.key)
+        elif kept != record.ranges:
+            yield replace(record, ranges=kept).write(to.partition)

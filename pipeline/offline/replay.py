@@ -1,7 +1,7 @@
-"""The same frame path over a stretch of the log, by one worker that nothing interrupts.
+"""Runs the frame path over a stretch of the log in one process, without rebalances or crashes.
 
-A stretch that begins where its partition's manifest began gives the predictions that the group
-published, byte for byte, on an engine that is bit-stable.
+If the stretch begins where the partition's manifest began and the engine is bit-stable, the
+predictions equal those that the group published, byte for byte.
 """
 
 from bisect import bisect_right
@@ -19,11 +19,11 @@ from pipeline.wire.changelog import Manifest
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 
-OPEN_RECORDS = 1024  # at most, between admission and the end: most of them may be no frames
+OPEN_RECORDS = 1024  # cap on admitted, unfinished records (sampled and bad ones count too)
 
 
 class SkippedFrames:
-    """Which frames of one partition the group left out for newer ones (overload `latest`)."""
+    """The frames of one partition that the group skipped for newer ones (overload `latest`)."""
 
     def __init__(self, skips: Iterable[Skips]) -> None:
         ranges: dict[str, list[tuple[int, int]]] = {}
@@ -35,17 +35,17 @@ class SkippedFrames:
         }
 
     def covers(self, stream: str, offset: int) -> bool:
-        """Tell whether a frame that admission lets through at this offset was left out."""
+        """Return whether a frame that admission lets through at this offset was skipped."""
         at = bisect_right(self._firsts.get(stream, ()), offset) - 1
         return at >= 0 and offset <= self._ranges[stream][at][1]
 
 
 class Replay:
-    """Goes over the records of some partitions from `starts` on. One owner thread.
+    """Predicts the records of some partitions from the offsets `starts` on. One owner thread.
 
-    Of `config` only sizes count: max_batch and max_pending_bytes. `skips` are those of the
-    changelog, by partition. Decoding runs ahead in `decodes`, by a batch at most. The engine's
-    rows are overwritten.
+    Of `config` it uses only max_batch and max_pending_bytes. `skips` are those of the changelogs,
+    by partition. Decoding runs ahead in `decodes`, by a batch at most. The engine's rows are
+    overwritten.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class Replay:
         self.partitions = {n: Partition(n, era=0, manifest=one) for n, one in beginnings.items()}
 
     def run(self, records: Iterable[Record]) -> Iterator[Prediction]:
-        """Predict the records, each partition's in offset order; so come the predictions.
+        """Predict records, which are in offset order per partition, as the predictions are.
 
-        The partitions' ledgers tell what became of all. Raises what the engine raises.
+        The partitions' ledgers count the fates of all records. Raises what the engine raises.
         """
         for record in records:
             self._admit(record)
@@ -86,7 +86,7 @@ class Replay:
 
     @property
     def _enough(self) -> bool:
-        """Whether a full batch waits and the decoders have another one to go on with."""
+        """Whether to run a batch: enough waits for the engine while another batch is decoded."""
         partitions = self.partitions.values()
         return (
             self._frames >= self._most_frames
@@ -110,11 +110,11 @@ class Replay:
 
     def _predict(self) -> Iterator[Prediction]:
         for _ in range(min(self._max_batch, len(self._decoding))):
-            self._decoding.popleft().exception()  # waits; what was raised is the predictor's
+            self._decoding.popleft().exception()  # waits; the predictor handles the exception
         stepped = self._model.step(self.partitions.values())
         for partition, items in stepped.batch.items():
             partition.sweep(self._model.rules, self._model.rows)
-            partition.close_checkpoint()  # nothing is committed here
+            partition.close_checkpoint()  # frees it: nothing is committed here
             self._frames -= sum(item.steps for item in items)
             yield from _predictions(items)
 

@@ -1,4 +1,4 @@
-"""Videos in, predictions out, without a broker: the same frame path, fed from files."""
+"""Videos in, predictions out, without a broker: the same frame path, with frames from files."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ BATCH = 16
 
 @dataclass(slots=True)
 class SourceReport:
-    """What came of one source."""
+    """The counts of one source: its frames, and how they ended."""
 
     stream: str
     frames: int = 0
@@ -43,28 +43,28 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class FrameOutcome:
-    """What became of one frame of a source."""
+    """The result of one frame of a source."""
 
     source: int  # index among the sources
     frame: int
     answer: Answer | None  # its prediction; None: it has none
-    pick: int | None  # its place in `batch`; None: the engine has not seen it
+    pick: int | None  # its index in `batch`; None: the engine has not encoded it
     batch: Features | None
 
     def features(self) -> NDArray[np.float32] | None:
-        """Copy the frame's features (F,), before the next outcome is asked for."""
+        """Copy the frame's features (F,). Call it before the next outcome is taken."""
         if self.batch is None or self.pick is None:
             return None
         return self.batch.vector(self.pick)
 
 
 def serve_files(bundle: Bundle, engine: Engine, *, gap_reset_s: float = 2.0) -> ServedModel:
-    """A served model for sources, whose streams never expire."""
+    """Return a served model for sources. Its streams never expire."""
     return ServedModel.of(
         bundle,
         engine,
         decoder=decoder_for(bundle.input),
-        topic="",  # there are no dead letters: what does not decode never becomes a frame
+        topic="",  # there are no dead letters: the sources yield decoded frames only
         gap_reset_s=gap_reset_s,
         stream_ttl_s=86_400.0 * 365,
         max_record_bytes=0,  # frames come decoded
@@ -78,10 +78,11 @@ def predict_sources(
     model: ServedModel,
     reports: Sequence[SourceReport],
 ) -> Iterator[FrameOutcome]:
-    """Predict the frames of some sources, each a stream of its own, side by side.
+    """Predict the frames of several sources in parallel. Each source is a stream of its own.
 
-    Every frame has one outcome, in its source's order. Offsets are frame numbers, capture times
-    count from 1970. `reports`, one per source, are filled on the way. Raises what a source raises.
+    Every frame has one outcome, in its source's order. Offsets are frame numbers; capture times are
+    the video's times, counted from 1970. `reports`, one per source, are updated meanwhile. Raises
+    what a source raises.
     """
     decode = source_decoder_for(model.bundle.input)
     opened = dict(enumerate(sources))
@@ -97,7 +98,7 @@ def predict_sources(
 
 
 def stream_names(sources: Sequence[Address]) -> list[str]:
-    """Name a stream after each source, made unique."""
+    """Return a unique stream name for each source."""
     names: list[str] = []
     for source in sources:
         name, n = source.stream, 2
@@ -110,7 +111,7 @@ def stream_names(sources: Sequence[Address]) -> list[str]:
 def _round(
     opened: dict[int, Iterator[SourceFrame]], share: int
 ) -> Iterator[tuple[int, SourceFrame]]:
-    """Read up to `share` frames of each source; one that has ended is taken out."""
+    """Read up to `share` frames of each source, and remove the sources that have ended."""
     for n in list(opened):
         for _ in range(share):
             frame = next(opened[n], None)
@@ -123,7 +124,7 @@ def _round(
 def _finish(
     lane: Partition, items: Sequence[Item], report: SourceReport, batch: Features | None
 ) -> Iterator[FrameOutcome]:
-    lane.close_checkpoint()  # nothing is committed here: an outcome takes its item's prediction
+    lane.close_checkpoint()  # frees it: nothing is committed here, outcomes hold the predictions
     for item in items:
         report.finish(item.final_fate)
         yield _outcome(lane, item, batch)

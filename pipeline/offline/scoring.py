@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Score:
-    """A running score of one stream against its frames' labels (None: there are none)."""
+    """The running score of one stream against its frames' labels (None: it has no labels)."""
 
     labels: Sequence[str] | None = None
     predictions: int = 0
@@ -15,7 +15,7 @@ class Score:
     labelled: int = 0
 
     def enter(self, frame: int, label: str) -> None:
-        """Enter the prediction of one frame; a clip that is looped begins again at its labels."""
+        """Enter the prediction of one frame. A looped clip begins again at its first label."""
         self.predictions += 1
         self.label = label
         if self.labels:
@@ -24,10 +24,10 @@ class Score:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled predictions that are right."""
+        """The share of the labelled predictions that are right; None without labels."""
         return self.right / self.labelled if self.labelled else None
 
     def summary(self) -> dict[str, object]:
-        """The score as the commands' JSON has it."""
+        """Return the score as the commands print it in JSON."""
         accuracy = None if self.accuracy is None else round(self.accuracy, 4)
         return {"predictions": self.predictions, "label": self.label, "accuracy": accuracy}

@@ -1,4 +1,4 @@
-"""One training run: from labelled videos through a recipe to a bundle with its card."""
+"""One training run: labelled videos in, a bundle with its model card out."""
 
 import logging
 import re
@@ -38,7 +38,7 @@ LIBRARIES = ("longtake", "torch", "timm", "torchvision", "onnx", "onnxruntime", 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is trained on, how, and where the bundle goes. `validation` is a share of the videos."""
+    """The data, recipe and output folder of a training run. `validation`: a share of the videos."""
 
     data: Path
     out: Path
@@ -48,9 +48,9 @@ class Job:
 
 
 def train_bundle(job: Job, report: StageReport) -> Bundle:
-    """Train and write a bundle; a job that is done already is not done again.
+    """Train and write a bundle. If the same job has already written it, return that bundle.
 
-    Raises `FootageError` and `TrainingError`, and `EngineError` where the bundle does not pass.
+    Raises `FootageError` and `TrainingError`, and `EngineError` if the bundle fails its check.
     """
     with _translated():
         footage = open_footage(job.data, validation=job.validation, seed=job.plan.seed)
@@ -64,7 +64,7 @@ def train_bundle(job: Job, report: StageReport) -> Bundle:
         report.say(_introduction(footage))
         trained = RECIPES[job.recipe](footage, job.plan, report)
         report.say("exporting, and comparing with PyTorch over 1,000 frames")
-        _be_quiet()
+        _silence_exporters()
         return export(
             trained.encoder,
             trained.head,
@@ -85,10 +85,10 @@ def train_bundle(job: Job, report: StageReport) -> Bundle:
 
 
 def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundle:
-    """Train and write the demo's bundle; its card also tells how well it does on the samples.
+    """Train and write the demo's bundle. Its model card has its accuracy on the sample clips.
 
-    What is done already is not done again. Raises `TrainingError`, and `EngineError` where the
-    bundle does not pass.
+    If the same seed's bundle exists, return it. Raises `TrainingError`, and `EngineError` if the
+    bundle fails its check.
     """
     if (out / "model.json").exists():
         found = load_bundle(out)
@@ -99,7 +99,7 @@ def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundl
             " name another --out, or delete this one"
         )
     with _translated():
-        _be_quiet()
+        _silence_exporters()
         made = recipe.make_bundle(recipe.Run(work, seed=seed, effort=1.0, progress=progress))
     accuracies = score_clips(made.bundle, SAMPLES)
     made.write(out, git_revision=_git_revision(), sample_accuracy=dict(accuracies))
@@ -107,7 +107,7 @@ def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundl
 
 
 def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
-    """Predict each clip of a folder as `longtake run` does, and hold it against its .csv."""
+    """Predict each clip of a folder as `longtake run` does. Returns accuracies against its .csv."""
     clips = sorted(folder.glob("*.mp4"))
     scores = [Score(read_labels(clip.with_suffix(".csv"))) for clip in clips]
     for outcome in predict_sources(
@@ -124,7 +124,7 @@ def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
 
 
 def command(job: Job) -> str:
-    """The command line of a job, without the paths of this machine."""
+    """Return the command line of a job, without the paths of this machine."""
     plan = job.plan
     words = ["longtake train", job.data.resolve().name, f"--out {job.out.resolve().name}"]
     words.append(f"--recipe {job.recipe}")
@@ -140,7 +140,7 @@ def command(job: Job) -> str:
 
 
 def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
-    """Load the bundle that is there, if it came of these settings. Another one is not replaced."""
+    """Return the existing bundle if it was trained with these settings; raise if with others."""
     if not (out / "model.json").exists():
         return None
     bundle = load_bundle(out)
@@ -170,9 +170,9 @@ def _translated() -> Iterator[None]:
         raise TrainingError(str(exc)) from exc
 
 
-def _be_quiet() -> None:
-    for talkative in ("onnx_ir", "onnxscript", "torch.onnx"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+def _silence_exporters() -> None:
+    for name in ("onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _introduction(footage: Footage) -> str:
@@ -185,18 +185,18 @@ def _introduction(footage: Footage) -> str:
 
 
 def _name(out: Path) -> str:
-    """A bundle's name may hold fewer characters than a folder's."""
+    """Return the bundle's name: the folder's, with only the characters that a name may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name)[:64] or "model"
 
 
 def _git_revision() -> str | None:
-    """The commit of the current folder, if git knows one; marked where it was changed since."""
+    """Return the commit of the current folder, marked if there are changes; None without git."""
     git = shutil.which("git")
     if git is None:
         return None
     words = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    said = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
-    return said.stdout.strip() or None
+    described = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return described.stdout.strip() or None
 
 
 def _versions() -> Iterator[tuple[str, JsonValue]]:

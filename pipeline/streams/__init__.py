@@ -1,1 +1,1 @@
-"""The frame path: from a record to its prediction, each stream as if alone."""
+"""The frame path: from a record to its prediction; no stream affects another one's predictions."""

@@ -1,6 +1,6 @@
-"""Which frames are let through: the rules of time, from the record and the stream's memory alone.
+"""Decides which frames are let through, from the record and the stream's admission memory alone.
 
-Nothing here asks a clock, a decoder or an engine, so a replay of the log decides the same.
+It uses no clock, no decoder and no engine, so a replay of the log decides the same.
 All times are integer microseconds since 1970.
 """
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
 RECENT_US = 300_000_000
-REORDER_WINDOW = 64  # without capture times, how far back a sequence number still is a repeat
+REORDER_WINDOW = 64  # without capture times, a sequence number less far back than this is a repeat
 CLOCK_NOTE = "clock"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the bundle and the operator say about time.
+    """The time limits that the bundle and the operator set.
 
     `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
-    never falls behind the plan; None where the bundle names no rate and nothing is thinned.
+    never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
+    out.
     """
 
     period_us: int | None
@@ -27,7 +28,7 @@ class Rules:
 
     @classmethod
     def of(cls, *, rate_hz: float | None, gap_reset_s: float, stream_ttl_s: float) -> "Rules":
-        """Rules for a bundle's rate in hertz and the operator's limits in seconds."""
+        """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
             period_us=None if rate_hz is None else int(1e6 / rate_hz),
             gap_reset_us=round(gap_reset_s * 1e6),
@@ -36,16 +37,16 @@ class Rules:
 
     @property
     def long_step_us(self) -> float:
-        """The step from frame to frame above which a prediction reports a gap."""
+        """A prediction reports a gap if the frame before is further back than this."""
         return 1.5 * (330_000 if self.period_us is None else self.period_us)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What admission says of a record, and the memory that the stream's next one will meet.
+    """Admission's decision on a record, and the admission memory for the stream's next record.
 
-    `fate` is None for a frame that is let through. `reset` then names why memory starts afresh
-    before it, as far as admission can know.
+    `fate` is None for a frame that is let through. `reset` is then the reason why memory is reset
+    before it, as far as admission can decide that; None if it is not reset.
     """
 
     admission: Admission
@@ -55,7 +56,7 @@ class Verdict:
 
 
 def admit(last: Admission | None, frame: Frame, rules: Rules) -> Verdict:
-    """Judge a frame by the stream's memory after the record before it (None: never seen)."""
+    """Judge a frame by the stream's memory after the previous record (None: a new stream)."""
     if last is None or last.seen_us is None:
         return _let_through(last, frame, rules, reset=Reset.NEW if last is None else Reset.ENDED)
     recent = abs(frame.captured_us - last.seen_us) <= RECENT_US
@@ -74,12 +75,12 @@ def admit(last: Admission | None, frame: Frame, rules: Rules) -> Verdict:
 
 
 def end(record: EndOfStream) -> Verdict:
-    """Judge an end of stream: everything is forgotten but that the stream has ended."""
+    """Judge an end of stream: the memory keeps only the fact that the stream has ended."""
     return Verdict(Admission(record_ms=record.record_ms), fate=Fate.ENDED)
 
 
 def expired(last: Admission, stream_time_ms: int, rules: Rules) -> bool:
-    """Tell whether a stream was silent for longer than its time to live, in the log's own time."""
+    """Return whether a stream was silent for longer than its time to live, by log timestamps."""
     return stream_time_ms - last.record_ms > rules.ttl_ms
 
 
@@ -100,7 +101,7 @@ def _refused(last: Admission, frame: Frame, fate: Fate) -> Verdict:
 
 
 def _seen(last: Admission | None, frame: Frame) -> Admission:
-    """Memory after an admitted frame, its plan still the old one."""
+    """Return the memory after an admitted frame, with `planned_us` and `due_us` unchanged."""
     before = last or Admission(record_ms=frame.record_ms)
     return Admission(
         record_ms=frame.record_ms,
@@ -118,7 +119,7 @@ def _let_through(
     t, period = frame.captured_us, rules.period_us or 0
     admission = replace(_seen(last, frame), planned_us=t)
     if reset is not None:
-        # A camera's new life counts from its own first number: the old one says nothing about it.
+        # After a reset the camera counts anew: the old sequence number does not apply.
         admission = replace(admission, seq=frame.seq)
     fresh = (
         last is None

@@ -1,4 +1,4 @@
-"""Which records go to the engine next, and in which order they may be stepped."""
+"""Selects the records of the next batch, and orders them for stepping."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -9,10 +9,11 @@ from pipeline.streams.stream import Stream
 
 
 class Batcher:
-    """Takes whatever is ready, up to `max_batch` frames; nothing waits for a fuller batch.
+    """Takes the records that are ready, with at most `max_batch` frames; never waits for more.
 
-    Partitions take turns, record by record, and the next batch begins where the last one ended: a
-    backlog in one does not starve the others. What is not a frame to step costs nothing.
+    Partitions take turns, record by record, and the next batch begins after the partition where the
+    last one ended, so a backlog in one partition does not starve the others. Records that are not
+    stepped do not count towards `max_batch`.
     """
 
     def __init__(self, max_batch: int) -> None:
@@ -20,7 +21,7 @@ class Batcher:
         self._last = -1  # the partition that had the last turn
 
     def take(self, partitions: Iterable[Partition]) -> dict[Partition, list[Item]]:
-        """Take finished decodes, in offset order per partition."""
+        """Take the records that are ready, in offset order per partition."""
         taken: dict[Partition, list[Item]] = {}
         waiting = sorted((p for p in partitions if p.items), key=lambda p: p.number)
         turns = deque(waiting)
@@ -39,10 +40,10 @@ class Batcher:
 
 
 def waves(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Sort records into waves: the k-th frame of each stream, and what precedes it, in wave k.
+    """Sort records into waves. Wave k has each stream's k-th frame and the records just before it.
 
-    A wave holds at most one frame of a stream, as the last of the stream's records in it; the
-    order of a stream's records is kept within a wave and from wave to wave.
+    A wave holds at most one frame of a stream, and it is the last of that stream's records in the
+    wave. The order of a stream's records is kept within a wave and from wave to wave.
     """
     frames_before: Counter[Stream | None] = Counter()
     sorted_items: list[list[Item]] = []

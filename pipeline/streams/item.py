@@ -1,4 +1,4 @@
-"""One input record between its arrival and its end."""
+"""One input record from its arrival until it has its fate."""
 
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,74 +12,75 @@ from pipeline.wire.predictions import Answer
 
 @dataclass(slots=True)
 class Item:
-    """A record on its way: what admission said, its input to come, and in the end its fate.
+    """A record in the frame path: admission's verdict, the decoded input, and at the end its fate.
 
-    Only its own methods write its fields. One owner thread; the decoders know its future only.
+    Only its own methods write its fields. One owner thread; decoders only resolve the future
+    `input`.
     """
 
     record: ParsedRecord
-    absent: int  # offsets before it that hold no record
+    absent: int  # offsets just before it that hold no record
     stream: Stream | None = None
     verdict: Verdict | None = None
     input: Future[InputArray] | None = None
-    steps: bool = False  # a frame that the engine is to step over, once it is decoded
-    pick: int | None = None  # its line of its batch's features, once it is encoded
+    steps: bool = False  # it is a frame that the engine steps once it is decoded
+    pick: int | None = None  # its index in its batch's features, once it is encoded
     fate: Fate | None = None
     answer: Answer | None = None
-    held_us: int | None = None  # if the answer is a new one: how long the one before it held
+    held_us: int | None = None  # how long the previous label lasted, if this answer changed it
     outgoing: Outgoing | None = None
 
     @property
     def size(self) -> int:
-        """Bytes that the record holds in memory while it waits."""
+        """Bytes of memory that the record takes while it waits."""
         if isinstance(self.record, Frame):
             return len(self.record.content)
         return self.record.record.size if isinstance(self.record, BadRecord) else 0
 
     @property
     def ready(self) -> bool:
-        """Whether nothing is left to wait for before its turn."""
+        """Whether its decode has finished, or it has none."""
         return self.input is None or self.input.done()
 
     @property
     def undecoded(self) -> Frame | None:
-        """The frame, where admission has let one through and no decoder has it yet."""
+        """The frame, if admission let it through and its decode has not been submitted; or None."""
         waits = self.fate is None and self.input is None
         return self.record if waits and isinstance(self.record, Frame) else None
 
     @property
     def final_fate(self) -> Fate:
-        """How the record ended. Raises AssertionError before it has."""
+        """How the record ended. Raises AssertionError before that."""
         if self.fate is None:
             raise AssertionError(f"offset {self.record.offset} has no fate")
         return self.fate
 
     def refuse(self) -> None:
-        """End a record that cannot be read: it is dead-lettered with its batch."""
+        """Set the fate of an unreadable record; its dead letter is written with its batch."""
         self.fate = Fate.DEAD_LETTERED
 
     def judge(self, stream: Stream, verdict: Verdict) -> None:
-        """Set what admission said of a record of `stream`."""
+        """Set the stream and admission's verdict."""
         self.stream, self.verdict, self.fate = stream, verdict, verdict.fate
 
     def decode(self, decoded: Future[InputArray]) -> None:
-        """Set where the input of a frame that is to be stepped will be."""
+        """Set the future of the input of a frame that is to be stepped."""
         self.input, self.steps = decoded, True
 
     def decoded(self) -> InputArray:
-        """Wait for the input array. Raises what the decoder raised."""
+        """Wait for the input array and return it. Raises what the decoder raised."""
         if self.input is None:
             raise AssertionError(f"offset {self.record.offset} is not decoded")
         return self.input.result()
 
     def skip(self) -> None:
-        """Leave a frame out for a newer one. Its decoding is cancelled if it has not begun."""
+        """End a frame as skipped for a newer one. Cancels its decode if that has not begun."""
         if self.input is not None:
             self.input.cancel()
         self.input, self.steps, self.fate = None, False, Fate.SKIPPED
 
     def encode(self, pick: int) -> None:
-        """Set which line of its batch's features is the frame's."""
+        """Set the frame's index in its batch's features."""
         self.pick = pick
 
     def predict(self, answer: Answer, outgoing: Outgoing, *, held_us: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What has been finished since a partition's last checkpoint and waits for the next one."""
+"""The records finished since a partition's last checkpoint, to be committed by the next one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,37 +12,37 @@ from pipeline.wire.skips import Skips
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A prediction that leaves ahead of its checkpoint, and when its frame was captured."""
+    """A prediction published before its checkpoint, and the capture time of its frame."""
 
     outgoing: Outgoing
     captured_us: int
 
 
 class OpenCheckpoint:
-    """What one partition commits next. Only the partition adds to it, until it closes it.
+    """What one partition commits next, from offset `start`. Only the partition writes to it.
 
-    It begins at offset `start`. `attempts` is above 0 in the first one of a restored partition: it
-    says in the log that this worker is about to try the records from there on.
+    `attempts` is above 0 in the first checkpoint of a restored partition, which records in the log
+    that this worker is about to try the records from `start` on.
     """
 
     def __init__(self, start: int, *, attempts: int) -> None:
         self.start = start
         self.attempts = attempts
         self.outgoing: list[Outgoing] = []  # in offset order
-        self.captured_us: list[int] = []  # of its predictions
-        self.changed: dict[str, Stream] = {}
+        self.captured_us: list[int] = []  # capture times of the predictions in `outgoing`
+        self.changed: dict[str, Stream] = {}  # streams that need a new snapshot, by name
         self.skipped: dict[bytes, Skips] = {}  # by key: a stream whose record is full has two
         self.fates: Counter[Fate] = Counter()  # of its records
         self.expired = 0  # records that retention deleted before they were read
 
     @property
     def size(self) -> int:
-        """Bytes that wait to be written: dead letters are large."""
+        """Bytes that wait to be written. Dead letters are large."""
         return sum(len(out.value or b"") for out in self.outgoing)
 
     @property
     def binding(self) -> bool:
-        """Whether it holds predictions or skips, which no later prediction may overtake."""
+        """Whether it holds predictions or skips: later predictions must not overtake these."""
         return bool(self.captured_us or self.skipped)
 
     def finish(self, item: Item) -> None:
@@ -56,23 +56,23 @@ class OpenCheckpoint:
             self.changed[item.stream.name] = item.stream
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
-        """Add what is to be written and belongs to no record."""
+        """Add outgoing records that belong to no input record."""
         self.outgoing += outgoing
 
     def skip(self, skips: Skips) -> None:
-        """Add a record of skipped ranges; it replaces an earlier one with the same key."""
+        """Add a record of skipped ranges. It replaces one with the same key."""
         self.skipped[skips.key] = skips
 
     def expire(self, records: int) -> None:
-        """Add records that retention deleted before they were read."""
+        """Count records that retention deleted before they were read."""
         self.expired += records
 
     def forget(self, stream: str) -> None:
-        """Write no snapshot of a stream."""
+        """Write no snapshot of the stream."""
         self.changed.pop(stream, None)
 
     def departures(self, headers: Headers) -> list[Departure]:
-        """Take the predictions out, to be published ahead of the checkpoint with `headers`."""
+        """Take the predictions out, with `headers` added, to publish them before the checkpoint."""
         leaving = [o for o in self.outgoing if o.destination is Destination.PREDICTIONS]
         self.outgoing = [o for o in self.outgoing if o.destination is not Destination.PREDICTIONS]
         captured_us, self.captured_us = self.captured_us, []

@@ -1,4 +1,4 @@
-"""One partition while it is ours: its records in offset order, its ledger, its streams."""
+"""One partition while this worker owns it: its records in offset order, its ledger, its streams."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ from pipeline.streams.stream import Stream
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.skips import Skips
 
-CAREFUL_ATTEMPT = 3
-SKIPS_OF_A_RECORD = 64  # ranges; a record is written again whenever one is added
+CAREFUL_ATTEMPT = 3  # from this attempt on, frames are decoded in a child process
+SKIPS_OF_A_RECORD = 64  # ranges; the whole record is written again when one is added
 
 
 class Partition:
     """The records, the ledger and the streams of one partition. One owner thread.
 
-    A partition that is dropped and restored is a new object with a new `era`: what belonged to the
-    old one can never be mistaken for it. `first_offset + sum of the ledger = next_offset`.
-    `wanted_s` is when its memory was asked for, by the monotonic clock.
+    A partition that is dropped and restored is a new object with a new `era`, so outcomes of the
+    old object cannot be applied to the new one. first_offset + sum of the ledger = next_offset.
+    `wanted_s` is the monotonic time at which its restore was requested.
     """
 
     def __init__(self, number: int, *, era: int, manifest: Manifest, wanted_s: float = 0.0) -> None:
@@ -39,42 +39,43 @@ class Partition:
         self.checkpoint = manifest.checkpoint  # number of the newest frozen one
         self.life = manifest.life
         self.unknown = manifest.unknown  # fields of a newer release, to be written back
-        # Before the first record is read, a manifest says that we are about to try: where workers
-        # die of a record, the count of those who tried goes up until somebody commits.
+        # Before the first record is read, a manifest with this count is committed. If a record
+        # kills one worker after the other, the count rises until a worker commits progress.
         self.attempts = manifest.attempts + 1
-        self.opened = False  # that manifest is in the log
+        self.opened = False  # whether that manifest is in the log
         self.wanted_s = wanted_s
-        self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child
+        self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child process
         self.unskippable_end = manifest.next_offset  # those below it may have been published
         self._open = OpenCheckpoint(manifest.next_offset, attempts=self.attempts)
-        self._settled = manifest.checkpoint  # number of the newest that is in the log
-        self._binding = manifest.checkpoint  # number of the newest with predictions or skips in it
-        self._skips: dict[str, Skips] = {}  # the newest of each stream, still to be added to
+        self._settled = manifest.checkpoint  # number of the newest checkpoint in the log
+        self._binding = manifest.checkpoint  # newest checkpoint with predictions or skips
+        self._skips: dict[str, Skips] = {}  # the newest record of each stream, not yet full
         self._skipping: set[str] = set()  # streams whose last frame was skipped
-        # what has arrived, ahead of what is finished
+        # arrival runs ahead of what is finished
         self._arrived_offset = manifest.next_offset
         self._arrived_ms = manifest.stream_time_ms
         self._swept_ms = manifest.stream_time_ms
         self._pending_bytes = 0
 
     def suspect(self, log_end: int) -> bool:
-        """Take all records below `log_end` for suspects if too many have died here; tell whether.
+        """From attempt CAREFUL_ATTEMPT on, suspect every record below `log_end`.
 
-        Whatever a dead worker had read was in the log by then.
+        Suspects are decoded in a child process. The log held all records that a failed worker had
+        read. Returns whether any record is suspect.
         """
         if self.attempts >= CAREFUL_ATTEMPT:
             self.suspects_end = log_end
         return self.suspects_end > self.next_offset
 
     def admit(self, record: ParsedRecord, rules: Rules) -> Item | None:
-        """Judge the partition's next record. None when its offset is behind us (a re-read)."""
+        """Judge the partition's next record. None if its offset was read before."""
         absent = record.offset - self._arrived_offset
         if absent < 0:
             return None
         self._arrived_offset = record.offset + 1
         item = Item(record, absent)
         if isinstance(record, BadRecord):
-            item.refuse()  # and its timestamp is not believed either
+            item.refuse()  # its timestamp does not count either
         else:
             self._arrived_ms = max(self._arrived_ms, record.record_ms)
             self._judge(item, record, rules)
@@ -97,17 +98,17 @@ class Partition:
         stream.arrive(verdict)
 
     def take_ready(self) -> Item | None:
-        """Take the next record out; None when there is none, or its input is still awaited."""
+        """Take the next record out; None if there is none, or its input is not decoded yet."""
         return self.items.popleft() if self.items and self.items[0].ready else None
 
     @property
     def pending_bytes(self) -> int:
-        """Size of the frames that have arrived and are not finished."""
+        """Size of the records that have arrived and are not finished."""
         return self._pending_bytes
 
     @property
     def open_bytes(self) -> int:
-        """Size of what is finished and waits for the next checkpoint."""
+        """Size of the outgoing records that wait for the next checkpoint."""
         return self._open.size
 
     @property
@@ -117,7 +118,7 @@ class Partition:
 
     @property
     def dirty(self) -> bool:
-        """Whether there is anything to commit: progress, or that we are about to try."""
+        """Whether there is anything to commit: progress, or the attempt count of a restore."""
         return self.next_offset != self._open.start or self._open.attempts > 0
 
     def close_checkpoint(self) -> OpenCheckpoint:
@@ -131,30 +132,31 @@ class Partition:
         return closed
 
     def settle(self, number: int) -> bool:
-        """Checkpoint `number` is in the log. Returns whether it is the first one of this era.
+        """Record that checkpoint `number` is in the log. Returns whether it is this era's first.
 
-        From then on the partition is read: `opened`.
+        The first one sets `opened`: from then on the partition is read.
         """
         self._settled = number
         first, self.opened = not self.opened, True
         return first
 
     def adopt(self, streams: Iterable[Stream]) -> None:
-        """Take over restored streams."""
+        """Add restored streams."""
         self.streams |= {stream.name: stream for stream in streams}
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
-        """Write these records with the next checkpoint; they belong to no input record."""
+        """Write records that belong to no input record with the next checkpoint."""
         self._open.publish(outgoing)
 
-    def skip_none_below(self, offset: int) -> None:
+    def forbid_skips_below(self, offset: int) -> None:
         """Never skip a frame below `offset`: its prediction may have been published."""
         self.unskippable_end = offset
 
     def keep_newest(self) -> None:
-        """Overload `latest`: of each stream's waiting frames only the newest goes to the engine.
+        """Overload `latest`: skip each stream's waiting frames except the newest.
 
-        And those whose predictions a worker before us may have published (`low_latency`).
+        Frames below `unskippable_end` are never skipped, because a previous worker may have
+        published their predictions (`low_latency`).
         """
         kept: set[Stream | None] = set()
         for item in reversed(self.items):
@@ -165,10 +167,12 @@ class Partition:
             kept.add(item.stream)
 
     def departures(self, headers: Headers) -> list[Departure]:
-        """Take out the predictions that may leave ahead of their checkpoint (`low_latency`).
+        """Take out the predictions to publish before their checkpoint (`low_latency`).
 
-        None does while a prediction waits that was made by skipping frames: until the log says
-        what was skipped, a worker after us would not skip it. Nor does any overtake such a one.
+        Returns none while skipped frames are not in the log yet: a worker that restored the
+        partition would not skip them and would publish other predictions. It also returns none
+        while a closed checkpoint with predictions or skips is not in the log: later predictions
+        must not overtake it.
         """
         if self._open.skipped or self._binding > self._settled:
             return []
@@ -185,35 +189,38 @@ class Partition:
                 self.stream_time_ms = max(self.stream_time_ms, item.record.record_ms)
             self._open.finish(item)
             if item.stream is not None:
-                self._tell_skips(item.stream.name, item)
+                self._record_skips(item.stream.name, item)
 
-    def _tell_skips(self, stream: str, item: Item) -> None:
-        """Keep the ranges of skipped frames; a frame that went to the engine ends a range."""
+    def _record_skips(self, stream: str, item: Item) -> None:
+        """Record the ranges of skipped frames. A frame that went to the engine ends a range."""
         if item.fate is Fate.SKIPPED:
-            told = self._skips.get(stream)
-            ranges = () if told is None else told.ranges
+            before = self._skips.get(stream)
+            ranges = () if before is None else before.ranges
             if stream in self._skipping:
                 first = ranges[-1][0]
                 ranges = ranges[:-1]
             else:
                 first = item.record.offset
                 ranges = ranges if len(ranges) < SKIPS_OF_A_RECORD else ()
-            told = Skips(stream, (*ranges, (first, item.record.offset)))
-            self._skips[stream] = told
-            self._open.skip(told)
+            skips = Skips(stream, (*ranges, (first, item.record.offset)))
+            self._skips[stream] = skips
+            self._open.skip(skips)
             self._skipping.add(stream)
         elif item.verdict is not None and item.verdict.fate is None:
             self._skipping.discard(stream)
 
     def expire(self, log_start: int) -> None:
-        """Go on at `log_start`: what retention deleted before we read it is counted."""
+        """Continue at `log_start`, and count the records that retention deleted unread."""
         if log_start > self.next_offset:
             self.expired += log_start - self.next_offset
             self._open.expire(log_start - self.next_offset)
             self.next_offset = self._arrived_offset = log_start
 
     def sweep(self, rules: Rules, rows: RowPool) -> list[str]:
-        """Forget the streams that were silent for too long; looks only now and then."""
+        """Delete streams that were silent for longer than their time to live; return their names.
+
+        It checks only once per tenth of that time.
+        """
         if self.stream_time_ms - self._swept_ms < rules.ttl_ms // 10:
             return []
         self._swept_ms = self.stream_time_ms
@@ -233,7 +240,7 @@ class Partition:
         return [stream.name for stream in gone]
 
     def release(self, rows: RowPool) -> None:
-        """Give the engine rows of all streams back: the partition is no longer ours."""
+        """Return the engine rows of all streams; the partition is no longer ours."""
         for stream in self.streams.values():
             stream.give_row(rows)
         self.streams.clear()

@@ -1,4 +1,4 @@
-"""The heart of the frame path: a batch of records becomes predictions, each stream as if alone."""
+"""Turns a batch of records into predictions; no stream affects another one's predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ NONFINITE = "nonfinite"
 
 
 @dataclass(frozen=True, slots=True)
-class Stepping:
-    """A frame on its way through the head: which line of the features, what is remembered."""
+class FrameStep:
+    """A frame in one step of the head: its index in the features, and the memory before it."""
 
     item: Item
     stream: Stream
@@ -42,8 +42,8 @@ class Stepping:
 class Predictor:
     """Runs records through one engine. The only place that steps it. One owner thread.
 
-    `topic` is named in dead letters. Raises what the engine raises: `DeviceError`, after which the
-    memory of every stream must be restored.
+    Dead letters name `topic` as their source. Raises what the engine raises: after `DeviceError`
+    the memory of every stream must be restored.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Predictor:
         self._topic = topic
 
     def run(self, items: Sequence[Item]) -> list[Reset]:
-        """Give every record its fate and what it publishes; streams' memories move on.
+        """Set the fate and the outgoing record of every item, and advance the streams' memory.
 
-        `items` hold each stream's records in order, all decoded. Returns why memories started
-        afresh on the way.
+        `items` hold each stream's records in order, all decoded. Returns the reasons of all resets
+        that happened.
         """
         resets: list[Reset] = []
         inputs: list[InputArray] = []
@@ -88,7 +88,7 @@ class Predictor:
         return resets
 
     def _input(self, item: Item) -> InputArray | None:
-        """The input (*shape) of a frame to be stepped; None for all other records."""
+        """Return the input (*shape) of a frame to be stepped; None for all other records."""
         if isinstance(item.record, BadRecord):
             bad = item.record
             item.dead_letter(
@@ -108,21 +108,21 @@ class Predictor:
         if stream is None or verdict is None:
             return  # a bad record belongs to no stream
         if isinstance(item.record, EndOfStream):
-            stream.owe(Reset.ENDED)
+            stream.require_reset(Reset.ENDED)
         elif verdict.reset is not None:
-            stream.owe(verdict.reset)
+            stream.require_reset(verdict.reset)
         stream.settle(verdict, item.record.offset)
 
-    def _begin(self, item: Item, pick: int) -> Stepping:
+    def _begin(self, item: Item, pick: int) -> FrameStep:
         stream, verdict, frame = item.stream, item.verdict, item.record
         if stream is None or verdict is None or not isinstance(frame, Frame):
             raise AssertionError(f"offset {item.record.offset} is decoded but not a stream's frame")
         memory = stream.begin(frame, verdict, self._rules)
         stream.settle(verdict, frame.offset)
         stream.take_row(self.rows)
-        return Stepping(item, stream, frame, pick, memory)
+        return FrameStep(item, stream, frame, pick, memory)
 
-    def _step(self, features: Features, wave: Sequence[Stepping]) -> None:
+    def _step(self, features: Features, wave: Sequence[FrameStep]) -> None:
         rows = [s.stream.row for s in wave if s.stream.row is not None]
         fresh = [
             s.stream.row for s in wave if s.memory.reset is not None and s.stream.row is not None
@@ -130,19 +130,19 @@ class Predictor:
         if fresh:
             self._engine.zero(fresh)
         logits, finite = self._engine.step(features, [s.pick for s in wave], rows)  # (M, K), (M,)
-        for line, s in enumerate(wave):
-            if finite[line]:
-                self._publish(s, logits[line])
+        for index, s in enumerate(wave):
+            if finite[index]:
+                self._publish(s, logits[index])
             else:
-                s.stream.owe(Reset.NONFINITE)
+                s.stream.require_reset(Reset.NONFINITE)
                 self._dead_letter(
                     s.item, NONFINITE, "the model's answer is not finite; its memory starts afresh"
                 )
 
-    def _publish(self, s: Stepping, logits: Logits) -> None:
+    def _publish(self, s: FrameStep, logits: Logits) -> None:
         answer = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
         afresh = s.memory.reset is not None
-        held_us = s.stream.say(answer.label, s.frame.captured_us, afresh=afresh)
+        held_us = s.stream.record_label(answer.label, s.frame.captured_us, afresh=afresh)
         s.stream.advance(s.frame, answer.chain)
         headers = () if s.frame.traceparent is None else ((TRACEPARENT, s.frame.traceparent),)
         outgoing = Outgoing(

@@ -1,4 +1,4 @@
-"""Which rows of the engine's table are free."""
+"""The free rows of the engine's state table."""
 
 from typing import Protocol
 
@@ -15,14 +15,14 @@ class GrowingTable(Protocol):
 
 
 class RowPool:
-    """Which rows of the engine's table are free; the table grows by doubling."""
+    """Hands out free rows of the engine's state table, which it doubles when none is free."""
 
     def __init__(self, engine: GrowingTable) -> None:
         self._engine = engine
         self._free = list(range(engine.rows - 1, -1, -1))
 
     def take(self) -> int:
-        """Hand out a row. Its contents are whatever its last user left: zero or write it."""
+        """Return a free row. It holds its last user's state: the caller must zero or write it."""
         if not self._free:
             before = self._engine.rows
             self._engine.reserve(max(16, 2 * before))
@@ -30,5 +30,5 @@ class RowPool:
         return self._free.pop()
 
     def give(self, row: int) -> None:
-        """Take a row back."""
+        """Make a row free again."""
         self._free.append(row)

@@ -1,4 +1,4 @@
-"""The served model: all that turns records into predictions, as one value."""
+"""The served model: everything that turns records into predictions, as one value."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ class SteppedBatch:
     """One batch that went through the engine: its records by partition, in offset order."""
 
     batch: Mapping[Partition, Sequence[Item]]
-    resets: Sequence[Reset]  # why memories started afresh
+    resets: Sequence[Reset]  # the reasons of the resets in this batch
 
     @property
     def items(self) -> list[Item]:
@@ -37,11 +37,11 @@ class SteppedBatch:
 class ServedModel:
     """One bundle on one engine, ready to step the records of any partitions. One owner thread.
 
-    Worker, replay, run and the tests are given the same value, so there is one frame path. It has
+    Worker, replay, run and the tests use this same value, so there is only one frame path. It holds
     the rules of time, the decoder, the predictor with its pool of engine rows, and the batcher. It
-    has no partition, no log, no thread and no metric: these are its user's. A user that is given
-    another model has to release the partitions' rows and restore them under the new one.
-    `decoder` may be called from other threads. Whoever made the engine closes it.
+    holds no partition, log, thread or metric: its user owns these. To change the model, a user must
+    release the partitions' rows and restore the partitions under the new one. `decoder` may be
+    called from other threads. The code that made the engine closes it.
     """
 
     bundle: Bundle
@@ -79,7 +79,7 @@ class ServedModel:
     def configured(
         cls, config: WorkerConfig, bundle: Bundle, engine: Engine, *, decoder: Decoder
     ) -> Self:
-        """Assemble the frame path of a group: its rules are the worker's settings."""
+        """Assemble the frame path of a group from the worker's settings."""
         return cls.of(
             bundle,
             engine,
@@ -93,7 +93,7 @@ class ServedModel:
 
     @property
     def rows(self) -> RowPool:
-        """The rows of the engine's table that streams of all partitions share."""
+        """The pool of engine rows that the streams of all partitions share."""
         return self.predictor.rows
 
     @property
@@ -103,13 +103,13 @@ class ServedModel:
         return math.prod(array.shape) * array.dtype.itemsize
 
     def admit(self, partition: Partition, record: Record) -> Item | None:
-        """Read and judge the partition's next record. None when its offset is behind it."""
+        """Read and judge the partition's next record. None if its offset was read before."""
         return partition.admit(read_frame(record, max_bytes=self.max_record_bytes), self.rules)
 
     def step(self, partitions: Iterable[Partition]) -> SteppedBatch:
-        """Take one batch of what is ready, run it, and enter it in its partitions.
+        """Take one batch of the records that are ready, run it, and enter it in its partitions.
 
-        The batch is empty where nothing is ready. Raises what the engine raises.
+        The batch is empty if no record is ready. Raises what the engine raises.
         """
         batch = self.batcher.take(partitions)
         resets = self.predictor.run([item for items in batch.values() for item in items])

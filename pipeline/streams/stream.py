@@ -1,4 +1,4 @@
-"""What is remembered of each stream while its partition is ours."""
+"""The memory of one stream while this worker owns its partition."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,16 @@ from pipeline.streams.row_pool import RowPool
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
 from pipeline.wire.snapshots import Snapshot
 
-WARM_US = 1_000_000  # who remembers less is cold: the model has not seen much of the action yet
+# Streams with less than 1 s of context count as cold: the model has seen too little of the action.
+WARM_US = 1_000_000
 
 
 class Stream:
-    """One stream's memory, but for the tensors, which are in the engine's row. One owner thread.
+    """One stream's memory, except its tensors, which are in a row of the engine. One owner thread.
 
-    Admission runs ahead of the engine: `head` is what the next record to arrive is judged by,
-    `admission` the same after the newest record that is finished. Only the latter is durable.
+    Admission runs ahead of the engine: `head` is the admission memory after the newest record that
+    arrived, `admission` the same after the newest record that is finished. Only `admission` is
+    written to snapshots.
     """
 
     __slots__ = (
@@ -48,12 +50,12 @@ class Stream:
         self.chain = NEW_CHAIN
         self.pending_reset: Reset | None = None
         self.unknown: Mapping[str, JsonValue] = {}  # fields of a newer release, to be written back
-        self.label: int | None = None  # the last answer's and since when; only metrics ask for it,
-        self.label_us = 0  # so no snapshot has it
+        self.label: int | None = None  # of the last answer; only metrics use it, so snapshots
+        self.label_us = 0  # do not hold it, nor the capture time since when it lasts
 
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Stream":
-        """Take up a stream where its snapshot left it; the row is the caller's to fill."""
+        """Return the stream of a snapshot. The caller fills its engine row."""
         stream = cls(snapshot.stream)
         stream.head = stream.admission = snapshot.admission
         stream.offset = snapshot.offset
@@ -72,39 +74,42 @@ class Stream:
 
     @property
     def warm(self) -> bool:
-        """Whether the model remembers at least a second of the stream."""
+        """Whether the model's memory covers at least a second of the stream."""
         return self.pending_reset is None and self.age_us >= WARM_US
 
     def arrive(self, verdict: Verdict) -> None:
-        """Judge the next record by what was decided of the one that has just arrived."""
+        """Set the admission memory that the next record is judged by."""
         self.head = verdict.admission
 
     def take_row(self, rows: "RowPool") -> None:
-        """Take a row of the engine for the tensors, unless it has one."""
+        """Take an engine row for the tensors, unless the stream has one."""
         if self.row is None:
             self.row = rows.take()
 
     def give_row(self, rows: "RowPool") -> None:
-        """Give the row back, if it has one."""
+        """Return the row to the pool, if the stream has one."""
         if self.row is not None:
             rows.give(self.row)
             self.row = None
 
     def settle(self, verdict: Verdict, offset: int) -> None:
-        """Take note that the record at `offset` is finished, whatever became of it."""
+        """Record that the record at `offset` is finished, with any fate."""
         self.admission = verdict.admission
         self.offset = offset
 
-    def owe(self, reset: Reset) -> None:
-        """Let memory start afresh before the next frame. That the stream is new stays said."""
+    def require_reset(self, reset: Reset) -> None:
+        """Reset memory before the next frame.
+
+        A pending NEW or ENDED, which forget the stream, is never replaced by a weaker reason.
+        """
         pending = self.pending_reset
         if pending is None or reset.forgets_stream or not pending.forgets_stream:
             self.pending_reset = reset
 
     def begin(self, frame: Frame, verdict: Verdict, rules: Rules) -> MemoryFacts:
-        """Tell what is remembered before `frame`, having forgotten what is to be forgotten."""
+        """Apply a pending reset, then return the state of memory before `frame`."""
         if verdict.reset is not None:
-            self.owe(verdict.reset)
+            self.require_reset(verdict.reset)
         reset = self.pending_reset
         if reset is not None and reset.forgets_stream:
             self.chain, self.stepped_us = NEW_CHAIN, None
@@ -117,7 +122,7 @@ class Stream:
         return MemoryFacts(self.frames, self.age_us, gap_us, reset, verdict.note)
 
     def advance(self, frame: Frame, chain: str) -> None:
-        """Take note that the model has stepped over `frame` and its prediction is written."""
+        """Record that the model has stepped `frame` and that its prediction is written."""
         if self.frames and self.stepped_us is not None:
             self.age_us += max(0, frame.captured_us - self.stepped_us)
         self.frames += 1
@@ -125,10 +130,11 @@ class Stream:
         self.chain = chain
         self.pending_reset = None
 
-    def say(self, label: int, captured_us: int, *, afresh: bool) -> int | None:
-        """Take note of the newest answer; for how long the one before it held, if that is over.
+    def record_label(self, label: int, captured_us: int, *, afresh: bool) -> int | None:
+        """Record the newest label. Returns how long (us) the previous one lasted, if it changed.
 
-        That is unknown where memory starts afresh, and at the first answer after a restore.
+        Returns None if the label is the same, after a reset (`afresh`), and for the first answer
+        after a restore.
         """
         before, since_us = self.label, self.label_us
         if label == before and not afresh:

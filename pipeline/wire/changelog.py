@@ -1,6 +1,6 @@
-"""Names what a partition's changelog holds, and writes and reads its manifest.
+"""The keys of a partition's changelog, and the format of its manifest.
 
-What another module of the changelog cannot read is a `CorruptStateError` from here.
+The other modules that read changelog records raise the `CorruptStateError` that `corrupt` makes.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ MOST_PARTITIONS = 2**31 - 1
 
 
 def snapshot_key(stream: str) -> bytes:
-    """Name a stream's snapshot in the changelog."""
+    """Return the changelog key of a stream's snapshot."""
     return SNAPSHOT_PREFIX + stream.encode()
 
 
 def tombstone(partition: int, key: bytes) -> Outgoing:
-    """Write that a record of the changelog is forgotten for good."""
+    """Return the record that deletes a key from the changelog."""
     return Outgoing(Destination.STATE, partition, key, None)
 
 
 def corrupt(record: Record, why: object) -> CorruptStateError:
-    """Make the error for a record of the changelog that cannot be used."""
+    """Return the error for a changelog record that cannot be used."""
     key = (record.key or b"")[:SHOWN]
     return CorruptStateError(
         f"the changelog of partition {record.partition} cannot be read: {key!r} at offset"
@@ -43,10 +43,10 @@ def corrupt(record: Record, why: object) -> CorruptStateError:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Where a partition stands: the authority on where to resume, and its ledger of fates.
+    """A partition's resume record: the authority on where to resume, and the ledger of fates.
 
     next_offset - first_offset = sum(fates) + absent + expired. `checkpoint` counts from 0.
-    `unknown` are fields of a newer release.
+    `unknown` holds fields of a newer release.
     """
 
     first_offset: int
@@ -66,7 +66,7 @@ class Manifest:
 
     @classmethod
     def beginning(cls, offset: int, *, bundle: str, partitions: int) -> "Manifest":
-        """Begin a partition at `offset`, with nothing behind it. The first commit is number 0."""
+        """Return the manifest of a partition that begins at `offset`. Its first commit is 0."""
         return cls(
             first_offset=offset,
             next_offset=offset,
@@ -80,11 +80,11 @@ class Manifest:
 
     @property
     def checkpoint_id(self) -> tuple[int, str, int]:
-        """Name the checkpoint that wrote it: number, worker and generation."""
+        """The checkpoint that wrote this manifest: number, worker and generation."""
         return self.checkpoint, self.worker, self.generation
 
     def write(self, partition: int) -> Outgoing:
-        """Write the manifest for the changelog."""
+        """Return the manifest as a changelog record."""
         fates = {fate: self.fates.get(fate, 0) for fate in Fate}
         added = {fate: n for fate, n in self.fates.items() if n and fate not in fates}
         content = {
@@ -108,7 +108,7 @@ class Manifest:
 
     @classmethod
     def read(cls, record: Record) -> "Manifest":
-        """Read a manifest from the changelog. Raises `CorruptStateError` when it is not one."""
+        """Read a manifest. Raises `CorruptStateError` if the record is not a manifest."""
         try:
             return cls._read(Fields(read_object(record.value)))
         except UnreadableError as exc:

@@ -14,7 +14,7 @@ _OFFSET = re.compile(rb"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSource:
-    """Which record a dead letter is of."""
+    """The input record that a dead letter is a copy of."""
 
     topic: bytes
     partition: int
@@ -22,7 +22,7 @@ class DeadLetterSource:
 
     @classmethod
     def read(cls, record: Record) -> "DeadLetterSource | None":
-        """Read it from a record of the dead-letter topic; None when it does not say it."""
+        """Read it from the headers of a dead letter; None if they are missing or malformed."""
         headers = dict(record.headers)
         topic = headers.get("source-topic")
         partition = headers.get("source-partition", b"")
@@ -33,9 +33,9 @@ class DeadLetterSource:
 
 
 def dead_letter(record: Frame | BadRecord, *, topic: str, reason: str, error: str) -> Outgoing:
-    """Write a record's raw bytes, cut to a limit, with the reason it could not be used.
+    """Return the dead letter of a record: its raw bytes, and why the record could not be used.
 
-    The key is cut too: what is put aside must always fit where it is put.
+    Key and value are cut to a limit, so that the dead-letter topic accepts every dead letter.
     """
     if isinstance(record, Frame):
         key, value = record.stream.encode(), record.content

@@ -1,4 +1,4 @@
-"""Writes and reads what cameras publish. The only place for the format of the frames topic."""
+"""Writes and reads records of the frames topic. The only place for their format."""
 
 import re
 from decimal import Decimal
@@ -25,7 +25,7 @@ _LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that IS
 
 
 def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) -> Headers:
-    """Write the headers of a frame. Its key is the stream's name, its value the picture."""
+    """Return the headers of a frame. The record's key is the stream id, its value the picture."""
     return (
         ("captured-at", f"{captured_us / 1000:.3f}".encode()),
         ("seq", str(seq).encode()),
@@ -35,7 +35,7 @@ def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) 
 
 
 def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
-    """Read a record of the frames topic. One that breaks the contract comes back as `BadRecord`."""
+    """Read a record of the frames topic. Returns `BadRecord` if it breaks the wire contract."""
     try:
         if record.refused is not None:
             raise RefusedBatchError(record.refused)
@@ -70,7 +70,7 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
 
 
 def is_stream_id(text: str) -> bool:
-    """Tell whether a text may name a stream."""
+    """Return whether a text is a valid stream id."""
     return STREAM.fullmatch(text) is not None
 
 
@@ -92,7 +92,7 @@ def _counter(name: str, raw: bytes | None) -> int | None:
 
 
 def _milliseconds(name: str, raw: bytes | None) -> int | None:
-    """Decimal milliseconds since 1970, a fraction allowed, as whole microseconds."""
+    """Convert decimal milliseconds since 1970, with or without a fraction, to microseconds."""
     if raw is None:
         return None
     text = raw.decode("ascii", "replace")
@@ -104,5 +104,5 @@ def _milliseconds(name: str, raw: bytes | None) -> int | None:
 
 
 def _traceparent(raw: bytes | None) -> bytes | None:
-    """What can be one is passed through unread; it must not make a prediction too large to send."""
+    """Return the header unparsed; drop a long one, which could make a prediction too large."""
     return raw if raw is not None and len(raw) <= TRACEPARENT_BYTES else None

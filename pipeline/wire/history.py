@@ -1,4 +1,4 @@
-"""What a changelog tells of its partition's past, and which stretch of it can be replayed."""
+"""A partition's past as its changelog records it, and the range of records to replay."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from pipeline.wire.skips import Skips
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a partition's changelog tells of its past. `log_start`, `log_end`: of the frames."""
+    """A partition's past from its changelog. `log_start` and `log_end` are those of the frames."""
 
     partition: int
     manifest: Manifest
     skips: tuple[Skips, ...]
-    published_from: int  # where the predictions of this life begin in their log
+    published_from: int  # offset in the predictions topic where this life's predictions begin
     log_start: int
     log_end: int
 
     @classmethod
     def read(cls, number: int, changelog: Changelog) -> "History | None":
-        """Read it; None where the group never began. Raises `CorruptStateError`."""
+        """Read the changelog; None if it has no manifest. Raises `CorruptStateError`."""
         found = changelog.records.get(MANIFEST_KEY)
         if found is None:
             return None
@@ -38,9 +38,9 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The records [start, end) of a partition, and why it is not all that was asked for.
+    """The records [start, end) of a partition. `notes` say how they differ from those requested.
 
-    `exact` says that it begins where the group began, so that memory is the same from the start.
+    `exact`: the stretch begins where the group began, so memory is the same from the first record.
     """
 
     start: int
@@ -50,9 +50,9 @@ class Stretch:
 
 
 def stretch(history: History, *, first: int | None, last: int | None) -> Stretch:
-    """Choose the records to replay: those that were asked for, or all that the group finished.
+    """Return the records to replay: the requested ones, or by default all that the group finished.
 
-    `last` is the first offset that is not replayed any more. What is not in the log is left out.
+    The stretch ends before offset `last`. Offsets that the log does not hold are left out.
     """
     manifest, name = history.manifest, f"partition {history.partition}"
     wanted = manifest.first_offset if first is None else first

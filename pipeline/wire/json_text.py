@@ -1,6 +1,6 @@
-"""Reads JSON that comes from outside, strictly: the only place that parses a record's JSON.
+"""Reads untrusted JSON strictly. The only place that parses the JSON of records.
 
-What is read is a value or an `UnreadableError` with a sentence, whatever the bytes are. Memory and
+For any bytes the result is a value, or an `UnreadableError` whose message is a sentence. Memory and
 time are bounded by the size of the text, recursion by `MOST_NESTING`.
 """
 
@@ -18,7 +18,7 @@ MOST_INTEGER = 2**63 - 1
 SHOWN = 60  # characters of a wrong value that a message repeats
 _DIGITS = 20  # of the longest number in range, with its sign
 
-# An unterminated string takes in all that follows: so no text is gone over twice.
+# An unterminated string matches to the end of the text, so no character is scanned twice.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -27,7 +27,7 @@ _MISSING: Any = object()
 
 
 class UnreadableError(ValueError):
-    """Text from outside is not what was wanted. The message says in a sentence why."""
+    """Untrusted text is not in the expected format. The message is a sentence that says why."""
 
 
 def read_object(value: bytes | None, *, most_bytes: int = MOST_BYTES) -> dict[str, JsonValue]:
@@ -58,12 +58,12 @@ def read_object(value: bytes | None, *, most_bytes: int = MOST_BYTES) -> dict[st
 
 
 def write_object(content: Mapping[str, Any]) -> bytes:
-    """Write a JSON object without spaces, in ASCII."""
+    """Return a JSON object as ASCII without spaces."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def shown(value: JsonValue) -> str:
-    """Show a wrong value in a message: one line of ASCII, cut to a length."""
+    """Return a wrong value as messages show it: one line of ASCII, `SHOWN` characters at most."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value[:SHOWN] if isinstance(value, str) else value)
@@ -74,7 +74,7 @@ def shown(value: JsonValue) -> str:
 def _require_flat(text: str) -> None:
     """Refuse deep nesting before the parser recurses. Brackets inside strings do not count."""
     if text.count("[") + text.count("{") <= MOST_NESTING:
-        return  # the usual case: however they stand, they cannot be nested deeper
+        return  # the usual case: so few brackets cannot be nested deeper, in any order
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(text):
         token = found[0]
@@ -119,10 +119,10 @@ _DECODER = json.JSONDecoder(
 
 
 class Fields:
-    """The fields of one JSON object, taken out of it by name, with type and range checked.
+    """The fields of one JSON object. Its methods remove a field by name and check type and range.
 
-    Every method raises `UnreadableError`. What was not taken is `rest`: fields of a newer release.
-    `where` is put before names in messages.
+    Every method raises `UnreadableError`. `rest` holds the fields that were not removed: those of a
+    newer release. Messages put `where` before field names.
     """
 
     __slots__ = ("_content", "_where")
@@ -133,7 +133,7 @@ class Fields:
 
     @property
     def rest(self) -> dict[str, JsonValue]:
-        """The fields that were not taken."""
+        """The fields that no method has removed yet."""
         return self._content
 
     def schema(self, newest: int) -> None:
@@ -173,7 +173,7 @@ class Fields:
         return found
 
     def number_or_none(self, name: str) -> float | None:
-        """Take a number that is not negative, or null."""
+        """Take a number of at least 0, or null."""
         if self._is_null(name):
             return None
         return self.number(name)
@@ -186,14 +186,14 @@ class Fields:
         return found
 
     def matching(self, name: str, pattern: re.Pattern[str], wanted: str) -> str:
-        """Take a text that a pattern matches as a whole; `wanted` says so in words."""
+        """Take a text that `pattern` matches as a whole; `wanted` describes it in messages."""
         found = self._content.pop(name, _MISSING)
         if type(found) is not str or pattern.fullmatch(found) is None:
             raise self._wrong(name, found, wanted)
         return found
 
     def matching_or_none(self, name: str, pattern: re.Pattern[str], wanted: str) -> str | None:
-        """Take a text that a pattern matches as a whole, or null."""
+        """Take a text that `pattern` matches as a whole, or null."""
         if self._is_null(name):
             return None
         return self.matching(name, pattern, f"{wanted}, or null")
@@ -213,21 +213,21 @@ class Fields:
         return Fields(found, f"{self._where}{name}.")
 
     def integers(self, name: str) -> dict[str, int]:
-        """Take an object whose fields all are integers that are not negative."""
+        """Take an object whose fields are all integers of at least 0."""
         inner = self.inner(name)
         return {key: inner.integer(key) for key in tuple(inner.rest)}
 
     def numbers(self, name: str, least: float, most: float) -> dict[str, float]:
-        """Take an object whose fields all are numbers."""
+        """Take an object whose fields are all numbers from `least` to `most`."""
         inner = self.inner(name)
         return {key: inner.number(key, least, most) for key in tuple(inner.rest)}
 
     def has(self, name: str) -> bool:
-        """Whether the field is there; one of the schema before may be missing."""
+        """Return whether the field is there. Records of an older release lack added fields."""
         return name in self._content
 
     def _is_null(self, name: str) -> bool:
-        """Take a null; another value stays."""
+        """Remove the field if it is null. Returns whether it was."""
         if self._content.get(name, _MISSING) is not None:
             return False
         del self._content[name]
@@ -237,7 +237,7 @@ class Fields:
         if found is _MISSING:
             return UnreadableError(f"{self._where}{name} is missing")
         if not (name.isascii() and name.isprintable() and len(name) <= SHOWN):
-            name = shown(name)  # a foreign name, from an object of like fields
+            name = shown(name)  # untrusted: it was a key of `integers` or `numbers`
         return UnreadableError(f"{self._where}{name} is {shown(found)}; wanted {wanted}")
 
 

@@ -1,4 +1,4 @@
-"""Writes and reads where lives of partitions began. Only here."""
+"""Writes and reads the records that say where a partition's lives began. Only here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object,
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Where a life of a partition began: `longtake reset` moved it, and the ledger began anew.
+    """Where a life of a partition began: `longtake reset` moves a partition and empties its ledger.
 
     Lives count from 1; the first has no record. `predictions_end` and `dead_letters_end` (by
     partition of the dead-letter topic) are the ends of those logs when the life began. `unknown`
-    are fields of a newer release.
+    holds fields of a newer release.
     """
 
     number: int
@@ -26,7 +26,7 @@ class Life:
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def write(self, partition: int) -> Outgoing:
-        """Write the beginning for the changelog."""
+        """Return the life as a changelog record."""
         content = {
             "number": self.number,
             "first_offset": self.first_offset,
@@ -40,7 +40,7 @@ class Life:
 
     @classmethod
     def read(cls, record: Record) -> "Life":
-        """Read a beginning from the changelog. Raises `CorruptStateError` when it is none."""
+        """Read a life. Raises `CorruptStateError` if the record is not a life."""
         try:
             fields = Fields(read_object(record.value))
             fields.schema(SCHEMA)
@@ -59,7 +59,7 @@ class Life:
 
 
 def life_key(number: int) -> bytes:
-    """Name the beginning of a life in the changelog."""
+    """Return the changelog key of a life."""
     return LIFE_PREFIX + str(number).encode()
 
 

@@ -1,7 +1,7 @@
 """Writes and reads predictions. The only place for the format of the predictions topic.
 
-Nothing in a prediction's value depends on when or where it was computed, so a replay writes the
-same bytes.
+A prediction's value does not depend on when or where it was computed, so a replay writes the same
+bytes.
 """
 
 import json
@@ -22,7 +22,7 @@ PREDICTION_SCHEMA = 1
 NEW_CHAIN = "00000000"
 MOST_LABEL = 1 << 16  # characters
 MOST_MODEL = 256
-FROM_FILE = -1  # the partition that `longtake run` writes: its frames come from no log
+FROM_FILE = -1  # the partition in the output of `longtake run`, whose frames come from no log
 CHAIN = re.compile(r"[0-9a-f]{8}")
 CHAIN_WANTED = "8 hexadecimal digits"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z", re.ASCII)
@@ -32,7 +32,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MemoryFacts:
-    """What the model remembered of the stream *before* a frame. Times in microseconds."""
+    """The state of a stream's memory *before* a frame. Times in microseconds."""
 
     frames: int
     age_us: int
@@ -43,9 +43,9 @@ class MemoryFacts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said of one frame: as its readers get it, and the best label by itself.
+    """The model's output for one frame: the bytes to publish, and the label with the best score.
 
-    `label` is its place in the bundle's list, `confidence` its score before it is rounded.
+    `label` is the label's index in the bundle's list, `confidence` its score before rounding.
     """
 
     value: bytes
@@ -56,9 +56,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One prediction as its readers get it. Seconds and scores are rounded, as they are written.
+    """One prediction as it was published. Seconds and scores are rounded, as written.
 
-    `reset` may be one that a newer release has introduced: it never forgets the stream, see
+    `reset` may be a reason that a newer release added; such a reason never forgets the stream, see
     `Reset`. Fields that this release does not know are only in `value`.
     """
 
@@ -75,14 +75,14 @@ class Prediction:
     reset: Reset | None
     note: str | None
     model: str
-    partition: int  # of the frame; `FROM_FILE` where there is no log
+    partition: int  # of the frame; `FROM_FILE` if the frame came from no log
     offset: int  # of the frame
     prev: str
     chain: str
 
     @classmethod
     def read(cls, value: bytes | None) -> "Prediction":
-        """Read the value of a record. Raises `UnreadableError` when it is no prediction."""
+        """Read the value of a record. Raises `UnreadableError` if it is not a prediction."""
         fields = Fields(read_object(value))
         fields.schema(PREDICTION_SCHEMA)
         memory, source = fields.inner("memory"), fields.inner("source")
@@ -114,7 +114,7 @@ class Prediction:
 
     @property
     def intact(self) -> bool:
-        """Whether the chain is that of `prev` and the bytes."""
+        """Whether `chain` is the checksum of `prev` and the bytes before it."""
         body, _, tail = self.value.rpartition(b',"prev":')
         wanted = f'"{self.prev}","chain":"{self.chain}"}}'.encode()
         return tail == wanted and self.chain == link(self.prev, body)
@@ -128,7 +128,7 @@ class Prediction:
 class PredictionWriter:
     """Writes the predictions of one bundle, chained per stream.
 
-    `labels` in bundle order; `activation` is `softmax` or `sigmoid`; `model` names the bundle.
+    `labels` are in bundle order, `activation` is `softmax` or `sigmoid`, `model` is the bundle id.
     """
 
     def __init__(self, *, labels: Sequence[str], activation: str, model: str) -> None:
@@ -139,7 +139,7 @@ class PredictionWriter:
     def write(
         self, frame: Frame, logits: NDArray[np.float32], memory: MemoryFacts, prev: str
     ) -> Answer:
-        """Write one prediction from logits (K,)."""
+        """Return the prediction for logits (K,), chained to `prev`."""
         scores = self._scores(logits)
         best = int(np.argmax(scores))
         pairs = ",".join(
@@ -159,7 +159,7 @@ class PredictionWriter:
         return Answer(value, chain, best, scores[best])
 
     def _scores(self, logits: NDArray[np.float32]) -> list[float]:
-        """Softmax or sigmoid in float64, one line at a time: no row meets another's rounding."""
+        """Softmax or sigmoid in float64, frame by frame: rounding depends on no other frame."""
         x = logits.astype(np.float64)
         if self._softmax:
             powers = np.exp(x - x.max())
@@ -168,12 +168,12 @@ class PredictionWriter:
 
 
 def link(prev: str, body: bytes) -> str:
-    """Chain a prediction to the one before: CRC-32 over `prev` and the value up to `,"prev":`."""
+    """Return a prediction's chain: the CRC-32 of `prev` and the value up to `,"prev":`."""
     return f"{zlib.crc32(body, zlib.crc32(prev.encode())):08x}"
 
 
 def timestamp(us: int) -> str:
-    """Write microseconds since 1970 as ISO 8601 with milliseconds, UTC."""
+    """Return microseconds since 1970 as ISO 8601 in UTC with milliseconds."""
     moment = _EPOCH + timedelta(milliseconds=us // 1000)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{us // 1000 % 1000:03d}Z"
 

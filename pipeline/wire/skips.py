@@ -1,4 +1,4 @@
-"""Writes and reads which frames were skipped for newer ones. Only here."""
+"""Writes and reads the records of frames that were skipped for newer ones. Only here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ from pipeline.wire.json_text import (
 
 @dataclass(frozen=True, slots=True)
 class Skips:
-    """Frames of one stream that were left out for newer ones: overload `latest`.
+    """Frames of one stream that were skipped for newer ones: overload `latest`.
 
-    Each range (first, last) of offsets, both included, takes in all that admission let through
-    there; ranges are in order. Which frames were waiting was a fact of the moment, so a replay has
-    to be told. A record is written again as ranges are added to it, and keeps its name, the first
-    offset of all. `unknown` are fields of a newer release.
+    Each range (first, last) of offsets, both included, covers all frames that admission let
+    through between them; ranges are in order. Which frames were skipped depended on what was
+    waiting at that moment, so a replay can only read it from here. A record is written again when
+    a range is added; its key, with the first offset of the first range, stays the same. `unknown`
+    holds fields of a newer release.
     """
 
     stream: str
@@ -34,17 +35,17 @@ class Skips:
 
     @property
     def key(self) -> bytes:
-        """Name the record in the changelog."""
+        """The changelog key of the record."""
         return SKIPS_PREFIX + f"{self.stream}:{self.ranges[0][0]}".encode()
 
     def write(self, partition: int) -> Outgoing:
-        """Write the ranges for the changelog."""
+        """Return the ranges as a changelog record."""
         value = write_object({"schema": SCHEMA, "ranges": self.ranges, **self.unknown})
         return Outgoing(Destination.STATE, partition, self.key, value)
 
     @classmethod
     def read(cls, record: Record) -> "Skips":
-        """Read the ranges from the changelog. Raises `CorruptStateError` when they are none."""
+        """Read the ranges. Raises `CorruptStateError` if the record is not one of skips."""
         try:
             name = (record.key or b"").removeprefix(SKIPS_PREFIX).decode("ascii", "replace")
             stream, _, _ = name.rpartition(":")

@@ -1,4 +1,4 @@
-"""Writes and reads snapshots, the durable copies of streams' memories. Only here."""
+"""Writes and reads snapshots, the durable copies of streams' memory. Only here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ from pipeline.wire.predictions import CHAIN, CHAIN_WANTED
 class Snapshot:
     """The durable copy of one stream's memory.
 
-    `tensors` is empty where the next frame starts afresh anyway (`pending_reset`). `unknown` are
-    fields of a newer release. `keyframe` is one of them: it is reserved for video, and this release
-    writes null where it has found no other.
+    `tensors` is empty if memory is reset before the next frame (`pending_reset`). `unknown` holds
+    fields of a newer release. One of them is `keyframe`, which is reserved for video: this release
+    writes back the value that it found, or null.
     """
 
     stream: str
@@ -46,7 +46,7 @@ class Snapshot:
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def write(self, partition: int) -> Outgoing:
-        """Write the snapshot for the changelog: tensors in the value, the rest in `meta`."""
+        """Return the snapshot as a changelog record: tensors in the value, the rest in `meta`."""
         known = self.admission
         meta = {
             "schema": SCHEMA,
@@ -67,7 +67,7 @@ class Snapshot:
             "keyframe": None,
             **self.unknown,
         }
-        # a view would be saved with the bytes that lie beside it: the library ignores strides
+        # safetensors ignores strides: of a view it would save neighbouring bytes
         tensors = {name: np.array(t, order="C") for name, t in self.tensors.items()}
         value = safetensors.numpy.save(tensors)
         header = ("meta", write_object(meta))
@@ -75,7 +75,7 @@ class Snapshot:
 
     @classmethod
     def read(cls, record: Record) -> "Snapshot":
-        """Read a snapshot from the changelog. Raises `CorruptStateError` when it is not one."""
+        """Read a snapshot. Raises `CorruptStateError` if the record is not a snapshot."""
         try:
             stream = (record.key or b"").removeprefix(SNAPSHOT_PREFIX).decode("ascii", "replace")
             if STREAM.fullmatch(stream) is None:

@@ -1,1 +1,1 @@
-"""One member of the group, and the process around it."""
+"""One worker: a member of the group, and the process around it."""

@@ -1,4 +1,4 @@
-"""Hands what is to be stepped to the decoders, and waits for them."""
+"""Submits frames to the decoders, and waits for results."""
 
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
@@ -10,41 +10,41 @@ from pipeline.media.decoder import Decoder
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
+from pipeline.worker.fair_executor import FairExecutor
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
-from pipeline.worker.turns import Turns
 
 DECODE_WAIT_S = 0.005
 
 
 class Decoding:
-    """The worker's decoders. Partitions take turns at them.
+    """The worker's decoders, shared fairly by the partitions.
 
-    `careful` decodes what may have killed a worker before; it survives that.
+    `sandboxed` decodes frames that may have killed a worker before; the worker survives them there.
     """
 
     def __init__(
         self,
         decoder: Decoder,
-        careful: Decoder,
+        sandboxed: Decoder,
         *,
         executor: Executor,
         clock: Clock,
         metrics: WorkerMetrics,
     ) -> None:
         self._decoder = decoder
-        self._careful = careful
-        self._turns = Turns[InputArray](executor)
+        self._sandboxed = sandboxed
+        self._fair = FairExecutor[InputArray](executor)
         self._clock = clock
         self._metrics = metrics
 
     def begin(self, item: Item, frame: Frame, *, suspected: bool) -> None:
-        """Decode a frame that admission let through, some time from now."""
-        decoder = self._careful if suspected else self._decoder
+        """Submit the decode of a frame that admission let through."""
+        decoder = self._sandboxed if suspected else self._decoder
         call = partial(self._decode, decoder, frame.content)
-        item.decode(self._turns.submit(frame.partition, call))
+        item.decode(self._fair.submit(frame.partition, call))
 
     def _decode(self, decoder: Decoder, content: bytes) -> InputArray:
-        """Run in a thread of the pool. How long it takes is counted."""
+        """Decode in a thread of the pool, and record how long it takes."""
         began_s = self._clock.monotonic()
         try:
             return decoder(content)
@@ -52,7 +52,7 @@ class Decoding:
             self._metrics.decoded(self._clock.monotonic() - began_s)
 
     def wait(self, partitions: Iterable[Partition]) -> None:
-        """Wait shortly until the next record of some partition is decoded."""
+        """Wait at most DECODE_WAIT_S until the next record of some partition is decoded."""
         heads = [p.items[0].input for p in partitions if p.items]
         futures = [future for future in heads if future is not None]
         if futures:

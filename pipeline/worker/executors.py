@@ -1,4 +1,4 @@
-"""Where the worker's blocking work is done."""
+"""The executors that do the worker's blocking work."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Executors:
-    """The threads of a worker. All but `decodes` run one task at a time."""
+    """The executors of a worker. All except `decodes` run one task at a time."""
 
     decodes: Executor
     writes: Executor

@@ -1,4 +1,4 @@
-"""Which partitions are ours, restored or not, and as whom the group knows us."""
+"""The partitions that the group assigned to this worker, restored or not, and its member id."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Membership:
-    """What the group has given this worker. One owner thread.
+    """This worker's membership in the group, and its partitions. One owner thread.
 
-    A partition is in `partitions` from its restore until it is dropped. Dropping gives its engine
-    rows back and commits nothing.
+    A partition is in `partitions` from its restore until it is dropped. Dropping a partition
+    returns its engine rows and commits nothing.
     """
 
     def __init__(self, restorer: Restorer, rows: RowPool) -> None:
@@ -34,12 +34,12 @@ class Membership:
 
     @property
     def opened(self) -> dict[int, Partition]:
-        """The partitions that are read: their announcement is in the log."""
+        """The partitions that are read: their first checkpoint is in the log."""
         return {number: p for number, p in self._partitions.items() if p.opened}
 
     @property
     def running(self) -> bool:
-        """Whether we are in the group, and every partition of ours is restored and read."""
+        """Whether we are in the group, and all our partitions are restored and read."""
         return (
             self.member is not None
             and not self._restorer.wanted
@@ -61,7 +61,11 @@ class Membership:
         self._restorer.want(numbers)
 
     def follow(self, member: Member | None) -> None:
-        """Set who we are. Another member id means that we were away: no memory is trusted."""
+        """Set our membership. After a change of the member id, restore all partitions.
+
+        Another member id means that the group had removed us: another worker may have advanced our
+        partitions since.
+        """
         self.member = member
         if member is None:
             return
@@ -75,14 +79,14 @@ class Membership:
         self._member_id = member.member_id
 
     def restore_again(self, numbers: Sequence[int]) -> None:
-        """Drop the memory of partitions that stay ours, and read it back from the changelog."""
+        """Drop the memory of partitions that stay ours, and restore it from the changelog."""
         self._drop(numbers)
         self._restorer.want(numbers)
 
     def take_restored(self, holds: Callable[[int], bool]) -> Iterable[Partition]:
-        """Advance restores and return what has been restored since the last call.
+        """Advance restores. Returns the partitions restored since the last call.
 
-        `holds` says of a partition whether a checkpoint of it is still being committed.
+        `holds` returns whether a checkpoint of a partition is still being committed.
         """
         restored = self._restorer.advance(holds)
         self._partitions.update({partition.number: partition for partition in restored})

@@ -1,4 +1,4 @@
-"""Puts one worker together from its configuration and runs it until it is told to stop."""
+"""Assembles one worker from its configuration and runs it until it is asked to stop."""
 
 import logging
 import os
@@ -26,15 +26,15 @@ from pipeline.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
-FAILURE_TOLD_S = 30  # a probe asks every few seconds
-TURN_TICKS = 60  # the longest that one turn may take: a batch, or a slow broker's answer
+FAILURE_SHOWN_S = 30  # long enough for a probe, which comes every few seconds
+TURN_TICKS = 60  # seconds that one turn may take at most: a batch, or a slow broker's answer
 COMMIT_SLACK_TICKS = 10
 
 
 class Service:
     """One worker with its engine, its threads, its metrics and its web server.
 
-    `broker` makes the worker's way to the log from its configuration and its engine's rows.
+    `broker` gives the worker its access to the log.
     """
 
     def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
@@ -42,13 +42,16 @@ class Service:
         self._health: Health | None = Health(starting="reading the bundle")
         self._metrics = WorkerMetrics()
         self._server = Server(
-            self._metrics.registry, self._how, host=config.metrics_host, port=config.metrics_port
+            self._metrics.registry,
+            self._current_health,
+            host=config.metrics_host,
+            port=config.metrics_port,
         )
-        self._server.start()  # probes want to know what takes so long
+        self._server.start()  # so that probes can see what a slow start is doing
         verdicts = Verdicts.of(os.environ)
         bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
         self._engine = self._load(bundle, verdicts)
-        self._metrics.runs(worker=name, bundle=bundle.id, engine=self._engine.name)
+        self._metrics.set_info(worker=name, bundle=bundle.id, engine=self._engine.name)
         self._stopping = threading.Event()
         self._pools = Executors(
             decodes=ThreadPoolExecutor(config.decode_threads, "decode"),
@@ -56,9 +59,9 @@ class Service:
             reads=ThreadPoolExecutor(1, "restore"),
             sends=ThreadPoolExecutor(1, "publish"),
         )
-        self._careful = ChildDecoder(bundle.input)
+        self._sandboxed = ChildDecoder(bundle.input)
         self._worker = self._make_worker(bundle, self._engine, broker, name)
-        self._health = None  # from now on it is the worker's
+        self._health = None  # from now on health depends on the worker
         log.info(
             "worker %s runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
             name,
@@ -70,7 +73,7 @@ class Service:
         )
 
     def _load(self, bundle: Bundle, verdicts: Verdicts | None) -> Engine:
-        """Make the engine. Probes hear how far it is; if it cannot start, why, for a while."""
+        """Make the engine. Probes can read its progress, or for FAILURE_SHOWN_S why it failed."""
         self._health = Health(starting=f"making the engine {self._config.engine}")
         try:
             return load_engine(
@@ -88,15 +91,15 @@ class Service:
                 self._health.failure,
                 self._config.metrics_host,
                 self._server.port,
-                FAILURE_TOLD_S,
+                FAILURE_SHOWN_S,
             )
-            time.sleep(FAILURE_TOLD_S)
+            time.sleep(FAILURE_SHOWN_S)
             raise
 
     def _building(self, phase: str, done: int, steps: int) -> None:
         self._health = Health(starting=f"making a plan: {phase}, {done} of {steps}")
 
-    def _how(self) -> Health:
+    def _current_health(self) -> Health:
         return self._health or Health(ready=self._worker.ready)
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
@@ -107,7 +110,7 @@ class Service:
             model=ServedModel.configured(
                 self._config, bundle, engine, decoder=decoder_for(bundle.input)
             ),
-            careful=self._careful,
+            sandboxed=self._sandboxed,
             executors=self._pools,
             clock=SystemClock(),
             metrics=self._metrics,
@@ -115,15 +118,15 @@ class Service:
 
     @property
     def worker(self) -> Worker:
-        """The worker itself."""
+        """The worker."""
         return self._worker
 
     def stop(self) -> None:
-        """Ask it to finish what it has begun and to stop. From any thread."""
+        """Ask the worker to commit what is finished and to stop. From any thread."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until `stop`. Raises what asks for a person."""
+        """Run until `stop` is called. Raises the errors that need an operator."""
         commit_ticks = int(self._config.transaction_timeout_s) + COMMIT_SLACK_TICKS
         watchdog = Watchdog(
             {
@@ -144,5 +147,5 @@ class Service:
             pools = self._pools
             for pool in (pools.decodes, pools.writes, pools.reads, pools.sends):
                 pool.shutdown(wait=False, cancel_futures=True)
-            self._careful.close()
+            self._sandboxed.close()
             self._engine.close()

@@ -1,4 +1,4 @@
-"""Stops reading while too much waits for the engine."""
+"""Pauses reading while too many bytes wait for the engine."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from pipeline.streams.partition import Partition
 
 
 class Throttle:
-    """Pauses reading above `most_bytes` in memory, and goes on below half of that.
+    """Pauses reading above `most_bytes` in memory, and resumes it below half of that.
 
-    Each waiting record counts with `input_bytes`, the size of its input array: a small picture may
-    become a thousand times as large.
+    Each waiting record counts its own size plus `input_bytes`, the size of its input array, because
+    a small picture can decode to a thousand times its size.
     """
 
     def __init__(self, consumer: FrameConsumer, *, most_bytes: int, input_bytes: int) -> None:
@@ -20,7 +20,7 @@ class Throttle:
         self.paused = False
 
     def look(self, partitions: Mapping[int, Partition]) -> None:
-        """Pause or resume, by what waits in the partitions."""
+        """Pause or resume reading, depending on the bytes that wait in the partitions."""
         waiting = sum(
             p.pending_bytes + len(p.items) * self._input_bytes for p in partitions.values()
         )

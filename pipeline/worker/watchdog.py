@@ -1,4 +1,4 @@
-"""Ends the process when something that must go on stands still: its memory is in the changelog."""
+"""Ends the process if something that must make progress hangs. Its memory is in the changelog."""
 
 import faulthandler
 import os
@@ -13,17 +13,17 @@ TICK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something to be watched: `value` must change within `ticks` seconds, unless it is None."""
+    """A value to watch: it must change within `ticks` seconds, except while it is None."""
 
     value: Callable[[], Hashable | None]
     ticks: int
 
 
 class Watchdog:
-    """Looks once a second, in a thread of its own.
+    """Checks all values once a second, in a thread of its own.
 
-    It counts its own ticks and not the time of day: after SIGSTOP and SIGCONT the clock has jumped
-    and a healthy process would be shot.
+    It counts its own ticks instead of reading a clock: after SIGSTOP and SIGCONT a clock has
+    jumped, and the watchdog would end a healthy process.
     """
 
     def __init__(self, watched: Mapping[str, Progress], bark: Callable[[str], None]) -> None:
@@ -34,15 +34,15 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop.set()
 
     def tick(self) -> None:
-        """Look once at everything."""
+        """Check every value once."""
         for name, progress in self._watched.items():
             value = progress.value()
             before, ticks = self._seen.get(name, (None, 0))
@@ -57,7 +57,7 @@ class Watchdog:
 
 
 def end_process(reason: str) -> None:
-    """Say what hangs where, and go at once: a hung thread cannot be stopped any other way."""
+    """Print the reason and all stacks, then exit at once: nothing else can end a hung thread."""
     sys.stderr.write(f"longtake: {reason}; ending so that a supervisor starts us afresh\n")
     faulthandler.dump_traceback(all_threads=True)
     os._exit(EXIT_CODE)

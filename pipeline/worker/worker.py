@@ -1,7 +1,7 @@
-"""The worker's whole life: frames in, predictions and memory out, through one owner thread.
+"""The worker's loop: frames in, predictions and memory out, through one owner thread.
 
-The owner has the consumer, the memory of streams and the open checkpoint. Three executors do what
-would keep it waiting: decoding, writing transactions, reading changelogs.
+The owner thread has the consumer, the memory of streams and the open checkpoints. Executors do the
+blocking work: decoding, writing transactions, publishing, reading changelogs.
 """
 
 import logging
@@ -14,7 +14,7 @@ from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
 from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
-from pipeline.delivery.restore import Restorer, Restoring
+from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.errors import BrokerUnavailableError
 from pipeline.media.decoder import Decoder
@@ -29,17 +29,16 @@ from pipeline.worker.throttle import Throttle
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S = 0.02
-DECODE_WAIT_S = 0.005
 POLL_RECORDS = 256
-CENSUS_S = 1.0  # how often the memories of all streams are counted
+CENSUS_S = 1.0  # how often all streams are counted for the metrics
 
 
 class Worker:
-    """One member of the group. `turn` it until it is time to `stop`.
+    """One member of the group. Call `turn` in a loop, and `stop` at the end.
 
-    It is given the served model, and owns everything else: the group's partitions, the way to the
-    log and back, the decoders' threads. `careful` decodes what may have killed a worker before.
-    Raises what asks for a person (`StopError`, `EngineError`); all else is survived.
+    It owns all its parts except the served model and the executors. `sandboxed` decodes frames that
+    may have killed a worker before. Raises the errors that need an operator (`StopError`,
+    `EngineError`); it survives all others.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Worker:
         name: str,
         broker: Broker,
         model: ServedModel,
-        careful: Decoder,
+        sandboxed: Decoder,
         executors: Executors,
         clock: Clock,
         metrics: WorkerMetrics,
@@ -60,10 +59,10 @@ class Worker:
         self._clock = clock
         self._metrics = metrics
         bundle, count = model.bundle, broker.partition_count()
-        metrics.model.knows(bundle.labels)
+        metrics.model.set_labels(bundle.labels)
         metrics.streams.expect(config.expected_streams)
         self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
-        how = Restoring(
+        policy = RestorePolicy(
             bundle=bundle,
             partitions=count,
             group=config.group,
@@ -76,7 +75,7 @@ class Worker:
         self._consumer = broker.consumer()
         restorer = Restorer(
             self._reader,
-            how,
+            policy,
             reads=executors.reads,
             engine=model.engine,
             rows=model.rows,
@@ -94,7 +93,7 @@ class Worker:
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
         self._decoding = Decoding(
-            model.decoder, careful, executor=executors.decodes, clock=clock, metrics=metrics
+            model.decoder, sandboxed, executor=executors.decodes, clock=clock, metrics=metrics
         )
         self._throttle = Throttle(
             self._consumer,
@@ -103,13 +102,13 @@ class Worker:
         )
         self._frozen_s = self._counted_s = clock.monotonic()
         self.turns = 0
-        # In the group, and every partition of ours restored and running. As of the end of a turn:
-        # in the middle of one another thread would see partitions between two hands.
+        # As `Membership.running` at the end of a turn: during one, another thread would see
+        # partitions that are dropped and not yet requested again.
         self.ready = False
         self.restores = 0
 
     def turn(self) -> None:
-        """Go once around: poll, admit, restore, commit, predict one batch."""
+        """Run the loop once: poll, admit, restore, commit, predict one batch."""
         self.turns += 1
         polled = self._poll()
         for event in polled.events:
@@ -123,18 +122,18 @@ class Worker:
         self._throttle.look(self._membership.partitions)
         self._look_for_stalls()
         self.ready = self._membership.running
-        self._tell()
+        self._update_metrics()
 
-    def _tell(self) -> None:
+    def _update_metrics(self) -> None:
         """Update the metrics of this turn."""
-        self._metrics.turned(self._membership.partitions.values(), ready=self.ready)
+        self._metrics.set_gauges(self._membership.partitions.values(), ready=self.ready)
         now_s = self._clock.monotonic()
         if now_s - self._counted_s >= CENSUS_S:
             self._counted_s = now_s
-            self._metrics.model.remembers(self._membership.partitions.values())
+            self._metrics.model.count_streams(self._membership.partitions.values())
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Commit what is finished and leave the group. What was only polled is read again."""
+        """Commit what is finished and leave the group. Another worker reads the rest again."""
         deadline_s = self._clock.monotonic() + timeout_s
         while self._clock.monotonic() < deadline_s and self._unsettled:
             self._depart()
@@ -144,7 +143,7 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Let go of everything at once, committing nothing."""
+        """Close all connections at once and commit nothing."""
         self._consumer.close()
         self._writer.close()
         self._outlet.close()
@@ -152,17 +151,17 @@ class Worker:
 
     @property
     def partitions(self) -> frozenset[int]:
-        """The partitions that are ours and restored."""
+        """The numbers of our restored partitions."""
         return frozenset(self._membership.partitions)
 
     @property
     def commit_in_flight(self) -> int | None:
-        """A number for the commit that is being written, None when there is none."""
+        """The number of the commit that is being written; None if there is none."""
         return self._committer.commit_in_flight
 
     @property
     def idle(self) -> bool:
-        """Whether everything that was polled is finished and committed."""
+        """Whether everything polled is finished and committed."""
         return self.ready and not self._unsettled and not self._pending
 
     @property
@@ -188,7 +187,7 @@ class Worker:
             return Poll((), ())
 
     def _take_over(self) -> None:
-        """Take restored partitions; they are read once the log says that we are about to try."""
+        """Take restored partitions. They are read once their attempt count is in the log."""
         for partition in self._membership.take_restored(self._committer.holds):
             self.restores += 1
             self._metrics.restored(partition)
@@ -216,7 +215,7 @@ class Worker:
         waiting = self._outbox.size + sum(p.open_records for p in partitions)
         open_bytes = sum(p.open_bytes for p in partitions)
         if waiting >= self._config.max_open_records or open_bytes >= self._config.max_pending_bytes:
-            return  # the log is behind; polling goes on so that the group keeps us
+            return  # commits are behind; polling goes on so that the group keeps us
         began_s, now_s = self._clock.monotonic(), self._clock.time()
         stepped = self._model.step(partitions)
         if not stepped.batch:
@@ -224,11 +223,11 @@ class Worker:
             return
         seconds = self._clock.monotonic() - began_s
         self._metrics.batch(stepped.items, began_s=now_s, seconds=seconds, resets=stepped.resets)
-        self._metrics.device.show(self._model.engine.facts)
+        self._metrics.device.set_facts(self._model.engine.facts)
         self._depart()
 
     def _depart(self) -> None:
-        """Low latency: let predictions leave ahead of their checkpoint, and see who has left."""
+        """Low latency: publish predictions before their checkpoint, count those that arrived."""
         if self._config.delivery is not Delivery.LOW_LATENCY:
             return
         headers = self._freezer.headers(self._membership.generation, self._clock.time())
@@ -237,14 +236,15 @@ class Worker:
         self._metrics.departed(self._outbox.advance(), now_s=self._clock.time())
 
     def _look_for_stalls(self) -> None:
-        """Seek anew where reading stands still though the log has more."""
+        """Seek again in partitions whose reading does not advance although the log has more."""
         if not self._stalls.due:
             return
         opened = self._membership.opened
         positions = {n: at for n in opened if (at := self._consumer.position(n)) is not None}
         lost = self._stalls.look(positions, paused=self._throttle.paused)
         ends = self._stalls.ends
-        self._metrics.behind(sum(max(0, ends.get(n, 0) - p.next_offset) for n, p in opened.items()))
+        lag = sum(max(0, ends.get(n, 0) - p.next_offset) for n, p in opened.items())
+        self._metrics.set_lag(lag)
         for number in lost:
             log.warning(
                 "partition %d stands still at offset %d, the log has more: seeking there anew",
@@ -297,4 +297,4 @@ class Worker:
 
 
 def _nothing() -> None:
-    """Do nothing, after whatever the executor has to do before."""
+    """Do nothing. Its end shows that the executor has finished all earlier tasks."""

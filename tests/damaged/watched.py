@@ -39,7 +39,7 @@ class MeasuredWorker:
             name="watched",
             broker=cluster.broker("watched"),
             model=ServedModel.configured(config, self.bundle, engine, decoder=self.decode),
-            careful=self.decode,
+            sandboxed=self.decode,
             executors=Executors(*pools),
             clock=SystemClock(),
             metrics=self.metrics,

@@ -53,9 +53,9 @@ def documented(section: str) -> Described:
 
 def worker_metrics() -> Described:
     metrics = WorkerMetrics()
-    metrics.model.knows(["walk"])
+    metrics.model.set_labels(["walk"])
     metrics.streams.expect(["gate"])
-    metrics.runs(worker="one", bundle="tiny", engine="onnxruntime")
+    metrics.set_info(worker="one", bundle="tiny", engine="onnxruntime")
     return exposed(generate_latest(metrics.registry).decode())
 
 

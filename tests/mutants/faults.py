@@ -28,7 +28,7 @@ MUTANTS = (
         "what was committed is committed again after an error",
         "pipeline/delivery/committer.py",
         "if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:\n"
-        "                settled.append(self._settled(part, committed=True))",
+        "                settled.append(self._settled(order, part, committed=True))",
         "if manifest is not None and manifest.checkpoint_id == part.manifest.checkpoint_id:\n"
         "                again.append(part)",
         (PROTOCOL,),
@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "a producer is kept after an error",
         "pipeline/delivery/committer.py",
-        "        self._task = self._writes.submit(self._writer.renew)\n        self._stage",
-        "        self._task = self._writes.submit(lambda: None)\n        self._stage",
+        "_Renewing(order, refused, self._writes.submit(self._writer.renew))",
+        "_Renewing(order, refused, self._writes.submit(lambda: None))",
         (PROTOCOL, ALONE),
     ),
     Mutant(
@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         "the end of a stream is ignored",
         "pipeline/streams/predictor.py",
-        "            stream.owe(Reset.ENDED)\n",
+        "            stream.require_reset(Reset.ENDED)\n",
         "            pass\n",
         (PROTOCOL, "tests/chaos/test_oracle.py"),
     ),

@@ -32,7 +32,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def world(bundle: Bundle) -> World:
     engine = onnxruntime_engine(bundle, 1)
     world = World(bundle, lambda slot: engine, partitions=1, max_batch=3)
-    world.decoder = world.careful = spell
+    world.decoder = world.sandboxed = spell
     for n, word in enumerate(WORDS):
         world.log.publish(0, b"chat", word, (("captured-at", b"%d" % (START_MS + 100 * n)),))
     return world

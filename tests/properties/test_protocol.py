@@ -359,7 +359,7 @@ def test_with_low_latency_nothing_is_committed_before_its_prediction_has_left(
 
 
 def test_a_frame_that_kills_its_worker_is_found_at_the_third_attempt(world: World) -> None:
-    world.decoder, world.careful = deadly, survived
+    world.decoder, world.sandboxed = deadly, survived
     film(world, 10)
     deaths = 0
     while deaths < 9:

@@ -1,5 +1,5 @@
-"""Apache Kafka through kafka-python: the only home of the vendor's names.
+"""Apache Kafka through kafka-python. The only package that imports the vendor's library.
 
-kafka-python has holes that matter to an exactly-once worker; where one is worked around, the
-comment says which: K1, K2, ... as in ARCHITECTURE.md.
+kafka-python has faults that matter to an exactly-once worker. A comment at each workaround names
+the fault: K1, K2, ... as in ARCHITECTURE.md.
 """

@@ -1,4 +1,4 @@
-"""One worker's way to a real Kafka."""
+"""One worker's access to a real Kafka."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from pipeline.records import Topics
 
 
 class KafkaBroker:
-    """See `Broker`. `slot` names the transactional producer; a static member has it as its name."""
+    """See `Broker`. `slot` names the transactional producer and, if configured, a static member."""
 
     def __init__(self, settings: GroupSettings, *, clock: Clock) -> None:
         require_crc32c()

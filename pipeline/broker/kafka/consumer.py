@@ -27,13 +27,13 @@ from pipeline.connection import Connection
 log = logging.getLogger(__name__)
 
 TOPIC_REFRESH_MS = 5_000
-LEAVE_MS = 2_000  # the process ends right after it, whatever the broker answers
+LEAVE_MS = 2_000  # how long to wait for the broker's answer before the process ends
 
 
 class KafkaFrames(ConsumerRebalanceListener):
-    """See `FrameConsumer`. Rebalance callbacks come on the client's own thread: only queued.
+    """See `FrameConsumer`. The client calls rebalance callbacks on its own thread: they only queue.
 
-    `leaves` says whether `close` leaves the group if `instance` makes the member a static one.
+    `leaves`: whether `close` leaves the group if the member is static, because `instance` is given.
     """
 
     def __init__(
@@ -67,16 +67,19 @@ class KafkaFrames(ConsumerRebalanceListener):
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
             )
             self._coordinator = PatientCoordinator.install(self._consumer)
-            # A leader that does not know the topic yet assigns nothing, and nobody joins again
-            # until its metadata is refreshed: learn the topic first, and refresh often.
+            # A group leader that does not know the topic yet assigns nothing, and the group does
+            # not rebalance before its metadata is refreshed: load the topic first, refresh often.
             self._consumer.partitions_for_topic(topic)
             self._consumer.subscribe([topic], listener=self)
 
     # ------------------------------------------------------- callbacks, on the client's thread
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Pause, and seek anywhere: with a position set the client looks no offset up, and poll
-        never waits for another worker's open commit. The manifest says where to really start."""
+        """Queue the event, pause the partitions and seek to an arbitrary offset.
+
+        With a position set, the client looks up no committed offset, so that `poll` never waits for
+        another worker's open commit. `start` seeks to the offset of the manifest.
+        """
         partitions = list(assigned)
         for partition in partitions:
             self._consumer.pause(partition)
@@ -84,11 +87,11 @@ class KafkaFrames(ConsumerRebalanceListener):
         self._events.append(Assigned(frozenset(p.partition for p in partitions)))
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Queue it. K10: the assignment is already the new one, nothing can be asked here."""
+        """Queue the event. K10: the client has the new assignment already, so ask it nothing."""
         self._events.append(Dropped(frozenset(p.partition for p in revoked)))
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        """Queue it."""
+        """Queue the event."""
         self._events.append(Dropped(frozenset(p.partition for p in lost)))
 
     # ----------------------------------------------------------------- the owner thread's part
@@ -122,9 +125,9 @@ class KafkaFrames(ConsumerRebalanceListener):
     def member(self) -> Member | None:
         """See `FrameConsumer`.
 
-        K13: the client shows the next generation before it tells of the assignment that comes with
-        it. So a new one is believed only in a stable group with no event waiting; the old one goes
-        on being used while the group rebalances. K7: no generation or member id means no group.
+        K13: the client returns the next generation before it reports the assignment that belongs to
+        it. So a new generation is used only if the group is stable and no event is waiting; until
+        then the old one is used. K7: without a generation or a member id we are in no group.
         """
         seen: ConsumerGroupMetadata = self._consumer.group_metadata()  # type: ignore[no-untyped-call]
         if seen.generation_id < 0 or not seen.member_id:

@@ -1,4 +1,4 @@
-"""A group seen from outside: its members, and a commit in its name while it has none."""
+"""A group as `longtake reset` uses it: its members, and a commit while it has none."""
 
 from kafka.structs import ConsumerGroupMetadata
 
@@ -11,14 +11,14 @@ from pipeline.errors import CannotMoveError
 
 
 class KafkaGroup:
-    """Changes what otherwise only the group's workers write: `longtake reset`. One thread."""
+    """Commits for a group without being a member, for `longtake reset`. One thread."""
 
     def __init__(self, settings: GroupSettings) -> None:
         self._settings = settings
         self._group = settings.group
 
     def require_empty(self) -> None:
-        """Raises `CannotMoveError`, with their names, while workers are in the group."""
+        """Raise `CannotMoveError`, with the members' names, if workers are in the group."""
         with translated(f"looking group {self._group} up"):
             admin = open_admin(self._settings.connection)
             found = admin.describe_groups([self._group])[self._group]
@@ -35,9 +35,9 @@ class KafkaGroup:
             )
 
     def commit(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint as a worker would, without being a member.
+        """Write a checkpoint like a worker, without being a member.
 
-        K7: the broker accepts that without any fencing, even beside members. So the group is
+        K7: the broker does not fence such a commit, even if the group has members. So the group is
         checked once more, as late as possible.
         """
         writer = KafkaWriter(
@@ -48,7 +48,7 @@ class KafkaGroup:
         )
         try:
             self.require_empty()
-            nobody = ConsumerGroupMetadata(self._group, -1, "", None)
-            writer.commit(checkpoint, Member("", -1, nobody))
+            no_member = ConsumerGroupMetadata(self._group, -1, "", None)
+            writer.commit(checkpoint, Member("", -1, no_member))
         finally:
             writer.close()

@@ -12,8 +12,8 @@ from pipeline.connection import Connection
 from pipeline.errors import LongtakeError
 from pipeline.records import Outgoing, Topics
 
-# A batch that expired would let the next one overtake it. None does: the producer goes on trying,
-# and the sequence numbers of an idempotent producer keep the order.
+# If a batch expired, the next one would overtake it. With this limit none expires: the producer
+# retries, and the sequence numbers of an idempotent producer keep the order.
 NEVER_MS = 7 * 86_400_000
 
 
@@ -27,7 +27,7 @@ class KafkaOutlet:
         self._writes: list[Any] = []  # of the burst that has not arrived
 
     def publish(self, burst: Sequence[Outgoing]) -> None:
-        """See `Outlet`. A burst that is still being tried is waited for and not sent again."""
+        """See `Outlet`. A burst that the producer still retries is awaited and not sent again."""
         try:
             with translated("publishing predictions"):
                 producer = self._producer = self._producer or self._open()

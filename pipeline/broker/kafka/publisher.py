@@ -1,6 +1,6 @@
 """Publishes frames for `longtake demo`, and ends streams for `longtake reset`.
 
-Cameras use `uplink`, which loses nothing; this producer counts what it lost.
+Cameras use `uplink`, which loses no frame; this producer counts the frames that it lost.
 """
 
 from contextlib import suppress
@@ -22,19 +22,19 @@ TOPIC_MS = 3000  # how long the producer looks for a topic
 class KafkaPublisher:
     """Publishes frames, in order per stream.
 
-    Raises `BrokerUnreachableError` and `TopicError` at the start only: a frame that the broker
-    does not take in time is lost, and counted.
+    Only the constructor raises `BrokerUnreachableError` and `TopicError`. Later, a frame that the
+    broker does not take in time is lost and counted.
     """
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
         self._topic = topic
         self._sent = self._taken = 0
-        self.lost = 0  # frames that were given up because the broker did not take them in time
+        self.lost = 0  # frames that the broker did not take in time
         try:
             self._producer = open_producer(
                 connection,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
-                allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
+                allow_auto_create_topics=False,  # such a topic would lack our settings
                 linger_ms=5,
                 max_block_ms=TOPIC_MS,
             )
@@ -65,7 +65,7 @@ class KafkaPublisher:
         sending.add_errback(self._count_loss)
 
     def partition_of(self, stream: str) -> int:
-        """Return the partition that a stream's frames go to when we publish them."""
+        """Return the partition that this producer publishes a stream's frames to."""
         with translated(f"looking topic {self._topic} up"):
             partitions = len(self._producer.partitions_for(self._topic))
         return partition_of(stream.encode(), partitions)
@@ -88,7 +88,7 @@ class KafkaPublisher:
         self.lost += 1
 
     def close(self) -> None:
-        """Wait a little for what is still on its way; what is not taken by then is lost."""
+        """Wait a few seconds for frames in flight. Those not taken by then are lost."""
         with translated("flushing frames"), suppress(KafkaTimeoutError):
             self._producer.flush(timeout=5)
             self._producer.close(timeout=2)

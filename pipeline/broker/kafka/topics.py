@@ -14,13 +14,14 @@ from pipeline.records import Topics
 
 FRAME_BYTES = 9 << 20
 STATE_SUFFIX = ".state"  # as in `WorkerConfig.topics`
-BOOTSTRAP_MS = 10_000  # longer than a broker takes to start again, shorter than patience
+BOOTSTRAP_MS = 10_000  # longer than a broker's restart, short enough for a user to wait
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "frames": {
         "message.timestamp.type": "LogAppendTime",
-        # records stay as their producer packed them, and `unpacking` unpacks them within a limit;
-        # with any other value the broker does, into its heap, and its limit is looked at afterwards
+        # The log keeps records as their producer compressed them, and `unpacking` unpacks them
+        # within a limit. With any other value the broker unpacks them into its heap and checks its
+        # size limit only afterwards.
         "compression.type": "producer",
         "max.message.bytes": str(FRAME_BYTES),
         "retention.ms": str(6 * 3600 * 1000),
@@ -28,7 +29,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     "predictions": {"message.timestamp.type": "LogAppendTime"},
     "dead_letters": {"max.message.bytes": str(1 << 20)},
-    # small segments and eager compaction: what a restore reads is what is alive, plus a little
+    # small segments and eager compaction: a restore reads the live records and little more
     "state": {
         "cleanup.policy": "compact",
         "segment.bytes": str(32 << 20),
@@ -43,7 +44,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What was found, or made, of one topic. A problem stops workers, a danger does not."""
+    """The result of checking or creating one topic. A problem stops workers, a danger does not."""
 
     name: str
     role: str
@@ -54,7 +55,7 @@ class TopicReport:
 
 
 def names(topics: Topics) -> dict[str, str]:
-    """The topics' names by their role."""
+    """Return the topics' names by their role."""
     return {
         "frames": topics.frames,
         "predictions": topics.predictions,
@@ -64,7 +65,7 @@ def names(topics: Topics) -> dict[str, str]:
 
 
 class TopicAdmin:
-    """The topics of one group. Raises `BrokerUnreachableError` when no broker answers."""
+    """Creates and checks one group's topics. `BrokerUnreachableError` if no broker answers."""
 
     def __init__(self, connection: Connection, topics: Topics) -> None:
         self._topics = topics
@@ -77,7 +78,7 @@ class TopicAdmin:
             ) from exc
 
     def create(self, partitions: int) -> list[TopicReport]:
-        """Create what is missing; what exists is checked. All topics get `partitions`."""
+        """Create the missing topics with `partitions` each, and check the existing ones."""
         reports = []
         with translated("creating topics"):
             for role, name in names(self._topics).items():
@@ -98,11 +99,11 @@ class TopicAdmin:
         return reports + [_unlike(report, partitions) for report in found]
 
     def check(self) -> list[TopicReport]:
-        """Look at every topic of the group; each report says what is wrong with it."""
+        """Check every topic of the group. Each report says what is wrong with its topic."""
         return [replace(report, danger=self._danger(report)) for report in self._look_up()]
 
     def _look_up(self) -> list[TopicReport]:
-        """What `check` returns but for dangers, so that workers need not read the settings."""
+        """Return what `check` returns, without dangers: workers need not read those settings."""
         counts = self.partition_counts()
         wanted = counts.get(self._topics.frames)
         reports = []
@@ -119,7 +120,7 @@ class TopicAdmin:
         return reports
 
     def require(self) -> int:
-        """Count the partitions; raises `TopicError` or `PartitionCountError` if wrong."""
+        """Count the partitions. Raises `TopicError` or `PartitionCountError` for a problem."""
         reports = self._look_up()
         broken = [report for report in reports if report.problem is not None]
         if not broken:
@@ -129,7 +130,7 @@ class TopicAdmin:
         raise (TopicError if missing else PartitionCountError)(text)
 
     def _danger(self, report: TopicReport) -> str | None:
-        """What of a topic that exists may cost the broker its life; None for nothing."""
+        """Return why a setting of an existing topic can crash the broker; None if none can."""
         if report.role != "frames" or report.partitions == 0:
             return None
         setting = self._setting(report.name, "compression.type")
@@ -141,7 +142,7 @@ class TopicAdmin:
         )
 
     def partition_counts(self) -> dict[str, int]:
-        """Count the partitions of those topics that exist."""
+        """Return the number of partitions of each topic that exists."""
         with translated("looking topics up"):
             have = set(self._admin.list_topics())
             wanted = [name for name in names(self._topics).values() if name in have]
@@ -149,7 +150,7 @@ class TopicAdmin:
         return {topic["name"]: len(topic["partitions"]) for topic in found}
 
     def groups(self) -> list[str]:
-        """The names of all groups that have a changelog."""
+        """Return the names of all groups that have a changelog."""
         with translated("looking groups up"):
             found = self._admin.list_topics()
         return sorted(n.removesuffix(STATE_SUFFIX) for n in found if n.endswith(STATE_SUFFIX))
@@ -163,7 +164,7 @@ class TopicAdmin:
 
 
 def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
-    """Read one of a topic's settings; None where the broker does not return it."""
+    """Return one of a topic's settings; None if the broker does not return it."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     with translated(f"reading the settings of topic {topic}"):
         described = admin.describe_configs([resource])
@@ -171,14 +172,14 @@ def read_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
 
 
 def _unlike(report: TopicReport, partitions: int) -> TopicReport:
-    """Report a topic that existed already with another number of partitions."""
+    """Add a problem if an existing topic has another number of partitions."""
     if report.problem is not None or report.partitions == partitions:
         return report
     return replace(report, problem=f"has {report.partitions} partitions and keeps them")
 
 
 def _find(described: object, name: str) -> str | None:
-    """Find a setting's value in whatever nesting the client answers with."""
+    """Find a setting's value in the client's answer, whose nesting differs between versions."""
     if isinstance(described, dict):
         if name in described:
             value = described[name]

@@ -1,9 +1,9 @@
-"""Publishes the shots of cameras: an idempotent producer that never gives one up.
+"""Publishes the shots of cameras: an idempotent producer that retries without a time limit.
 
-K18: after a record that the broker finds too large, the client fails those behind it for the same
-reason, though they are not. So the broker never sees one: the topic's limit is asked for, and a
-batch is no larger either. If the limit has become smaller meanwhile, all are sent again by a new
-uplink, which knows.
+K18: after a record that is too large for the broker, the client fails the records behind it for the
+same reason, although they are small enough. So this producer never sends one: it reads the topic's
+limit, and its batches are no larger either. If the limit is lowered meanwhile, all shots are sent
+again by a new uplink, which reads the new limit.
 """
 
 from collections import deque
@@ -25,14 +25,14 @@ NEVER_MS = 7 * 86_400_000  # as in `outlet`: a batch that expired would let the 
 CONNECT_MS = 5000
 TOPIC_MS = 3000
 BATCH_BYTES = 1 << 20
-AROUND_BYTES = 1024  # of a record and its batch, around the picture: at most
-LINGER_MS = 5  # what several cameras send at once goes in one request
+AROUND_BYTES = 1024  # at most, of a record and its batch in addition to the picture
+LINGER_MS = 5  # so that shots of several cameras go in one request
 
 
 class KafkaUplink:
     """See `Uplink`. The key decides the partition, by murmur2 as in Java.
 
-    Raises `BrokerUnreachableError` where nobody answers, `TopicError` where the topic is missing.
+    Raises `BrokerUnreachableError` if no broker answers, `TopicError` if the topic is missing.
     """
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
@@ -58,7 +58,7 @@ class KafkaUplink:
         return open_producer(
             connection,
             bootstrap_timeout_ms=CONNECT_MS,
-            allow_auto_create_topics=False,  # one made in passing lacks the settings of ours
+            allow_auto_create_topics=False,  # such a topic would lack our settings
             batch_size=min(BATCH_BYTES, self._most_bytes),
             enable_idempotence=True,
             delivery_timeout_ms=NEVER_MS,
@@ -107,12 +107,12 @@ class KafkaUplink:
 
 
 def _limit(connection: Connection, topic: str) -> int:
-    """Return how large a record of the topic may be; our own limit where the broker has none."""
+    """Return how large a record of the topic may be; our own limit if the broker returns none."""
     admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
-        told = read_setting(admin, topic, "max.message.bytes")
+        limit = read_setting(admin, topic, "max.message.bytes")
     except (TopicError, BrokerUnavailableError):
-        told = None  # no such topic, or it is not allowed to ask: sending will show it
+        limit = None  # no such topic, or no permission to read it: sending will fail
     finally:
         admin.close()
-    return min(REQUEST_BYTES, int(told)) if told else REQUEST_BYTES
+    return min(REQUEST_BYTES, int(limit)) if limit else REQUEST_BYTES

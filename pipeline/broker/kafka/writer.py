@@ -34,8 +34,8 @@ class KafkaWriter:
     def commit(self, checkpoint: Checkpoint, member: Member) -> None:
         """See `CheckpointWriter`.
 
-        Everything is written and acknowledged before the offsets are sent: fencing relies on it,
-        and nothing is in flight while the transaction ends (K2, K3).
+        All records are written and acknowledged before the offsets are sent. Fencing relies on
+        that, and nothing is in flight while the transaction ends (K2, K3).
         """
         producer, claim = self._producer, member.vendor
         if producer is None or not isinstance(claim, ConsumerGroupMetadata):
@@ -61,11 +61,11 @@ class KafkaWriter:
                 self._connection,
                 transactional_id=self._name,
                 transaction_timeout_ms=self._timeout_ms,
-                # above the transaction's, so that the broker gives up first; no `retries` (K2)
+                # above the transaction timeout, so that the broker aborts first; no `retries` (K2)
                 delivery_timeout_ms=max(8000, self._timeout_ms + 5000),
                 linger_ms=0,
                 max_block_ms=INIT_BLOCK_MS,
-                retry_backoff_ms=10,  # K8: slept through on every retried request
+                retry_backoff_ms=10,  # K8: the client sleeps this long at every retried request
             )
             try:
                 producer.init_transactions()

@@ -13,7 +13,7 @@ from pipeline.records import Changelog, Headers, Outgoing, Record, Topics
 
 @dataclass(slots=True)
 class ProducerLife:
-    """What the log knows of a transactional producer by its name."""
+    """The log's state of a transactional producer name."""
 
     epoch: int = 0
     open: Transaction | None = None
@@ -24,16 +24,16 @@ class ProducerLife:
         self.open = Transaction()
 
     def fence(self) -> None:
-        """Begin a new life: the one before it may write no more."""
+        """Begin a new epoch: producers of older epochs may not write any more."""
         self.epoch += 1
 
     def forget(self) -> None:
-        """Have no transaction any more."""
+        """Clear the transaction after its end."""
         self.open, self.touched = None, set()
 
 
 class MemoryLog:
-    """Everything that a cluster of brokers is to a worker. Topics have the group's partitions."""
+    """The cluster as workers see it. Every topic has as many partitions as the group divides."""
 
     def __init__(self, topics: Topics, group: MemoryGroup, *, clock: Clock) -> None:
         self.topics = topics
@@ -53,7 +53,7 @@ class MemoryLog:
         return len(self._log(topic))
 
     def read_committed(self, topic: str) -> list[Record]:
-        """Return all that a reader of committed records sees of a topic, by partition."""
+        """Return a topic's committed records, partition by partition."""
         with self.changed:
             return [r for log in self._log(topic) for r in log.committed(0, log.stable_end)]
 
@@ -67,12 +67,12 @@ class MemoryLog:
             return records[:limit], True
 
     def stable_end(self, partition: int) -> int:
-        """Return where the frames of a partition end, as far as they can be read."""
+        """Return the end of the readable frames of a partition: before any open transaction."""
         with self.changed:
             return self._log(self.topics.frames)[partition].stable_end
 
     def changelog(self, partition: int) -> Changelog | None:
-        """Return the newest committed records of a changelog; None while one is being written."""
+        """Return a changelog's newest committed records; None while a transaction is open in it."""
         with self.changed:
             log = self._log(self.topics.state)[partition]
             if log.stable_end < log.end:
@@ -132,7 +132,7 @@ class MemoryLog:
     # -------------------------------------------------------------------------- transactions
 
     def init_producer(self, name: str) -> int:
-        """Begin a new life of the producer `name`: ends its open transaction, fences the old."""
+        """Begin a new epoch of producer `name`: abort its open transaction, fence older epochs."""
         with self.changed:
             producer = self._producers.setdefault(name, ProducerLife())
             self._end(producer, commit=False)
@@ -151,7 +151,7 @@ class MemoryLog:
             producer.touched.add(self._append(outgoing, producer.open))
 
     def send_offsets(self, name: str, epoch: int, member: Member) -> None:
-        """Let the group check that `member` is of the present."""
+        """Refuse the commit unless `member` belongs to the group's current generation."""
         with self.changed:
             self._live(name, epoch)
             if self.group.generation_of(member.member_id) != member.generation:

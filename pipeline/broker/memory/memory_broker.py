@@ -1,4 +1,4 @@
-"""One worker's way to a log in memory."""
+"""One worker's access to a log in memory."""
 
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_changelog import MemoryChangelog

@@ -1,4 +1,4 @@
-"""Reads the memory of partitions back from a log in memory."""
+"""Reads the changelogs of partitions from a log in memory."""
 
 from collections.abc import Mapping, Sequence
 

@@ -26,7 +26,7 @@ class MemoryConsumer:
             return self._rejoin()
         events = list(self._log.group.news(self.member_id))
         for event in events:
-            self._hear(event)
+            self._apply(event)
         self._member = Member(self.member_id, generation)
         records = self._fetch(max_records, events)
         if not records and not events and timeout_s > 0:
@@ -35,7 +35,7 @@ class MemoryConsumer:
             records = self._fetch(max_records, events)
         return Poll(tuple(events), tuple(records))
 
-    def _hear(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if isinstance(event, Assigned):
             self._assigned |= event.partitions
         else:
@@ -45,15 +45,15 @@ class MemoryConsumer:
             self._paused.discard(number)
 
     def _rejoin(self) -> Poll:
-        """The group has removed this member: everything is lost, and it joins as a new one."""
+        """Drop all partitions and join as a new member, after the group removed this one."""
         lost = Dropped(frozenset(self._assigned))
-        self._hear(lost)
+        self._apply(lost)
         self._member = None
         self.member_id = self._log.group.join()
         return Poll((lost,) if lost.partitions else (), ())
 
     def _fetch(self, limit: int, events: list[Event]) -> list[Record]:
-        """Return records of all partitions that are read, each with an equal share of the limit."""
+        """Return records of all partitions being read, each with an equal share of the limit."""
         fetched: list[Record] = []
         numbers = sorted(set(self._positions) - self._paused)
         for number in numbers:

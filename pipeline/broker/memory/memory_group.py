@@ -1,4 +1,4 @@
-"""The group of a log in memory: members, generations, and whose each partition is."""
+"""The group of a log in memory: members, generations, and the owner of each partition."""
 
 import threading
 from collections import deque
@@ -9,15 +9,41 @@ from pipeline.broker.contract import Assigned, Dropped, Event
 
 @dataclass(slots=True)
 class GroupMember:
-    """A member as the group sees it, and what it has not been told yet."""
+    """A member as the group knows it, and the events that it has not polled yet."""
 
     generation: int = -1
     partitions: set[int] = field(default_factory=set)
-    news: deque[Event] = field(default_factory=deque)
+    unpolled: deque[Event] = field(default_factory=deque)
+
+    def enter(self, generation: int) -> None:
+        """Set the generation that the member belongs to."""
+        self.generation = generation
+
+    def assign(self, number: int) -> None:
+        """Give the member a partition."""
+        self.partitions.add(number)
+        self.unpolled.append(Assigned(frozenset([number])))
+
+    def drop(self, numbers: frozenset[int]) -> None:
+        """Take partitions from the member."""
+        self.partitions -= numbers
+        self.unpolled.append(Dropped(numbers))
+
+    def take_events(self) -> tuple[Event, ...]:
+        """Return the events since the last call."""
+        events = tuple(self.unpolled)
+        self.unpolled.clear()
+        return events
+
+    @property
+    def unpolled_drops(self) -> frozenset[int]:
+        """The partitions that the member has lost and not polled the loss of."""
+        drops = (event.partitions for event in self.unpolled if isinstance(event, Dropped))
+        return frozenset[int]().union(*drops)
 
 
 class MemoryGroup:
-    """Divides partitions among members, cooperatively: what can stay stays.
+    """Divides partitions among members, cooperatively: it moves no more partitions than it must.
 
     `changed` guards the group and the log that it belongs to, and is notified of every change.
     """
@@ -45,54 +71,44 @@ class MemoryGroup:
                 self._rebalance()
 
     def news(self, member_id: str) -> tuple[Event, ...]:
-        """Return what has happened to a member's assignment since it last asked."""
+        """Return the changes of a member's assignment since its last call."""
         with self.changed:
-            membership = self._members.get(member_id)
-            if membership is None:
+            member = self._members.get(member_id)
+            if member is None:
                 return ()
-            events = tuple(membership.news)
-            membership.news.clear()
+            events = member.take_events()
             if any(isinstance(event, Dropped) for event in events):
                 self._hand_out()
             return events
 
     def generation_of(self, member_id: str) -> int | None:
-        """Return the generation that a member belongs to; None when it is no member any more."""
+        """Return the generation that a member belongs to; None if it is not a member any more."""
         with self.changed:
-            membership = self._members.get(member_id)
-            return None if membership is None else membership.generation
+            member = self._members.get(member_id)
+            return None if member is None else member.generation
 
     def _rebalance(self) -> None:
-        """Begin a generation: what must move is dropped first."""
+        """Begin a generation. Partitions that must move are dropped first."""
         self._generation += 1
         if not self._members:
             return
         quota = -(-self.partitions // len(self._members))
-        for membership in self._members.values():
-            surplus = set(sorted(membership.partitions)[quota:])
+        for member in self._members.values():
+            surplus = frozenset(sorted(member.partitions)[quota:])
             if surplus:
-                membership.partitions -= surplus
-                membership.news.append(Dropped(frozenset(surplus)))
-            membership.generation = self._generation
+                member.drop(surplus)
+            member.enter(self._generation)
         self._hand_out()
         self.changed.notify_all()
 
     def _hand_out(self) -> None:
-        """Assign the partitions that no member has, once their last owners know of the loss."""
-        unheard = {
-            number
-            for membership in self._members.values()
-            for event in membership.news
-            if isinstance(event, Dropped)
-            for number in event.partitions
-        }
-        owned = {n for m in self._members.values() for n in m.partitions}
-        free = sorted(set(range(self.partitions)) - owned - unheard)
+        """Assign the free partitions whose last owners have polled the loss."""
+        members = self._members.values()
+        taken = {n for member in members for n in member.partitions | member.unpolled_drops}
+        free = sorted(set(range(self.partitions)) - taken)
         for number in free:
-            poorest = min(self._members.values(), key=lambda m: len(m.partitions))
-            poorest.partitions.add(number)
-            poorest.news.append(Assigned(frozenset([number])))
-        if free:  # handing out is a round of its own: claims from before it are of the past
+            min(members, key=lambda member: len(member.partitions)).assign(number)
+        if free:  # this is a generation of its own: commits with an older one are refused
             self._generation += 1
-            for membership in self._members.values():
-                membership.generation = self._generation
+            for member in members:
+                member.enter(self._generation)

@@ -1,4 +1,4 @@
-"""What writes to a log in memory: a transactional producer under the writer, and the outlet."""
+"""Writes to a log in memory: the checkpoint writer with its transactional producer, the outlet."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pipeline.records import Outgoing
 
 
 class MemoryProducer:
-    """One life of a transactional producer: the steps that a commit is made of."""
+    """A transactional producer: the single steps of a commit."""
 
     def __init__(self, log: MemoryLog, name: str) -> None:
         self._log = log
@@ -24,15 +24,15 @@ class MemoryProducer:
         self._log.write(self._name, self._epoch, outgoing)
 
     def send_offsets(self, member: Member) -> None:
-        """Let the group refuse a member of the past."""
+        """Let the group refuse a member that is not current."""
         self._log.send_offsets(self._name, self._epoch, member)
 
     def commit(self) -> None:
-        """End the transaction, and show what was written."""
+        """Commit the transaction."""
         self._log.finish(self._name, self._epoch, commit=True)
 
     def renew(self) -> None:
-        """Begin the next life: what is open is aborted, other lives of the name are fenced."""
+        """Begin the next epoch: abort the open transaction, fence other producers of the name."""
         self._epoch = self._log.init_producer(self._name)
 
 

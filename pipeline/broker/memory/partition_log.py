@@ -8,12 +8,12 @@ from pipeline.records import Record
 
 @dataclass(slots=True)
 class Transaction:
-    """What a producer has written since it began, until it ends one way or the other."""
+    """A producer's transaction: whether its records are committed."""
 
     committed: bool = False
 
     def commit(self) -> None:
-        """Show what was written, once its markers are there."""
+        """Commit. Readers see the records once the markers are written."""
         self.committed = True
 
 
@@ -46,7 +46,7 @@ class PartitionLog:
 
     @property
     def stable_end(self) -> int:
-        """The first offset of an open transaction; what is behind it nobody may read yet."""
+        """The first offset of an open transaction, or the end. Readers read only below it."""
         return min(self.open.values(), default=self.end)
 
     def append(self, record: Record, transaction: Transaction | None = None) -> int:
@@ -58,7 +58,7 @@ class PartitionLog:
         return offset
 
     def mark_end(self, transaction: Transaction) -> None:
-        """Write the marker that ends a transaction: it takes an offset of its own."""
+        """Write the marker that ends a transaction. It takes an offset of its own."""
         del self.open[id(transaction)]
         self.entries.append(Entry(None))
 
@@ -69,6 +69,6 @@ class PartitionLog:
                 yield entry.record
 
     def expire(self, offset: int) -> None:
-        """Delete what is below `offset`, as retention does."""
+        """Delete all records below `offset`, as retention does."""
         del self.entries[: max(0, offset - self.start)]
         self.start = max(self.start, offset)

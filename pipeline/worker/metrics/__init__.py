@@ -1,1 +1,1 @@
-"""What a worker counts, as Prometheus metrics."""
+"""A worker's Prometheus metrics."""

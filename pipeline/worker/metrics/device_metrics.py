@@ -1,4 +1,4 @@
-"""What a GPU engine does, as Prometheus metrics. A worker on the processor has none of them."""
+"""Prometheus metrics of a GPU engine. A worker that runs on the CPU has none of them."""
 
 from collections.abc import Iterator
 
@@ -22,17 +22,17 @@ GAUGES = {
 
 
 class DeviceMetrics(Collector):
-    """Tells the newest facts that it was shown; nothing before the first."""
+    """Reports the newest facts that were set; before that it reports nothing."""
 
     def __init__(self) -> None:
         self._facts: DeviceFacts | None = None
 
-    def show(self, facts: DeviceFacts | None) -> None:
-        """Take facts; None on a processor."""
+    def set_facts(self, facts: DeviceFacts | None) -> None:
+        """Set the facts to report; None if the engine runs on the CPU."""
         self._facts = facts
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus' client calls this, from any thread."""
+        """Return the metrics. The Prometheus client calls this, from any thread."""
         facts = self._facts
         if facts is None:
             return

@@ -1,4 +1,4 @@
-"""What the model says and remembers, as Prometheus metrics: sums over streams, none per stream."""
+"""Prometheus metrics of predictions and of streams' memory: sums over streams, none per stream."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ HELD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
 
 
 class ModelMetrics:
-    """Answers by label, how sure they are, how long they hold; memories, and their resets."""
+    """Predictions by label, their confidence, how long labels last; streams and their resets."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)
@@ -45,12 +45,12 @@ class ModelMetrics:
         )
         self._by_label: list[Counter] = []
 
-    def knows(self, labels: Sequence[str]) -> None:
-        """These are the model's labels, in its order."""
+    def set_labels(self, labels: Sequence[str]) -> None:
+        """Set the model's labels, in bundle order."""
         self._by_label = [self._predictions.labels(label) for label in labels]
 
-    def said(self, items: Iterable[Item], resets: Iterable[Reset]) -> None:
-        """Count a batch's predictions."""
+    def count_predictions(self, items: Iterable[Item], resets: Iterable[Reset]) -> None:
+        """Count a batch's predictions and resets."""
         for item in items:
             if item.answer is not None:
                 self._by_label[item.answer.label].inc()
@@ -60,8 +60,8 @@ class ModelMetrics:
         for reset in resets:
             self._resets.labels(reset).inc()
 
-    def remembers(self, partitions: Iterable[Partition]) -> None:
-        """Count memories. It looks at every stream: not at every turn."""
+    def count_streams(self, partitions: Iterable[Partition]) -> None:
+        """Count streams, and the cold ones. Not for every turn: it looks at every stream."""
         warm = [stream.warm for partition in partitions for stream in partition.streams.values()]
         self._streams.set(len(warm))
         self._cold.set(len(warm) - sum(warm))

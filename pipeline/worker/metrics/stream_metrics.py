@@ -1,6 +1,7 @@
-"""The series that exist once per stream: of the expected streams alone, which the operator lists.
+"""The metrics that exist once per stream, only for the expected streams that the operator lists.
 
-A stream that the worker has never seen is there too, at zero: who is absent can be asked for.
+A stream that the worker has never seen is included with zeros, so that an alert can find a missing
+stream.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ GAUGES = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The newest of one stream. `last_frame_s` since 1970, by the broker's clock."""
+    """The newest values of one stream. `last_frame_s`: since 1970, by the broker's clock."""
 
     last_frame_s: float = 0.0
     confidence: float = 0.0
@@ -39,17 +40,17 @@ class Seen:
 
 
 class StreamMetrics(Collector):
-    """Tells what was seen last of each expected stream. The owner writes, any thread collects."""
+    """Reports the newest values of each expected stream. The owner sets, any thread collects."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
 
     def expect(self, streams: Iterable[str]) -> None:
-        """Have series for these streams."""
+        """Create series for these streams."""
         self._seen = dict.fromkeys(streams, Seen())
 
     def restored(self, streams: Mapping[str, Stream]) -> None:
-        """These streams' memories are here: another worker has seen them before us."""
+        """Set the values of restored streams, as the worker before us committed them."""
         for name in self._seen.keys() & streams.keys():
             stream = streams[name]
             if stream.admission is not None:
@@ -58,7 +59,7 @@ class StreamMetrics(Collector):
                 )
 
     def predicted(self, items: Iterable[Item]) -> None:
-        """Take note of a batch's predictions."""
+        """Set the values of the streams in a batch."""
         for item in items:
             stream, answer = item.stream, item.answer
             if stream is not None and answer is not None and stream.name in self._seen:
@@ -67,7 +68,7 @@ class StreamMetrics(Collector):
                 )
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus' client calls this, from any thread."""
+        """Return the metrics. The Prometheus client calls this, from any thread."""
         seen = list(self._seen.items())
         for field in fields(Seen):
             family = GaugeMetricFamily(*GAUGES[field.name], labels=["stream"])

@@ -1,7 +1,7 @@
-"""What the worker counts, as Prometheus metrics. Inner modules return facts; only this counts them.
+"""The worker's Prometheus metrics. Inner modules return values; only this package counts them.
 
-No label has a value per stream, but for streams that the operator lists (`stream_metrics`): ten
-thousand cameras cost as many series as one.
+No label has a value per stream, except for the streams that the operator lists (`stream_metrics`):
+ten thousand cameras cost as many series as one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -57,11 +57,12 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class WorkerMetrics:
     """The metrics of one worker in a registry of their own. Durations in seconds.
 
-    A counter's labels are there from the start: an increase from nothing is none to Prometheus.
+    Every value of a counter's label exists from the start: Prometheus does not see the first
+    increase of a series that did not exist before.
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused series per counter
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -145,32 +146,32 @@ class WorkerMetrics:
         )
         self._ready = gauge("longtake_ready", "1 when all our partitions are restored.")
 
-    def runs(self, *, worker: str, bundle: str, engine: str) -> None:
-        """Its engine is there."""
+    def set_info(self, *, worker: str, bundle: str, engine: str) -> None:
+        """Set the worker's name, its bundle and its engine."""
         self._info.info({"worker": worker, "bundle": bundle, "engine": engine})
 
-    def turned(self, partitions: Collection[Partition], *, ready: bool) -> None:
-        """The worker went once around."""
+    def set_gauges(self, partitions: Collection[Partition], *, ready: bool) -> None:
+        """Set the gauges at the end of a turn."""
         self._partitions.set(len(partitions))
         self._pending.set(sum(p.pending_bytes for p in partitions))
         self._ready.set(ready)
 
-    def behind(self, records: int) -> None:
-        """So many records wait in the log, or in us."""
+    def set_lag(self, records: int) -> None:
+        """Set how many records of our partitions are not finished, in the log or in this worker."""
         self._lag.set(records)
 
     def polled(self, captured_us: int, *, now_s: float) -> None:
-        """A frame has come out of the log."""
+        """Record the age of a polled frame."""
         self._polled.observe(_age_s(captured_us, now_s))
 
     def decoded(self, seconds: float) -> None:
-        """A record has become an input, or turned out to be none. From any thread."""
+        """Record how long a decode took, whether or not it succeeded. From any thread."""
         self._decode.observe(seconds)
 
     def batch(
         self, items: Sequence[Item], *, began_s: float, seconds: float, resets: Iterable[Reset]
     ) -> None:
-        """One batch went through the engine; it began at `began_s` since 1970."""
+        """Record one batch that went through the engine; it began at `began_s` since 1970."""
         frames = 0
         for item in items:
             if item.steps and isinstance(item.record, Frame):
@@ -179,11 +180,11 @@ class WorkerMetrics:
         if frames:
             self._engine.observe(seconds)
             self._batch.observe(frames)
-        self.model.said(items, resets)
+        self.model.count_predictions(items, resets)
         self.streams.predicted(items)
 
     def committed(self, part: PartitionCheckpoint, *, seconds: float, now_s: float) -> None:
-        """A partition's part of a checkpoint is in the log."""
+        """Record that a partition's part of a checkpoint is in the log."""
         self._commit.observe(seconds)
         for fate, count in part.fates.items():
             self._fates.labels(fate).inc(count)
@@ -193,7 +194,7 @@ class WorkerMetrics:
         self._count_written(part.outgoing)
 
     def departed(self, departures: Sequence[Departure], *, now_s: float) -> None:
-        """These predictions are in the log, ahead of their checkpoint."""
+        """Record predictions that are in the log before their checkpoint."""
         for departure in departures:
             self._published.observe(_age_s(departure.captured_us, now_s))
         self._count_written([departure.outgoing for departure in departures])
@@ -208,24 +209,24 @@ class WorkerMetrics:
             self._written.labels(destination).inc(size)
 
     def aborted(self, errors: Mapping[str, int]) -> None:
-        """These commits failed since the last time."""
+        """Count commits that failed since the last call, by error."""
         for error, count in errors.items():
             self._aborts.labels(error).inc(count)
 
     def restored(self, partition: Partition) -> None:
-        """A partition's memory is back."""
+        """Record that a partition's memory is restored."""
         self.streams.restored(partition.streams)
 
     def opened(self, seconds: float) -> None:
-        """A partition is read again, so long after it was wanted."""
+        """Record how long it took from the request of a restore until the partition is read."""
         self._restore.observe(seconds)
 
     def stalled(self) -> None:
-        """A partition stood still."""
+        """Count a partition whose reading did not advance."""
         self._stalls.inc()
 
     def broker_unavailable(self) -> None:
-        """A poll found no broker."""
+        """Count a poll that reached no broker."""
         self._unavailable.inc()
 
 

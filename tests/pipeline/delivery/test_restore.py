@@ -9,7 +9,7 @@ import pytest
 from engines.base import Tensors
 from engines.model.bundle import Bundle
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import Restoring, restore
+from pipeline.delivery.restore import RestorePolicy, restore
 from pipeline.errors import (
     CorruptStateError,
     ForeignStateError,
@@ -31,7 +31,7 @@ class Restored:
         self.bundle = bundle
         self.engine = Adder()
         self.rows = RowPool(self.engine)
-        self.how = Restoring(
+        self.how = RestorePolicy(
             bundle=bundle,
             partitions=1,
             group="g",

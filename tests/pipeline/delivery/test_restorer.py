@@ -7,7 +7,7 @@ import pytest
 from engines.model.bundle import Bundle
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import Restorer, Restoring
+from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
@@ -41,7 +41,7 @@ class Wanting:
 
     def __init__(self, bundle: Bundle) -> None:
         engine = Adder()
-        how = Restoring(
+        how = RestorePolicy(
             bundle=bundle,
             partitions=3,
             group="g",

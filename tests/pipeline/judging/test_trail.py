@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.judging.chain import Fault
-from pipeline.judging.trail import TOLD, Finding, Published, Trail, Wrong
+from pipeline.judging.trail import MOST_FINDINGS, Finding, Published, Trail, Wrong
 from pipeline.records import Record, Reset
 from tests.pipeline.predictions import Tape, resealed, tape
 
@@ -183,9 +183,9 @@ def test_streams_that_began_after_an_end_are_counted() -> None:
 
 def test_all_breaks_are_counted_and_only_the_first_are_kept_in_words() -> None:
     trail = follow([])
-    for number in range(TOLD + 5):
+    for number in range(MOST_FINDINGS + 5):
         trail.find(Wrong.LEDGER, str(number))
-    assert (trail.breaks, len(trail.findings)) == (TOLD + 5, TOLD)
+    assert (trail.breaks, len(trail.findings)) == (MOST_FINDINGS + 5, MOST_FINDINGS)
 
 
 # ---------------------------------------------------------------------------- one stream's frames

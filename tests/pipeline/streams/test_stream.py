@@ -106,7 +106,7 @@ def test_a_note_is_handed_on() -> None:
 @pytest.mark.parametrize("reset", [Reset.EPOCH, Reset.NONFINITE, Reset.BUNDLE])
 def test_a_reset_of_the_models_memory_keeps_the_chain_and_the_gap(reset: Reset) -> None:
     stream = running(S, S + P)
-    stream.owe(reset)
+    stream.require_reset(reset)
     facts = stream.begin(frame(2 * S), verdict(), RULES)
     assert facts == MemoryFacts(0, 0, S - P, reset, None)
     assert stream.chain == "0badcafe"
@@ -122,7 +122,7 @@ def test_a_stream_that_is_new_again_has_no_chain_and_no_gap(reset: Reset) -> Non
 
 def test_a_reset_is_told_once() -> None:
     stream = running(S)
-    stream.owe(Reset.EPOCH)
+    stream.require_reset(Reset.EPOCH)
     resets = [step(stream, S + n * P).reset for n in (1, 2)]
     assert resets == [Reset.EPOCH, None]
     assert stream.pending_reset is None
@@ -131,7 +131,7 @@ def test_a_reset_is_told_once() -> None:
 def test_a_reset_waits_for_the_next_frame_that_is_predicted() -> None:
     stream = running(S, S + P)
     stream.begin(frame(2 * S), verdict(Reset.EPOCH), RULES)  # not finite
-    stream.owe(Reset.NONFINITE)
+    stream.require_reset(Reset.NONFINITE)
     facts = step(stream, 2 * S + P)
     assert facts == MemoryFacts(0, 0, S, Reset.NONFINITE, None)
     assert step(stream, 2 * S + 2 * P).age_us == 0
@@ -141,8 +141,8 @@ def test_a_reset_waits_for_the_next_frame_that_is_predicted() -> None:
 @pytest.mark.parametrize("later", [Reset.EPOCH, Reset.GAP, Reset.NONFINITE, Reset.BUNDLE])
 def test_that_a_stream_is_new_stays_said(first: Reset, later: Reset) -> None:
     stream = running(S)
-    stream.owe(first)
-    stream.owe(later)
+    stream.require_reset(first)
+    stream.require_reset(later)
     assert stream.pending_reset is first
 
 
@@ -151,8 +151,8 @@ def test_that_a_stream_is_new_stays_said(first: Reset, later: Reset) -> None:
 def test_that_a_stream_is_new_outranks_everything(first: Reset | None, later: Reset) -> None:
     stream = running(S)
     if first is not None:
-        stream.owe(first)
-    stream.owe(later)
+        stream.require_reset(first)
+    stream.require_reset(later)
     assert stream.pending_reset is later
 
 
@@ -267,23 +267,28 @@ def test_a_stream_whose_next_frame_starts_afresh_is_cold() -> None:
     stream = Stream("cam-1")
     for t in (0, S, 2 * S):
         step(stream, t)
-    stream.owe(Reset.EPOCH)
+    stream.require_reset(Reset.EPOCH)
     assert not stream.warm
 
 
 def test_a_label_has_held_until_another_takes_its_place() -> None:
     stream = Stream("cam-1")
-    held = [stream.say(label, t * S, afresh=False) for t, label in enumerate((4, 4, 4, 1, 4))]
+    held = [
+        stream.record_label(label, t * S, afresh=False) for t, label in enumerate((4, 4, 4, 1, 4))
+    ]
     assert held == [None, None, None, 3 * S, S]
 
 
 def test_where_memory_starts_afresh_nobody_knows_how_long_a_label_has_held() -> None:
     stream = Stream("cam-1")
-    assert [stream.say(4, 0, afresh=True), stream.say(1, 9 * S, afresh=True)] == [None, None]
-    assert stream.say(4, 11 * S, afresh=False) == 2 * S
+    assert [stream.record_label(4, 0, afresh=True), stream.record_label(1, 9 * S, afresh=True)] == [
+        None,
+        None,
+    ]
+    assert stream.record_label(4, 11 * S, afresh=False) == 2 * S
 
 
 def test_a_clock_that_goes_back_makes_no_label_hold_for_less_than_nothing() -> None:
     stream = Stream("cam-1")
-    stream.say(4, 9 * S, afresh=False)
-    assert stream.say(1, S, afresh=False) == 0
+    stream.record_label(4, 9 * S, afresh=False)
+    assert stream.record_label(1, S, afresh=False) == 0

@@ -7,7 +7,7 @@ from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, OutOfRange
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import Restorer, Restoring
+from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
@@ -27,7 +27,7 @@ class Belonging:
         self.log = MovableLog(TOPICS, partitions=3, clock=clock)
         self.reads, self.rows = Steps(), RowPool(engine)
         self.held: set[int] = set()
-        how = Restoring(
+        how = RestorePolicy(
             bundle=bundle,
             partitions=3,
             group="g",

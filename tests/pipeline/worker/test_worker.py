@@ -53,7 +53,7 @@ class Working:
             name="w",
             broker=self.broker,
             model=ServedModel.configured(config, bundle, Adder(), decoder=decode_brightness),
-            careful=self._decode_carefully,
+            sandboxed=self._decode_carefully,
             executors=Executors(**{name: self.steps.get(name, Prompt()) for name in kinds}),
             clock=self.clock,
             metrics=self.metrics,

@@ -1,4 +1,4 @@
-"""Reads the memory of partitions back from the changelog topic."""
+"""Reads the changelogs of partitions from the changelog topic."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -50,7 +50,7 @@ def _apply(
                 f" be read: {record.refused}. Workers write nothing like it: who else may write"
                 " there? A new --group starts afresh"
             )
-        key = record.key or b""  # the broker takes no record without a key into a compacted topic
+        key = record.key or b""  # a compacted topic accepts no record without a key
         if record.value is None:
             newest[record.partition].pop(key, None)
         else:

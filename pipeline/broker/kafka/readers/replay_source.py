@@ -1,4 +1,4 @@
-"""What `longtake replay` reads of a group: changelogs, frames, published predictions."""
+"""Reads a group's log for `longtake replay`: changelogs, frames, published predictions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from pipeline.wire.history import History, Stretch
 
 
 class ReplaySource:
-    """What the log holds of one group. Raises `BrokerUnreachableError` when nobody answers."""
+    """Reads one group's log. Raises `BrokerUnreachableError` if no broker answers."""
 
     def __init__(self, settings: GroupSettings, *, clock: Clock) -> None:
         require_crc32c()
@@ -29,7 +29,7 @@ class ReplaySource:
         self._published = SpanReader(connection, stall_s=stall_s, clock=clock)
 
     def _look_up(self) -> int:
-        """Count the frames topic's partitions; the topics must be there, and the group known."""
+        """Count the partitions. Raises if a topic is missing or the group has no changelog."""
         topics, group = self._topics, self._settings.group
         admin = TopicAdmin(self._settings.connection, topics)
         counts = admin.partition_counts()
@@ -49,9 +49,9 @@ class ReplaySource:
         return min(counts[topics.frames], counts[topics.state])
 
     def histories(self, partitions: Sequence[int]) -> list[History]:
-        """Read what the changelog says of these partitions; none named: of all.
+        """Read the histories of these partitions, or of all if `partitions` is empty.
 
-        Raises `ConfigError` when a partition is not there, or the group has begun none of them.
+        Raises `ConfigError` if a partition does not exist, or the group has begun none of them.
         """
         wanted = sorted(set(partitions)) or list(range(self._partitions))
         if wanted[-1] >= self._partitions:
@@ -75,7 +75,7 @@ class ReplaySource:
         return _within(self._frames, self._topics.frames, history.partition, wanted)
 
     def published(self, history: History) -> tuple[Iterator[Record], bool]:
-        """Read what was published in the partition's life; and whether its beginning is there."""
+        """Read the predictions of the partition's life, and return whether its beginning exists."""
         number, topic = history.partition, self._topics.predictions
         kept = self._published.spans(topic, [number])[number]
         wanted = range(max(kept.start, history.published_from), kept.stop)
@@ -90,6 +90,6 @@ class ReplaySource:
 
 
 def _within(reader: SpanReader, topic: str, partition: int, wanted: range) -> Iterator[Record]:
-    """Read the records of one partition, and none beyond its span."""
+    """Read the records of one partition, without those beyond `wanted`."""
     for records in reader.read(topic, {partition: wanted}):
         yield from (record for record in records if record.offset in wanted)

@@ -1,4 +1,4 @@
-"""Reads partitions of a topic to an end, without a group. The only loop that does."""
+"""Reads partitions of a topic up to an end, without a group. The only such loop."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.records import Record
 
 POLL_MS = 50
 POLL_RECORDS = 5000
-FETCH_MS = 10  # at the end of a log there is nothing to wait for, and streams stand still
+FETCH_MS = 10  # short, because streams stand still during a restore and the end needs no wait
 
 
 def read_to(
@@ -23,13 +23,13 @@ def read_to(
 ) -> Iterator[list[Record]]:
     """Read the committed records of `spans`, offsets by partition, each partition in order.
 
-    `consumer` is assigned to them and starts where they start. Offsets may have gaps (markers,
-    aborted records, compaction), so a partition is read once the consumer's position has reached
-    the end of its span. Records beyond the end are returned too if the same poll brought them: a
-    transaction that was being written when the end was looked up is not cut in two.
+    `consumer` is assigned to their partitions and starts at their starts. Offsets may have gaps
+    (markers, aborted records, compaction), so a partition is finished when the consumer's position
+    has reached the end of its span. Records beyond the end are returned too if the same poll
+    returned them, so that a transaction being written when the end was looked up is not cut in two.
 
-    Raises `RestoreStalledError` when no position moves for `stall_s`, or retention has deleted
-    what is to be read.
+    Raises `RestoreStalledError` if no position moves for `stall_s`, or if retention deletes records
+    of a span.
     """
     consumer.assign(list(spans))
     for place, span in spans.items():
@@ -42,7 +42,7 @@ def read_to(
         for batch in batches.values():
             yield [as_record(raw) for raw in batch]
         if any(reached[place] > positions[place] for place in waiting):
-            progress_s = clock.monotonic()  # after the yield: the caller's time is no stall
+            progress_s = clock.monotonic()  # after the yield: the caller's time does not count
         elif clock.monotonic() - progress_s > stall_s:
             raise RestoreStalledError(_stalled(waiting, spans, stall_s))
         waiting = _unread(consumer, positions | reached, spans)
@@ -53,7 +53,7 @@ def read_to(
 def _poll(
     consumer: KafkaConsumer, waiting: Mapping[TopicPartition, int]
 ) -> tuple[dict[TopicPartition, list[Any]], dict[TopicPartition, int]]:
-    """Return what has arrived, and the positions after it: past markers and aborted records."""
+    """Return the records that arrived, and the positions after them and after markers."""
     with translated(f"reading {_named(waiting)}"):
         try:
             batches = consumer.poll(POLL_MS, max_records=POLL_RECORDS)
@@ -75,7 +75,7 @@ def _unread(
     positions: Mapping[TopicPartition, int],
     spans: Mapping[TopicPartition, range],
 ) -> dict[TopicPartition, int]:
-    """Return the positions short of their end, and read the other partitions no further."""
+    """Return the positions below the end of their span, and pause the other partitions."""
     consumer.pause(
         *(place for place, position in positions.items() if position >= spans[place].stop)
     )
@@ -104,10 +104,10 @@ def _named(places: Iterable[TopicPartition]) -> str:
 
 
 class SpanReader:
-    """Looks up which offsets topics hold, and reads them: for restore, audit, replay and reset.
+    """Looks up the offsets that topics hold, and reads them: for restore, audit, replay and reset.
 
-    Waits for a transaction that is open at the end of the log, `stall_s` at most, which must be
-    above the transaction timeout of any worker. One thread, and one `read` at a time.
+    It waits at most `stall_s` for a transaction that is open at the end of the log, so `stall_s`
+    must be above the transaction timeout of any worker. One thread, and one `read` at a time.
     """
 
     def __init__(self, connection: Connection, *, stall_s: float, clock: Clock) -> None:
@@ -117,17 +117,17 @@ class SpanReader:
             self._records = open_consumer(
                 connection, auto_offset_reset="none", fetch_max_wait_ms=FETCH_MS
             )
-            self._ends = open_consumer(  # sees the end of the log, open transactions included
+            self._ends = open_consumer(  # returns the end of the log including open transactions
                 connection, isolation_level="read_uncommitted"
             )
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the numbers of a topic's partitions; none where there is no such topic."""
+        """Return the numbers of a topic's partitions; an empty list if there is no such topic."""
         with translated(f"looking topic {topic} up"):
             return sorted(self._ends.partitions_for_topic(topic) or ())
 
     def spans(self, topic: str, partitions: Iterable[int]) -> dict[int, range]:
-        """Return the offsets that the log holds now, open transactions included, by partition."""
+        """Return the offsets that the log holds now, by partition, including open transactions."""
         places = [TopicPartition(topic, number) for number in partitions]
         with translated(f"looking up the ends of {_named(places)}"):
             starts = self._ends.beginning_offsets(places, timeout_ms=ENDS_MS)
@@ -135,7 +135,7 @@ class SpanReader:
         return {place.partition: range(starts[place], ends[place]) for place in places}
 
     def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """Return the ends of what can be read now: committed, or before any open transaction."""
+        """Return the ends of what can be read now: the first open transaction, or the log's end."""
         places = [TopicPartition(topic, number) for number in partitions]
         with translated(f"looking up the ends of {_named(places)}"):
             ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)

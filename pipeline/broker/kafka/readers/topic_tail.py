@@ -1,4 +1,4 @@
-"""Follows a topic as any consumer does: what `longtake tail` and `longtake demo` show."""
+"""Follows a topic like any consumer, for `longtake tail` and `longtake demo`."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ class TopicTail:
             else:
                 self._consumer.seek_to_end(*places)
                 for place in places:
-                    self._consumer.position(place)  # now, not at the first poll
+                    self._consumer.position(place)  # looks up the end now, not at the first poll
 
     def read(self, timeout_s: float) -> Sequence[Record]:
         """Wait at most `timeout_s` for records."""

@@ -1,1 +1,1 @@
-"""kafka-python's classes, opened, mended and translated."""
+"""kafka-python's classes: opens clients, works around their faults, translates their errors."""

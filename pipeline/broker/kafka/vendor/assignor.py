@@ -1,4 +1,4 @@
-"""The group's assignor: cooperative and sticky, and without claims of the past."""
+"""The group's assignor: cooperative and sticky; it ignores outdated claims."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 class GenerationAwareCooperativeSticky(CooperativeStickyAssignor):
     """K11: a member that lost its membership still claims its old partitions when it comes back.
 
-    kafka-python 3.0 sends that claim without the generation it dates from, the leader believes
-    the last claim, and a partition changes its owner twice in one round. Here every claim
-    carries its generation and the newest wins. (In Java: KAFKA-14639, KAFKA-12984.)
+    kafka-python 3.0 sends that claim without its generation, the leader accepts the last claim that
+    it reads, and a partition changes its owner twice in one round. Here every claim carries its
+    generation and the newest claim wins. (In Java: KAFKA-14639, KAFKA-12984.)
     """
 
-    version = 2  # of the subscription schema, the first that has room for a generation
+    version = 2  # the first version of the subscription schema with a generation field
 
     def metadata(self, topics: Any) -> Any:
-        """Claim what we own, with the generation that it dates from."""
+        """Claim the partitions that we own, with the generation of the assignment."""
         claim = super().metadata(topics)
         return type(claim)(
             version=self.version,
@@ -27,7 +27,7 @@ class GenerationAwareCooperativeSticky(CooperativeStickyAssignor):
         )
 
     def assign(self, cluster: Any, members: Any) -> Any:
-        """Remove all claims but the newest of each partition, then assign as the client does."""
+        """Remove all claims except the newest of each partition, then assign as the client does."""
         newest: dict[tuple[str, int], tuple[int, str]] = {}
         for member in members:
             for topic in member.metadata.owned_partitions or ():

@@ -1,4 +1,4 @@
-"""What all our clients share: settings, and the border where the vendor's errors are translated."""
+"""Shared by all our clients: settings, and the translation of the vendor's errors and records."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,18 +28,18 @@ from pipeline.records import Record
 
 FETCH_BYTES = 16 << 20
 PARTITION_FETCH_BYTES = 8 << 20
-REQUEST_BYTES = 9 << 20  # one frame of the largest accepted size, and the words around it
+REQUEST_BYTES = 9 << 20  # one frame of the largest accepted size, and its headers
 
-RECONNECT_MS = 500  # at most; the default of 30 s outlasts any broker's restart
+RECONNECT_MS = 500  # at most; the default of 30 s is longer than any broker's restart
 REQUEST_MS = 5000
 RETRY_MS = 20
-ENDS_MS = 10_000  # for asking where topics end; without a limit the client may ask for ever (K15)
+ENDS_MS = 10_000  # for looking up ends; without a limit the client may retry for ever (K15)
 METADATA_MS = 30_000
 
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn the vendor's errors into ours, sorted by what to do about them."""
+    """Turn the vendor's errors into ours. The class of ours says how to react."""
     try:
         yield
     except CommitFailedError as exc:
@@ -59,19 +59,19 @@ def translated(doing: str) -> Iterator[None]:
 
 
 class RefusedValue(bytes):
-    """The value, empty, of a record that could not be taken out of its batch; `error` says why."""
+    """The empty value of a record that could not be read from its batch; `error` says why."""
 
     error: str
 
     def __new__(cls, error: str) -> "RefusedValue":
-        """Only code of ours makes one: what a producer has written is plain bytes."""
+        """Make one. Only our code does: values that a producer wrote are plain bytes."""
         made = super().__new__(cls)
         made.error = error
         return made
 
 
 def as_record(raw: Any) -> Record:
-    """Take a record over from the client, of whatever topic: others may have written it."""
+    """Convert the client's record of any topic. Any program may have written it."""
     headers = tuple((name, value or b"") for name, value in raw.headers)
     when_ms, value = max(0, raw.timestamp), raw.value
     if isinstance(value, RefusedValue):
@@ -80,7 +80,7 @@ def as_record(raw: Any) -> Record:
 
 
 def require_crc32c() -> None:
-    """Refuse to work with the pure-Python checksum: it costs 7 ms a frame."""
+    """Raise `DependencyError` without the compiled checksum: in Python it costs 7 ms a frame."""
     if find_spec("crc32c") is None:
         raise DependencyError(
             "the package crc32c is missing: without it every frame costs milliseconds of"

@@ -1,4 +1,4 @@
-"""The client's side of the group protocol, with a join that survives a busy caller and a leave."""
+"""The client's group coordinator: a join survives a busy caller, a static member can leave."""
 
 from typing import Any, cast
 
@@ -6,24 +6,24 @@ from kafka.coordinator.consumer import ConsumerCoordinator
 
 
 class PatientCoordinator(ConsumerCoordinator):
-    """K14: kafka-python 3.0 throws a join away that ends while no `poll` runs.
+    """K14: kafka-python 3.0 discards a join that ends while no `poll` runs.
 
-    The next poll joins once more, which disturbs the whole group, and a caller that polls briefly
-    and works in between never gets in. Worse, a join that a change of the topic's metadata caused
-    is forgotten altogether: no heartbeat is sent any more, and the member waits for good.
+    The next poll joins once more, which makes the whole group rebalance, and a caller that polls
+    briefly and works in between never becomes a member. Worse, a join that a change of the topic's
+    metadata caused is lost: the client sends no heartbeat any more, and the member waits for ever.
 
     K23: a static member never leaves its group, and no setting changes that (Java's client has
-    KIP-1092). The request would carry the static id: only `is_dynamic_member` holds it back.
+    KIP-1092). The request could carry the static id; only `is_dynamic_member` prevents it.
     """
 
     _join_task: Any
     _manager: Any
     _leaving = False
-    has_left = False  # the broker has confirmed it
+    has_left = False  # whether the broker has confirmed that we left
 
     @classmethod
     def install(cls, consumer: Any) -> "PatientCoordinator":
-        """Let a consumer that has not subscribed yet coordinate like this."""
+        """Give this class to the coordinator of a consumer that has not subscribed yet."""
         coordinator = consumer._coordinator  # noqa: SLF001 - it is made inside the constructor
         coordinator.__class__ = cls
         return cast(PatientCoordinator, coordinator)
@@ -33,7 +33,7 @@ class PatientCoordinator(ConsumerCoordinator):
         self._leaving = True
 
     def is_dynamic_member(self) -> bool:
-        """Returns whether `close` leaves the group."""
+        """Return whether `close` leaves the group."""
         return self._leaving or bool(super().is_dynamic_member())  # type: ignore[no-untyped-call]
 
     def _handle_leave_group_response(self, response: Any) -> None:
@@ -42,14 +42,14 @@ class PatientCoordinator(ConsumerCoordinator):
         self.has_left = not any(errors)
 
     def need_rejoin(self) -> bool:
-        """Return whether there is a group to join, or a join whose outcome is not taken yet."""
+        """Return whether to join the group, or a join's outcome has not been processed yet."""
         return self._join_task is not None or bool(super().need_rejoin())
 
     async def join_group_async(self, timeout_ms: Any = None) -> Any:
-        """Join, or take the outcome of the join that has ended since the last poll."""
+        """Join, or process the outcome of the join that has ended since the last poll."""
         ended = self._join_task
         if ended is not None and ended.is_done:
-            self._join_task = self._manager.call_soon(_outcome, ended)  # not done yet: is awaited
+            self._join_task = self._manager.call_soon(_outcome, ended)  # not done: it is awaited
         return await super().join_group_async(timeout_ms)
 
 

@@ -1,4 +1,4 @@
-"""Counts the brokers of a cluster that serve, before there is any topic."""
+"""Counts the brokers of a cluster that accept connections, before any topic exists."""
 
 import socket
 
@@ -9,10 +9,7 @@ from pipeline.connection import Connection
 
 
 def nodes_serving(connection: Connection, timeout_s: float) -> int:
-    """Count the brokers that the cluster lists and that accept a connection; 0 if none answers.
-
-    Raises nothing of its own.
-    """
+    """Count the brokers that the cluster lists and that accept a connection; 0 if none answers."""
     timeout_ms = max(1, round(timeout_s * 1e3))
     try:
         admin = open_admin(

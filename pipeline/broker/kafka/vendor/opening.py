@@ -1,9 +1,9 @@
-"""Opens the vendor's clients: the settings they share, and no thread left behind by one that fails.
+"""Opens the vendor's clients with their shared settings, and stops the threads of one that fails.
 
-K16: a client that reaches no broker raises from its constructor, and the thread that it started
-goes on connecting for as long as the process lives.
-K17: a client asks for metadata every 100 ms at most, whatever `retry_backoff_ms` says, so each new
-one sleeps a tenth of a second before it knows its first topic: half a second of every restart.
+K16: the constructor of a client that reaches no broker raises, and the thread that it started goes
+on connecting until the process ends.
+K17: a client requests metadata every 100 ms at most, regardless of `retry_backoff_ms`, so each new
+client sleeps 0.1 s before it knows its first topic: 0.5 s of every restart.
 """
 
 from collections.abc import Callable
@@ -28,14 +28,15 @@ from pipeline.connection import Connection
 Client = TypeVar("Client")
 
 LEADERS_MS = 1000
-"""K15: a client that asks for ends and meets a leader of the past asks him again, without a pause
-and without looking for the new one, until its metadata is renewed for its age: 300 s by default."""
+"""K15: a client that requests ends from a broker which is no longer the leader repeats the request
+there, without a pause and without looking for the new leader, until its metadata is refreshed
+because of its age: 300 s by default."""
 
 
 def open_consumer(connection: Connection, **settings: Any) -> KafkaConsumer:
-    """A consumer that never commits by itself; without a group unless `settings` name one.
+    """Return a consumer that never commits by itself; it has no group unless `settings` name one.
 
-    Reads what is committed, from the start where it has no position, unless told otherwise.
+    By default it reads committed records only, from the start if it has no position.
     """
     parsing.install()
     ours: dict[str, Any] = {
@@ -53,7 +54,7 @@ def open_consumer(connection: Connection, **settings: Any) -> KafkaConsumer:
 
 
 def open_producer(connection: Connection, **settings: Any) -> KafkaProducer:
-    """A producer for frames, states and predictions, each acknowledged by all replicas."""
+    """Return a producer whose records are acknowledged by all in-sync replicas."""
     ours: dict[str, Any] = {
         "acks": "all",
         "batch_size": 1 << 20,  # video: with the default of 16 KiB a batch holds one frame
@@ -64,7 +65,7 @@ def open_producer(connection: Connection, **settings: Any) -> KafkaProducer:
 
 
 def open_admin(connection: Connection, **settings: Any) -> KafkaAdminClient:
-    """A client for topics and groups."""
+    """Return a client that administers topics and groups."""
     return _opened(KafkaAdminClient, connection, {"retry_backoff_ms": RETRY_MS} | settings)
 
 

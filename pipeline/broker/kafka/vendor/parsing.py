@@ -1,10 +1,10 @@
-"""How the client takes a record apart, made to survive whatever a producer may write.
+"""Changes how the client parses batches, so that it survives anything a producer can write.
 
-K19: header names need not be UTF-8, the broker does not look. kafka-python 3.0 calls a batch that
-has such a name corrupt, asks for it again and again without leaving `poll`, and nothing behind it
-is ever read. K20: it reads every header there is, and nine megabytes hold three million: five
-seconds in which the worker does not turn. K21: it unpacks a compressed batch without any limit,
-and one that it cannot unpack stops it as K19 does.
+K19: header names need not be UTF-8, the broker does not check them. kafka-python 3.0 treats a batch
+with such a name as corrupt and fetches it again without end inside `poll`, so that nothing behind
+it is ever read. K20: it parses all headers, and nine megabytes hold three million of them: five
+seconds in which the worker's loop stands still. K21: it unpacks a compressed batch without any
+limit, and a batch that it cannot unpack stops it like K19.
 """
 
 from collections.abc import Iterator
@@ -21,23 +21,24 @@ from pipeline.broker.kafka.vendor.unpacking import UnpackError, unpack
 from pipeline.records import MAX_HEADERS
 
 REFUSED_RECORDS = 1000
-"""At most so many records stand for a batch that cannot be read. It may hold a hundred million:
-nine megabytes of zstd do."""
+"""At most this many records stand for a batch that cannot be read. Nine megabytes of zstd can hold
+a hundred million records."""
 
 
 def install() -> None:
-    """Let every consumer of this process parse like this."""
+    """Make every consumer of this process use these classes."""
     memory_records.DefaultRecordBatch = TolerantBatch  # type: ignore[attr-defined]
     memory_records.LegacyRecordBatch = TolerantLegacyBatch  # type: ignore[attr-defined]
 
 
 class TolerantBatch(DefaultRecordBatch):
-    """Like the client's, but it unpacks within a limit and always gets to its end.
+    """The client's batch, except that it unpacks within a limit and always reaches its end.
 
-    Of each record's headers it reads one more than are accepted; a name that is no UTF-8 shows a
-    replacement character for each strange byte. From where the batch cannot be read, each offset up
-    to its last gives a record whose value is a `RefusedValue`. Of more than `REFUSED_RECORDS` the
-    middle is left out: offsets without a record, as compaction leaves them.
+    It reads at most one header more than are accepted per record. In a name that is not UTF-8, a
+    replacement character stands for each invalid byte. From the place where the batch cannot be
+    read, each offset up to the last gives a record whose value is a `RefusedValue`. If these are
+    more than `REFUSED_RECORDS`, those in the middle are left out: such offsets have no record, as
+    after compaction.
     """
 
     __slots__ = ("_error", "_next_offset", "_refused")
@@ -80,7 +81,7 @@ class TolerantBatch(DefaultRecordBatch):
         return super().__next__()  # type: ignore[no-untyped-call]
 
     def _checked(self, record: Any) -> DefaultRecord:
-        """A record whose offset lies behind those before it, inside the batch."""
+        """Return the record if its offset is above the previous ones and inside the batch."""
         if not self._next_offset <= record.offset <= self.last_offset:
             raise CorruptRecordError(
                 f"a record claims offset {record.offset}, which is none of"
@@ -103,7 +104,7 @@ class TolerantBatch(DefaultRecordBatch):
         return _refused(offset, self.max_timestamp, self.timestamp_type, error)
 
     def _read_msg(self, decode_varint: Any = decode_varint) -> DefaultRecord | ControlRecord:
-        """Length, attributes, time and offset since the batch's, key, value, headers."""
+        """Parse length, attributes, time and offset relative to the batch, key, value, headers."""
         buffer = self._buffer
         length, start = decode_varint(buffer, self._pos)
         _, at = decode_varint(buffer, start)
@@ -130,9 +131,9 @@ class TolerantBatch(DefaultRecordBatch):
 
 
 class TolerantLegacyBatch(LegacyRecordBatch):
-    """Like the client's, but it does not unpack: only brokers before 4.0 take batches this old.
+    """The client's old batch, without unpacking: only brokers before 4.0 accept this format.
 
-    A packed one gives one record with a `RefusedValue`, at its last offset.
+    A compressed batch gives one record with a `RefusedValue`, at its last offset.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""What our producers share: sending records, waiting until the log has them, giving up."""
+"""Shared by our producers: send records, wait until the log has them, close without waiting."""
 
 import threading
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ FLUSH_S = 5.0
 
 
 def send(producer: KafkaProducer, topics: Topics, outgoing: Sequence[Outgoing]) -> list[Any]:
-    """Hand records over, in their order. Returns the futures of their writing."""
+    """Send records in order. Returns the futures of their writes."""
     return [
         producer.send(
             topics.of(out.destination),
@@ -28,7 +28,7 @@ def send(producer: KafkaProducer, topics: Topics, outgoing: Sequence[Outgoing]) 
 
 
 def arrive(producer: KafkaProducer, writes: Sequence[Any]) -> None:
-    """Wait until all are in the log. Raises the first error, or a timeout."""
+    """Wait until all writes are in the log. Raises the first error, or a timeout."""
     producer.flush(timeout=FLUSH_S)
     for write in writes:  # flush returns normally after a failure too
         if not write.succeeded():
@@ -36,7 +36,7 @@ def arrive(producer: KafkaProducer, writes: Sequence[Any]) -> None:
 
 
 def abandon(producer: KafkaProducer) -> None:
-    """Close a producer without waiting for it: one that failed may hang."""
+    """Close a producer without waiting: a failed one may hang."""
 
     def close() -> None:
         with suppress(KafkaError):

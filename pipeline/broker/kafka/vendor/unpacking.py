@@ -1,7 +1,7 @@
-"""Unpacks what a producer has compressed, within a limit: the only place that knows codecs.
+"""Unpacks compressed batches within a limit. The only place that knows codecs.
 
-The broker's limit counts packed bytes, and 0.4 MB of gzip can hold 400 MB. What a batch may unpack
-to is therefore limited here, before it is unpacked: no more memory than that is ever filled.
+The broker's limit counts packed bytes, and 0.4 MB of gzip can hold 400 MB. So the unpacked size is
+limited here, before unpacking: no more memory than the limit is ever filled.
 """
 
 import struct
@@ -15,11 +15,11 @@ from pipeline.broker.kafka.vendor.border import REQUEST_BYTES
 
 Codec: TypeAlias = Callable[
     [memoryview, memoryview], int
-]  # from packed bytes into a room; bytes written
+]  # (packed bytes, buffer to write to) -> bytes written
 
 UNPACKED_RATIO = 4
-"""Real batches hold pictures, which hardly shrink, and are no larger than the topic allows. Small
-ones of text may shrink tenfold and are far below the limit all the same."""
+"""Real batches hold pictures, which hardly compress, and are no larger than the topic allows. Small
+batches of text may compress tenfold, but they are still far below the limit."""
 
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16  # the magic, a version and the oldest version that can read it
@@ -27,13 +27,13 @@ _BLOCK_LENGTH = struct.Struct(">i")
 
 
 class UnpackError(Exception):
-    """A batch that is not unpacked, and why."""
+    """A batch cannot be unpacked; the message says why."""
 
 
 def unpacked_limit(packed_bytes: int) -> int:
-    """How many bytes a batch may unpack to: a few times the largest record allowed.
+    """Return how many bytes a batch may unpack to: `UNPACKED_RATIO` times the largest request.
 
-    That is the largest request of ours, or the batch itself where a topic takes larger ones.
+    If a topic accepts larger batches than our largest request, the batch's own size counts.
     """
     return UNPACKED_RATIO * max(REQUEST_BYTES, packed_bytes)
 
@@ -47,9 +47,7 @@ def unpack(codec: int, packed: memoryview) -> bytes:
     if name is None or decompress is None:
         raise UnpackError(f"codec {codec} is unknown")
     limit = unpacked_limit(len(packed))
-    room = np.empty(
-        limit, np.uint8
-    ).data  # memory is taken from the system only where it is written
+    room = np.empty(limit, np.uint8).data  # the system allocates only those pages that are written
     try:
         size = decompress(packed, room)
     except (cramjam.DecompressionError, UnpackError) as exc:
@@ -60,7 +58,7 @@ def unpack(codec: int, packed: memoryview) -> bytes:
 
 
 def _snappy(packed: memoryview, room: memoryview) -> int:
-    """One raw block (librdkafka), or many in the framing of Java's xerial library."""
+    """Unpack one raw block (librdkafka), or many in the framing of Java's xerial library."""
     if packed[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
         return cramjam.snappy.decompress_raw_into(packed, room)
     at, size = _XERIAL_HEADER_BYTES, 0

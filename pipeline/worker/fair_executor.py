@@ -1,7 +1,7 @@
-"""Partitions take turns at the decoder, so that one's backlog does not hold the others up.
+"""Shares an executor fairly between partitions, so that one's backlog does not delay the others.
 
-When a worker takes a dead one's partitions over it finds hundreds of frames in each: first come,
-first served would decode all of the first partition before any of the last.
+A worker that takes over the partitions of a dead one finds hundreds of frames in each. In order of
+arrival, it would decode all frames of the first partition before any of the last.
 """
 
 import threading
@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Turns(Generic[Result]):
-    """Calls by partition, run on an executor: the first of each partition before any second."""
+class FairExecutor(Generic[Result]):
+    """Runs calls on an executor, partition by turns: the first of each before the second of any."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -23,7 +23,7 @@ class Turns(Generic[Result]):
         self._waiting = OrderedDict()  # the partition whose turn is next comes first
 
     def submit(self, partition: int, call: Callable[[], Result]) -> Future[Result]:
-        """Let `call` wait for its partition's turn."""
+        """Queue `call` behind the other calls of its partition."""
         future: Future[Result] = Future()
         with self._lock:
             self._waiting.setdefault(partition, deque()).append((future, call))
@@ -31,7 +31,7 @@ class Turns(Generic[Result]):
         return future
 
     def _run_next(self) -> None:
-        """Run one call. There are as many of these as there are calls."""
+        """Run one call. The executor runs this once for each submitted call."""
         with self._lock:
             partition, calls = self._waiting.popitem(last=False)
             future, call = calls.popleft()
