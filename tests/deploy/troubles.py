@@ -9,7 +9,7 @@ SITE = """
 import time
 from pathlib import Path
 import pipeline.delivery.stall
-from engines.onnxrt import onnxruntime_engine
+from engines.host import HostEngine
 from pipeline.broker.contract import Poll
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.consumer import KafkaFrames
@@ -52,7 +52,7 @@ def standing_still(go_on):
         return Poll((), ())
     return go_on()
 
-around(onnxruntime_engine, "encode", slow_engine)
+around(HostEngine, "encode", slow_engine)
 around(KafkaChangelog, "read", slow_restore)
 around(KafkaWriter, "commit", failing_commits)
 around(KafkaFrames, "poll", standing_still)
