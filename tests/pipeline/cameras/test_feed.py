@@ -1,4 +1,4 @@
-"""One camera's life: what state it is in, what is counted, when it is tried again."""
+"""One camera's feed: its states, its counts, and when it reconnects."""
 
 import itertools
 import threading
@@ -21,7 +21,7 @@ Step = Callable[[], Picture | Left | None]
 
 
 class Script:
-    """See `Source`. Each connection is a list of what happens; afterwards the film is over."""
+    """See `Source`. Each connection is a list of events; after the last one it has ended."""
 
     retries = True
 
@@ -38,7 +38,7 @@ class Script:
 
 
 class Stop(Pause):
-    """Also notes how the camera is whenever it waits for another try."""
+    """Also records the camera's state at each wait before a reconnect."""
 
     def __init__(self, clock: ManualClock, tally: CameraTally) -> None:
         super().__init__(clock)
@@ -83,7 +83,7 @@ class Scene:
                 raise CameraLostError(what, "in words")
             if what == "bug":
                 raise ZeroDivisionError("rtsp://me:secret@gate/")
-            self.states.append(self.tally.state)  # what the last picture made of it
+            self.states.append(self.tally.state)  # its state after the last picture
             self.clock.advance(0.5)
             if what == "bad":
                 return Left.DAMAGED
@@ -93,7 +93,7 @@ class Scene:
         return step
 
     def run(self) -> float:
-        """Follow the script to its end; how long it took."""
+        """Follow the script to its end. Returns how long it took."""
         began_s = self.clock.time()
         self.feed.run()
         return self.clock.time() - began_s
