@@ -1,4 +1,4 @@
-"""A world in which everything happens when the test says so: log, workers, tasks, crashes."""
+"""A simulated log with workers, in which tests trigger every turn, task, delay and crash."""
 
 import json
 from collections import Counter, deque
@@ -35,11 +35,11 @@ KINDS = ("decodes", "reads", "sends", "writes")  # of a worker's tasks
 
 
 class CrashError(BaseException):
-    """The process is gone, here and now."""
+    """The simulated process has ended at this point."""
 
 
 class Steps(Executor):
-    """Runs its tasks one by one, when told to."""
+    """An executor that runs its tasks one by one, when a test calls for it."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
@@ -65,7 +65,7 @@ class Steps(Executor):
 
 
 class Faults:
-    """Fails a worker's broker at the n-th passage of a step from now on."""
+    """Makes a worker's broker fail at the n-th passage of a step from now on."""
 
     def __init__(self) -> None:
         self._step, self._passages = "", 0
@@ -83,7 +83,7 @@ class Faults:
 
 
 def decode(content: bytes) -> InputArray:
-    """Make 16 x 16 pixels out of two bytes; what is poisoned does not decode."""
+    """Make 16 x 16 pixels from two bytes. Poisoned bytes do not decode."""
     if content.startswith(POISON):
         raise UndecodableFrameError(f"{len(content)} bytes of poison")
     if content == WHITE:
@@ -93,7 +93,7 @@ def decode(content: bytes) -> InputArray:
 
 
 class Consumer(MemoryConsumer):
-    """Never waits. While `quiet` it comes back under another id and hears of no loss (K12)."""
+    """Never waits. While `quiet`, it rejoins under another id without an event (K12)."""
 
     def __init__(self, log: MovableLog) -> None:
         super().__init__(log)
@@ -101,7 +101,7 @@ class Consumer(MemoryConsumer):
         self.quiet = False
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
-        del timeout_s  # nothing happens here while somebody waits
+        del timeout_s  # nothing changes here during a wait
         return super().poll(0.0, max_records)
 
     def _rejoin(self) -> Poll:
@@ -114,7 +114,7 @@ class Consumer(MemoryConsumer):
 
 
 class Broker(FaultyBroker):
-    """Remembers the consumer that it made, to know by which id the group has it."""
+    """Keeps the consumer that it made, so that tests know its member id."""
 
     made: Consumer
 
@@ -128,7 +128,7 @@ class Broker(FaultyBroker):
 
 
 class Process:
-    """A worker with its executors, as a process would be: it can crash at any time."""
+    """A worker with its executors, like a process: it can crash at any time."""
 
     def __init__(self, world: "World", slot: str) -> None:
         self.slot = slot
@@ -155,7 +155,7 @@ class Process:
 
 
 class World:
-    """One log and group, and workers by their slots. Nothing here runs by itself."""
+    """One log and group, and workers by slot. Nothing here runs by itself."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class World:
         self.decoder: Decoder = decode
         self.sandboxed: Decoder = decode
         self.processes: dict[str, Process] = {}
-        self.dead: list[str] = []  # members of crashed processes that the group still believes in
+        self.dead: list[str] = []  # members of crashed processes that the group has not removed yet
 
     def launch(self, slot: str) -> None:
         if slot not in self.processes:
@@ -191,7 +191,7 @@ class World:
             self.dead.append(process.member_id)
 
     def bury(self) -> None:
-        """The session timeout is over for those who crashed, the transaction timeout too."""
+        """Let the session and transaction timeouts of crashed processes expire."""
         self.log.abort_open()
         while self.dead:
             self.log.group.leave(self.dead.pop())
@@ -212,18 +212,18 @@ class World:
     def work(self, slot: str, kind: str) -> None:
         """Run the next waiting task of one kind: decodes, writes or reads."""
         if kind == "reads":
-            self.log.abort_open()  # a restore waits for the transaction timeout of the dead
+            self.log.abort_open()  # a restore waits for dead workers' transactions
         self._guarded(slot, lambda process: getattr(process, kind).run_next())
 
     def work_off(self, slot: str, kind: str) -> None:
-        """Run all tasks of one kind that are waiting."""
+        """Run all waiting tasks of one kind."""
         process = self.processes.get(slot)
         while process is not None and getattr(process, kind).waiting:
             self.work(slot, kind)
             process = self.processes.get(slot)
 
     def settle(self, turns: int = 400) -> None:
-        """Let everything that is alive go on until nothing is left to do."""
+        """Run all live processes until nothing is left to do."""
         for process in self.processes.values():
             process.faults.arm("", 0, CrashError)
         self.bury()
@@ -262,9 +262,9 @@ class World:
         )
 
     def predictions(self) -> dict[str, list[bytes]]:
-        """The values that a reader of committed records sees, by stream, in log order.
+        """Return the values that a reader of committed records sees, by stream, in log order.
 
-        With low latency he drops what he has seen; a repeat is the same to the byte.
+        With low latency the reader drops repeats, which must have the same bytes.
         """
         found: dict[str, list[bytes]] = {}
         for record in self.log.read_committed(TOPICS.predictions):
@@ -274,11 +274,11 @@ class World:
         return found
 
     def snapshots(self) -> dict[str, Snapshot]:
-        """The newest snapshot of each stream."""
+        """Return the newest snapshot of each stream."""
         return {s.stream: s for n in self._numbers() for s in _snapshots(self.log, n)}
 
     def skipped(self, stream: str) -> list[range]:
-        """The offsets at which frames of a stream were left out for newer ones."""
+        """Return the ranges of offsets in which frames of a stream were skipped for newer ones."""
         records = [
             record
             for number in self._numbers()
@@ -289,7 +289,7 @@ class World:
         return [range(first, last + 1) for skips in told for first, last in skips.ranges]
 
     def manifests(self) -> list[Manifest]:
-        """The newest manifest of each partition."""
+        """Return the newest manifest of each partition."""
         changelogs = [self.log.changelog(number) for number in self._numbers()]
         return [Manifest.read(c.records[b"m"]) for c in changelogs if c and b"m" in c.records]
 
@@ -298,7 +298,7 @@ class World:
 
 
 def _is_news(value: bytes, before: Sequence[bytes]) -> bool:
-    """Whether a prediction is beyond those before it. Raises when it contradicts one of them."""
+    """Return whether a prediction is no repeat. Raises if it contradicts an earlier one."""
     newest = _offset(before[-1]) if before else -1
     if _offset(value) > newest:
         return True
@@ -330,7 +330,7 @@ def alone(
     *,
     decoder: Decoder = decode,
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
-    """One stream's records one at a time: its predictions, fates, and the state it ends in."""
+    """Run one stream's records one at a time. Returns predictions, fates and the final state."""
     config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
     model = ServedModel.configured(config, bundle, engine, decoder=decoder)
     beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: the table, and a bad exit code when the promise is not kept."""
+"""`python -m tests.bench`: prints the table, and exits with 1 if the promise is not kept."""
 
 import json
 import os
@@ -30,7 +30,7 @@ ROUNDING = 1e-4  # scores are written with four decimals
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of each side, one right after the other."""
+    """One run of each side, directly after each other."""
 
     loop: Usage
     worker: Usage
@@ -38,7 +38,7 @@ class Round:
 
     @property
     def efficiency(self) -> float:
-        """The worker's CPU efficiency, the loop's being 1."""
+        """The worker's CPU efficiency; the loop's is 1."""
         return self.loop.cpu_ms / self.worker.cpu_ms
 
 
@@ -54,8 +54,8 @@ def main(
 
     Both predict the same JPEGs of 8 streams with one engine and one decoder thread, in turns.
 
-    CPU efficiency is the loop's CPU time of a frame by the worker's; exit code 1 says that it is
-    below what was promised, or that the worker's predictions are not the loop's.
+    CPU efficiency is the loop's CPU time per frame divided by the worker's. Exit code 1: it is
+    below the promised value, or the worker's predictions differ from the loop's.
 
     Example: `python -m tests.bench --bundle seed --rounds 5 --json bench.json`
     """
@@ -122,7 +122,7 @@ def _measure(
 def _compare(
     predictions: Sequence[Mapping[str, Any]], shots: Sequence[Shot], scores: NDArray[np.float64]
 ) -> None:
-    """Every frame once, and with the loop's scores."""
+    """Check that every frame is predicted once, with the loop's scores."""
     wanted = {(shot.stream, shot.seq): line for shot, line in zip(shots, scores, strict=False)}
     came = {(p["stream"], p["seq"]): list(p["scores"].values()) for p in predictions}
     if len(predictions) != len(wanted) or came.keys() != wanted.keys():

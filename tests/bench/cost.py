@@ -21,7 +21,7 @@ from pipeline.local.cluster import LocalKafka
 from tests.bench.frames import ACTIONS, SEED, STREAMS, Shot, Workload, take_shots
 from tests.bench.served import BenchError, Served
 
-FLOOR = 0.90  # of the throughput of a worker that writes nothing: what was promised
+FLOOR = 0.90  # promised share of the throughput of a worker that writes nothing
 LIVE_FPS = 5.0  # of each stream, where ages are measured: about half of what two cores can do
 LIVE_S = 15.0
 WARM_S = 3.0  # of it, not measured
@@ -55,10 +55,10 @@ def main(
 ) -> None:
     """Measure the same worker with several ways to commit, in turns, on a real one-node Kafka.
 
-    Throughput: frames a second while the log is full of them, beside a worker whose committer
-    writes nothing. Age: from capture until a reader has the prediction, at a steady 40 fps.
+    Throughput: frames a second while the log is full of them, compared with a worker that writes
+    nothing. Age: from capture until a reader has the prediction, at a steady 40 fps.
 
-    Exit code 1 says that exactly_once at 100 ms is below 0.90 of the worker that writes nothing.
+    Exit code 1: exactly_once at 100 ms is below 0.90 of the worker that writes nothing.
 
     Example: `python -m tests.bench.cost --rounds 5 --json cost.json`
     """
@@ -102,7 +102,7 @@ def main(
 
 
 def _live(served: Served, workload: Workload, variant: Variant) -> list[float]:
-    """Ages in milliseconds of the predictions of cameras that publish at a steady rate."""
+    """Return ages, in ms, of the predictions of cameras that publish at a steady rate."""
     shots = take_shots(workload, int((WARM_S + LIVE_S) * LIVE_FPS * len(STREAMS)))
     with served.live(variant.module, variant.settings) as (publish, predictions):
         filming = threading.Thread(target=_film, args=(shots, publish))
@@ -118,7 +118,7 @@ def _live(served: Served, workload: Workload, variant: Variant) -> list[float]:
 
 
 def _film(shots: Sequence[Shot], publish: Any) -> None:
-    """Publish each frame when it is due, captured then."""
+    """Publish each frame when it is due, with that capture time."""
     began_s = time.monotonic()
     for number, shot in enumerate(shots):
         due_s = began_s + number / (LIVE_FPS * len(STREAMS))

@@ -1,4 +1,4 @@
-"""What is measured on: real JPEG frames, byte for byte the same for the loop and the worker."""
+"""The frames of the benchmark: real JPEGs, with the same bytes for the loop and the worker."""
 
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -15,13 +15,13 @@ BATCH = 16  # the worker's max_batch
 PARTITIONS = 4
 # Kafka's partitioner puts two of these into each of four partitions
 STREAMS = ("cam-1", "cam-2", "cam-3", "cam-4", "cam-5", "cam-7", "cam-8", "cam-15")
-RATE_HZ = 15.0  # of capture, for bundles that name none
-DISTINCT = 48  # pictures of a stream before they begin again
+RATE_HZ = 15.0  # capture rate for bundles that name none
+DISTINCT = 48  # pictures of a stream before they repeat
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A bundle and what it is fed. `size` is (width, height); None leaves the clip's own."""
+    """A bundle and its frames. `size` is (width, height); None keeps the clip's."""
 
     bundle: str
     frames: int  # in each run, a multiple of BATCH
@@ -45,14 +45,14 @@ class Shot:
 
 
 def take_shots(workload: Workload, count: int) -> list[Shot]:
-    """Take `count` frames of the sample clips, the streams in turn."""
+    """Return `count` frames of the sample clips, stream by turns."""
     films = [_film(number, workload) for number in range(len(STREAMS))]
     places = (divmod(i, len(STREAMS)) for i in range(count))
     return [Shot(STREAMS[n], seq, films[n][seq % DISTINCT]) for seq, n in places]
 
 
 def _film(number: int, workload: Workload) -> list[bytes]:
-    """The pictures of one stream. Streams that share a clip are not in step."""
+    """Return the pictures of one stream. Streams that share a clip start at other frames."""
     clips = sorted((Path(pipeline.__file__).parent / "samples").glob("*.mp4"))
     start = number // len(clips) * DISTINCT
     frames = cycle(frame.picture for frame in open_source(clips[number % len(clips)]))

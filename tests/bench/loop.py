@@ -1,7 +1,7 @@
-"""The yardstick: what anyone would write around libav and ONNX Runtime, and nothing else.
+"""The reference for the benchmark: a minimal loop around libav and ONNX Runtime.
 
 JPEGs from a list, one decoder thread a batch ahead, the encoder on batches, the head on all streams
-at once: no broker, no memory that survives, no checks of what comes in.
+at once: no broker, no durable memory, no checks of the input.
 """
 
 import resource
@@ -21,12 +21,12 @@ from pipeline.media.pictures import SCALING
 from tests.bench.frames import BATCH, STREAMS
 
 WARM_BATCHES = 3
-UNMEASURED = (WARM_BATCHES + 1) * BATCH  # the last batch was decoded while the clock still ran
+UNMEASURED = (WARM_BATCHES + 1) * BATCH  # the last batch is decoded within the measured time
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a number of frames took."""
+    """The time and CPU time of a number of frames."""
 
     frames: int
     wall_s: float
@@ -39,14 +39,14 @@ class Usage:
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds of a frame."""
+        """CPU milliseconds per frame."""
         return 1000 * self.cpu_s / self.frames
 
 
 def run_loop(jpegs: Sequence[bytes], bundle: Path) -> tuple[Usage, NDArray[np.float64]]:
-    """Predict all pictures, those of the streams in turn, and return also their scores (N, K).
+    """Predict all pictures, stream by turns. Also returns their scores (N, K).
 
-    All but UNMEASURED frames are measured, and all of the process: it should do nothing else.
+    All except UNMEASURED frames are measured, by the whole process: run nothing else in it.
     """
     model = load_bundle(bundle)
     encoder, head = _session(model.encoder), _session(model.head)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.memory`: what remembering many streams costs, and how soon it is back."""
+"""`python -m tests.bench.memory`: the cost of many streams' memory, and the time to restore it."""
 
 import json
 import signal
@@ -30,7 +30,7 @@ from tests.bench.served import Served, await_ready, settled
 
 CHECKPOINT_S = 0.1
 SAMPLE_S = 10.0
-MOST_RESTORE_S, MOST_STREAM_BYTES = 2.0, 16 * 1024  # what was promised of 10,000 streams
+MOST_RESTORE_S, MOST_STREAM_BYTES = 2.0, 16 * 1024  # promised for 10,000 streams
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Measure a restore of many streams, their memory, and how far a changelog grows.
 
-    Exit code 1 says that a restore took above 2 s, or a stream above 16 KB.
+    Exit code 1: a restore took more than 2 s, or a stream more than 16 KB.
 
     Example: `python -m tests.bench.memory --minutes 10`
     """
@@ -64,7 +64,7 @@ def main(
 
 
 def _restore(kafka: LocalKafka, folder: Path, streams: int) -> dict[str, float]:
-    """Let one worker meet every stream once, and the next one remember them all."""
+    """Let one worker predict a frame of every stream, and the next one restore them all."""
     served = Served(kafka, find_bundle("actions"), "many", folder)
     nobody, group = served.config("nobody", start="latest"), served.config("group")
     shot = take_shots(ACTIONS, 1)[0]
@@ -93,7 +93,7 @@ def _restore(kafka: LocalKafka, folder: Path, streams: int) -> dict[str, float]:
 
 @contextmanager
 def _ready(served: Served, config: WorkerConfig) -> Iterator[None]:
-    """A worker that has restored everything, and is told to stop in the end."""
+    """Start a worker that has restored all streams; stop it at the end."""
     with served.worker(config) as process:
         await_ready(process, config.metrics_port)
         yield
@@ -108,7 +108,7 @@ def _metric(config: WorkerConfig, name: str) -> float:
 
 
 def _grow(kafka: LocalKafka, folder: Path, minutes: float) -> Iterator[tuple[float, int]]:
-    """Commit 100 snapshots ten times a second; (seconds, bytes on disk) now and then."""
+    """Commit 100 snapshots ten times a second. Yields (seconds, bytes on disk) at intervals."""
     config = Served(kafka, find_bundle("actions"), "growing", folder).config("group")
     broker = KafkaBroker(config.group_settings, clock=SystemClock())
     consumer, writer = broker.consumer(), broker.writer()
@@ -129,7 +129,7 @@ def _grow(kafka: LocalKafka, folder: Path, minutes: float) -> Iterator[tuple[flo
 
 
 def _checkpoint(number: int, member: Member) -> Checkpoint:
-    """100 streams of the bundle `actions`, a quarter of them in each partition."""
+    """Return a checkpoint of 100 streams of `actions`, a quarter of them in each partition."""
     bundle = load_bundle(find_bundle("actions"))
     rng = np.random.default_rng(number)
     parts = []
@@ -162,7 +162,7 @@ def _checkpoint(number: int, member: Member) -> Checkpoint:
 
 
 def _size(folder: Path, topic: str) -> int:
-    """Bytes of a topic's segments on disk, indexes aside."""
+    """Return the bytes of a topic's segments on disk, without indexes."""
     return sum(
         file.stat().st_size
         for place in folder.rglob(f"{topic}*")

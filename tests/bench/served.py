@@ -1,4 +1,4 @@
-"""The other side: a real worker process on a real one-node Kafka, exactly once."""
+"""The benchmark's worker: a real process on a real one-node Kafka, exactly once."""
 
 import json
 import os
@@ -26,11 +26,11 @@ PATIENCE_S = 60.0
 
 
 class BenchError(Exception):
-    """The worker did not do its work, or not all of it."""
+    """The worker did not finish its work."""
 
 
 class Served:
-    """A bundle's frames in a Kafka. Every run has a group, and so memory and outputs, of its own.
+    """A bundle's frames in a Kafka. Each run has its own group, and so its own memory and outputs.
 
     `folder` takes the workers' logs.
     """
@@ -44,7 +44,7 @@ class Served:
         self._count = 0
 
     def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
-        """Put all frames into the log, captured at `rate_hz` from now on."""
+        """Publish all frames, with capture times at `rate_hz` from now on."""
         self.config("topics")
         publisher = KafkaPublisher(self._kafka.connection, topic=self._frames)
         now_ms = time.time() * 1000
@@ -58,9 +58,9 @@ class Served:
         self._count = len(shots)
 
     def run(self, number: int) -> tuple[Usage, Usage, list[dict[str, Any]]]:
-        """Let a worker predict all frames; what it took, what the broker took, the predictions.
+        """Let a worker predict all frames. Returns its usage, the broker's, and the predictions.
 
-        Measured from when the worker is ready (the engine verified, its partitions founded, no
+        Measured from the time when the worker is ready (engine verified, manifests written, no
         frame fetched yet) until its last prediction can be read.
         """
         config = self.config(str(number))
@@ -83,14 +83,14 @@ class Served:
                 Usage(self._count, wall_s, _cpu_s(pid) - earlier_s)
                 for pid, earlier_s in zip(pids, before, strict=True)
             )
-            records += reader.read(0.5)  # whatever was predicted twice
+            records += reader.read(0.5)  # a frame was predicted twice
         reader.close()
         return worker, kafka, [json.loads(record.value or b"") for record in records]
 
     def throughput(self, run: str, module: str, settings: Mapping[str, Any]) -> float:
-        """Frames a second that a worker settles while the log is full, by its own count.
+        """Return the frames a second that a worker commits while the log is full, by its own count.
 
-        `module` is what runs as the worker. The first tenth and the last are not measured.
+        `module` runs as the worker. The first and the last tenth are not measured.
         """
         config = self.config(run, **settings)
         counts: list[tuple[float, float]] = []
@@ -111,9 +111,9 @@ class Served:
 
     @contextmanager
     def live(self, module: str, settings: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-        """A ready worker, a way to publish (shot, captured_ms), and its predictions as they come.
+        """Yield a ready worker, a function to publish (shot, captured_ms), and its predictions.
 
-        Predictions are told by (captured_ms, read_ms).
+        A prediction is given as (captured_ms, read_ms).
         """
         config = self.config("0", **settings)
         publisher = KafkaPublisher(config.connection, topic=self._frames)
@@ -143,7 +143,7 @@ class Served:
         reader.close()
 
     def config(self, run: str, **wanted: Any) -> WorkerConfig:
-        """The settings of a run, whose topics are there then. All else is the worker's default."""
+        """Create the topics of a run, and return its settings; others have their defaults."""
         settings = {
             "bootstrap": self._kafka.bootstrap,
             "group": f"{self._name}-{run}",
@@ -181,7 +181,7 @@ class Served:
                 words = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
                 raise BenchError(f"{exc}; the worker's last words:\n{words}") from exc
             finally:
-                process.kill()  # nobody needs its group any more
+                process.kill()  # its group is not needed any more
 
 
 def await_ready(process: subprocess.Popen[bytes], port: int) -> None:
@@ -196,13 +196,13 @@ def await_ready(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def settled(port: int) -> float:
-    """How many frames a worker has predicted and committed."""
+    """Return how many frames a worker has predicted and committed."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     return float(text.split('longtake_records_total{fate="predicted"} ')[1].split()[0])
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time of a process with all its threads (Linux)."""
+    """Return the user and system time of a process with all its threads (Linux)."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""A worker whose committer writes nothing and is always believed: what durability is measured by.
+"""A worker whose committer writes nothing and reports success, to measure the cost of durability.
 
 Everything else is the real worker: it polls, decodes, predicts, freezes and serializes.
 """
@@ -9,7 +9,7 @@ from pipeline.cli.main import main
 
 
 def write_nothing(writer: KafkaWriter, checkpoint: Checkpoint, member: Member) -> None:
-    """Take a checkpoint for committed."""
+    """Report a checkpoint as committed, without writing it."""
     del writer, checkpoint, member
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: the proof, as a table, and a bad exit code when it fails."""
+"""`python -m tests.chaos`: prints the result as a table, and exits with 1 if it fails."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep logs in this empty folder.")] = None,
 ) -> None:
-    """Let everything go wrong at once on a real Kafka, and count what came out wrong.
+    """Cause all kinds of faults on a real Kafka, and count wrong results.
 
     Ends with 1 unless nothing is lost, repeated, different, invented, unchained or unaccounted.
 

@@ -1,4 +1,4 @@
-"""Three real brokers behind a proxy, and what can happen to them."""
+"""Three real brokers behind a proxy, and the faults that can be caused in them."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ PREFERRED = 0
 
 
 class Brokers:
-    """A cluster of `nodes` brokers with two ways in: straight, and through a proxy.
+    """A cluster of `nodes` brokers with two listeners each: direct, and through a proxy.
 
-    Use as a context. The default of 9 s until a dead broker's partitions get new leaders is
-    shortened to 4 s, so that more happens in a minute.
+    Use it as a context. The default of 9 s until a dead broker's partitions get new leaders is
+    shortened to 4 s, so that a minute has more faults.
     """
 
     def __init__(self, nodes: int = 3) -> None:
@@ -41,7 +41,7 @@ class Brokers:
         self.proxied = ",".join(f"{HOST}:{port}" for port in outer)
 
     def __enter__(self) -> "Brokers":
-        self.proxy.start()  # first: its doors are taken before the brokers choose theirs
+        self.proxy.start()  # first: its ports are taken before the brokers choose theirs
         try:
             self.kafka.start()
         except BaseException:
@@ -55,7 +55,7 @@ class Brokers:
 
     @property
     def straight(self) -> str:
-        """The bootstrap addresses that the proxy does not see."""
+        """The bootstrap addresses that bypass the proxy."""
         return self.kafka.bootstrap
 
     def healthy(self, topics: Sequence[str]) -> bool:
@@ -74,7 +74,7 @@ class Brokers:
         )
 
     def move_leaders(self, topics: Sequence[str], count: int, rng: random.Random) -> list[str]:
-        """Give some partitions of each topic, and of Kafka's own, other leaders; names them."""
+        """Move some partitions' leaders, of each topic and of Kafka's own; return their names."""
         moves = {}
         with self._admin() as admin:
             for topic in admin.describe_topics([*topics, *INNER]):

@@ -1,4 +1,4 @@
-"""Cameras that misbehave, and that write down every frame which the log has acknowledged."""
+"""Cameras that misbehave, and that record every frame which the log has acknowledged."""
 
 import json
 import random
@@ -25,14 +25,14 @@ HOUR_MS = 3_600_000.0
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a camera sends: a picture, or something else in its place."""
+    """A record that a camera sends: a picture, or something else in its place."""
 
     value: bytes | None
     headers: dict[str, bytes]
 
 
 def cut_pictures(quality: int = 80) -> list[list[bytes]]:
-    """JPEGs from the sample clips, clip by clip."""
+    """Return JPEGs from the sample clips, clip by clip."""
     clips = sorted((Path(pipeline.__file__).parent / "samples").glob("*.mp4"))
     return [
         [encode_jpeg(f.picture, quality=quality) for f in islice(open_source(clip), PICTURES)]
@@ -43,8 +43,8 @@ def cut_pictures(quality: int = 80) -> list[list[bytes]]:
 class Camera:
     """One stream's frames, good and bad, all from one seed.
 
-    Some cameras send no capture times, some no sequence numbers, some no epochs. `troubles` says
-    how often what goes wrong, against 60 good frames; `told` counts it.
+    Some cameras send no capture times, some no sequence numbers, some no epochs. `troubles` sets
+    the weight of each kind of trouble, against 60 good frames; `told` counts them.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Camera:
         self._sent: list[Shot] = []
 
     def shoot(self) -> list[Shot]:
-        """The next frames: usually one."""
+        """Return the next frames: usually one."""
         kind = self._rng.choices(self._kinds, self._weights)[0]
         if kind:
             self.told[kind] += 1
@@ -71,7 +71,7 @@ class Camera:
         return shots
 
     def _troubled(self, kind: str) -> list[Shot]:
-        """One kind of trouble, "" for none."""
+        """Return frames with one kind of trouble, "" for none."""
         if kind == "repeat":
             return self._sent[-1:]
         if kind == "resend":
@@ -93,7 +93,7 @@ class Camera:
         return [frame]
 
     def _shift(self, kind: str) -> None:
-        """Something about this camera is different from the next frame on."""
+        """Change something about this camera, from the next frame on."""
         if kind == "restart":
             self._epoch, self._seq = self._epoch + 1, 0
         elif kind == "gap":
@@ -130,8 +130,8 @@ TROUBLES: Mapping[str, float] = {
 class Cameras:
     """All cameras, in a thread of their own, `fps` frames a second in total.
 
-    They reach the brokers straight, `acks=all`. `taken` is what the log has acknowledged, also
-    written to `diary`; `unknown` counts the frames of which we never heard.
+    They connect to brokers directly, with `acks=all`. `taken` has the acknowledged frames, also
+    written to `diary`; `unknown` counts the frames without any answer.
     """
 
     def __init__(
@@ -162,11 +162,11 @@ class Cameras:
         )
 
     def start(self) -> None:
-        """Begin to film."""
+        """Start publishing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait until the log has answered for every frame."""
+        """Stop, and wait until the log has answered for every frame."""
         self._stop.set()
         self._thread.join()
         self._producer.flush(timeout=120)
@@ -175,7 +175,7 @@ class Cameras:
 
     @property
     def told(self) -> Counter[str]:
-        """What went wrong on purpose."""
+        """The counts of the troubles caused on purpose."""
         return sum((camera.told for camera in self.cameras), Counter())
 
     def _film(self) -> None:

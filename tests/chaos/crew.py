@@ -1,4 +1,4 @@
-"""The workers of a run, and the supervisor who starts dead ones again."""
+"""The workers of a run, and the supervisor that restarts dead ones."""
 
 import json
 import random
@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]  # where `-m tests.chaos.worker` is found
-EXPECTED = {0, -signal.SIGKILL, -signal.SIGTERM}  # the last: told to go before it could listen
-FENCED = 14  # another process has our slot: what a frozen twin must say when it wakes up
+EXPECTED = {
+    0,
+    -signal.SIGKILL,
+    -signal.SIGTERM,
+}  # the last: SIGTERM came before its handler was set
+FENCED = 14  # another process has our slot: how a frozen twin must exit when it wakes up
 
 
 @dataclass(slots=True)
 class Post:
-    """One worker's place: who stands there now, and whether anybody should."""
+    """One worker's place: its present process, and whether it should have one."""
 
     name: str
     address: str
@@ -25,7 +29,7 @@ class Post:
     process: subprocess.Popen[bytes] | None = None
     wanted: bool = True
     frozen: bool = False
-    due_s: float = 0.0  # when its next process is to be started
+    due_s: float = 0.0  # when to start its next process
 
     @property
     def alive(self) -> bool:
@@ -34,7 +38,7 @@ class Post:
 
 
 class Crew:
-    """Worker processes of one group. Owner: the thread that makes the schedule happen.
+    """Worker processes of one group. Owner: the thread that carries out the schedule.
 
     `options` are those of `longtake worker`; `folder` takes logs, arms and hits.
     """
@@ -42,15 +46,15 @@ class Crew:
     def __init__(self, folder: Path, options: list[str], *, rng: random.Random) -> None:
         self.folder = folder
         self.posts: dict[str, Post] = {}
-        self.exits: list[tuple[str, int]] = []  # those that nobody asked for
-        self.twins: list[subprocess.Popen[bytes]] = []  # frozen, and their post given to another
+        self.exits: list[tuple[str, int]] = []  # deaths that no fault caused
+        self.twins: list[subprocess.Popen[bytes]] = []  # frozen, with a new process at their post
         self._options, self._rng = options, rng
         signal.signal(
             signal.SIGUSR1, signal.SIG_IGN
-        )  # inherited, until a worker can explain itself
+        )  # inherited, until a worker has set its handler
 
     def hire(self, name: str, *, static: bool) -> Post:
-        """Make a post, and start its first process."""
+        """Add a post, and start its first process."""
         post = Post(name, f"127.0.0.{10 + len(self.posts)}", static)
         self.posts[name] = post
         self.launch(post)
@@ -68,7 +72,7 @@ class Crew:
         post.frozen = False
 
     def tend(self) -> None:
-        """Start the dead again, each a moment after its death."""
+        """Restart dead processes, each a moment after its death."""
         for post in self.posts.values():
             process = post.process
             if process is not None and (code := process.poll()) is not None:
@@ -84,7 +88,7 @@ class Crew:
                 self.exits.append(("twin", int(twin.returncode)))
 
     def signal(self, post: Post, number: signal.Signals) -> None:
-        """Send a signal to a post's process; SIGTERM sends it home for good."""
+        """Send a signal to a post's process; after SIGTERM it is not restarted."""
         if post.process is None:
             return
         post.process.send_signal(number)
@@ -93,7 +97,7 @@ class Crew:
             post.wanted = False
 
     def replace(self, post: Post) -> subprocess.Popen[bytes] | None:
-        """Freeze a post's process and put another one there. Returns the frozen one."""
+        """Freeze a post's process and start another one there. Returns the frozen one."""
         if post.process is None:
             return None
         twin = post.process
@@ -108,16 +112,16 @@ class Crew:
         draft.rename(self.folder / f"{name}.arm")
 
     def armed(self, name: str) -> bool:
-        """Whether an arm file of this name waits to be claimed."""
+        """Return whether an arm file of this name is still unclaimed."""
         return (self.folder / f"{name}.arm").exists()
 
     def disarm(self) -> None:
-        """Take back what nobody has claimed."""
+        """Remove the unclaimed arm files."""
         for arm in self.folder.glob("*.arm"):
             arm.unlink(missing_ok=True)
 
     def hits(self) -> list[dict[str, Any]]:
-        """What the workers' traps have written so far."""
+        """Return what the workers' traps have written so far."""
         file = self.folder / "hits.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
@@ -137,7 +141,7 @@ class Crew:
                 process.wait()
 
     def log_lines(self) -> list[str]:
-        """All that the workers said."""
+        """Return all lines of the workers' logs."""
         return [
             line
             for post in self.posts.values()

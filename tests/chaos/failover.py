@@ -1,7 +1,7 @@
 """`python -m tests.chaos.failover`: how long a killed worker's streams stand still, and why.
 
 Two workers, one of them is SIGKILLed, 40 % of the times with a transaction open. Measured from
-outside with the real clock: from the kill to a reader's seeing the first correct prediction of each
+outside with the real clock: from the kill until a reader sees the first correct prediction of each
 of its streams that was made after it.
 """
 
@@ -62,7 +62,7 @@ def _all(kills: Sequence[Kill]) -> Spread:
 
 
 def _rows(kind: str, kills: Sequence[Kill]) -> dict[str, Spread | None]:
-    """By stream: all, and by how the worker died. By kill: what each part took."""
+    """Return the rows: waits by stream, all and by kind of death; parts of the time by kill."""
     rows: dict[str, Spread | None] = {"all streams": _all(kills)}
     for name, inside in (("killed in a transaction", True), ("killed at any moment", False)):
         rows[name] = Spread.of(w for k in kills if bool(k.step) == inside for w in k.waited_s)

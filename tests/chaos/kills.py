@@ -1,4 +1,4 @@
-"""Kills one of two workers again and again, and finds out what the time went by with."""
+"""Kills one of two workers repeatedly, and measures the parts of each fail-over."""
 
 import random
 import time
@@ -41,18 +41,18 @@ PARTS = {
 
 @dataclass(slots=True)
 class Kill:
-    """One death: when, whose, and what came of it; durations in seconds from one to the next."""
+    """One death: its time, its worker, and the durations of its parts in seconds."""
 
     at_s: float
     victim: str
-    step: str  # of the protocol, "" for a random moment
+    step: str  # the step of the protocol, "" for a random moment
     partitions: frozenset[int]
     parts_s: dict[str, float] = field(default_factory=dict)
     waited_s: list[float] = field(default_factory=list)  # by stream
 
 
 class Failover:
-    """Kills one of two workers again and again, all of them with a slot or none."""
+    """Kills one of two workers repeatedly. Either all workers have a slot or none."""
 
     def __init__(
         self, kafka: LocalKafka, kind: str, folder: Path, *, seed: int, say: Callable[[str], None]
@@ -81,7 +81,7 @@ class Failover:
         self.kills: list[Kill] = []
 
     def measure(self, kills: int) -> Verdict:
-        """Do it; says whether all predictions were right on the way."""
+        """Run the measurement. Returns whether all predictions were right."""
         for number in (0, 1):
             self._crew.hire(f"{self._kind}-{number}", static=self._kind == "static")
         self._watcher.start()
@@ -113,11 +113,11 @@ class Failover:
         ]
 
     def _names(self) -> dict[str, str]:
-        """Posts to the workers' own names."""
+        """Return the workers' own names by post."""
         return {hit["name"]: hit["worker"] for hit in self._crew.hits() if "worker" in hit}
 
     def _await_both(self) -> None:
-        """Wait until each has half of the partitions, and a little longer."""
+        """Wait until each worker has half of the partitions, and a little longer."""
         deadline_s = time.monotonic() + PATIENCE_S
         while any(
             len(self._watcher.partitions_of(self._names().get(name, ""))) < PARTITIONS // 2
@@ -176,7 +176,7 @@ class Failover:
         )
 
     def _explain(self, expected: Mapping[Place, bytes]) -> None:
-        """Fill in how long each stream waited, and on what."""
+        """Set how long each stream waited, and for what."""
         streams: dict[str, list[Arrival]] = {}
         for arrival in self._watcher.arrivals:
             streams.setdefault(arrival.stream, []).append(arrival)

@@ -1,4 +1,4 @@
-"""Reads topics as anybody would: plain kafka-python consumers, none of the worker's code."""
+"""Reads topics with plain kafka-python consumers, without any code of the worker."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 
 
 def consumer(bootstrap: str, *, isolation: Isolation = "read_committed") -> KafkaConsumer:
-    """A consumer without a group that survives a broker's death."""
+    """Return a consumer without a group that survives a broker's death."""
     return KafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -43,7 +43,7 @@ class Tail:
         self._ends = consumer(bootstrap, isolation="read_uncommitted")
 
     def poll(self, timeout_s: float = 0.05) -> list[Any]:
-        """What has come since."""
+        """Return the records since the last call."""
         try:
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=5000)
         except KafkaError:
@@ -51,11 +51,11 @@ class Tail:
         return [raw for batch in batches.values() for raw in batch]
 
     def ends(self) -> dict[int, int]:
-        """The ends of the log now, by partition."""
+        """Return the present ends of the log, by partition."""
         return {p.partition: n for p, n in self._ends.end_offsets(self._places).items()}
 
     def rest(self) -> Iterator[Any]:
-        """All records up to the end of the log as of now."""
+        """Return all records up to the present end of the log."""
         ends = self.ends()
         last_s = time.monotonic()
         while any((self._consumer.position(p) or 0) < ends[p.partition] for p in self._places):
@@ -72,7 +72,7 @@ class Tail:
 
 
 def read_all(bootstrap: str, topic: str) -> list[Any]:
-    """Every committed record of a topic, read anew from its start."""
+    """Return every committed record of a topic, from its start."""
     tail = Tail(bootstrap, topic)
     records = list(tail.rest())
     tail.close()
@@ -84,7 +84,7 @@ class Arrival:
     """A prediction that a reader saw. Times in seconds since 1970."""
 
     seen_s: float
-    frozen_s: float  # when its checkpoint was, as the worker says
+    frozen_s: float  # the time of its checkpoint, by the worker's header
     worker: str
     stream: str
     place: tuple[int, int]
@@ -103,27 +103,27 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End watching."""
+        """Stop watching."""
         self._stop.set()
         self._thread.join()
         self._tail.close()
 
     def partitions_of(self, worker: str) -> frozenset[int]:
-        """The partitions whose newest prediction is this worker's."""
+        """Return the partitions whose newest prediction is this worker's."""
         return frozenset(number for number, name in self._owners.copy().items() if name == worker)
 
     def silent_for(self, seconds: float) -> frozenset[int]:
-        """The partitions of which no prediction has come for so long."""
+        """Return the partitions without a prediction for this long."""
         limit_s = time.time() - seconds
         return frozenset(n for n, at_s in self._newest_s.copy().items() if at_s < limit_s)
 
     @property
     def partitions(self) -> frozenset[int]:
-        """The partitions that predictions have come of."""
+        """The partitions that have had a prediction."""
         return frozenset(self._owners.copy())
 
     def _watch(self) -> None:
@@ -137,7 +137,7 @@ class Watcher:
 
 
 def arrived(raw: Any, seen_s: float) -> Arrival:
-    """Read what the harness wants to know of a prediction."""
+    """Return the fields of a prediction that the harness needs."""
     headers = dict(raw.headers)
     source = json.loads(raw.value)["source"]
     return Arrival(
@@ -159,20 +159,20 @@ class Ledger:
         self.manifests: dict[int, dict[str, Any]] = {}
 
     def refresh(self) -> None:
-        """Read on to the end."""
+        """Read up to the end."""
         for raw in self._state.rest():
             if raw.key == b"m":
                 self.manifests[raw.partition] = json.loads(raw.value)
 
     def behind(self) -> Mapping[int, int]:
-        """How many offsets each partition's manifest is short of the end of the frames."""
+        """Return by how many offsets each partition's manifest is behind the end of the frames."""
         self.refresh()
         ends = self._frames.ends()
         standing = {n: self.manifests.get(n, {"next_offset": 0})["next_offset"] for n in ends}
         return {n: ends[n] - standing[n] for n in ends if ends[n] != standing[n]}
 
     def settle(self, patience_s: float, tend: Callable[[], None]) -> None:
-        """Wait until nothing is behind; `tend` is called meanwhile. Raises `TimeoutError`."""
+        """Wait until no manifest is behind; calls `tend` meanwhile. Raises `TimeoutError`."""
         deadline_s = time.monotonic() + patience_s
         while behind := self.behind():
             if time.monotonic() > deadline_s:

@@ -1,8 +1,8 @@
-"""What must come out, computed once more: from the text of the design, not from the worker's code.
+"""Computes the expected predictions a second time: from the design, not from the worker's code.
 
-Shared with the worker are the ONNX files, and `decode_picture` for pixels: what is at stake here is
-logic, not libav. Everything else (the wire's reading, the rules of time, memory, resets, scores,
-chains) is written anew, plainly, one record after the other.
+It shares with the worker the ONNX files, and `decode_picture` for pixels, because it tests the
+logic and not libav. Everything else (parsing, the rules of time, memory, resets, scores,
+chains) is implemented again in a simple way, one record after the other.
 """
 
 import json
@@ -42,7 +42,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Memory:
-    """Everything that is remembered of one stream. `seen` is None after an end of stream."""
+    """The memory of one stream. `seen` is None after an end of stream."""
 
     record_ms: int = 0
     seen: int | None = None
@@ -50,7 +50,7 @@ class Memory:
     due: int = 0
     seq: int | None = None
     epoch: int | None = None
-    owed: str | None = None  # the reset that the next prediction has to tell
+    owed: str | None = None  # the reset that the next prediction must report
     stepped: int | None = None
     age: int = 0
     frames: int = 0
@@ -73,10 +73,10 @@ class Model:
         )
         wanted = self.words["input"]
         self._fit = Fit(wanted["height"], wanted["width"], wanted["fit"])
-        self.features = cache(self._features)  # cameras repeat a few pictures many times
+        self.features = cache(self._features)  # cached: cameras repeat a few pictures
 
     def _features(self, content: bytes) -> Any:
-        """(1, F), or None where the bytes are no picture."""
+        """Return the features (1, F), or None if the bytes are not a picture."""
         try:
             pixels = decode_picture(content, self._fit)
         except UndecodableFrameError:
@@ -84,7 +84,7 @@ class Model:
         return self._encoder.run(["features"], {"frames": pixels[None]})[0]
 
     def step(self, features: Any, state: dict[str, Any]) -> tuple[list[float], dict[str, Any]]:
-        """Logits (K,), and the state after."""
+        """Return the logits (K,), and the state after the step."""
         specs = self.words["state"]
         feeds = {
             s["input"]: state.get(s["name"], np.zeros((1, *s["shape"]), s["dtype"])) for s in specs
@@ -97,7 +97,7 @@ class Model:
 
 
 class Oracle:
-    """Predicts the records of one partition, which must be given from its beginning, in order."""
+    """Predicts the records of one partition, which are fed from its beginning, in order."""
 
     def __init__(self, model: Model, *, gap_reset_s: float, stream_ttl_s: float) -> None:
         self._model = model
@@ -110,7 +110,7 @@ class Oracle:
         self.predictions: dict[Place, bytes] = {}
 
     def feed(self, records: Iterable[Taken]) -> None:
-        """Give every record its fate, and the predicted ones their bytes."""
+        """Compute the fate of every record, and the bytes of the predictions."""
         for record in records:
             self.fates[record.partition, record.offset] = self._fate(record)
 
@@ -137,7 +137,7 @@ class Oracle:
     def _admit(
         self, m: Memory, t: int, seq: int | None, epoch: int | None, *, given: bool, new: bool
     ) -> tuple[str | None, str | None]:
-        """Rules 1 to 4: a fate, or None and the note."""
+        """Apply rules 1 to 4. Returns a fate, or None and the note."""
         reset = None
         if m.seen is None:
             reset = "new" if new else "ended"
@@ -168,7 +168,7 @@ class Oracle:
         return None, note
 
     def _predict(self, m: Memory, record: Taken, t: int, seq: int | None, note: str | None) -> str:
-        """Rules 5 and 6, the model, and the text."""
+        """Apply rules 5 and 6 and the model, and write the text."""
         features = self._model.features(record.value)
         if features is None:
             return "dead_lettered"
@@ -200,7 +200,7 @@ class Oracle:
             scores = [power / math.fsum(powers) for power in powers]
         else:
             scores = [1 / (1 + math.exp(-x)) for x in logits]
-        best = max(range(len(labels)), key=lambda i: scores[i])  # the first of equals
+        best = max(range(len(labels)), key=lambda i: scores[i])  # the first of equal scores
         said = ",".join(f"{_quoted(name)}:{s:.4f}" for name, s in zip(labels, scores, strict=True))
         return (
             f'{{"schema":1,"stream":"{record.stream}","seq":{"null" if seq is None else seq}'

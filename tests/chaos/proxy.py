@@ -1,4 +1,4 @@
-"""The network between the workers and the brokers, which can be cut, stalled and slowed down."""
+"""A proxy between workers and brokers that can cut, stall and delay connections."""
 
 import asyncio
 import threading
@@ -10,15 +10,15 @@ HOST = "127.0.0.1"
 CHUNK_BYTES = 1 << 16
 PAUSE_S = 0.02
 
-Wire = tuple[str, int]  # the address that a client calls from, and the broker that it wants
+Wire = tuple[str, int]  # the client's source address, and the broker that it connects to
 Wires = Callable[[Wire], bool]
 
 
 class Proxy:
     """Forwards from `doors` (port to listen on -> broker id) to `brokers` (broker id -> port).
 
-    A stalled wire is half-open: connections stay, new ones are taken, and no byte gets through.
-    Owner: whoever calls `start`. Faults may be called from any thread.
+    A stalled wire is half-open: connections stay, new ones are accepted, no byte is forwarded.
+    Owner: the thread that calls `start`. Faults may be called from any thread.
     """
 
     def __init__(self, doors: Mapping[int, int], brokers: Mapping[int, int]) -> None:
@@ -37,7 +37,7 @@ class Proxy:
             self._run(self._listen(port, broker))
 
     def stop(self) -> None:
-        """Cut everything and stop listening."""
+        """Cut all connections and stop listening."""
         self.heal()
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -45,7 +45,7 @@ class Proxy:
         self._loop.close()
 
     def cut(self, wires: Wires) -> int:
-        """Break all connections of these wires; new ones may be made at once. Counts them."""
+        """Break all connections of these wires, and return their number. New ones are accepted."""
         return int(self._run(self._cut(wires)))
 
     def stall(self, wires: Wires) -> Callable[[], None]:
@@ -58,7 +58,7 @@ class Proxy:
         return end
 
     def slow(self, wires: Wires, seconds: float) -> Callable[[], None]:
-        """Hold every chunk on these wires up for so long; ended like `stall`."""
+        """Delay every chunk on these wires by this long; ended like `stall`."""
         delay = (wires, seconds)
         self._slow = [*self._slow, delay]
 
@@ -68,7 +68,7 @@ class Proxy:
         return end
 
     def heal(self) -> None:
-        """End all stalls and delays. What was held up arrives."""
+        """End all stalls and delays. Delayed bytes arrive."""
         self._stalled, self._slow = [], []
 
     def _run(self, work: Any) -> Any:
@@ -99,7 +99,7 @@ class Proxy:
     async def _link(
         self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """One connection, until either side ends it or it is cut."""
+        """Forward one connection until either side ends it or it is cut."""
         ends = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self._brokers[wire[1]])
@@ -115,7 +115,7 @@ class Proxy:
                     pump.cancel()
                 await asyncio.wait(pumps)
         except (OSError, asyncio.CancelledError):
-            pass  # the broker is away, or a fault
+            pass  # the broker is away, or a fault cut it
         finally:
             for end in ends:
                 end.transport.abort()

@@ -1,4 +1,4 @@
-"""What the product's own commands say of a run: `longtake replay` and `longtake audit`."""
+"""Runs the product's own checks on a run: `longtake replay` and `longtake audit`."""
 
 import json
 import subprocess
@@ -10,22 +10,22 @@ WRONG = ("differing", "only_replayed", "only_published", "repeated", "not_compar
 
 
 class ProofError(Exception):
-    """A command that should judge the run could not be run to its end."""
+    """A command that checks the run failed."""
 
 
 def replay_differences(arguments: Sequence[str]) -> int:
-    """How many predictions are not what a replay from each partition's first offset gives."""
+    """Count predictions that differ from a replay from each partition's first offset."""
     counts = _told(["replay", *arguments, "--diff", "--json"])["diff"]["counts"]
     return sum(counts[kind] for kind in WRONG)
 
 
 def audit_breaks(arguments: Sequence[str]) -> int:
-    """How many breaks an audit finds."""
+    """Count the breaks that an audit finds."""
     return int(_told(["audit", *arguments, "--json"])["breaks"])
 
 
 def _told(command: Sequence[str]) -> dict[str, Any]:
-    """What a command prints; 1 is its way to say that something is wrong with the log."""
+    """Return what a command prints. Exit code 1 means that something is wrong with the log."""
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline", *command], capture_output=True, text=True, check=False
     )

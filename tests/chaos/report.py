@@ -1,4 +1,4 @@
-"""What a run of chaos comes to: one table, and the same as JSON."""
+"""The result of a chaos run: one table, and the same as JSON."""
 
 import re
 import statistics
@@ -17,7 +17,7 @@ from tests.chaos.steps import IN_TRANSACTION, STEPS
 from tests.chaos.verdict import Verdict
 
 A_BUG = 1  # the exit code of an error that longtake does not know
-FRESH_S = 10.0  # a stream that was predicted within so long before a fault counts as affected
+FRESH_S = 10.0  # a stream that was predicted within this long before a fault counts as affected
 RESTORED = re.compile(r"restored partitions \[.*\] with \d+ streams in ([\d.]+) s")
 GROUPS: dict[str, Callable[[Fault], bool]] = {
     "static worker dies": lambda f: f.static and f.kind.startswith("kill"),
@@ -41,7 +41,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread | None":
-        """None where there are none."""
+        """Return the spread; None if there are no durations."""
         ordered = sorted(values)
         if not ordered:
             return None
@@ -55,7 +55,7 @@ class Spread:
 
 @dataclass(slots=True)
 class Report:
-    """Everything that is said of one run."""
+    """All results of one run."""
 
     seed: int
     seconds: float
@@ -92,7 +92,7 @@ class Report:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """Return the results as JSON."""
         verdict = self.verdict
         return {
             "clean": self.clean,
@@ -123,22 +123,22 @@ class Report:
 
     @property
     def in_transaction(self) -> int:
-        """How many of them with a transaction open, for certain."""
+        """How many of these certainly had an open transaction."""
         kinds = {f"{action} {step}" for action in ("kill", "stop") for step in IN_TRANSACTION}
         return sum(fault.kind in kinds for fault in self.faults)
 
     @property
     def deaths_and_freezes(self) -> int:
-        """How many workers were killed or frozen, at a step or anywhere."""
+        """How many workers were killed or frozen, at a named step or at a random moment."""
         return sum(f.kind.startswith(("kill", "stop ", "zombie", "twin")) for f in self.faults)
 
     @property
     def fewest_kills_at_a_step(self) -> int:
-        """How many workers died at the step that was met least."""
+        """How many workers died at the step with the fewest deaths."""
         return min(self.counts.get(f"kill {step}", 0) for step in STEPS)
 
     def table(self) -> Table:
-        """The same for people."""
+        """Return the results as a table."""
         table = Table("what", "count", title=f"chaos, seed {self.seed}, {self.seconds:.0f} s")
         verdict = self.verdict
         table.add_row("frames acknowledged", f"{self.acknowledged} (+ {self.unknown} unknown)")
@@ -177,9 +177,9 @@ class Report:
 def recoveries(
     faults: Sequence[Fault], arrivals: Sequence[Arrival], expected: Mapping[Place, bytes]
 ) -> dict[str, Spread | None]:
-    """From each fault to the first correct prediction of each stream that was affected.
+    """Return the times from each fault to the first correct prediction of each affected stream.
 
-    Frozen after the fault: what was on its way already when the fault came does not count.
+    Only predictions frozen after the fault count, not those that were being committed at its time.
     """
     by_stream: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -200,7 +200,7 @@ def recoveries(
 def first_after(
     mine: Sequence[Arrival], at_s: float, expected: Mapping[Place, bytes]
 ) -> float | None:
-    """How long until a stream's first correct prediction after `at_s`; None: it did not film."""
+    """Return how long after `at_s` a stream's first correct prediction came; None: no frame."""
     begin = bisect_left(mine, at_s, key=lambda arrival: arrival.seen_s)
     if begin == 0 or at_s - mine[begin - 1].seen_s > FRESH_S:
         return None
@@ -211,12 +211,12 @@ def first_after(
 
 
 def restore_times(lines: Iterable[str]) -> Spread | None:
-    """From the workers' logs."""
+    """Return the restore times in the workers' logs."""
     return Spread.of(float(found[1]) for line in lines if (found := RESTORED.search(line)))
 
 
 def numbers(spread: Spread | None) -> dict[str, float] | None:
-    """For JSON, rounded to milliseconds."""
+    """Return numbers for JSON, rounded to milliseconds."""
     if spread is None:
         return None
     return {

@@ -34,9 +34,9 @@ WARM_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of. The same plan gives the same cameras and the same deck of faults;
+    """The parameters of a run. The same plan gives the same cameras and the same deck of faults;
 
-    when exactly each fault meets whom depends on the machine.
+    the exact moment and the target of each fault depend on the machine.
     """
 
     seconds: float
@@ -52,7 +52,7 @@ class Plan:
 
 
 def run(plan: Plan, say: Callable[[str], None], *, folder: Path | None = None) -> Report:
-    """Do it all. `folder` keeps the logs of workers and the cameras' diary; it must be empty."""
+    """Run the plan. `folder` takes the workers' logs and the cameras' diary; it must be empty."""
     folder = folder or Path(tempfile.mkdtemp(prefix="longtake-chaos-"))
     say("starting three brokers")
     with Brokers() as brokers:
@@ -117,7 +117,7 @@ class _Run:
         return self._judge(unsettled)
 
     def _blow(self) -> str | None:
-        """All of the weather; returns what is still behind when patience is at its end."""
+        """Cause all faults, then wait. Returns the partitions still behind after the time limit."""
         self._watcher.start()
         self._cameras.start()
         self._await_first()
@@ -143,7 +143,7 @@ class _Run:
             time.sleep(0.1)
 
     def _keep_traces(self) -> None:
-        """What happened when, for whoever has to explain a violation."""
+        """Write the times of all events to files, to help to explain a violation."""
         lines = [json.dumps(asdict(f) | {"partitions": sorted(f.partitions)})
                  for f in self._troubles.faults]  # fmt: skip
         (self._folder / "faults.jsonl").write_text("\n".join(lines))
@@ -189,14 +189,14 @@ class _Run:
 
 
 def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
-    """The command line of every worker; settings that have no flag go into a file."""
+    """Return the command line of every worker; settings without a flag go into a file."""
     settings = folder / SETTINGS
     settings.write_text(
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
         f"transaction_timeout_s = {plan.session_s / 2}\n"
         'gpu_precision = "float32"\n'
-        # three brokers on the same two cores pay 60 ms of CPU for a commit: fewer of them
+        # fewer commits, because one costs 60 ms of CPU with three brokers on the same two cores
         "checkpoint_s = 0.25\n"
     )
     return [

@@ -1,4 +1,4 @@
-"""The seeded deck of faults, what is kept of each that happened, and what is due later."""
+"""The seeded deck of faults, the record of each that happened, and a queue of later actions."""
 
 import random
 import time
@@ -10,7 +10,7 @@ from tests.chaos.steps import STEPS
 Card = tuple[str, str]  # the kind of fault, and for arms the order: `kill`, `stop` or `lose STEP`
 STOPS = ("before flush", "before offsets", "before commit", "after commit", "before restore")
 LOST = ("after send", "after flush", "after offsets", "before commit", "after commit")
-RARE = ("init", "restore", "revoke")  # a worker gets there only when something makes it
+RARE = ("init", "restore", "revoke")  # a worker reaches these steps only if another fault makes it
 PLAIN = ("kill", "kill", "kill", "zombie", "zombie", "twin", "join", "leave", "term", "broker kill",
          "broker freeze", "leaders", "leaders", "cut worker", "cut broker", "stall worker",
          "stall broker", "slow", "silence")  # fmt: skip
@@ -28,7 +28,7 @@ class Fault:
 
 
 def deck(rng: random.Random) -> list[Card]:
-    """Every fault at least once: a death at each step, some freezes and lost answers, the rest."""
+    """Return a deck with every fault: a death at each step, freezes, lost answers, the others."""
     cards = [("step", f"kill {step}") for step in STEPS]
     cards += [("step", f"stop {step}") for step in rng.sample(STOPS, 2)]
     cards += [("step", f"lose {step}") for step in LOST]
@@ -38,26 +38,26 @@ def deck(rng: random.Random) -> list[Card]:
 
 
 def kind_of(card: Card) -> str:
-    """What a fault is called that came of this card."""
+    """Return the name of the fault that this card causes."""
     return card[1] or card[0]
 
 
 class Later:
-    """What has to be done when its time has come. One owner thread."""
+    """Actions to do at a later time. One owner thread."""
 
     def __init__(self) -> None:
         self._acts: list[tuple[float, Callable[[], object]]] = []
 
     def add(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do it in so many seconds."""
+        """Do an action in this many seconds."""
         self._acts.append((time.monotonic() + seconds, act))
 
     def do_due(self) -> None:
-        """Do what is due."""
+        """Do the actions that are due."""
         self._do(time.monotonic())
 
     def do_all(self) -> None:
-        """Do all of it now."""
+        """Do all actions now."""
         self._do(float("inf"))
 
     def _do(self, until_s: float) -> None:

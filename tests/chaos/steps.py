@@ -1,6 +1,6 @@
-"""The named steps of the protocol at which a worker can be told to die."""
+"""The named steps of the protocol at which a worker can be made to die."""
 
-TRANSACTION = {  # the producer's method -> what the step is called
+TRANSACTION = {  # the producer's method -> the name of the step
     "init_transactions": "init",
     "begin_transaction": "begin",
     "send": "send",

@@ -1,4 +1,4 @@
-"""Makes the schedule happen: deals the deck over the time, listens to the traps, ends it all."""
+"""Carries out the schedule: deals the deck over the time, reads the traps' hits, ends faults."""
 
 import faulthandler
 import random
@@ -15,9 +15,9 @@ from tests.chaos.troubles import Troubles
 TICK_S = 0.1
 LONGEST_PAUSE_S = 3.4  # ten minutes are four decks: each named step four times
 STALL_S = 20.0
-STUBBORN_S = 4.0  # a rare step that nobody has met for so long is provoked again
+STUBBORN_S = 4.0  # a rare step that no worker has reached for this long is provoked again
 GIVE_UP_S = 90.0
-STUCK_S = 30.0  # this thread, in a call that should not take so long: it says in which
+STUCK_S = 30.0  # if this thread hangs in a call for this long, it prints its stack
 
 
 class Storm:
@@ -38,15 +38,15 @@ class Storm:
         self._silent_for = silent_for
         self.stalls: list[tuple[float, frozenset[int]]] = []  # when, and which partitions
         self._explained_s = 0.0
-        self._heard = 0  # hits of the crew that have been taken note of
+        self._heard = 0  # number of the crew's hits that have been recorded
 
     @property
     def counts(self) -> Counter[str]:
-        """How often each kind of fault happened."""
+        """Return how often each kind of fault happened."""
         return Counter(fault.kind for fault in self._troubles.faults)
 
     def blow(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Deal the deck again and again, evenly over the time; each card once at least."""
+        """Deal the deck repeatedly, evenly over the time, and each card at least once."""
         end_s = time.monotonic() + seconds
         first: list[Card] = deck(self._rng)
         cards = list(first)
@@ -57,7 +57,7 @@ class Storm:
             if not self._troubles.deal(card):
                 cards.insert(0, card)
                 if card[0] == "step":
-                    self._troubles.provoke()  # all arms wait for steps that nobody comes to
+                    self._troubles.provoke()  # all armed steps are ones that no worker reaches
                 else:
                     pause_s = min(pause_s, TICK_S * len(cards))
             say(f"{left_s:.0f} s left, {len(self._troubles.faults)} faults, {kind_of(card)}")
@@ -65,17 +65,17 @@ class Storm:
         self._finish(first, say)
 
     def calm(self) -> None:
-        """End every fault that lasts: nothing is armed, frozen, stalled or down any more."""
+        """End every lasting fault, so that nothing is armed, frozen, stalled or down any more."""
         self._crew.disarm()
         self._later.do_all()
         self._crew.wake()
 
     def rest(self) -> None:
-        """Nothing is tended any more."""
+        """Stop restarting workers and doing later actions."""
         faulthandler.cancel_dump_traceback_later()
 
     def tend(self) -> None:
-        """Whatever has become due; and the dead are started again. `rest` ends it."""
+        """Do due actions and restart dead workers, until `rest` is called."""
         assert sys.__stderr__ is not None
         faulthandler.dump_traceback_later(STUCK_S, file=sys.__stderr__)
         self._crew.tend()
@@ -85,7 +85,7 @@ class Storm:
         self._explain()
 
     def _explain(self) -> None:
-        """Let all workers say what they are doing when a partition stands still for too long."""
+        """Make all workers print what they do if a partition stands still for too long."""
         still = self._silent_for(STALL_S)
         if still and time.monotonic() - self._explained_s > STALL_S:
             self._explained_s = time.monotonic()
@@ -95,7 +95,7 @@ class Storm:
                     self._crew.signal(post, signal.SIGUSR1)
 
     def _finish(self, cards: list[Card], say: Callable[[str], None]) -> None:
-        """Deal what has not happened yet, and wait until it has."""
+        """Deal the faults that have not happened yet, and wait until they have."""
         deadline_s = time.monotonic() + GIVE_UP_S
         while missing := [card for card in cards if kind_of(card) not in self.counts]:
             if time.monotonic() > deadline_s:
@@ -123,7 +123,7 @@ class Storm:
             time.sleep(TICK_S)
 
     def _hear(self) -> None:
-        """Take note of what the workers' traps have written."""
+        """Record the hits that the workers' traps have written."""
         hits = self._crew.hits()
         for hit in hits[self._heard :]:
             if "worker" in hit:

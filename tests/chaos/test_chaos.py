@@ -1,4 +1,4 @@
-"""The proof in `make test`: everything goes wrong for a while, and nothing comes out wrong."""
+"""The chaos run of `make test`: with all kinds of faults for a while, no result is wrong."""
 
 import os
 from pathlib import Path

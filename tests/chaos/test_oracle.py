@@ -1,4 +1,4 @@
-"""The oracle and the worker's own rules say the same of whatever cameras can come up with."""
+"""The oracle and the worker's rules agree on every sequence of frames that cameras can send."""
 
 import random
 from collections import Counter
@@ -23,14 +23,14 @@ RECORDS = 300
 
 
 def film(seed: int) -> list[Taken]:
-    """Six cameras in one partition; now and then nobody films for a while."""
+    """Six cameras in one partition, with occasional pauses of all of them."""
     rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
     pictures = [jpeg(SIDE, SIDE, seed=number) for number in range(20)]
     cameras = [Camera(n, pictures, seed=seed, troubles=TROUBLES) for n in range(6)]
     taken: list[Taken] = []
     now_ms = 1_700_000_000_000
     while len(taken) < RECORDS:
-        camera = cameras[rng.randrange(len(cameras) - (len(taken) % 200 > 100))]  # the last rests
+        camera = cameras[rng.randrange(len(cameras) - (len(taken) % 200 > 100))]  # the last pauses
         now_ms += rng.choice([0, 5, 30, 70, 300, 300, 2500, 15_000 if rng.random() < 0.1 else 1])
         for shot in camera.shoot():
             taken.append(

@@ -1,4 +1,4 @@
-"""The proxy does to a connection what it says."""
+"""The proxy does what its methods say to connections."""
 
 import socket
 import threading

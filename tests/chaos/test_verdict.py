@@ -1,4 +1,4 @@
-"""A proof is worth as much as what it would find: every kind of violation, put in on purpose."""
+"""The verdict finds every kind of violation, each put in on purpose."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ GAP_RESET_S, STREAM_TTL_S = 2.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A record as a reader gets it."""
+    """A record as a reader receives it."""
 
     partition: int
     offset: int
@@ -62,7 +62,7 @@ def film(count: int = 12) -> Iterable[Taken]:
 
 @pytest.fixture
 def outcome(tmp_path: Path) -> Outcome:
-    """What a worker without faults would leave."""
+    """Return what a run without faults leaves behind."""
     bundle, taken = write_tiny(tmp_path / "tiny"), list(film())
     oracle = Oracle(Model(bundle), gap_reset_s=GAP_RESET_S, stream_ttl_s=STREAM_TTL_S)
     oracle.feed(taken)

@@ -1,4 +1,4 @@
-"""Reads from logs when things happened: what the brokers saw and what the workers said."""
+"""Reads the times of events from the logs of brokers and workers."""
 
 import re
 import time
@@ -17,13 +17,13 @@ RESTORED = re.compile(r"restored partitions \[[\d, ]+\] with \d+ streams in")
 
 
 def lines(file: Path, form: re.Pattern[str]) -> list[Line]:
-    """All lines of a log that say when."""
+    """Return all lines of a log that have a time."""
     found = (form.match(line) for line in file.read_text("utf-8", "replace").splitlines())
     return [(_seconds(match[1], match[2]), match[3]) for match in found if match is not None]
 
 
 def when(said: Iterable[Line], what: re.Pattern[str], begin_s: float, end_s: float) -> list[float]:
-    """The moments between two moments when a log said this."""
+    """Return the times, within an interval, of the lines that match."""
     return [at_s for at_s, text in said if begin_s < at_s <= end_s and what.search(text)]
 
 

@@ -1,4 +1,4 @@
-"""Every fault that can be made to happen, to workers, brokers, the network and cameras."""
+"""Causes every kind of fault in workers, brokers, the network and cameras."""
 
 import random
 import signal
@@ -15,15 +15,15 @@ from tests.chaos.logs import Watcher
 from tests.chaos.schedule import RARE, Card, Fault, Later
 
 HEALTH_S = 1.0
-TWIN_S = 40.0  # a woken twin that has not noticed by then is ended
+TWIN_S = 40.0  # a woken twin that has not ended by itself after this long is ended
 MOST_EXTRAS = 2
 
 
 class Troubles:
-    """Deals cards. `faults` lists what has happened. One owner thread.
+    """Deals cards. `faults` lists the faults that happened. One owner thread.
 
-    `topics` are looked at to know whether the brokers have got over their last fault: one of them
-    is in trouble at a time.
+    `topics` are checked to find out whether the brokers have recovered from their last fault: only
+    one broker has a fault at a time.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class Troubles:
         self._mains = list(crew.posts)
 
     def note(self, kind: str, post: Post, at_s: float) -> None:
-        """Write down what happened to a worker, and whose streams it had."""
+        """Record a fault of a worker, and the partitions that it had."""
         mine = self._watcher.partitions_of(self.names.get(post.name, post.name))
         self.faults.append(Fault(at_s, kind, post.name, mine, static=post.static))
 
     def look(self) -> None:
-        """See whether the brokers are well again."""
+        """Check whether the brokers have recovered."""
         if not self._healthy and time.monotonic() - self._looked_s > HEALTH_S:
             self._healthy = self._brokers.healthy(self._topics)
             self._looked_s = time.monotonic()
 
     def deal(self, card: Card) -> bool:
-        """Make it happen; False if it has to wait for better days."""
+        """Cause the fault. Returns False if it must wait until the cluster has recovered."""
         kind, order = card
         if kind == "step":
             return self._arm(order)
@@ -83,13 +83,13 @@ class Troubles:
         return True
 
     def provoke(self) -> None:
-        """Make somebody begin anew, or take partitions from somebody: steps that are rare."""
+        """Restart a worker, or take partitions from one, so that rare steps happen."""
         if self._rng.random() < 0.5 and (self._join() or self._leave()):
             return
         self.deal(("kill", ""))
 
     def _idle(self) -> list[Post]:
-        """The main posts whose process runs, undisturbed as far as we know."""
+        """Return the main posts whose process runs, without a fault that we know of."""
         posts = (self._crew.posts[name] for name in self._mains)
         return [post for post in posts if post.alive and not post.frozen and post.wanted]
 
@@ -120,7 +120,7 @@ class Troubles:
             raise ValueError(f"no such fault: {kind}")
 
     def _twin(self, post: Post) -> None:
-        """Freeze it and let its supervisor put another in its place; then it wakes up."""
+        """Freeze a process, start another in its place, then wake the frozen one."""
         twin = self._crew.replace(post)
         if twin is not None:
             self._later.add(self._rng.uniform(3, 8), lambda: twin.send_signal(signal.SIGCONT))
@@ -185,7 +185,7 @@ class Troubles:
         return True
 
     def _silence(self) -> bool:
-        """One camera is switched off for longer than streams are remembered."""
+        """Switch one camera off for longer than the streams' time to live."""
         camera = self._rng.choice(self._cameras.cameras).stream
         self._cameras.silent.add(camera)
         self._later.add(self._ttl_s + 3, lambda: self._cameras.silent.discard(camera))

@@ -1,4 +1,4 @@
-"""Compares what came out with what must come out: the only place that decides about zeros."""
+"""Compares the results of a run with the expected ones. The only place that counts violations."""
 
 import zlib
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ EXAMPLES = 5
 
 @dataclass(slots=True)
 class Verdict:
-    """The counts that must be zero, examples of what is not, and how much was looked at."""
+    """The counts that must be zero, examples of violations, and how much was compared."""
 
     records: int = 0  # in the log
     predictions: int = 0
@@ -50,10 +50,10 @@ def judge(
     gap_reset_s: float,
     stream_ttl_s: float,
 ) -> Verdict:
-    """Everything that can be said of a run that has settled. Topics in partition, offset order.
+    """Judge a run that has settled. The topics' records are in partition and offset order.
 
-    The oracle is given what the cameras wrote down; frames whose acknowledgement was lost on its
-    way are taken from the log, which must hold all that was acknowledged.
+    The oracle is fed the frames that the cameras recorded. Frames whose acknowledgement was lost
+    are taken from the log, which must hold all acknowledged frames.
     """
     verdict = Verdict()
     records = _in_order(verdict, taken, frames)
@@ -79,7 +79,7 @@ def judge(
 def _in_order(
     verdict: Verdict, taken: Sequence[Taken], frames: Iterable[Any]
 ) -> dict[int, list[Taken]]:
-    """The records by partition; an acknowledged one that the log lacks, or changed, is a fault."""
+    """Return records by partition; a missing or changed acknowledged one is a violation."""
     logged = {
         (raw.partition, raw.offset): Taken(
             raw.key.decode(), raw.partition, raw.offset, raw.timestamp, raw.value, dict(raw.headers)
@@ -114,7 +114,7 @@ def _compare(verdict: Verdict, predictions: Sequence[Any]) -> None:
 
 
 def _check_chains(verdict: Verdict, predictions: Sequence[Any]) -> None:
-    """Every link from the text alone, as any reader could."""
+    """Check every link from the text alone, as any reader can."""
     newest: dict[bytes, str] = defaultdict(lambda: "00000000")
     for raw in predictions:
         body, _, tail = raw.value.rpartition(b',"prev":"')

@@ -1,12 +1,12 @@
-"""A worker that dies where it is told: `python -m tests.chaos.worker FOLDER NAME ADDRESS ...`.
+"""A worker that dies at a given step: `python -m tests.chaos.worker FOLDER NAME ADDRESS ...`.
 
-Nothing of the worker knows about this: the client's methods are wrapped from outside. A file
+The worker's code is unchanged: the client's methods are wrapped from outside. A file
 FOLDER/NAME.arm, or FOLDER/any.arm, with `kill STEP`, `stop STEP` or `lose STEP` in it is claimed,
-by renaming, by the first process that gets to that step; it says so in FOLDER/hits.jsonl and
-exactly there sends itself SIGKILL or SIGSTOP, or lets the call time out: `lose after commit` is a
-transaction that was committed, and whose worker has to take the outcome for unknown.
-ADDRESS is what its connections come from, so that the proxy knows whose they are. SIGUSR1 lets it
-say what it is doing, for a stall to be explained. `--engine tensorrt` runs on doubles.
+by renaming, by the first process that reaches that step. The process records it in
+FOLDER/hits.jsonl and sends itself SIGKILL or SIGSTOP, or lets the call time out: `lose after
+commit` is a transaction that was committed, but whose outcome is unknown to the worker.
+ADDRESS is the source address of its connections, by which the proxy knows them. On SIGUSR1 it
+prints what it is doing, to explain a stall. `--engine tensorrt` runs on doubles.
 """
 
 import faulthandler
@@ -40,26 +40,26 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class Trap:
-    """Waits at every step for an arm file that names it."""
+    """Checks at every step for an arm file that names it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._arms = [folder / f"{name}.arm", folder / "any.arm"]
 
     def note(self, **words: Any) -> None:
-        """Append a line to the log of hits: one write, whole or not at all."""
+        """Append a line to the log of hits with one write, so that it is whole or missing."""
         line = json.dumps({"t": time.time(), "name": self._name, "pid": os.getpid()} | words)
         hits = os.open(self._folder / "hits.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(hits, line.encode() + b"\n")
         os.close(hits)
 
     def step(self, step: str) -> None:
-        """Pass a step; or die, or freeze, there."""
+        """Pass a step, or die or freeze there."""
         for arm in self._arms:
             try:
                 action, _, wanted = arm.read_text().partition(" ")
                 if wanted == step:
-                    arm.rename(arm.with_suffix(f".{os.getpid()}"))  # only one can
+                    arm.rename(arm.with_suffix(f".{os.getpid()}"))  # only one process can
                     self.note(action=action, step=step)
                     self._act(action)
             except FileNotFoundError:
@@ -93,7 +93,7 @@ class Trap:
         setattr(owner, method, passing)
 
     def tell(self, owner: Any, method: str, words: Callable[[Any], dict[str, Any]]) -> None:
-        """Make a method leave a note of its object when it has been called."""
+        """Make a method record its object after a call."""
         original: Callable[..., Any] = getattr(owner, method)
 
         def telling(this: Any, *args: Any, **kwargs: Any) -> Any:
@@ -105,7 +105,7 @@ class Trap:
 
 
 def lay(trap: Trap) -> None:
-    """Wrap what the steps are made of."""
+    """Wrap the methods that the steps consist of."""
     for method, step in TRANSACTION.items():
         trap.around(kafka.KafkaProducer, method, step)
     trap.around(changelog_reader.KafkaChangelog, "read", "restore")
@@ -123,11 +123,11 @@ def lay(trap: Trap) -> None:
 
 
 def call_from(address: str) -> None:
-    """Let every connection of kafka-python come from an address of its own."""
+    """Set the source address of every connection of kafka-python."""
     connect: Callable[..., Any] = KafkaNetSocket.connect_ex
 
     def connecting(self: Any, sock: Any, where: Any) -> Any:
-        if sock.getsockname()[1] == 0:  # not bound yet: its first try
+        if sock.getsockname()[1] == 0:  # not bound yet: its first attempt
             sock.bind((address, 0))
         return connect(self, sock, where)
 

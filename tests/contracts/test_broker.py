@@ -1,4 +1,4 @@
-"""What every broker owes the worker; the same suite for the one in memory and for a real Kafka."""
+"""The contract of every broker: one suite for the broker in memory and for a real Kafka."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +57,7 @@ def open_parts() -> Iterator[OpenParts]:
 
 
 class Owner:
-    """A consumer with what a worker keeps of it: its partitions, its events, its records."""
+    """A consumer with its partitions, events and records, as a worker keeps them."""
 
     def __init__(self, consumer: FrameConsumer) -> None:
         self.consumer = consumer
@@ -93,14 +93,14 @@ def until(condition: Callable[[], bool], owners: Sequence[Owner]) -> None:
 
 
 def settled(cluster: Cluster, open_parts: OpenParts) -> Owner:
-    """A single member that has all partitions in a stable group."""
+    """Return a single member that has all partitions in a stable group."""
     owner = Owner(open_parts(cluster.broker("one").consumer()))
     until(lambda: len(owner.partitions) == PARTITIONS and owner.member is not None, [owner])
     return owner
 
 
 def shared(one: Owner, two: Owner) -> bool:
-    """Whether two members have come to rest, each with half of the partitions."""
+    """Return whether two members are stable, each with half of the partitions."""
     return (
         len(one.partitions) == len(two.partitions) == PARTITIONS // 2
         and one.member is not None
@@ -225,7 +225,7 @@ def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(
 def test_a_key_decides_the_partition_where_none_is_named(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:
-    """The same one on every broker, so that a reader may count on it."""
+    """Both brokers choose the same partition, so that readers can rely on it."""
     outlet = open_parts(cluster.broker("one").outlet())
     keys = [b"cam-%d" % (n % 8) for n in range(16)]
     outlet.publish([Outgoing(Destination.DEAD_LETTERS, None, key, b"{}") for key in keys])
@@ -251,7 +251,7 @@ def test_a_member_of_the_past_commits_nothing(cluster: Cluster, open_parts: Open
 def test_a_member_that_is_busy_between_short_polls_joins_all_the_same(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:
-    """K14: what comes of a join while nobody polls must not be thrown away."""
+    """K14: the outcome of a join that ends between two polls must not be discarded."""
     busy = Owner(open_parts(cluster.broker("one").consumer()))
     work_s = 0.1 if isinstance(cluster, KafkaCluster) else 0.0  # no join goes on without us there
     deadline_s = time.monotonic() + PATIENCE_S
@@ -317,7 +317,7 @@ def test_a_changelog_gives_the_newest_of_every_key_and_nothing_that_is_buried(
 def test_a_changelog_is_not_at_its_end_while_somebody_is_still_writing(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:
-    """What a dying worker had in flight may yet be committed: it is waited for."""
+    """A transaction that a dead worker left open may still be committed, so readers wait for it."""
     commit = cluster.write_slowly(b"s:cam", b"in flight")
     reader = open_parts(cluster.broker("one").changelog())
     with ThreadPoolExecutor(1) as pool:

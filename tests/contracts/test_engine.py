@@ -1,4 +1,4 @@
-"""What `engines.base.Engine` promises, for every engine and for bundles with one and two states."""
+"""The contract `engines.base.Engine`, for every engine and bundles with one and two states."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,14 +60,14 @@ def engine(make: Make, bundle: Bundle) -> Engine:
 
 
 def alike(engine: Engine, found: np.ndarray, wanted: np.ndarray) -> bool:
-    """Bit for bit, but for TensorRT, whose kernels go with the size of the batch."""
+    """Compare bit for bit, except for TensorRT, whose kernels depend on the size of the batch."""
     if engine.name == "tensorrt":
         return bool(np.allclose(found, wanted, rtol=0, atol=1e-4))
     return found.tobytes() == wanted.tobytes()
 
 
 def run(engine: Engine, row: int, picks: list[int]) -> np.ndarray:
-    """Step one row over frames, alone; answer the last logits (K,)."""
+    """Step one row over frames, alone. Returns the last logits (K,)."""
     features = engine.encode(PIXELS)
     answers: list[np.ndarray] = [engine.step(features, [p], [row])[0][0] for p in picks]
     return answers[-1]

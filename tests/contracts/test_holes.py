@@ -1,6 +1,6 @@
-"""The holes of kafka-python 3 that a real broker shows, each with what stands before it.
+"""The holes of kafka-python 3 that need a real broker, each with its defence.
 
-K14 is in `test_broker.py`: both brokers are held to it. K15 is in `tests/faults`.
+K14 is in `test_broker.py`, because both brokers must pass it. K15 is in `tests/faults`.
 """
 
 import threading
@@ -52,7 +52,7 @@ def committed_offsets(cluster: KafkaCluster) -> list[int | None]:
 
 
 def test_k1_offsets_of_a_refused_commit_never_reach_the_group(cluster: KafkaCluster) -> None:
-    """The client keeps them and sends them along with the next transaction."""
+    """The client keeps them and sends them with the next transaction."""
     owner = settled(cluster, lambda part: part)
     writer = cluster.broker("one").writer()
     member = owner.member
@@ -68,7 +68,7 @@ def test_k1_offsets_of_a_refused_commit_never_reach_the_group(cluster: KafkaClus
 
 
 def test_k7_whoever_has_not_joined_has_no_name_to_commit_under(cluster: KafkaCluster) -> None:
-    """The group takes a commit without generation or member id from anybody, unfenced."""
+    """The group accepts a commit without generation or member id from any client, unfenced."""
     consumer = cluster.broker("one").consumer()
     assert consumer.member() is None
     consumer.close()
@@ -89,7 +89,7 @@ def test_k13_a_new_generation_is_believed_once_its_assignment_is_told(
 
 
 class TwoPartitions:
-    """What an assignor asks of the cluster."""
+    """The part of the cluster's interface that an assignor uses."""
 
     def topics(self) -> set[str]:
         return {"frames"}
@@ -107,11 +107,11 @@ def claim(name: str, generation: int) -> SimpleNamespace:
 
 
 def test_k11_a_claim_of_the_past_takes_no_partition_from_who_has_it_now() -> None:
-    """A member that was away claims what it had; the client's own assignor believes the last."""
+    """A returning member claims its old partitions; the client's assignor takes the last claim."""
     members = [claim("present", generation=5), claim("past", generation=3)]
     assigned = GenerationAwareCooperativeSticky().assign(TwoPartitions(), members)
     assert assigned["past"].partitions() == []
-    assert len(assigned["present"].partitions()) == 1  # it hears of the move before it happens
+    assert len(assigned["present"].partitions()) == 1  # gets the event before the move
 
 
 @pytest.mark.parametrize("opened", [open_consumer, open_producer, open_admin])
@@ -124,7 +124,7 @@ def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[...,
 
 
 def test_k19_a_header_whose_name_is_no_text_holds_up_nothing(cluster: KafkaCluster) -> None:
-    """The client would ask for it for ever, without leaving `poll`."""
+    """The client would fetch it for ever, without leaving `poll`."""
     cluster.publish(0, b"cam-1", b"strange", ((NoText("name"), b"1"), ("seq", b"7")))
     cluster.publish(0, b"cam-1", b"behind")
     owner = settled(cluster, lambda part: part)
@@ -148,7 +148,7 @@ def test_k20_of_very_many_headers_no_more_are_read_than_are_accepted(
 def test_k21_a_bomb_goes_off_neither_in_the_broker_nor_in_the_client(
     cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client would unpack all of it, and look for a library before that."""
+    """The client would unpack all of it, and needs a library for that."""
     send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, bomb(400 << 20))
     packed = batch(pack("zstd", records([b"behind"])), codec=CODECS["zstd"])
     send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, packed)
@@ -162,7 +162,7 @@ def test_k21_a_bomb_goes_off_neither_in_the_broker_nor_in_the_client(
 def test_k22_a_record_that_claims_the_offset_of_others_hides_none_of_them(
     cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker takes such a batch, and a client that believes it has read past the others."""
+    """The broker accepts such a batch; a client that trusts it skips the other records."""
     lying = batch(record(3, b"cam-1", b"lie"))
     send(monkeypatch, cluster.config.bootstrap, cluster.topics.frames, lying)
     cluster.publish(0, b"cam-2", b"behind")

@@ -1,4 +1,4 @@
-"""The readers of a real topic: gaps, open transactions, retention, and what others may write."""
+"""The readers of a real topic: gaps, open transactions, retention, foreign records."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -16,7 +16,7 @@ from tests.clusters import KafkaCluster, NoText
 
 pytestmark = pytest.mark.kafka
 
-NO_TIME_MS = -1  # what a producer sends that has no clock
+NO_TIME_MS = -1  # as a producer without a clock sends it
 WAIT_S = 0.2
 
 
@@ -57,7 +57,7 @@ def test_a_span_is_read_to_its_end(cluster: KafkaCluster, reader: SpanReader) ->
     for n in range(10):
         cluster.publish(1, b"a", b"%d" % n)
     offsets = [record.offset for record in read(reader, cluster, 1, range(3, 7))]
-    assert offsets[:4] == [3, 4, 5, 6]  # those behind it may come along
+    assert offsets[:4] == [3, 4, 5, 6]  # records behind it may be returned too
     assert [r.value for r in read(reader, cluster, 1, range(8, 10))] == [b"8", b"9"]
     assert read(reader, cluster, 0, range(0)) == []
     assert reader.spans(cluster.topics.frames, [0, 1]) == {0: range(0), 1: range(10)}
@@ -88,7 +88,7 @@ def test_a_span_that_ends_in_what_was_aborted_has_an_end(
 def test_a_transaction_is_not_cut_where_its_end_was_looked_up(
     cluster: KafkaCluster, reader: SpanReader, transactional: KafkaProducer
 ) -> None:
-    """Snapshots of a commit without its manifest would be memory that is ahead of its offset."""
+    """With snapshots of a commit but not its manifest, memory would be ahead of its offset."""
     send(transactional, cluster, b"snapshot")
     span = reader.spans(cluster.topics.frames, [0])[0]
     transactional.send(cluster.topics.frames, b"manifest", b"m", partition=0)
@@ -120,16 +120,16 @@ def test_retention_that_overtakes_the_reader_is_named(
 
 
 def write_foreign(cluster: KafkaCluster, topic: str) -> None:
-    """Write what no producer of ours does: no time, and a header whose name is no text.
+    """Write a record unlike ours: without a time, and with a header name that is not text.
 
-    The topic has to keep the producer's time.
+    The topic must keep the producer's time.
     """
     headers = ((NoText("name"), b"1"),)
     cluster.write(topic, 0, b"s:a", b"foreign", headers, timestamp_ms=NO_TIME_MS)
 
 
 def as_written(record: Record) -> bool:
-    """Whether it is what `write_foreign` wrote, as our own values allow it."""
+    """Return whether a record is the one of `write_foreign`, as far as our values can show it."""
     given = (record.value, record.timestamp_ms, record.headers)
     return given == (b"foreign", 0, (("\ufffd\ufffd", b"1"),))
 
@@ -152,7 +152,7 @@ def test_a_changelog_reads_what_others_may_write(cluster: KafkaCluster) -> None:
 
 
 def first(tail: TopicTail) -> list[Record]:
-    """What the first poll that brings anything brings."""
+    """Return the result of the first poll with records."""
     return next(filter(None, (list(tail.read(WAIT_S)) for _ in range(50))))
 
 

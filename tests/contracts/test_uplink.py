@@ -22,7 +22,7 @@ TOPIC = "uplink"
 
 
 class End(Protocol):
-    """Where an uplink leads to."""
+    """The topic behind an uplink, real or in memory."""
 
     def connect(self) -> Uplink: ...
 
@@ -42,7 +42,7 @@ class MemoryEnd:
 
 
 class KafkaEnd:
-    """A topic that takes small records only."""
+    """A topic that accepts small records only."""
 
     def __init__(self, kafka: LocalKafka, name: str) -> None:
         self._connection, self._topic = kafka.connection, name
@@ -87,7 +87,7 @@ def shot(seq: int, *, stream: str = "gate", size: int = 100) -> Shot:
 
 
 def settle(uplink: Uplink, shots: int) -> dict[int, ShotOutcome]:
-    """Wait until so many have an outcome."""
+    """Wait until this many shots have an outcome."""
     outcomes: dict[int, ShotOutcome] = {}
     deadline_s = time.monotonic() + 10
     while len(outcomes) < shots and time.monotonic() < deadline_s:

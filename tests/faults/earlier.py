@@ -1,4 +1,4 @@
-"""The code of an earlier commit, taken from git into a folder where its commands can be run."""
+"""The code of an earlier commit, unpacked from git into a folder to run its commands."""
 
 import io
 import os
@@ -22,12 +22,12 @@ class CodeVersion:
 
     @property
     def command(self) -> list[str]:
-        """How `longtake` begins; it has to run with `folder` as its working directory."""
+        """The start of a `longtake` command line; its working directory must be `folder`."""
         return [sys.executable, "-m", "pipeline"]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Our environment, and this version's modules before those that are installed."""
+        """Our environment, with this version's modules before the installed ones."""
         return dict(os.environ) | {"PYTHONPATH": str(self.folder)}
 
 
@@ -35,7 +35,7 @@ TODAYS = CodeVersion("new", ROOT)
 
 
 def take_out(commit: str, folder: Path) -> CodeVersion:
-    """Unpack a commit's packages. Without the commit: a failure in CI, elsewhere a skip."""
+    """Unpack a commit's packages. If git lacks the commit: a failure in CI, elsewhere a skip."""
     archive = subprocess.run(
         ["git", "archive", commit, "engines", "pipeline"],  # noqa: S607 - git is where it is
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Two workers of one group, each of an older or of today's code, while cameras go on filming."""
+"""Two workers of one group, each with older or today's code, while cameras publish."""
 
 import itertools
 import random
@@ -23,16 +23,16 @@ from tests.faults.test_failover import PARTITIONS, STREAMS
 from tests.pipeline.pictures import jpeg
 
 PATIENCE_S = 90.0
-PAUSE_S = 0.2  # from round to round of the cameras
+PAUSE_S = 0.2  # between two rounds of the cameras
 BURST, EVERY = 4, 5  # rounds without a pause, once in so many
 HASTY = {"session_timeout_s": 3, "heartbeat_s": 0.3, "transaction_timeout_s": 1.5}
 CAPTURED_MS = 1_700_000_000_000
 
 
 class SteadyCameras:
-    """Streams of sound frames, and in each partition one with everything else that can happen.
+    """Streams of valid frames, and in each partition one stream with all other kinds of records.
 
-    Films in a thread of its own from `with` to its end.
+    Publishes in a thread of its own during the `with` block.
     """
 
     def __init__(self, cluster: KafkaCluster) -> None:
@@ -45,7 +45,7 @@ class SteadyCameras:
 
     @property
     def filmed(self) -> int:
-        """How many sound frames there are."""
+        """The number of valid frames."""
         return self.rounds * len(STREAMS)
 
     def __enter__(self) -> "SteadyCameras":
@@ -72,7 +72,7 @@ class SteadyCameras:
             self._odd(partition, f"odd-{partition}", seq)
 
     def _odd(self, partition: int, stream: str, seq: int) -> None:
-        """In turn: a frame, the same again, one of an earlier epoch, a broken one, an end."""
+        """Return by turns: a frame, a repeat, one of an earlier epoch, a broken one, an end."""
         what = seq % 5
         content = [self._picture(seq), self._picture(seq - 1), self._picture(seq), b"broken", None]
         epoch = 1 if what == 2 else seq // 50 + 2
@@ -95,9 +95,9 @@ class SteadyCameras:
 
 
 class RollingPair:
-    """Two places of one group, each with a worker of some code.
+    """Two places of one group, each with a worker of one of the versions.
 
-    `a` is a slot that outlives its workers: the next one goes on at once. At `b` every worker has
+    `a` is a slot that outlives its workers: the next one continues at once. At `b` every worker has
     a slot of its own, so that its partitions move to `a` when it dies, and back later.
     """
 
@@ -141,12 +141,12 @@ class RollingPair:
         self._codes[place] = code
 
     def kill_any(self) -> None:
-        """Kill one of the two, and start another process of the same code in its place."""
+        """Kill one of the two, and start another process of the same version in its place."""
         place = self._rng.choice(sorted(self._processes))
         self.put(place, self._codes[place])
 
     def await_both(self) -> None:
-        """Wait until both publish what they have predicted from now on."""
+        """Wait until both publish predictions made from now on."""
         since_ms, first = time.time() * 1000, len(self.predictions)
 
         def both() -> bool:
@@ -158,7 +158,7 @@ class RollingPair:
         self._until(both, "predictions of both workers")
 
     def await_end(self) -> None:
-        """Wait until all that was filmed is accounted for, and tell the workers to stop."""
+        """Wait until all published frames have a fate, then stop the workers."""
 
         def settled() -> bool:
             found = self._changelog.read(range(PARTITIONS)).values()
@@ -174,12 +174,12 @@ class RollingPair:
             self.predictions += read
 
     def manifests(self) -> list[Manifest]:
-        """Those of all partitions."""
+        """Return the manifests of all partitions."""
         found = self._changelog.read(range(PARTITIONS)).values()
         return [Manifest.read(changelog.records[MANIFEST_KEY]) for changelog in found]
 
     def require_clean(self, codes: Sequence[CodeVersion]) -> None:
-        """Let `audit` and `replay --diff` of each code check the group; none may find anything."""
+        """Check the group with `audit` and `replay --diff` of each version; no fault is allowed."""
         commands = [("audit", "--json"), ("replay", "--diff", "--json")]
         running = [
             subprocess.Popen(
@@ -202,13 +202,13 @@ class RollingPair:
             assert time.monotonic() < deadline_s, f"no {what}; {self.last_words()}"
 
     def _read(self, seconds: float) -> None:
-        """Read predictions for so long."""
+        """Read predictions for this long."""
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             self.predictions += self._reader.read(left_s)
 
     def last_words(self) -> dict[str, str]:
-        """The ends of all logs."""
+        """Return the last lines of all logs."""
         return {log.stem: log.read_text()[-1500:] for log in sorted(self._folder.glob("*.log"))}
 
     def close(self) -> None:

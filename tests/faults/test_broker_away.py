@@ -1,4 +1,4 @@
-"""The broker is killed under live cameras and comes back: what was spooled arrives, in order."""
+"""The broker is killed under live cameras and restarted: spooled frames arrive, in order."""
 
 import json
 import re
@@ -27,7 +27,7 @@ FPS = 10
 
 @pytest.fixture
 def own_kafka() -> Iterator[LocalKafka]:
-    """One that may die."""
+    """A Kafka that this test may kill."""
     try:
         cluster = LocalKafka()
         cluster.start()
@@ -78,9 +78,9 @@ class Scene:
         return running
 
     def supervise(self) -> None:
-        """Start the worker again where it has ended, as a supervisor does.
+        """Restart the worker if it has ended, as a supervisor does.
 
-        70: a commit may hang with its broker (K9). 15: on a machine at its limit the broker may
+        70: a commit can hang with its broker (K9). 15: on a machine at its limit the broker may
         keep the dead worker's transaction open for longer than the next one waits for it.
         """
         if self.worker.process.poll() is not None:
@@ -93,7 +93,7 @@ class Scene:
         self.kafka.restart(1)
 
     def frames(self) -> Mapping[str, list[int]]:
-        """The `seq` of all frames in the log, by camera, in its order."""
+        """Return the `seq` of all frames in the log, by camera, in log order."""
         records = self.cluster.committed(self.cluster.topics.frames)
         return {n: [_seq(one) for one in records if one.key == n.encode()] for n in NAMES}
 

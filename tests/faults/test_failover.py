@@ -1,4 +1,4 @@
-"""Kill a worker on a real Kafka: its streams go on in another one, with their memory."""
+"""Kill a worker on a real Kafka: its streams continue in another one, with their memory."""
 
 import json
 import os
@@ -100,7 +100,7 @@ class Crew:
                 process.wait()
 
     def members(self) -> set[str | None]:
-        """The static ids of the group's members; None stands for all that have none."""
+        """Return the static ids of the group's members; None stands for all without one."""
         group = self.cluster.config.group
         admin = KafkaAdminClient(bootstrap_servers=self.cluster.config.bootstrap)
         try:
@@ -120,7 +120,7 @@ def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
 
 
 def assert_chains_hold(records: list[Record]) -> None:
-    """Every link, checked from the text alone: none missing, none repeated, none altered."""
+    """Check every link from the text alone: none missing, repeated or altered."""
     newest = dict.fromkeys(STREAMS, "00000000")
     for record in records:
         body, _, tail = (record.value or b"").rpartition(b',"prev":')
@@ -133,7 +133,7 @@ def assert_chains_hold(records: list[Record]) -> None:
 
 
 def assert_each_frame_is_predicted_once(records: list[Record], filmed: int) -> None:
-    """Exactly one prediction per frame, memory uninterrupted."""
+    """Check for one prediction per frame and uninterrupted memory."""
     for stream in STREAMS:
         mine = [json.loads(r.value or b"") for r in records if r.key == stream.encode()]
         assert [p["seq"] for p in mine] == list(range(len(mine)))
@@ -143,7 +143,7 @@ def assert_each_frame_is_predicted_once(records: list[Record], filmed: int) -> N
 
 
 def assert_nothing_is_missing(crew: Crew, records: list[Record]) -> None:
-    """Exactly one prediction per frame, memory uninterrupted, and ledgers that add up."""
+    """Check for one prediction per frame, uninterrupted memory, and ledgers that add up."""
     assert_each_frame_is_predicted_once(records, crew.filmed)
     reader = crew.cluster.broker("reader").changelog()
     for changelog in reader.read(range(PARTITIONS)).values():
@@ -213,12 +213,12 @@ def test_a_worker_that_is_told_to_stop_commits_and_leaves_at_once(crew: Crew) ->
 
 
 def workers_now(records: list[Record]) -> set[bytes]:
-    """The workers that made the newest prediction of each partition."""
+    """Return the workers that made the newest prediction of each partition."""
     return set({r.partition: dict(r.headers)["worker"] for r in records}.values())
 
 
 def two_with_slots(crew: Crew, *options: str) -> None:
-    """Two workers with slots have shared the partitions; a lost one is waited for 60 s."""
+    """Start two workers with slots that share the partitions; the session timeout is 60 s."""
     crew.environment["LONGTAKE_SESSION_TIMEOUT_S"] = "60"
     for slot in ("one", "two"):
         crew.launch(slot, "--slot", slot, *options)

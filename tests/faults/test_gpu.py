@@ -42,7 +42,7 @@ def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
 
 
 def replayed(crew: Crew, folder: Path) -> list[Any]:
-    """What onnxruntime says of the same log."""
+    """Return the predictions of onnxruntime for the same log."""
     config = crew.cluster.config
     command = [
         *(sys.executable, "-m", "pipeline", "replay", "--bootstrap", config.bootstrap),
@@ -55,7 +55,7 @@ def replayed(crew: Crew, folder: Path) -> list[Any]:
 
 
 def assert_near(records: list[Record], wanted: list[Any], tolerance: float) -> None:
-    """Scores are printed with four decimals, so a difference may show as one more of the last."""
+    """Compare scores; they have four decimals, so rounding can add one of the last decimal."""
     published = {(r.partition, p["source"]["offset"]): p for r in records
                  if (p := json.loads(r.value or b""))}  # fmt: skip
     assert len(published) == len(wanted)
@@ -106,7 +106,7 @@ def test_a_worker_on_a_gpu_tells_what_its_device_does(crew: Crew) -> None:
 
 
 def scraped(crew: Crew, slot: str) -> dict[str, dict[str, float]]:
-    """What /metrics says: name -> the last label's value -> number."""
+    """Return what /metrics shows: name -> the last label's value -> number."""
     found = re.search(r"metrics on (http://127.0.0.1:\d+/metrics)", crew.last_words()[slot])
     assert found, crew.last_words()
     with urllib.request.urlopen(found[1]) as answer:  # noqa: S310 - ours, on loopback

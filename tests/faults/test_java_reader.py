@@ -1,4 +1,4 @@
-"""Kafka's own console consumer sees what our reader sees, dead workers' transactions or not."""
+"""Kafka's console consumer reads what our reader reads, also with dead workers' transactions."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
-    monkeypatch.setenv("LONGTAKE_CHECKPOINT_S", "0.01")  # commits all the time
+    monkeypatch.setenv("LONGTAKE_CHECKPOINT_S", "0.01")  # commits continuously
     cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     yield made
@@ -38,7 +38,7 @@ def crew(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Log:
-    """The predictions as the broker has them, transactions or not."""
+    """The predictions in the log, with all transactions."""
 
     def __init__(self, crew: Crew) -> None:
         self._places = [
@@ -60,7 +60,7 @@ class Log:
         return self._stable.end_offsets(self._places) != ends
 
     def count(self) -> int:
-        """Every record, those of aborted and of open transactions too."""
+        """Count every record, including those of aborted and open transactions."""
         ends = self._raw.end_offsets(self._places)
         self._raw.seek_to_beginning(*self._places)
         seen = 0
@@ -74,7 +74,7 @@ class Log:
 
 
 def kill_in_the_midst_of_a_commit(crew: Crew, log: Log) -> None:
-    """Kill workers that have a backlog until one has left predictions that nobody committed."""
+    """Kill workers that have a backlog until one has left uncommitted predictions."""
     for _ in range(MOST_KILLS):
         crew.film(30, pause_s=0)
         crew.launch("one", "--slot", "one")
@@ -89,7 +89,7 @@ def kill_in_the_midst_of_a_commit(crew: Crew, log: Log) -> None:
 
 @pytest.fixture(scope="module")
 def java() -> list[str]:
-    """How the console consumer is started. Its jar is the only one that the broker lacks."""
+    """Return the console consumer's command. The broker has all its jars except one."""
     try:
         jars = classpath(os.environ)
         if not os.environ.get("KAFKA_HOME"):
@@ -111,7 +111,7 @@ def tools_jar() -> Path:
 
 
 def java_reads(crew: Crew, java: list[str], isolation_level: str) -> list[tuple[int, bytes]]:
-    """Partition and value of all that the console consumer prints until nothing more comes."""
+    """Return partition and value of all records that the console consumer prints."""
     command = [
         *(*java, "org.apache.kafka.tools.consumer.ConsoleConsumer"),
         *("--bootstrap-server", crew.cluster.config.bootstrap),
@@ -132,7 +132,7 @@ def test_the_console_consumer_of_kafka_reads_the_same_bytes(crew: Crew, java: li
     crew.launch("one", "--slot", "one")
     ours = [(r.partition, r.value or b"") for r in crew.await_predictions(crew.filmed)]
     assert len(ours) == crew.filmed
-    assert log.count() > len(ours)  # what was aborted is still there
+    assert log.count() > len(ours)  # aborted records are still there
     log.close()
     theirs = java_reads(crew, java, "read_committed")
-    assert sorted(theirs, key=lambda line: line[0]) == ours  # stable: the log's order is kept
+    assert sorted(theirs, key=lambda line: line[0]) == ours  # stable: keeps the log's order

@@ -1,4 +1,4 @@
-"""Leaders move between brokers, as they do after every rolling restart, and nobody hangs up."""
+"""Leaders move between brokers, as after every rolling restart, and no client hangs."""
 
 import random
 import time
@@ -19,7 +19,7 @@ from tests.chaos.run import TOPICS
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 PARTITIONS = 4
-PATIENCE_S = 60.0  # metadata that nobody refreshes is 300 s old before it is
+PATIENCE_S = 60.0  # the client refreshes metadata by itself only after 300 s
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def brokers() -> Iterator[Brokers]:
 
 
 def read(reader: KafkaChangelog, patience_s: float) -> Mapping[int, Changelog]:
-    """As the restorer does: again, for as long as the broker is said to be away."""
+    """Read like the restorer: retry while the broker is unavailable."""
     deadline_s = time.monotonic() + patience_s
     while True:
         try:

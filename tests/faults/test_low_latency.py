@@ -1,4 +1,4 @@
-"""Low latency: predictions leave at once; a crash repeats some of them and changes none."""
+"""Low latency: predictions are published at once; a crash repeats some and changes none."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from tests.faults.test_failover import (
 )
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
-RARELY_S = 1.0  # from checkpoint to checkpoint: most of what is published is not committed
+RARELY_S = 1.0  # between checkpoints: most published predictions are not committed yet
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
 
 
 def without_repeats(records: Sequence[Record]) -> list[Record]:
-    """What a reader keeps who drops by id; a repeat must be what it repeats, byte for byte."""
+    """Drop repeats by id, as readers do; a repeat must have the same bytes."""
     kept: dict[tuple[bytes | None, int], Record] = {}
     for record in records:
         place = (record.key, int(json.loads(record.value or b"")["source"]["offset"]))
@@ -51,7 +51,7 @@ def test_workers_killed_between_checkpoints_repeat_predictions_and_change_none(c
     published: list[Record] = []
     while len(without_repeats(published)) < crew.filmed:
         published = crew.await_predictions(crew.filmed)
-    crew.processes["one"].terminate()  # its last checkpoint is in the log before it goes
+    crew.processes["one"].terminate()  # its last checkpoint is in the log before it ends
     assert crew.processes["one"].wait(20) == 0
     records = without_repeats(published)
     assert len(published) > len(records), "nothing was repeated: this proves little"

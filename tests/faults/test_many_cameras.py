@@ -1,4 +1,4 @@
-"""Two hundred cameras in one process, three of them broken in their own ways."""
+"""Two hundred cameras in one process, three of them with different faults."""
 
 import signal
 import time
@@ -29,7 +29,7 @@ WELL = [name for name in NAMES if name not in (GARBAGE, SILENT, FLAPPING)]
 
 
 class Scene:
-    """The cameras, the process that reads them, and the topic that it fills."""
+    """The cameras, the process that reads them, and the topic that it publishes to."""
 
     def __init__(self, kafka: LocalKafka, folder: Path, stack: ExitStack) -> None:
         self.cluster = KafkaCluster(kafka.connection, 4)

@@ -1,4 +1,4 @@
-"""A frame that crashes the process in a native decoder stops a partition for a moment only."""
+"""A frame that crashes the process in a native decoder stops its partition only briefly."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
-    """Workers whose decoder has a hole."""
+    """Workers with a decoder that crashes on one kind of frame."""
     cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
     (tmp_path / "holes").mkdir()

@@ -1,4 +1,4 @@
-"""A rolling upgrade and its way back: workers of an earlier commit and of today in one group."""
+"""A rolling upgrade and downgrade: workers of an earlier commit and of today in one group."""
 
 import random
 from collections import Counter
@@ -47,9 +47,9 @@ def at_work(kafka: LocalKafka, folder: Path, **settings: object) -> Iterator[Rol
 def roll(
     pair: RollingPair, old: CodeVersion, new: CodeVersion, *, whole: bool = True
 ) -> SteadyCameras:
-    """From old workers to new ones and back; one is killed wherever there is one of each.
+    """Upgrade workers and downgrade them; kill one each time when there is one of each version.
 
-    Not `whole`: the second worker stays an old one.
+    If not `whole`, the second worker stays an old one.
     """
     with SteadyCameras(pair.cluster) as cameras:
         pair.put("a", old)

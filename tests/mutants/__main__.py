@@ -1,4 +1,4 @@
-"""`python -m tests.mutants`: which test kills each fault? A survivor ends it with exit code 1."""
+"""`python -m tests.mutants`: shows which test finds each fault; exits with 1 if none does."""
 
 import os
 import re
@@ -17,12 +17,12 @@ from tests.mutants.faults import MUTANTS
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
-KILLED = 1  # pytest's code for tests that failed, as against tests that could not be run
+KILLED = 1  # pytest's code for failed tests; other codes are for tests that could not run
 LIMIT_S = 600
 
 
 class MutantError(Exception):
-    """A mutant that no longer fits the code, or whose tests cannot be run."""
+    """A mutant's text is no longer in the code, or its tests cannot run."""
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
         str, typer.Option(help="Only those with these letters in their name or path.")
     ] = "",
 ) -> None:
-    """Put each fault into a copy of the code and show the test that sees it.
+    """Put each fault into a copy of the code and show the test that finds it.
 
     Example: `python -m tests.mutants --only chain`
     """
@@ -62,12 +62,12 @@ def _copied(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     (ROOT / "build").mkdir(exist_ok=True)
-    (folder / "build").symlink_to(ROOT / "build")  # the doubles' parts take a minute to make
+    (folder / "build").symlink_to(ROOT / "build")  # building the doubles' parts takes a minute
     return folder
 
 
 def _killer(mutant: Mutant, copy: Path) -> str | None:
-    """The first test that fails with the fault in the code; None if all pass."""
+    """Return the first test that fails with the fault in the code; None if all pass."""
     path = copy / mutant.path
     sound = path.read_text()
     if sound.count(mutant.old) != 1:
@@ -80,7 +80,7 @@ def _killer(mutant: Mutant, copy: Path) -> str | None:
 
 
 def _first_failure(mutant: Mutant, copy: Path) -> str | None:
-    """Run its tests one by one, with the copy's code, in processes that they start too."""
+    """Run the mutant's tests one by one with the copy's code, also in their child processes."""
     environment = os.environ | {"PYTHONPATH": str(copy)}
     for tests in mutant.tests:
         if not (copy / tests.partition("::")[0]).exists():

@@ -1,4 +1,4 @@
-"""Faults of the camera process: each would falsify its data or let one camera harm another."""
+"""Faults of the camera process: each gives wrong data, or lets one camera affect another."""
 
 from tests.mutants.mutant import Mutant
 

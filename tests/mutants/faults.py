@@ -1,4 +1,4 @@
-"""The faults: each a small change that would break a promise without any error message."""
+"""The faults: each is a small change that breaks a promise without any error message."""
 
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS

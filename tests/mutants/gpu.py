@@ -1,4 +1,4 @@
-"""Faults of the code that runs on a GPU: what only a device that works later can show."""
+"""Faults of the GPU code: only a device that runs asynchronously shows them."""
 
 from tests.mutants.mutant import Mutant
 

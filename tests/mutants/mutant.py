@@ -1,11 +1,11 @@
-"""A fault as a change of the code, and who should see it."""
+"""A fault as a change of the code, and the tests that must find it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`old` stands once in the file and becomes `new`; `tests` are what is run then."""
+    """`old` occurs once in the file and is replaced by `new`; then `tests` run."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""Every fault of `make mutants` still fits the code: its place is there once, its tests exist."""
+"""Every fault of `make mutants` still fits the code: its text occurs once, its tests exist."""
 
 import pytest
 

@@ -15,14 +15,14 @@ from PIL import Image
 
 
 def scene(height: int, width: int) -> Image.Image:
-    """A smooth picture without any symmetry, so that every turn and shift shows."""
+    """Return a smooth picture without any symmetry, so that every turn and shift is visible."""
     y, x = np.mgrid[0:height, 0:width]
     red, green, blue = 250 * x / width, 200 * y / height + 30, 120 * (x / width + y / height)
     return Image.fromarray(np.stack([red, green, blue], -1).astype(np.uint8))
 
 
 def noisy(height: int, width: int) -> Image.Image:
-    """A picture with enough detail that every part of its file matters."""
+    """Return a picture with so much detail that every part of its file matters."""
     noise = np.random.default_rng(7).normal(0, 12, (height, width, 3))
     pixels = np.asarray(scene(height, width)) + noise
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
@@ -47,7 +47,7 @@ def turned(image: Image.Image, kind: str, orientation: int) -> bytes:
 
 
 def seen(content: bytes) -> NDArray[np.int64]:
-    """What Pillow makes of it: (H, W, 3), signed so that it can be subtracted."""
+    """Decode with Pillow: (H, W, 3), signed so that it can be subtracted."""
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(np.int64)
 
 
@@ -57,7 +57,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """A whole PNG by its chunks, with data for a single row at most."""
+    """Return a PNG with all chunks, but data for one row at most."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     data = png_chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + header + data + png_chunk(b"IEND", b"")
@@ -66,7 +66,7 @@ def png_claiming(width: int, height: int) -> bytes:
 def write_video(
     path: Path, times_ms: Sequence[int], *, muxer: str | None = None, height: int = 48
 ) -> Path:
-    """H.264 where the encoder is there, else MPEG-4; its left half is red."""
+    """Write H.264, or MPEG-4 without that encoder; the left half is red."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     pixels = np.zeros((height, 64, 3), np.uint8)
     pixels[:, :32] = (200, 30, 30)
@@ -93,6 +93,6 @@ def turn_video(path: Path, matrix: tuple[int, int, int, int]) -> None:
 
 
 def jpeg(height: int, width: int, *, seed: int) -> bytes:
-    """A JPEG of noise, another one for every seed."""
+    """Return a JPEG of noise, a different one for every seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), "JPEG", quality=90)

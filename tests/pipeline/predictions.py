@@ -1,4 +1,4 @@
-"""Predictions as a worker publishes them, for tests of those who read them."""
+"""Predictions as a worker publishes them, for tests of their readers."""
 
 import json
 
@@ -10,7 +10,7 @@ from pipeline.wire.snapshots import Snapshot
 
 
 class Tape:
-    """The predictions of one partition, each linked to the one before of its stream."""
+    """The predictions of one partition, each linked to its stream's previous one."""
 
     def __init__(self, partition: int = 0) -> None:
         self.partition = partition
@@ -21,7 +21,7 @@ class Tape:
         self._chains: dict[str, tuple[str, int]] = {}  # stream -> chain, frames
 
     def predict(self, offset: int, stream: str = "cam-1", reset: Reset | None = None) -> Record:
-        """Publish the prediction of a frame; the first of a stream says that it is new."""
+        """Publish the prediction of a frame. The first of a stream has reset `new`."""
         chain, frames = self._chains.get(stream, (NEW_CHAIN, 0))
         if stream not in self._chains:
             reset = Reset.NEW
@@ -47,12 +47,12 @@ class Tape:
         return record
 
     def forget(self) -> None:
-        """Begin as a new life does: no stream is known any more."""
+        """Forget all streams, as a new life does."""
         self._chains.clear()
 
 
 def tape(offsets: range, partition: int = 0) -> Tape:
-    """One stream's predictions of these frames."""
+    """Return one stream's predictions of these frames."""
     made = Tape(partition)
     for offset in offsets:
         made.predict(offset)
@@ -60,14 +60,14 @@ def tape(offsets: range, partition: int = 0) -> Tape:
 
 
 def resealed(value: bytes) -> bytes:
-    """Give bytes that were changed the chain that belongs to them."""
+    """Set the correct chain of changed bytes."""
     prev = json.loads(value)["prev"]
     body = value.rpartition(b',"prev":')[0]
     return body + f',"prev":"{prev}","chain":"{link(prev, body)}"}}'.encode()
 
 
 def remembered(stream: str, chain: str = NEW_CHAIN, offset: int = 0) -> Snapshot:
-    """A stream's memory, as the changelog holds it."""
+    """Return a stream's snapshot."""
     return Snapshot(
         stream=stream,
         bundle="b" * 64,

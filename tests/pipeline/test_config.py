@@ -1,4 +1,4 @@
-"""Settings: which of four places wins, and what is said about a wrong one."""
+"""Settings: which of four sources wins, and the error for a wrong value."""
 
 import os
 from pathlib import Path

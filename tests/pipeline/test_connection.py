@@ -1,4 +1,4 @@
-"""The value that every Kafka client is opened with, and where settings refuse a wrong one."""
+"""The value that every Kafka client is opened with, and the settings that refuse a wrong one."""
 
 import pytest
 

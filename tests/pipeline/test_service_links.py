@@ -1,4 +1,4 @@
-"""Variables that Kubernetes and Docker make are no settings; one that resembles them is a typo."""
+"""Variables of Kubernetes and Docker are not settings; a similar name is a typo."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""A stream answers as if it were alone: promise 1 and 2, under random schedules of everything."""
+"""No stream affects another one's predictions: promises 1 and 2, under random schedules."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def bundle() -> Bundle:
 
 @cache
 def engine(kind: str, slot: str) -> Engine:
-    """One engine per slot for the whole run: a new worker finds the rows of a dead one in it."""
+    """One engine per slot for the whole run, so a new worker finds the rows of a dead one."""
     made = MAKERS[kind](bundle())
     made.reserve(4)
     return made
@@ -62,7 +62,7 @@ MAKERS: dict[str, Callable[[Bundle], Engine]] = {
 
 @pytest.fixture
 def closed_on_gpu(doubles: None) -> Iterator[None]:
-    """Close the engines of a GPU, the newest first: its context belongs to this thread."""
+    """Close the engines of a GPU, the newest first, because its context belongs to this thread."""
     del doubles
     yield
     for slot in (*reversed(SLOTS), "alone"):
@@ -73,7 +73,7 @@ def closed_on_gpu(doubles: None) -> Iterator[None]:
 @dataclass(frozen=True)
 class Publish:
     stream: int
-    kind: str  # frame, repeat, poison, end, malformed, white (the model answers nonsense)
+    kind: str  # frame, repeat, poison, end, malformed, white (not finite)
     picture: int
     gap_s: float
 
@@ -116,7 +116,7 @@ schedules = st.lists(episodes, min_size=2, max_size=12)
 
 
 class Cameras:
-    """Publishes what the schedule says and remembers it, stream by stream."""
+    """Publishes the schedule's records and keeps them, stream by stream."""
 
     def __init__(self, world: World, partitions: int) -> None:
         self._world = world
@@ -159,7 +159,7 @@ def act(world: World, action: Do) -> None:
     elif action.what == "expire" and process is not None:
         world.log.group.leave(process.member_id)
     elif action.what == "quiet" and process is not None:
-        process.broker.made.quiet = True  # K12: loses its membership without being told
+        process.broker.made.quiet = True  # K12: loses its membership without an event
         world.log.group.leave(process.member_id)
     elif action.what == "restart":
         world.crash(action.slot)
@@ -197,7 +197,7 @@ def play(
 
 
 def check(world: World, kind: str) -> None:
-    """Compare what was published, and remembered, with every stream run alone."""
+    """Compare predictions and snapshots with those of every stream run alone."""
     published, snapshots = world.predictions(), world.snapshots()
     fates: Counter[str] = Counter()
     records = world.log.read_committed(TOPICS.frames)

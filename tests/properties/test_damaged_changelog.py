@@ -1,4 +1,4 @@
-"""Foreign state ends whoever reads it with exit 21, and names partition, key and offset."""
+"""Foreign state ends its readers with exit 21 and an error with partition, key and offset."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -65,7 +65,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def world(bundle: Bundle) -> World:
-    """Six frames of one stream are finished; the worker goes on."""
+    """Six frames of one stream are finished; the worker still runs."""
     made = make_world(bundle)
     film(made, 6)
     made.launch("one")
@@ -74,7 +74,7 @@ def world(bundle: Bundle) -> World:
 
 
 def damage(world: World, key: bytes, how: Damage) -> str:
-    """Write a damaged record into the changelog; what an error says of where it is."""
+    """Write a damaged record into the changelog. Returns how errors name its place."""
     damaged = how(changelog(world).records[key])
     out = Outgoing(Destination.STATE, 0, key, damaged.value, damaged.headers)
     world.log.write_through(out)

@@ -1,4 +1,4 @@
-"""Another kind of input goes through the whole log half, which does not know of it."""
+"""Another kind of input works in the whole log half, which has no code for it."""
 
 from pathlib import Path
 

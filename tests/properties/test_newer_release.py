@@ -1,4 +1,4 @@
-"""A partition comes from a newer release and goes back to it: what was added is still there."""
+"""A partition moves from a newer release to this one and back, and keeps added fields."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def world(bundle: Bundle) -> World:
-    """Eight frames of one stream, two of them repeats, and the worker that finished them gone."""
+    """Eight frames of one stream, two of them repeats; the worker that finished them has ended."""
     made = make_world(bundle)
     film(made, 6)
     film(made, 2, first=4)
@@ -49,14 +49,14 @@ def text_of(record: Record) -> dict[str, Any]:
 
 
 def write(world: World, record: Record, content: Mapping[str, Any]) -> None:
-    """Write a record of the changelog anew, as a newer release would have it."""
+    """Rewrite a changelog record as a newer release writes it."""
     text = json.dumps(content).encode()
     value, headers = (record.value, (("meta", text),)) if record.headers else (text, ())
     world.log.write_through(Outgoing(Destination.STATE, 0, record.key, value, headers))
 
 
 def go_on(world: World) -> Mapping[bytes, Record]:
-    """Let a worker of this release go on with one more frame; what the changelog then holds."""
+    """Let a worker of this release finish one more frame. Returns the changelog after that."""
     film(world, 1, first=9)
     world.launch("two")
     world.settle()
@@ -84,7 +84,7 @@ def test_fields_that_a_newer_release_has_added_survive_a_worker_of_this_one(
     write(world, before, text_of(before) | ADDED)
     after = text_of(go_on(world)[key])
     assert {name: after.get(name) for name in ADDED} == ADDED
-    assert after != text_of(before) | ADDED  # it was written anew
+    assert after != text_of(before) | ADDED  # it was rewritten
     assert audit(world) == 0
 
 

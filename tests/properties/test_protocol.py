@@ -1,4 +1,4 @@
-"""The state protocol, hole by hole: what must happen at each step where something can go wrong."""
+"""The state protocol: what must happen at each step that can fail."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -104,7 +104,7 @@ def test_a_commit_of_unknown_outcome_is_settled_by_the_manifest(
 def test_a_worker_whose_commits_are_refused_for_good_ends_for_its_supervisor(
     world: World,
 ) -> None:
-    """As after K14: the group has expelled us, and our client does not know."""
+    """As after K14: the group has removed us, and our client does not know."""
     film(world, 10)
     world.launch("left")
     while not world.processes["left"].decodes.waiting:
@@ -145,7 +145,7 @@ def test_a_zombie_publishes_nothing_of_the_past(world: World, bundle: Bundle) ->
 
 
 def test_a_silent_rejoin_restores_everything(world: World, bundle: Bundle) -> None:
-    """K12: another worker went on with our partition, and nobody told us."""
+    """K12: another worker advanced our partition, and we got no event."""
     film(world, 10)
     world.launch("left")
     go(world, "left")
@@ -161,7 +161,7 @@ def test_a_silent_rejoin_restores_everything(world: World, bundle: Bundle) -> No
 def test_a_silent_rejoin_in_the_middle_of_a_restore_restores_anew(
     world: World, bundle: Bundle
 ) -> None:
-    """K12: what the changelog said is of the past before it is taken up."""
+    """K12: the changelog that was read is outdated before it is used."""
     film(world, 10)
     world.launch("left")
     go(world, "left")
@@ -169,7 +169,7 @@ def test_a_silent_rejoin_in_the_middle_of_a_restore_restores_anew(
     world.bury()
     world.launch("left")
     world.turn("left")
-    world.work_off("left", "reads")  # read to its end, not yet taken up
+    world.work_off("left", "reads")  # read to its end, not used yet
     film(world, 10, first=10)
     world.processes["left"].broker.made.quiet = True
     world.log.group.leave(world.processes["left"].member_id)
@@ -187,8 +187,8 @@ def test_a_partition_that_comes_back_during_its_restore_is_restored_anew(
     go(world, "left")
     left = world.processes["left"]
     world.log.group.leave(left.member_id)
-    world.turn("left")  # hears of it, joins again
-    world.turn("left")  # is assigned, asks for the changelog
+    world.turn("left")  # gets the event, joins again
+    world.turn("left")  # is assigned, requests the changelog
     left.reads.run_all()  # which is read now
     world.log.group.leave(left.member_id)
     world.launch("right")
@@ -353,7 +353,7 @@ def test_with_low_latency_nothing_is_committed_before_its_prediction_has_left(
         for kind in ("decodes", "reads", "writes"):
             world.work_off("left", kind)
     assert world.manifests()[0].next_offset == 0
-    world.crash("left")  # with predictions that nobody has seen
+    world.crash("left")  # with predictions that no reader has seen
     world.launch("right")
     assert_as_if_alone(world, bundle)
 
@@ -443,7 +443,7 @@ def test_a_snapshot_holds_the_row_that_the_engine_had(world: World, bundle: Bund
 
 
 def pauses(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Where the partitions gather that a worker, launched here, stops reading."""
+    """Collect the partitions that the worker launched here stops reading."""
     world.launch("left")
     paused: list[int] = []
     consumer = world.processes["left"].broker.made
@@ -481,7 +481,7 @@ def test_reading_pauses_while_large_dead_letters_wait_for_their_commit(
     for _ in range(1200):
         world.log.publish(0, b"a", bytes(8192))  # ten megabytes
     for _ in range(10):
-        world.turn("left")  # and nobody writes
+        world.turn("left")  # and no transaction is open
     assert paused
     world.settle()
     assert len(world.log.read_committed(TOPICS.dead_letters)) == 1200

@@ -1,4 +1,4 @@
-"""A replay of the log gives what was published, whatever befell the workers: promise 2."""
+"""A replay of the log gives the published predictions, after any faults of workers: promise 2."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def by_partition(pairs: Sequence[tuple[int, bytes]]) -> dict[int, list[bytes]]:
 
 
 def in_turns(records: Sequence[Record]) -> list[Record]:
-    """Mix the partitions, as a reader of all of them at once gets them."""
+    """Interleave the partitions, as a reader of all of them gets them."""
     return sorted(records, key=lambda record: (record.offset, record.partition))
 
 
@@ -77,7 +77,7 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
     ttl_s: float,
     overload: Overload,
 ) -> None:
-    """Worker and replay sweep at other moments and cut other batches; nobody can tell."""
+    """Worker and replay sweep at other times and form other batches, without a difference."""
     policy = {"stream_ttl_s": ttl_s, "overload": overload}
     world = play(KIND, schedule, partitions=partitions, max_batch=max_batch, **policy)
     past = histories(world)

@@ -33,7 +33,7 @@ LEAVE_MS = 2_000  # how long to wait for the broker's answer before the process 
 class KafkaFrames(ConsumerRebalanceListener):
     """See `FrameConsumer`. The client calls rebalance callbacks on its own thread: they only queue.
 
-    `leaves`: whether `close` leaves the group if the member is static, because `instance` is given.
+    `leaves`: whether `close` leaves the group if `instance` makes the member a static one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The broker in memory: what Kafka promises about transactions, fencing and a group."""
+"""The broker in memory keeps Kafka's guarantees on transactions, fencing and groups."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def broker(
 
 
 def failing(at: str) -> Callable[[str], None]:
-    """Lose the connection at one step of the protocol, once."""
+    """Fail once at one step of the protocol, like a lost connection."""
     left = [at]
 
     def fault(step: str) -> None:
@@ -233,7 +233,7 @@ def test_nobody_is_a_member_before_the_first_poll(log: MovableLog) -> None:
 def test_what_has_moved_cannot_be_committed_by_its_old_owner(log: MovableLog) -> None:
     old, before = joined(log)
     new = broker(log, "b").consumer()
-    frozen_with = old.member() or before  # nobody told us yet that anything moves
+    frozen_with = old.member() or before  # we have no event of a move yet
     old.poll(0, 0)
     assert 3 in owned(new)
     new_member = new.member()

@@ -1,4 +1,4 @@
-"""The partitioner, held against the one of the vendor."""
+"""The partitioner, compared with the vendor's."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The loop that reads to an end, on a consumer whose polls the test writes down."""
+"""The loop that reads to an end, on a consumer whose polls the test scripts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from pipeline.records import Record
 
 HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
 STALL_S = 10.0
-TICK_S = 4.0  # that each poll takes
+TICK_S = 4.0  # the duration of each poll
 
 
 @dataclass(frozen=True)
 class RawRecord:
-    """A record as the client hands it over."""
+    """A record as the client returns it."""
 
     offset: int
     partition: int = 0
@@ -32,7 +32,7 @@ class RawRecord:
 
 @dataclass
 class Scripted:
-    """The vendor's consumer: each poll brings the next of `polls` and moves the positions."""
+    """A fake of the vendor's consumer: each poll returns the next of `polls`, moves positions."""
 
     clock: ManualClock
     polls: Iterator[tuple[Sequence[RawRecord], Mapping[TopicPartition, int]]]
@@ -68,7 +68,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def reading(clock: ManualClock) -> Callable[..., Iterator[list[Record]]]:
-    """Read spans of a consumer that brings what is given, poll by poll."""
+    """Read spans of a consumer that returns the given records, poll by poll."""
 
     def read(
         spans: Mapping[TopicPartition, range], *polls: tuple[Sequence[RawRecord], Any]

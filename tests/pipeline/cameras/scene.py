@@ -1,4 +1,4 @@
-"""A clock that is turned on by waiting, and pictures of known colours."""
+"""A clock that waiting advances, and pictures of known colours."""
 
 import threading
 
@@ -14,7 +14,7 @@ START_US = round(START_S * 1e6)
 
 
 class Pause(threading.Event):
-    """An event that is waited for by turning a clock on."""
+    """An event whose wait advances a clock."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()

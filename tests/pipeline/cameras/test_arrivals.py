@@ -1,4 +1,4 @@
-"""What times of arrival say, without a camera."""
+"""The statistics of arrival times, without a camera."""
 
 from collections.abc import Sequence
 

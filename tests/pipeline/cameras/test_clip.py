@@ -1,4 +1,4 @@
-"""A clip plays at its true rate; its clock and its waiting are ours."""
+"""A clip plays at its true rate; the test controls its clock and its waits."""
 
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.pipeline.pictures import write_video
 
 
 class Scene:
-    """A clip with its clock, and a taker who takes his time."""
+    """A clip with its clock, and a consumer that takes some time."""
 
     def __init__(self, clip: str, *, costs_s: float = 0.0, **how: bool) -> None:
         self.clock = ManualClock(START_S)
@@ -24,7 +24,7 @@ class Scene:
         self._costs_s = costs_s
 
     def times_ms(self, frames: int = 1000) -> list[float]:
-        """Capture times since the start."""
+        """Return capture times since the start."""
         times = []
         try:
             for picture in islice(self.source.pictures(self.stop), frames):

@@ -83,7 +83,7 @@ class Scene:
                 raise CameraLostError(what, "in words")
             if what == "bug":
                 raise ZeroDivisionError("rtsp://me:secret@gate/")
-            self.states.append(self.tally.state)  # what the last picture made of it
+            self.states.append(self.tally.state)  # its state after the last picture
             self.clock.advance(0.5)
             if what == "bad":
                 return PictureFate.DAMAGED

@@ -1,4 +1,4 @@
-"""What is said about a camera, and when it does not suit."""
+"""The report on a camera, and when the camera does not suit."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What comes over the network, by its protocol: HLS, FLV and MJPEG over HTTP, and what is refused.
+"""Live sources by protocol: HLS, FLV and MJPEG over HTTP, and refused ones.
 
 RTSP has a real server of its own: tests/cameras and tests/cli/test_camera_troubles.py.
 """
@@ -69,7 +69,7 @@ def film(file: str, kind: str, *, frames: int, options: dict[str, str] | None = 
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""When pictures really came: bursts are dated back, pieces are played at their rate."""
+"""The arrival times of pictures: bursts are dated back, segments are played at their rate."""
 
 from pipeline.cameras.capture.pacing import MOST_PICTURES, Burst, paced
 from pipeline.cameras.values import Picture, PictureFate
@@ -59,7 +59,7 @@ def test_without_any_time_stamps_pictures_go_on_as_they_are() -> None:
 
 
 def played(stamps_us: list[int | None]) -> list[float]:
-    """When pictures come out, in seconds since the start."""
+    """Return when pictures come out, in seconds since the start."""
     clock = ManualClock(START_S)
     what = [PictureFate.DAMAGED if us is None else picture(us) for us in stamps_us]
     return [

@@ -1,4 +1,4 @@
-"""What a probe tells of real streams."""
+"""A probe's report on real streams."""
 
 import socket
 from collections.abc import Iterator

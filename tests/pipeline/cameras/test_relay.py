@@ -1,4 +1,4 @@
-"""Every camera's shots reach the log in their order, whatever the broker does meanwhile."""
+"""Every camera's shots reach the log in order, whatever happens to the broker."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Scene:
         self.fates[PictureFate.PUBLISHED] += 1
 
     def film(self, shots: int, *, stream: str = "gate", size: int = 100) -> None:
-        """One shot at a time, ten a second."""
+        """Send one shot at a time, ten a second."""
         for _ in range(shots):
             shot = Shot(stream, len(self.posted), 7, round(self.clock.time() * 1e6), b"x" * size)
             self.posted.append(shot)

@@ -1,4 +1,4 @@
-"""What a file of cameras says, what is wrong with it, and where secrets are."""
+"""The configuration file of cameras: its values, its errors, and its secrets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which pictures become shots, and what a shot says of itself."""
+"""Which pictures become shots, and the fields of a shot."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cameras come and go while the process runs; the others do not notice."""
+"""Cameras are added and removed while the process runs, without an effect on the others."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Shots on disk: in order, bounded, and still there for the next process."""
+"""Shots on disk: in order, bounded, and available to the next process."""
 
 import sqlite3
 import stat
@@ -30,7 +30,7 @@ def taken(one: Spool) -> list[tuple[int, Shot]]:
 def test_shots_come_back_as_they_were_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     one = spool(tmp_path / "spool.db")
     one.put([(5, shot(5)), (6, shot(6))], now_us=0)
-    one.put([(3, shot(3)), (4, shot(4))], now_us=0)  # what was on its way when the broker went
+    one.put([(3, shot(3)), (4, shot(4))], now_us=0)  # shots in flight when the broker went away
     assert taken(one) == [(n, shot(n)) for n in (3, 4, 5, 6)]
     assert (one.frames, one.bytes) == (0, 0)
 

@@ -1,4 +1,4 @@
-"""When a picture was taken: right, forward, and not fooled by networks or clocks."""
+"""Capture times: correct, increasing, and robust against networks and clocks."""
 
 import itertools
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ FRAME = 100_000
 def run(
     clock: CaptureClock, pictures: Iterable[tuple[int | None, int | None, int]]
 ) -> tuple[list[int], int]:
-    """Capture times since T0, and the jumps. Each picture: time stamp, wall clock, arrival."""
+    """Return capture times since T0, and jumps. Each picture: time stamp, wall clock, arrival."""
     found = [clock.capture(pts, wall, arrived_us=T0 + at) for pts, wall, at in pictures]
     return [one.at_us - T0 for one in found], sum(one.jumped for one in found)
 

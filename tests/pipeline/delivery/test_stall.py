@@ -1,4 +1,4 @@
-"""A partition that stands still while the log has more is found, and nobody else is."""
+"""A partition that does not advance while the log has more is found, and no other one is."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from tests.world import Steps
 
 
 class Ends:
-    """A log that ends where it is told to, or does not answer."""
+    """A log whose ends the test sets, or that does not answer."""
 
     def __init__(self, **ends: int) -> None:
         self.answer: dict[int, int] | None = {int(n[1:]): end for n, end in ends.items()}
@@ -29,7 +29,7 @@ class Ends:
 
 
 class Looking:
-    """A detector, looked after for some rounds."""
+    """A detector that runs for some rounds."""
 
     def __init__(self, log: Ends) -> None:
         self._clock, self._reads = ManualClock(), Steps()

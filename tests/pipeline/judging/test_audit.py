@@ -1,4 +1,4 @@
-"""An audit: every fault that is planted in a sound log is seen, and a sound log has none."""
+"""An audit finds every fault that is put into a correct log, and none in a correct log."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ def letter(offset: int, key: bytes = b"cam-3", topic: str = "frames") -> Record:
 
 
 class Log:
-    """What an audit reads: sound as it is made, and the faults are planted by the tests.
+    """The records that an audit reads. They are correct; tests put the faults in.
 
     Offsets 0 to 9 of one partition: six predictions of two streams, two dead letters (6, 7), one
     end (3), one offset without a record (8).
@@ -60,7 +60,7 @@ class Log:
         self.repeats_allowed = False
 
     def remember(self, stream: str, chain: str, offset: int) -> None:
-        """Let the changelog hold a stream's memory."""
+        """Add a stream's snapshot to the changelog."""
         self.changelog.append(remembered(stream, chain, offset).write(0))
 
     def audit(self) -> AuditReport:
@@ -83,7 +83,7 @@ class Log:
         return [finding.kind for life in self.audit().lives for finding in life.findings]
 
     def count(self, fates: Mapping[Fate, int]) -> None:
-        """Change the ledger so that it still adds up."""
+        """Change the ledger so that its sum stays correct."""
         assert self.manifest is not None
         changed = {**FATES, **fates}
         absent = 10 - sum(changed.values())
@@ -351,7 +351,7 @@ def test_where_retention_has_deleted_frames_the_skipped_are_not_judged() -> None
 
 
 def moved_back() -> Log:
-    """Two lives: all of `Log`, then offsets 2 to 5 once more."""
+    """Return two lives: all of `Log`, then offsets 2 to 5 again."""
     log = Log()
     log.changelog.append(Life(2, 2, 6, {0: 2}).write(0))
     log.tape.forget()

@@ -1,4 +1,4 @@
-"""A reader of predictions: each one once, and every broken link told."""
+"""A reader of predictions returns each one once, and reports every broken link."""
 
 from dataclasses import replace
 

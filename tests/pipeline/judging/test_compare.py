@@ -1,4 +1,4 @@
-"""What counts as a difference between the published predictions and their replay."""
+"""Which differences between published predictions and their replay count."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def film(*steps_s: float | None) -> list[Record]:
-    """One stream's frames, each so long after the one before; None ends the stream."""
+    """Return a stream's frames with these intervals; None ends the stream."""
     records, ms = [], float(START_MS)
     for n, step_s in enumerate(steps_s):
         ms += 1000 * (step_s or 0)
@@ -65,7 +65,7 @@ def run(
 
 
 def logged(predictions: Sequence[Prediction]) -> list[Record]:
-    """The predictions as the log has them, with a marker's hole after every other one."""
+    """Return the predictions as log records, with a marker's gap after every second one."""
     return [Record(0, 2 * n, 0, p.stream.encode(), p.value) for n, p in enumerate(predictions)]
 
 

@@ -1,4 +1,4 @@
-"""Moving a partition: what its next worker, and an audit, will find."""
+"""Moving a partition: what its next worker and an audit find."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The local Kafka serves, keeps its records, names what is wrong, and leaves nothing behind."""
+"""The local Kafka serves, keeps its records, reports errors, and leaves nothing behind."""
 
 import os
 import signal
@@ -81,7 +81,7 @@ def test_the_thread_that_started_it_may_end() -> None:
     starter = threading.Thread(target=kafka.start)
     starter.start()
     starter.join()
-    time.sleep(0.2)  # the death signal of Linux goes by threads, not by processes
+    time.sleep(0.2)  # Linux sends the death signal when the parent thread ends, not the process
     kafka.check()
     kafka.stop()
 

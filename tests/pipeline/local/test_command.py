@@ -1,4 +1,4 @@
-"""`longtake broker` as its user meets it: one line, a Kafka that works, and no remains."""
+"""`longtake broker` for its user: one line, a Kafka that works, and nothing left behind."""
 
 import os
 import re
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kafka
 
 @contextmanager
 def running_broker() -> Iterator[tuple[subprocess.Popen[str], str, list[int]]]:
-    """The command, the bootstrap address that it printed, and the process ids below it."""
+    """Yield the command, the bootstrap address that it printed, and its child process ids."""
     command = [sys.executable, "-c", BROKER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

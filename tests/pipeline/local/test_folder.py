@@ -15,7 +15,7 @@ from pipeline.local.folder import DataFolder
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """What `/tmp` is to the commands."""
+    """A folder that stands for `/tmp`."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -66,7 +66,7 @@ def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
     folder.close()
 
 
-# what is not ours to remove
+# folders that we must not remove
 
 
 def test_a_folder_that_its_user_named_is_kept_whatever_its_name(shared: Path) -> None:

@@ -1,4 +1,4 @@
-"""The jars are the ones we mean, or the error names the file and what to delete."""
+"""The jars have the right checksums, or the error names the file and what to delete."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ GOOD = b"good bytes"
 
 
 class Repository:
-    """A fake of the network: serves `content` for every path, slowly, and counts."""
+    """A fake repository: serves `content` for every path, slowly, and counts requests."""
 
     def __init__(self, content: bytes = GOOD) -> None:
         self.content, self.downloads = content, 0

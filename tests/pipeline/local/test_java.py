@@ -1,4 +1,4 @@
-"""Which Java runs the local Kafka, and what is said when there is none."""
+"""Which Java runs the local Kafka, and the error if there is none."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.local.java import find_java, java_version
 
 
 def java_that_says(folder: Path, text: str) -> Path:
-    """A JAVA_HOME whose java reports `text` as its version."""
+    """Make a JAVA_HOME whose java reports `text` as its version."""
     java = folder / "bin" / "java"
     java.parent.mkdir(parents=True)
     java.write_text(f"#!/bin/sh\necho '{text}' >&2\n")

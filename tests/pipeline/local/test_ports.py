@@ -1,4 +1,4 @@
-"""Ports that are promised to somebody are not given to anybody else."""
+"""A reserved port is not given to any other caller."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What may be shown of an address, and become a stream's id: nothing that is secret."""
+"""The parts of an address that are shown, or used in a stream's id, contain no secret."""
 
 from pathlib import Path
 

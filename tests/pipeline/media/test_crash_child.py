@@ -1,4 +1,4 @@
-"""A picture that crashes its decoder kills a child process, and nobody else."""
+"""A picture that crashes its decoder kills only a child process."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ INPUT = PictureInput(
 )
 DEADLY = b"kills its decoder"
 HANGING = b"hangs its decoder"
-# Imported by every Python that finds it on its path: a decoder with two holes in it.
+# Every Python with this on its path imports it: a decoder that crashes in two cases.
 HOLES = f"""
 import os, time
 import pipeline.media.pictures

@@ -1,4 +1,4 @@
-"""The one place that matches kinds of input gives each its decoder, and others a clear error."""
+"""Each kind of input has its decoder; an unknown kind gives a clear error."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pictures come out as Pillow sees them, or as an `UndecodableFrameError`, and nothing else."""
+"""Pictures decode to what Pillow gives, or raise `UndecodableFrameError`, and nothing else."""
 
 import time
 import zlib
@@ -225,7 +225,7 @@ def test_a_huge_picture_is_refused_before_it_takes_memory() -> None:
     content, start = png_claiming(50_000, 50_000), time.perf_counter()
     with pytest.raises(UndecodableFrameError, match=f"50000 x 50000 pixels; at most {MAX_PIXELS}"):
         decode_picture(content, SIZE)
-    assert time.perf_counter() - start < 0.05  # 0.05 ms where nothing else runs
+    assert time.perf_counter() - start < 0.05  # 0.05 ms without other load
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "webp lossless"])
@@ -276,7 +276,7 @@ def test_a_jpeg_with_endless_scans_is_refused() -> None:
 
 
 def progressive(side: int, scans: int) -> bytes:
-    """A grey square whose last scan, of next to nothing, is repeated."""
+    """Return a grey square whose last scan, which is nearly empty, is repeated."""
     content = encoded(Image.new("L", (side, side), 128), "JPEG", progressive=True)
     last = content[content.rindex(b"\xff\xda") : -2]
     return content[:-2] + last * (scans - content.count(b"\xff\xda")) + b"\xff\xd9"
@@ -292,7 +292,7 @@ def riff(chunks: bytes) -> bytes:
     return b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks
 
 
-NOTHING: dict[str, Callable[[bytes, int], bytes]] = {  # what a picture may have too much of
+NOTHING: dict[str, Callable[[bytes, int], bytes]] = {  # parts that a picture may have too many of
     "jpeg 4:2:0": lambda content, n: content[:2] + b"\xff\xe3\0\2" * n + content[2:],
     "png RGB": lambda content, n: content[:33] + png_chunk(b"IDAT", b"") * n + content[33:],
     "webp lossy": lambda content, n: riff(content[12:] + b"none\0\0\0\0" * n),
@@ -301,7 +301,7 @@ NOTHING: dict[str, Callable[[bytes, int], bytes]] = {  # what a picture may have
 
 @pytest.mark.parametrize("kind", NOTHING)
 def test_a_picture_of_endless_segments_is_refused(kind: str) -> None:
-    """Two million of them would keep all threads of Python waiting for two seconds."""
+    """Two million segments would block all threads of Python for two seconds."""
     assert decoded_or_refused(NOTHING[kind](KINDS[kind], 9_900))
     with pytest.raises(UndecodableFrameError, match="has more than 10000 segments"):
         decode_picture(NOTHING[kind](KINDS[kind], 10_000), SIZE)

@@ -1,4 +1,4 @@
-"""Going over a stretch of the log again: frames that were left out, bounds, ledger."""
+"""Replaying a stretch of the log: skipped frames, bounds, ledger."""
 
 import json
 from collections import Counter

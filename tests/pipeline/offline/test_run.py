@@ -1,4 +1,4 @@
-"""Sources without a broker: every frame has an outcome, and its features can be had with it."""
+"""Sources without a broker: every frame has an outcome with its features."""
 
 import gc
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ def source(pixels: Iterable[NDArray[np.uint8]], *, step_us: int = 40_000) -> Ite
 
 
 def reachable(root: object) -> int:
-    """The number of objects that `root` keeps; code is not followed."""
+    """Return the number of objects that `root` keeps alive, without code objects."""
     seen, waiting = {id(root)}, [root]
     while waiting:
         for one in gc.get_referents(waiting.pop()):

@@ -1,4 +1,4 @@
-"""How often a stream was right."""
+"""The accuracy of a stream."""
 
 import pytest
 

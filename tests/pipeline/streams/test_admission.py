@@ -1,4 +1,4 @@
-"""The rules of time, read from the design: tables for each rule, and long lives of cameras."""
+"""The rules of time, from the design: tables for each rule, and long streams of cameras."""
 
 import random
 from collections.abc import Iterable
@@ -64,7 +64,7 @@ def test_the_end_of_a_stream_forgets_all_of_it() -> None:
         (5, 4, P, Fate.LATE, None),
         (5, 4, -300 * S, Fate.LATE, None),
         (5, 4, 300 * S, Fate.LATE, None),
-        (5, 4, 300 * S + 1, None, Reset.EPOCH),  # not recent: a camera that began to count anew
+        (5, 4, 300 * S + 1, None, Reset.EPOCH),  # not recent: a camera that restarted its counter
         (5, 4, -300 * S - 1, None, Reset.EPOCH),
         (5, 0, P, Fate.LATE, None),
         (5, 6, P, None, Reset.EPOCH),
@@ -92,7 +92,7 @@ RULE_2 = [
     (100, 99, P, True, False, None, Reset.EPOCH),
     (100, 0, P, True, False, None, Reset.EPOCH),
     (100, 100, P, True, False, None, None),  # neither repeated nor lower
-    (100, 99, P, True, True, None, None),  # the epoch header would tell
+    (100, 99, P, True, True, None, None),  # the epoch header would show a restart
     (100, 99, -P, True, True, Fate.DUPLICATE, None),
     (100, 99, P, False, False, Fate.DUPLICATE, None),
     (100, 37, P, False, False, Fate.DUPLICATE, None),
@@ -169,7 +169,7 @@ def test_time_is_compared_with_the_last_frame_and_never_with_the_maximum() -> No
         (P + P // 2, None, 2 * P),
         (2 * P, None, 2 * P + P // 2),
         (2 * S, None, 2 * S + P // 2),
-        (2 * S + 1, None, 2 * S + 1 + P),  # after a gap the plan starts anew
+        (2 * S + 1, None, 2 * S + 1 + P),  # after a gap the plan starts again
     ],
 )
 def test_a_frame_that_is_too_soon_is_sampled_out(step: int, fate: Fate | None, due: int) -> None:

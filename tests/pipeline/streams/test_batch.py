@@ -25,7 +25,7 @@ def frame(number: int, offset: int, stream: str = "cam-1") -> Frame:
 
 
 def partition(number: int, kinds: str, streams: str = "") -> Partition:
-    """Records by letter: `f` a decoded frame, `w` one in the decoder, `e` an end, `b` a bad one."""
+    """Make records by letter: `f` decoded frame, `w` one being decoded, `e` end, `b` bad record."""
     manifest = Manifest(0, 0, 0, "w", 1, "b", 4, 0)
     made = Partition(number, era=1, manifest=manifest)
     for offset, kind in enumerate(kinds):

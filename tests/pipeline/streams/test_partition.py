@@ -1,4 +1,4 @@
-"""One partition's ledger and streams: each offset counted once, each stream kept while due."""
+"""A partition's ledger and streams: each offset counts once, streams stay until they expire."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def frame(offset: int, ms: int = 0, stream: str = "cam-1", seq: int | None = Non
 
 
 def finish(part: Partition, items: Sequence[Item]) -> None:
-    """Give what was let through a fate and enter all of it, as the predictor would."""
+    """Set the fate of frames that were let through, and finish all records, like the predictor."""
     for item in items:
         assert part.take_ready() is item
         if item.fate is None:
@@ -333,7 +333,7 @@ def test_a_released_partition_gives_all_rows_back() -> None:
 
 
 def waiting(part: Partition, *records: ParsedRecord) -> list[Item]:
-    """Records that have arrived, their frames decoded."""
+    """Return a partition with waiting records, their frames decoded."""
     items = [item for record in records if (item := part.admit(record, RULES)) is not None]
     for item in items:
         if item.fate is None:
@@ -422,7 +422,7 @@ def test_a_checkpoint_does_not_change_once_it_is_closed() -> None:
 
 def test_no_prediction_leaves_before_a_checkpoint_that_holds_older_ones_is_in_the_log() -> None:
     part = partition()
-    part.close_checkpoint()  # says that we are about to try
+    part.close_checkpoint()  # with the attempt count
     part.settle(part.checkpoint)
     work(part, frame(0, 100))
     part.close_checkpoint()

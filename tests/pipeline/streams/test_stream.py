@@ -1,4 +1,4 @@
-"""What a stream remembers, and the rows that hold the rest of it."""
+"""A stream's memory, and the engine rows of its tensors."""
 
 from dataclasses import replace
 from itertools import pairwise

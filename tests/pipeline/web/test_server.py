@@ -1,4 +1,4 @@
-"""The worker's web server: what it answers, and to whom the port belongs."""
+"""The worker's web server: its answers, and conflicts about its port."""
 
 import socket
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipeline.web.server import Server
 
 @dataclass
 class Served:
-    """A server, and how its worker is."""
+    """A server, and the health of its worker."""
 
     port: int = 0
     health: Health = field(default_factory=Health)

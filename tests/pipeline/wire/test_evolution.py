@@ -1,4 +1,4 @@
-"""Old and new releases beside each other: what one has added, the other keeps and writes back."""
+"""Old and new releases together: each keeps and writes back what the other has added."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def logged(out: Outgoing) -> Record:
 
 
 def changed(name: str, **changes: Any) -> tuple[Record, Read]:
-    """The example of a format with other fields; `...` takes one out."""
+    """Return the example of a format with other fields; `...` removes one."""
     out, read = WRITTEN[name]
     text = dict(out.headers)["meta"] if out.headers else out.value
     content = json.loads(text or b"") | changes

@@ -1,4 +1,4 @@
-"""Whatever a foreign record holds, reading it gives a value or the one error, never another."""
+"""Reading any foreign record returns a value or raises the one error, never another."""
 
 import json
 import re
@@ -37,7 +37,7 @@ HOSTILE = [
 
 @dataclass(frozen=True)
 class Format:
-    """One format: an example of it, how it is read, and what reading may raise."""
+    """One format: an example, its reader, and the error that the reader may raise."""
 
     example: dict[str, Any]
     read: Callable[[bytes], Any]
@@ -50,7 +50,7 @@ def example_snapshot() -> Outgoing:
 
 
 def state(written: Outgoing, read: Callable[[Record], Any], *, header: bool = False) -> Format:
-    """A format of the changelog; what is in header `meta` is the JSON of a snapshot."""
+    """Return a format of the changelog; a snapshot's JSON is in the header `meta`."""
 
     def reading(text: bytes) -> Any:
         headers: Headers = (("meta", text),) if header else ()
@@ -85,7 +85,7 @@ formats = pytest.mark.parametrize("name", FORMATS)
 
 
 def paths(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value."""
+    """Return every place in a JSON value."""
     inner: list[tuple[Any, Any]] = []
     if isinstance(content, dict):
         inner = list(content.items())
@@ -97,7 +97,7 @@ def paths(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def changed(example: Any, path: tuple[Any, ...], wrong: Any) -> Any:
-    """The example with another value in one place; `...` takes it out."""
+    """Return the example with another value in one place; `...` removes it."""
     content = deepcopy(example)
     place = content
     for key in path[:-1]:
@@ -110,7 +110,7 @@ def changed(example: Any, path: tuple[Any, ...], wrong: Any) -> Any:
 
 
 def read_or_refused(name: str, text: bytes) -> Any:
-    """Read, or None; the one error is a sentence, and names the record of a changelog."""
+    """Read, or return None. The error must be a sentence that names the changelog record."""
     one, why = FORMATS[name], ""
     try:
         return one.read(text)

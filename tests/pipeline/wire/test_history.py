@@ -1,4 +1,4 @@
-"""Which stretch of a partition is replayed, and what is said of it."""
+"""Which stretch of a partition is replayed, and its notes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Foreign JSON is an object with bounded numbers and nesting, or an error with a sentence."""
+"""Foreign JSON is read as an object with bounded numbers and nesting, or it is an error."""
 
 import json
 from contextlib import suppress
@@ -21,7 +21,7 @@ from pipeline.wire.json_text import (
 
 
 def nested(levels: int) -> bytes:
-    """An object that holds lists, so many levels in all."""
+    """Return an object that holds lists, with this many levels in all."""
     return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
 
 
@@ -69,7 +69,7 @@ def test_what_only_looks_deep_or_odd_is_read_as_json_reads_it(value: bytes) -> N
 
 @pytest.mark.parametrize("filler", [b'\\"', b"\\", b'"', b'"[', b"[]", b"{", b'\\u0041"'])
 def test_no_text_takes_longer_than_its_size_allows(filler: bytes) -> None:
-    """A text that is gone over again from each of its characters would take minutes."""
+    """A parser that rescans the text from each of its characters would take minutes."""
     began_s = process_time()
     with pytest.raises(UnreadableError):
         read_object((b"[" * 33 + b'{"a":"' + filler * MOST_BYTES)[:MOST_BYTES])

@@ -1,4 +1,4 @@
-"""The topics' formats, read from the design: what a stranger's reader or producer may rely on."""
+"""The topics' formats, from the design, as foreign readers and producers may rely on them."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def predicted(
 
 
 def chain_by_hand(value: bytes) -> str:
-    """Any reader's own checker: five lines, text only."""
+    """Check a chain in five lines from the text alone, as any reader can."""
     body, tail = value.rsplit(b',"prev":', 1)
     prev, chain = json.loads(b'{"prev":' + tail).values()
     crc = zlib.crc32(prev.encode() + body) & 0xFFFFFFFF
@@ -366,7 +366,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def violations(value: Any, rules: dict[str, Any], where: str = "$") -> list[str]:
-    """As much of JSON Schema as ours uses."""
+    """Return violations of a JSON Schema, for the keywords that ours uses."""
     named = rules.get("type", list(TYPES))
     kinds = [named] if isinstance(named, str) else named
     ok = any(isinstance(value, TYPES[kind]) for kind in kinds) and not isinstance(value, bool)

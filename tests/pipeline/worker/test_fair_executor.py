@@ -1,4 +1,4 @@
-"""The first frame of each partition is decoded before anybody's second."""
+"""The first frame of each partition is decoded before the second of any."""
 
 from concurrent.futures import ThreadPoolExecutor
 

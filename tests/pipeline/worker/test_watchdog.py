@@ -1,4 +1,4 @@
-"""A thing that stands still is reported; one that moves, or has nothing to do, is not."""
+"""A value that does not change is reported; one that changes, or is None, is not."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from pipeline.worker.watchdog import EXIT_CODE, Progress, Watchdog
 
 
 def barks(values: Iterable[Hashable | None], *, ticks: int = 3) -> list[str]:
-    """What is said while a thing shows these values, one a tick."""
+    """Return the reports for these values, one a tick."""
     shown, said = list(values), list[str]()
     watchdog = Watchdog({"it": Progress(lambda: shown[0], ticks)}, bark=said.append)
     while shown:

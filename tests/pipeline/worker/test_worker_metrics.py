@@ -1,4 +1,4 @@
-"""What a worker counts, in a world where everything happens when the test says so."""
+"""A worker's metrics, in the simulated world."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from pipeline.errors import BrokerUnavailableError
 from tests.engines.bundles import LABELS, tiny
 from tests.world import POISON, WHITE, Process, World
 
-START_MS = 1_700_000_000_000  # when the world's clock begins
+START_MS = 1_700_000_000_000  # the start of the world's clock
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 class Watched:
-    """A world of one partition with one worker, and what its metrics say."""
+    """A world of one partition with one worker, and its metrics."""
 
     def __init__(self, bundle: Bundle, **settings: object) -> None:
         self.world = World(
@@ -104,7 +104,7 @@ def test_lag_is_what_the_log_has_and_we_have_not_finished(watched: Watched) -> N
     watched.world.settle()
     watched.film(30)
     watched.world.clock.advance(LOOK_S)
-    watched.world.turn("one")  # polls, and asks for the log's end
+    watched.world.turn("one")  # polls, and looks up the log's end
     watched.world.work_off("one", "reads")
     watched.world.turn("one")
     assert watched.value("longtake_lag_records") == 30  # none is decoded

@@ -1,4 +1,4 @@
-"""Batches are read to their end, whatever is in them."""
+"""Batches are read to their end, whatever they contain."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def _installed() -> Iterator[None]:
 
 
 def read(*batches: bytes) -> list[Record]:
-    """As a consumer reads what a fetch has brought."""
+    """Read fetched bytes as a consumer does."""
     found: list[Record] = []
     for each in MemoryRecords(b"".join(batches)):
         assert each.validate_crc()
@@ -88,7 +88,7 @@ def test_what_lies_before_the_damage_in_a_batch_is_read() -> None:
 def test_a_record_that_claims_an_offset_outside_its_place_is_refused(
     deltas: tuple[int, int],
 ) -> None:
-    """The broker looks at these in packed batches only."""
+    """The broker checks offsets in compressed batches only."""
     content = b"".join(record(delta, b"cam-1", b"frame") for delta in deltas)
     found = read(batch(content, count=2, base_offset=10))
     assert [one.offset for one in found] == [10, 11]

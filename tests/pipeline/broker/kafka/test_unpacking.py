@@ -1,4 +1,4 @@
-"""What a producer has packed is unpacked, up to a limit."""
+"""Compressed batches are unpacked up to a limit."""
 
 import subprocess
 import sys

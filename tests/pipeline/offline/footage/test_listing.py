@@ -1,4 +1,4 @@
-"""What is wrong in a table is said line by line, and nothing is trained on half of one."""
+"""All errors in a table are reported by line, and no part of such a table is used."""
 
 from pathlib import Path
 

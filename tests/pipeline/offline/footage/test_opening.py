@@ -1,4 +1,4 @@
-"""Videos that cannot be read are told and left out; no video is on both sides."""
+"""Videos that cannot be read are reported and left out; no video is on both sides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.moving import LABELS, write_folder, write_table
 
 
 def listed(*labels: Sequence[str]) -> list[ListedVideo]:
-    """A video for each, with these labels."""
+    """Return a video for each entry, with these labels."""
     return [
         ListedVideo(str(n), Path(str(n)), tuple(Row(0, i, i + 1, x) for i, x in enumerate(some)))
         for n, some in enumerate(labels)

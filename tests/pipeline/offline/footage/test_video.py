@@ -1,4 +1,4 @@
-"""Training sees the frames that serving would step, with the labels of their times."""
+"""Training uses the frames that serving steps, with the labels of their times."""
 
 from pathlib import Path
 from types import SimpleNamespace

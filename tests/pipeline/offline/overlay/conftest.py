@@ -1,4 +1,4 @@
-"""A bundle for films: any will do."""
+"""A bundle for films; any bundle is suitable."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Small films for tests: pictures and what was said of each, drawn, written and read again."""
+"""Small films for tests: pictures with predictions, drawn, written and read again."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def filmed(
     truth: Sequence[str] | None = None,
     step_us: float = 40_000,
 ) -> Pictures:
-    """Film, and look at what was written."""
+    """Write a film, and read it again."""
     with Film(path, bundle=bundle, truth=truth) as film:
         for frame in film.watch(sources(pictures, step_us)):
             film.show(frame.index, predictions[frame.index], features)

@@ -1,4 +1,4 @@
-"""Shapes and words on a picture: smooth, and only as far as the picture goes."""
+"""Shapes and words on a picture: smooth, and clipped at its edges."""
 
 import numpy as np
 import pytest

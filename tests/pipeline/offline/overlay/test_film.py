@@ -1,4 +1,4 @@
-"""The overlay: every frame, at its time, and on it what the newest prediction says."""
+"""The overlay has every frame at its time, with the newest prediction on it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -28,9 +28,19 @@ def differ(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_
     ("fit", "size", "joint", "place"),
     [
         ("stretch", (200, 100), (0.5, 0.4), (150, 70)),
-        ("letterbox", (200, 100), (0.5, 0.4), (150, 90)),  # it sees 200 x 200, bars and all
+        (
+            "letterbox",
+            (200, 100),
+            (0.5, 0.4),
+            (150, 90),
+        ),  # the input is 200 x 200, with bars
         ("letterbox", (100, 200), (0.4, 0.5), (90, 150)),
-        ("crop", (200, 100), (0.5, 0.4), (125, 70)),  # it sees the 100 x 100 in the middle
+        (
+            "crop",
+            (200, 100),
+            (0.5, 0.4),
+            (125, 70),
+        ),  # the input is the middle 100 x 100
         ("crop", (100, 200), (0.4, 0.5), (70, 125)),
     ],
 )
@@ -126,7 +136,7 @@ def test_the_truth_is_green_when_the_label_is_right_and_red_when_not(
     ("width", "height", "wanted"),
     [
         (191, 107, (764, 428)),  # enlarged four times, to be readable
-        (641, 401, (642, 402)),  # H.264 wants even sides
+        (641, 401, (642, 402)),  # H.264 needs even sides
         (1500, 40, (1500, 40)),  # enlarged it would be too wide
         (30, 60, (180, 360)),  # a panel that hardly fits
     ],

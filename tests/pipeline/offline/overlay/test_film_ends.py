@@ -1,4 +1,4 @@
-"""How a film ends: whole under its name, or not at all, and with a reason that can be used."""
+"""A film ends complete under its name, or not at all with a useful error."""
 
 import resource
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def test_after_an_error_there_is_what_was_there_before(tmp_path: Path, bundle: B
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """As on a disk that has no more room, and no quota to be set up."""
+    """Limit the size of files, like a full disk, without a quota."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
