@@ -136,8 +136,8 @@ class CameraService:
         except ConfigError as exc:
             log.error("%s; going on with the settings of before", exc)
             return
-        rest = {"camera": self._config.camera}
-        if config.model_copy(update=rest) != self._config:
+        cameras = {"camera"}
+        if config.model_dump(exclude=cameras) != self._config.model_dump(exclude=cameras):
             log.warning("only cameras change while running; the rest wants a restart")
         log.info("%s was read again: %d cameras", self._file, len(config.camera))
 

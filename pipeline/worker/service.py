@@ -63,8 +63,9 @@ class Service:
         self._worker = self._make_worker(bundle, self._engine, broker, name)
         self._health = None  # from now on health depends on the worker
         log.info(
-            "worker %s runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
+            "worker %s (process %d) runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
             name,
+            os.getpid(),
             bundle.id,
             self._engine.name,
             config.group,

@@ -11,7 +11,7 @@ WORKER_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) (.*)")
 BROKER_LINE = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3})\] (.*)")
 
 DETECTED = re.compile(r"Member .* has failed, removing it from the group")
-STARTED = re.compile(r"worker \S+ runs bundle")
+STARTED = re.compile(r"worker \S+ \(process \d+\) runs bundle")
 ASSIGNED = re.compile(r"partitions \[[\d, ]+\] are ours now")
 RESTORED = re.compile(r"restored partitions \[[\d, ]+\] with \d+ streams in")
 

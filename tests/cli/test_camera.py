@@ -104,6 +104,19 @@ def test_sighup_reads_the_file_again(
     camera.says(r"cameras\.toml was read again: 1 cameras")
 
 
+def test_only_a_change_of_another_setting_wants_a_restart(
+    group: Group, start: Start, clip: Path, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "cameras.toml", group, clip, "gate")
+    camera = start("camera", "--config", file)
+    until(lambda: published(camera, "gate") > 0, "frames of gate")
+    write(file, group, clip, "gate", "yard")
+    camera.says(r"cameras\.toml was read again: 2 cameras")
+    assert "wants a restart" not in camera.log
+    file.write_text("spool_s = 7\n" + file.read_text())
+    camera.says(r"only cameras change while running; the rest wants a restart")
+
+
 def test_frames_outlive_the_process_in_a_spool_that_has_a_name(
     group: Group, longtake: Longtake, clip: Path, tmp_path: Path
 ) -> None:
