@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 INDEX = "docs/index"
 PAGE = re.compile(r"^\| \[([^\]]+)\]\(([\w./-]+)\.md\) \|", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\(([^()\s#]+)\)")
-REDIRECT = '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
+REDIRECT = (
+    '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html">'
+    '<a href="docs/index.html">longtake</a>\n'
+)
 
 project = "longtake"
 html_title = "longtake"

@@ -144,6 +144,8 @@ def load_bundle(path: Path, *, verdicts: Verdicts | None = None) -> Bundle:
 
     The graphs are not checked again if `verdicts` hold that they have passed.
     """
+    if not path.exists():
+        raise BundleError(f"there is no bundle at {path}: neither a folder nor a .zip")
     files = BundleArchive(path) if path.is_file() else BundleFolder(path)
     described = files.read("model.json", MAX_MODEL_BYTES)
     model = _parse(described, f"{path}: model.json")

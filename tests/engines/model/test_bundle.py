@@ -340,7 +340,7 @@ def test_a_zip_bomb_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    assert "model.json cannot be read" in refused(tmp_path / "nowhere")
+    assert f"there is no bundle at {tmp_path / 'nowhere'}" in refused(tmp_path / "nowhere")
 
 
 def test_a_bare_name_is_a_shipped_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
