@@ -1,4 +1,4 @@
-"""`longtake audit`: the log proves itself, or tells where it does not."""
+"""`longtake audit`: checks the log against itself, and prints each break."""
 
 import json
 from typing import Annotated

@@ -143,7 +143,7 @@ def _now(service: CameraService) -> str:
 
 
 def _line(site: Site, *, lost: int = 0, how: bool = False) -> str:
-    """How it goes, for people; `how` a single camera is, too."""
+    """Return the status line; `how` adds the state of a single camera."""
     tallies = site.tallies
     sent = sum(tally.fates[PictureFate.PUBLISHED] for tally in tallies.values())
     lost += sum(tally.fates[fate] for tally in tallies.values() for fate in LOST)

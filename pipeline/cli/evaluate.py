@@ -77,7 +77,7 @@ def _show(facts: dict[str, Any], console: Console) -> None:
 
 
 def _memory(facts: dict[str, Any]) -> Table:
-    """What the first test says about memory."""
+    """Return the figures of the first test about memory."""
     from engines.train.evaluation.facts import percent, reset_words, tests_of, title
 
     name, first = next(iter(tests_of(facts).items()))

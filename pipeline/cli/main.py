@@ -66,11 +66,11 @@ def main() -> None:
         code = _system_exit(exc)
     except (LongtakeError, EngineError) as exc:
         code = _complain(exc, exit_code(exc))
-    except Exception as exc:  # noqa: BLE001 - the one place where all else ends
+    except Exception as exc:  # noqa: BLE001 - the only place that catches every other error
         code = _all_else(exc)
     with suppress(OSError):
         sys.stderr.flush()
-    os._exit(code)  # client threads must not keep a process alive that has said its last word
+    os._exit(code)  # threads of clients must not keep the process alive after its last output
 
 
 def exit_code(exc: LongtakeError | EngineError) -> int:

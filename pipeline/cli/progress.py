@@ -32,14 +32,14 @@ def columns(what: str = "{task.description}") -> tuple[ProgressColumn, ...]:
 
 
 def tasks(console: Console) -> Progress:
-    """Several jobs one after another, each with a total: add them, and tell how they advance."""
+    """A progress display for several tasks, each with a total; the caller adds and updates them."""
     if not console.is_terminal:
         return _Lines(console=console, disable=True)
     return Progress(*columns(), console=console, transient=True)
 
 
 def a_bar_each(progress: Progress) -> StepsDone:
-    """Show each thing that steps are told of in a bar of its own, from its first step on."""
+    """Show a bar for each kind of step, from its first step on."""
     bars: dict[str, TaskID] = {}
 
     def show(what: str, done: int, total: int) -> None:
@@ -54,13 +54,13 @@ class _Lines(Progress):
     """A line for each tenth of a task, in place of its bar."""
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """Take note, and tell if another tenth is done."""
+        """Update the task, and print a line if another tenth is done."""
         before = self._tenth(task_id)
         super().advance(task_id, advance)
         self._tell(task_id, before)
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
-        """Take note, and tell if another tenth is done."""
+        """Update the task, and print a line if another tenth is done."""
         before = self._tenth(task_id)
         super().update(task_id, **changes)
         self._tell(task_id, before)

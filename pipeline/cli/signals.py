@@ -1,4 +1,4 @@
-"""Ends a command that goes on until it is told to stop."""
+"""Ends a command that runs until a signal stops it."""
 
 import signal
 from collections.abc import Callable

@@ -74,7 +74,7 @@ def _show(link: Link, out: Console, hints: Console) -> None:
 
 
 def _show_json(link: Link, out: Console, hints: Console) -> None:
-    """The value as it is; what is wrong with it goes to standard error."""
+    """Write the value unchanged; a fault goes to standard error."""
     del out
     sys.stdout.buffer.write((link.record.value or b"null") + b"\n")
     if link.fault is not None:

@@ -16,7 +16,7 @@ from pipeline.cli.progress import Stages, tasks
 from pipeline.errors import DependencyError
 
 HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
-Recipe = Literal["clips", "article", "actions"]
+RecipeChoice = Literal["clips", "article", "actions"]
 BACKBONE = "efficientnet_lite0"
 HEAD: HeadChoice = "lstm"
 EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
@@ -32,7 +32,7 @@ def train(
         typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True),
     ] = None,
     recipe: Annotated[
-        Recipe,
+        RecipeChoice,
         typer.Option(help="How to train, see docs/training.md."),
     ] = "clips",
     backbone: Annotated[
@@ -100,7 +100,7 @@ def train(
 
 
 def _check(
-    recipe: Recipe,
+    recipe: RecipeChoice,
     data: Path | None,
     *,
     chosen: tuple[str, HeadChoice, Path | None],
