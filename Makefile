@@ -63,7 +63,7 @@ test-all: static doubles .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static doubles
-	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --ignore tests/deploy --numprocesses 2 --dist loadfile
 
 doubles: setup
 	$(BIN)/python -m doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped
