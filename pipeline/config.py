@@ -1,40 +1,29 @@
 """Settings from defaults, a TOML file, LONGTAKE_* variables and flags. Later sources win."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from engines.base import EngineName, GpuPrecision
-from pipeline.connection import Connection, GroupSettings
+from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError
-from pipeline.media.address import without_secrets
+from pipeline.kafka_settings import KafkaSettings
 from pipeline.records import Topics
 from pipeline.service_links import without_service_links
+from pipeline.settings import KAFKA_VARIABLE, PREFIX, Loaded, Settings, read_settings
 from pipeline.wire.frames import is_stream_id
 
-PREFIX = "LONGTAKE_"
 OTHER_VARIABLES = {
+    KAFKA_VARIABLE,
     "LONGTAKE_CACHE",  # read by the local broker
     *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
 }
 
-SHOWN = 300  # characters of a wrong value in a message
 MAX_EXPECTED = 10_000  # each has three series in every worker
-
-KafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
 def _no_switch(value: object) -> object:
@@ -44,6 +33,7 @@ def _no_switch(value: object) -> object:
 
 
 Number = BeforeValidator(_no_switch)
+KafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365), Number]
 
 
@@ -54,13 +44,6 @@ def _stream(value: str) -> str:
 
 
 StreamId = Annotated[str, AfterValidator(_stream)]
-
-
-def _servers(value: str) -> str:
-    return Connection(value).bootstrap
-
-
-Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class Start(StrEnum):
@@ -92,15 +75,6 @@ class Overload(StrEnum):
     LATEST = "latest"
 
 
-class _OwnVariables(EnvSettingsSource):
-    """The environment without the variables that Kubernetes and Docker add."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        super().__init__(settings_cls)
-        own = without_service_links(os.environ, prefix=PREFIX)
-        self.env_vars = {name.lower(): value for name, value in own.items()}
-
-
 class OnStop(StrEnum):
     """What a worker with a slot does about its group membership at SIGTERM or SIGINT."""
 
@@ -108,32 +82,9 @@ class OnStop(StrEnum):
     STAY = "stay"
 
 
-class Settings(BaseSettings):
-    """The base of all settings: their sources. An unknown setting is an error."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources: flags, then environment, then file. No .env files, no secrets."""
-        del env_settings, dotenv_settings, file_secret_settings
-        return init_settings, _OwnVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
-
-
-Loaded = TypeVar("Loaded", bound=Settings)
-
-
-class WorkerConfig(Settings):
+class WorkerConfig(KafkaSettings, Settings):
     """All settings of a worker. Times in seconds, sizes in bytes."""
 
-    bootstrap: Servers = "127.0.0.1:9092"
     group: KafkaName = "longtake"
     bundle: str = "actions"
     engine: EngineName = "auto"
@@ -193,11 +144,6 @@ class WorkerConfig(Settings):
         )
 
     @property
-    def connection(self) -> Connection:
-        """How to reach Kafka."""
-        return Connection(self.bootstrap)
-
-    @property
     def group_settings(self) -> GroupSettings:
         """The settings that the Kafka clients of this group need."""
         return GroupSettings(
@@ -220,28 +166,9 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
 def load_settings(
     kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Iterable[str]
 ) -> Loaded:
-    """Merge file, environment and flags (those that are not None). Raises `ConfigError`.
-
-    `known` are the names that the message for an unknown setting lists.
-    """
-    if file is not None and not file.is_file():
-        raise ConfigError(f"there is no configuration file {file}")
-
-    class FromFile(kind):  # type: ignore[valid-type,misc]  # the base class is a parameter
-        model_config = SettingsConfigDict(toml_file=file)
-
+    """Read settings of any kind, see `read_settings`, and refuse LONGTAKE_* that nothing reads."""
     _refuse_unknown_variables(os.environ)
-    try:
-        loaded: Loaded = FromFile(**{n: value for n, value in flags.items() if value is not None})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not TOML: {exc}") from exc
-    except OSError as exc:
-        raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
-    except ValidationError as exc:
-        raise ConfigError(_explain(exc, known)) from exc
-    except SettingsError as exc:
-        raise ConfigError(f"{exc}: a list in the environment is a JSON list") from exc
-    return loaded
+    return read_settings(kind, file, flags, known=known)
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
@@ -254,28 +181,3 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
             f"the environment has {', '.join(unknown)}, which longtake does not know;"
             f" known are {', '.join(sorted(known))}"
         )
-
-
-def _without_secrets(value: object) -> object:
-    """Hide the logins of URLs in a value, for messages."""
-    if isinstance(value, str):
-        return without_secrets(value)
-    if isinstance(value, Mapping):
-        return {name: _without_secrets(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_secrets(one) for one in value]
-    return value
-
-
-def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
-    lines = []
-    for error in exc.errors():
-        key = ".".join(str(part) for part in error["loc"])
-        if error["type"] == "extra_forbidden":
-            known = ", ".join(sorted(fields))
-            lines.append(f"{key}: no such setting; known are {known}")
-        else:
-            shown = repr(_without_secrets(error["input"]))
-            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
-            lines.append(f"{key} = {shown}: {error['msg']}")
-    return "wrong configuration: " + "; ".join(lines)

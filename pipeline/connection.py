@@ -2,13 +2,91 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
 from pipeline.records import Topics
+from pipeline.secrets import Secret
 
 MAX_PORT = 65_535
 STALL_S = 15.0  # how much longer than the transaction timeout a reader waits
 
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
+
+
+class SecurityProtocol(StrEnum):
+    """How a client talks to the brokers: encrypted or not, with a login or not."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the client logs in by SASL."""
+        return self in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL)
+
+
+class SaslMechanism(StrEnum):
+    """How a client logs in (RFC 4616, RFC 5802 and 7677, RFC 7628)."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+    OAUTHBEARER = "OAUTHBEARER"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom a client trusts, and the certificate that it shows. Files are read per connection."""
+
+    ca: Path | None = None  # PEM; None: the certificates that the system trusts
+    certificate: Path | None = None  # PEM, the chain behind it; None: the client shows none
+    key: Path | None = None  # PEM; None: in the certificate's file
+    key_password: Secret | None = None
+    checks_host_name: bool = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that have to be there."""
+        every = (self.ca, self.certificate, self.key)
+        return tuple(file for file in every if file is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """Where a client gets its tokens: the client credentials grant of RFC 6749, section 4.4."""
+
+    token_endpoint: str
+    client_id: str
+    client_secret: Secret
+    scope: str | None = None
+    ca: Path | None = None  # PEM, of the endpoint; None: the certificates that the system trusts
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login by SASL: user and password, or tokens. Secrets are read per connection."""
+
+    mechanism: SaslMechanism
+    username: str | None = None
+    password: Secret | None = None
+    oauth: OAuth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How the connections are protected; `tls` counts where the protocol has TLS."""
+
+    protocol: SecurityProtocol = SecurityProtocol.PLAINTEXT
+    tls: Tls = Tls()
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +97,7 @@ class Connection:
     """
 
     bootstrap: str  # "host:port", or several of them, comma separated
+    security: Security = Security()
 
     def __post_init__(self) -> None:
         """Check each server."""

@@ -9,6 +9,7 @@ LongtakeError
 ├── RetryError                 retry: an outside system does not answer, nothing was decided
 │   ├── BrokerUnavailableError     the broker does not answer
 │   ├── CommitRefusedError         the group has a newer generation; wait for it
+│   ├── TokenError                 the token endpoint of a login does not answer, or refuses
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
 └── StopError                  stop: a person has to act; each has its exit code (2, 10-26)
     ├── ConfigError                unknown key, wrong value
@@ -79,6 +80,10 @@ class BrokerUnavailableError(RetryError):
 
 class CommitRefusedError(RetryError):
     """The group refused the commit: this worker's generation has ended. Nothing was written."""
+
+
+class TokenError(RetryError):
+    """The token endpoint of a login does not answer, refuses the client, or sends no token."""
 
 
 class LossReason(StrEnum):

@@ -8,12 +8,17 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from pipeline.errors import ConfigError
 
 MAX_SECRET_BYTES = 64 * 1024
 PLACE = re.compile(r"\$\{(?:file:([^}]+)|([\w.-]+))\}")
 """A place in a text for a secret; group 1 is the path of a file, or group 2 a variable's name."""
+HIDDEN = "***"  # stands for a secret
 
 
 def _unchanged(secret: str) -> str:
@@ -41,6 +46,54 @@ def filled(
         return encode(environment[found[2]])
 
     return PLACE.sub(fill, text)
+
+
+class Secret:
+    """A secret as it was written in a setting. Only `read` returns it; nothing shows it."""
+
+    __slots__ = ("_written",)
+
+    def __init__(self, written: str) -> None:
+        self._written = written
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the setting says only where the secret is."""
+        return PLACE.fullmatch(self._written) is not None
+
+    @property
+    def shown(self) -> str:
+        """The place, or nothing but asterisks."""
+        return self._written if self.is_place else HIDDEN
+
+    def read(self) -> str:
+        """Return the secret as it is now. Raises `ConfigError` as `filled` does."""
+        return filled(self._written)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._written == other._written
+
+    def __hash__(self) -> int:
+        return hash(self._written)
+
+    def __repr__(self) -> str:
+        return f"Secret({self.shown})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Make one of a setting."""
+        del source, handler
+        return core_schema.no_info_plain_validator_function(cls._of)
+
+    @classmethod
+    def _of(cls, value: object) -> "Secret":
+        if isinstance(value, Secret):
+            return value
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_SECRET_BYTES:
+            raise ValueError("wanted text in quotes, and not an empty one")
+        return cls(value)
 
 
 def _read(name: str) -> str:

@@ -14,8 +14,9 @@ from pydantic import (
 )
 
 from pipeline.cameras.capture.connecting import Transport
-from pipeline.config import KafkaName, Number, Servers, Settings, load_settings
-from pipeline.connection import Connection
+from pipeline.config import KafkaName, Number, load_settings
+from pipeline.kafka_settings import KafkaSettings
+from pipeline.settings import Settings
 from pipeline.wire.frames import is_stream_id
 
 MOST_CAMERAS = 10_000
@@ -61,10 +62,9 @@ class CameraSettings(BaseModel):
     """A live picture that has not changed for this long is withheld until it does; 0: never."""
 
 
-class CamerasConfig(Settings):
+class CamerasConfig(KafkaSettings, Settings):
     """The settings of one process and its cameras. Times in seconds, sizes in bytes."""
 
-    bootstrap: Servers = "127.0.0.1:9092"
     frames_topic: KafkaName = "frames"
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109
@@ -77,11 +77,6 @@ class CamerasConfig(Settings):
     camera: Annotated[
         dict[str, CameraSettings], Field(max_length=MOST_CAMERAS, default_factory=dict)
     ]
-
-    @property
-    def connection(self) -> Connection:
-        """How the Kafka is reached."""
-        return Connection(self.bootstrap)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.progress import a_bar_each
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
@@ -24,13 +24,14 @@ app = one_command()
 
 
 @app.command()
+@with_kafka
 def audit(
+    kafka: KafkaFlags,
     delivery: Annotated[
         Delivery | None,
         typer.Option(help="What the workers were set to; low_latency may repeat. [exactly_once]"),
     ] = None,
     as_json: AsJson = False,
-    bootstrap: Bootstrap = None,
     group: Group = None,
     config: ConfigFile = None,
 ) -> None:
@@ -40,7 +41,7 @@ def audit(
 
     Example: `longtake audit --group actions`
     """
-    flags = {"bootstrap": bootstrap, "group": group, "delivery": delivery}
+    flags = {**kafka, "group": group, "delivery": delivery}
     settings = load_config(config, flags)
     report = _audited(settings)
     if as_json:

@@ -14,7 +14,7 @@ from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import Bootstrap
+from pipeline.cli.options import KafkaFlags, with_kafka
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
 from pipeline.wire.frames import is_stream_id
@@ -25,7 +25,9 @@ LOST = (PictureFate.OVERFLOWED, PictureFate.EXPIRED, PictureFate.OVERSIZED)
 
 
 @app.command()
+@with_kafka
 def camera(
+    kafka: KafkaFlags,
     source: Annotated[
         str | None,
         typer.Argument(help="A URL, a video device or file, a folder of pictures."),
@@ -34,7 +36,6 @@ def camera(
     config: Annotated[
         Path | None, typer.Option("--config", help="A TOML file of cameras, instead of SOURCE.")
     ] = None,
-    bootstrap: Bootstrap = None,
     topic: Annotated[str | None, typer.Option(help="The frames topic. [frames]")] = None,
     transport: Annotated[
         Transport | None, typer.Option(help="Of RTSP: tcp loses no packet, udp no time. [tcp]")
@@ -92,7 +93,7 @@ def camera(
             param_hint="--config",
         )
     flags: dict[str, object] = {
-        "bootstrap": bootstrap,
+        **kafka,
         "frames_topic": topic,
         "spool": spool,
         "metrics_port": metrics_port,

@@ -1,15 +1,70 @@
 """Options that several commands share."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Bootstrap = Annotated[
-    str | None, typer.Option(help="Kafka's address, host:port[,host:port]. [127.0.0.1:9092]")
-]
+from pipeline.kafka_settings import KafkaSettings
+
 Group = Annotated[
     str | None, typer.Option(help="Name of the group; its memory is the topic GROUP.state.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+KafkaFlags = Mapping[str, Any]
+"""What `with_kafka` passes on: the flags that say how to reach the Kafka, by setting."""
+
+PANEL = "Reaching Kafka"
+PLACE = "'${file:/path}' or '${NAME}'."
+HELP = {
+    "bootstrap": "Kafka's address, host:port[,host:port]. [127.0.0.1:9092]",
+    "security_protocol": "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. [PLAINTEXT]",
+    "ssl_ca_location": "Whom to trust: PEM file. [the system's authorities]",
+    "ssl_certificate_location": "Our certificate, for mTLS: PEM file.",
+    "ssl_key_location": "Its key: PEM file. [in the certificate's file]",
+    "ssl_key_password": f"Of the key: {PLACE}",
+    "sasl_mechanism": "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER: docs/kafka-security.md.",
+    "sasl_username": "The user.",
+    "sasl_password": f"The password: {PLACE}",
+}
+"""What the help says of each setting; the rarer ones are flags too, and left out there."""
+
+KafkaFile = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with the settings of this panel.", rich_help_panel=PANEL),
+]
+
+
+def _option(name: str) -> Any:
+    text = HELP.get(name)
+    made = typer.Option(help=text, rich_help_panel=PANEL, hidden=text is None)
+    return Annotated[str | None, made]
+
+
+def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how to reach the Kafka; the command takes them as `kafka`.
+
+    Each has the name of its setting, so `KafkaFlags` can be handed to `load_settings`.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    options: dict[str, Any] = {"bootstrap": _option("bootstrap"), "kafka": KafkaFile}
+    options |= {name: _option(name) for name in KafkaSettings.model_fields if name != "bootstrap"}
+
+    def called(**values: Any) -> None:
+        kafka = {name: values.pop(name) for name in options}
+        command(kafka=kafka, **values)
+
+    kinds = {name: one.annotation for name, one in own.items() if name != "kafka"} | options
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = kinds
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what typer reads
+        [one.replace(kind=one.KEYWORD_ONLY) for name, one in own.items() if name != "kafka"]
+        + [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in options.items()
+        ]
+    )
+    return called

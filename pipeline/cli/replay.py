@@ -14,7 +14,7 @@ from rich.table import Table
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import open_output
 from pipeline.cli.progress import RecordsRead
 from pipeline.clock import SystemClock
@@ -42,8 +42,9 @@ app = one_command()
 
 
 @app.command()
+@with_kafka
 def replay(
-    bootstrap: Bootstrap = None,
+    kafka: KafkaFlags,
     group: Group = None,
     config: ConfigFile = None,
     bundle: Annotated[
@@ -73,7 +74,7 @@ def replay(
 
     Example: `longtake replay --group actions --diff`
     """
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group, "bundle": bundle})
+    settings = load_config(config, {**kafka, "group": group, "bundle": bundle})
     console = Console(stderr=True)
     clock = SystemClock()
     with closing(ReplaySource(settings.group_settings, clock=clock)) as source:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
@@ -19,13 +19,14 @@ app = command_group("reset", about="Forget a stream, move a partition.")
 
 
 @app.command()
+@with_kafka
 def stream(
+    kafka: KafkaFlags,
     names: Annotated[list[str], typer.Argument(help="The streams' ids.")],
     partition: Annotated[
         int | None, typer.Option(min=0, help="Where its producer writes it, if that is no murmur2.")
     ] = None,
     as_json: AsJson = False,
-    bootstrap: Bootstrap = None,
     group: Group = None,
     config: ConfigFile = None,
 ) -> None:
@@ -41,7 +42,7 @@ def stream(
             raise typer.BadParameter(
                 f"{name!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -", param_hint="NAMES"
             )
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
+    settings = load_config(config, {**kafka, "group": group})
     ended = []
     group_settings, clock = settings.group_settings, SystemClock()
     for one in end_streams(group_settings, names, partition=partition, clock=clock):
@@ -69,12 +70,13 @@ def _warn(ended: EndedStream, *, asked: int | None) -> None:
 
 
 @app.command()
+@with_kafka
 def partition(
+    kafka: KafkaFlags,
     number: Annotated[int, typer.Argument(min=0, help="The partition.", metavar="PARTITION")],
     to: Annotated[str, typer.Option(help="Where to go on: an offset, earliest or latest.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
-    bootstrap: Bootstrap = None,
     group: Group = None,
     config: ConfigFile = None,
 ) -> None:
@@ -84,7 +86,7 @@ def partition(
 
     Example: `longtake reset partition 3 --to earliest --group actions`
     """
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
+    settings = load_config(config, {**kafka, "group": group})
     planned = plan_move(settings.group_settings, number, to, clock=SystemClock())
     what = (
         f"partition {number} of group {settings.group} from offset {planned.next_offset} to"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import Bootstrap, ConfigFile, Group
+from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.config import load_config
 from pipeline.errors import TopicError
 from pipeline.judging.chain import ChainReader, Link
@@ -21,7 +21,9 @@ CLOCK = slice(11, 23)  # of captured_at: a terminal's line is short
 
 
 @app.command()
+@with_kafka
 def tail(
+    kafka: KafkaFlags,
     dedup: Annotated[
         bool, typer.Option("--dedup", help="Leave out repeats (low_latency, after a crash).")
     ] = False,
@@ -34,7 +36,6 @@ def tail(
     as_json: Annotated[
         bool, typer.Option("--json", help="Predictions as they are, one JSON object a line.")
     ] = False,
-    bootstrap: Bootstrap = None,
     group: Group = None,
     config: ConfigFile = None,
 ) -> None:
@@ -45,7 +46,7 @@ def tail(
     from pipeline.broker.kafka.readers.topic_tail import TopicTail
     from pipeline.broker.kafka.topics import TopicAdmin
 
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
+    settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
     topic = settings.predictions_topic
     if topic not in admin.partition_counts():

@@ -9,15 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson, Bootstrap, ConfigFile, Group
+from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.config import load_config
 
 app = command_group("topics", about="Create and check the topics of a group.")
 
 
 @app.command()
+@with_kafka
 def create(
-    bootstrap: Bootstrap = None,
+    kafka: KafkaFlags,
     group: Group = None,
     partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Of each topic.")] = 4,
     config: ConfigFile = None,
@@ -27,12 +28,13 @@ def create(
 
     Example: `longtake topics create --group actions --partitions 8`
     """
-    _topics(bootstrap, group, config, partitions=partitions, as_json=as_json)
+    _topics(kafka, group, config, partitions=partitions, as_json=as_json)
 
 
 @app.command()
+@with_kafka
 def check(
-    bootstrap: Bootstrap = None,
+    kafka: KafkaFlags,
     group: Group = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -41,11 +43,11 @@ def check(
 
     Example: `longtake topics check --group actions --json`
     """
-    _topics(bootstrap, group, config, partitions=None, as_json=as_json)
+    _topics(kafka, group, config, partitions=None, as_json=as_json)
 
 
 def _topics(
-    bootstrap: str | None,
+    kafka: KafkaFlags,
     group: str | None,
     config: Path | None,
     *,
@@ -54,7 +56,7 @@ def _topics(
 ) -> None:
     from pipeline.broker.kafka.topics import TopicAdmin
 
-    settings = load_config(config, {"bootstrap": bootstrap, "group": group})
+    settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
     reports = admin.check() if partitions is None else admin.create(partitions)
     if as_json:

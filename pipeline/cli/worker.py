@@ -6,7 +6,7 @@ import typer
 
 from engines.base import EngineName
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import Bootstrap, ConfigFile, Group
+from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.signals import until_signalled
 from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
 
@@ -14,8 +14,9 @@ app = one_command()
 
 
 @app.command()
+@with_kafka
 def worker(
-    bootstrap: Bootstrap = None,
+    kafka: KafkaFlags,
     bundle: Annotated[str | None, typer.Option(help="A shipped bundle's name, or a path.")] = None,
     group: Group = None,
     config: ConfigFile = None,
@@ -66,7 +67,7 @@ def worker(
     settings = load_config(
         config,
         {
-            "bootstrap": bootstrap,
+            **kafka,
             "bundle": bundle,
             "group": group,
             "slot": slot,

@@ -14,6 +14,7 @@ from pipeline.cameras.camera_settings import CamerasConfig, CameraSettings
 from pipeline.cli.main import ENGINE_EXIT_CODES, READER_GONE, app
 from pipeline.config import OTHER_VARIABLES, PREFIX, WorkerConfig
 from pipeline.errors import RecordError, StopError
+from pipeline.kafka_settings import KafkaSettings
 from pipeline.records import Fate, Reset
 from pipeline.worker.watchdog import EXIT_CODE as WATCHDOG
 from tests.docs.pages import ROOT, Page, pages
@@ -59,8 +60,13 @@ def documented(heading: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("heading", "kind", "elsewhere"),
     [
-        ("Settings of a worker", WorkerConfig, set()),
-        ("Settings of a camera process", CamerasConfig, {"camera"}),
+        ("Reaching Kafka", KafkaSettings, set()),
+        ("Settings of a worker", WorkerConfig, set(KafkaSettings.model_fields)),
+        (
+            "Settings of a camera process",
+            CamerasConfig,
+            {"camera", *KafkaSettings.model_fields},
+        ),
     ],
 )
 def test_every_setting_is_listed_with_its_default(
@@ -82,6 +88,7 @@ def test_every_flag_of_a_setting_is_one(
     heading: str, command: str, others: set[str] | None
 ) -> None:
     flags = {flag for flag, _ in documented(heading).values() if flag}
+    flags |= {flag for flag, _ in documented("Reaching Kafka").values()} | {"--kafka"}
     assert flags - set(options(command).values()) == set()
     if others is not None:
         assert set(options(command).values()) - flags - others == set()

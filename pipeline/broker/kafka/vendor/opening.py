@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.net.compat import KafkaNetClient
 
-from pipeline.broker.kafka.vendor import parsing
+from pipeline.broker.kafka.vendor import logins, parsing
 from pipeline.broker.kafka.vendor.border import (
     FETCH_BYTES,
     METADATA_MS,
@@ -81,7 +81,12 @@ def _opened(
         cluster.config["retry_backoff_ms"] = config["retry_backoff_ms"]
         return client
 
-    ours = {"reconnect_backoff_max_ms": RECONNECT_MS, "request_timeout_ms": REQUEST_MS}
+    logins.install()
+    ours: dict[str, Any] = {
+        "reconnect_backoff_max_ms": RECONNECT_MS,
+        "request_timeout_ms": REQUEST_MS,
+    }
+    ours |= logins.vendor_settings(connection.security)
     try:
         return kind(
             bootstrap_servers=list(connection.servers), kafka_client=connect, **(ours | settings)

@@ -1,0 +1,106 @@
+"""Gets access tokens for OAUTHBEARER: the client credentials grant of RFC 6749, section 4.4."""
+
+import json
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable
+from http.client import HTTPMessage
+from typing import IO
+from urllib.parse import quote, urlencode
+
+from pipeline.connection import OAuth
+from pipeline.errors import TokenError
+
+TIMEOUT_S = 5.0
+ANSWER_BYTES = 64 << 10
+RENEWED_AT = 0.8  # of a token's life, as Java's client does
+LIFE_S = 60.0  # of a token whose answer does not say
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuses to follow: the request carries the client's secret."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> None:
+        """Return None, so that the answer counts as an error."""
+        del req, fp, code, msg, headers, newurl
+
+
+class TokenSource:
+    """One client's tokens, from its endpoint. Every thread of a vendor's client may ask."""
+
+    def __init__(self, oauth: OAuth, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._oauth = oauth
+        self._now = now
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_s = 0.0
+
+    def token(self) -> str:
+        """Return a token that is valid now; a new one when most of the last one's life is over.
+
+        Raises `ConfigError` if the secret cannot be read, `TokenError` if the endpoint gives none.
+        """
+        with self._lock:
+            if not self._token or self._now() >= self._renew_s:
+                asked_s = self._now()
+                self._token, life_s = _asked(self._oauth)
+                self._renew_s = asked_s + life_s * RENEWED_AT
+            return self._token
+
+
+def _asked(oauth: OAuth) -> tuple[str, float]:
+    """Ask for a token. Returns it and its life in seconds."""
+    form = {"grant_type": "client_credentials"} | ({"scope": oauth.scope} if oauth.scope else {})
+    login = ":".join(quote(part, safe="") for part in (oauth.client_id, oauth.client_secret.read()))
+    request = urllib.request.Request(  # noqa: S310 - the settings allow http and https alone
+        oauth.token_endpoint,
+        data=urlencode(form).encode(),
+        headers={
+            "Authorization": f"Basic {b64encode(login.encode()).decode()}",
+            "Accept": "application/json",
+        },
+    )
+    try:
+        context = ssl.create_default_context(cafile=None if oauth.ca is None else str(oauth.ca))
+        opener = urllib.request.build_opener(
+            _NoRedirect, urllib.request.HTTPSHandler(context=context)
+        )
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
+            body = answer.read(ANSWER_BYTES + 1)
+    except urllib.error.HTTPError as exc:
+        raise TokenError(
+            f"the token endpoint {oauth.token_endpoint} refuses client {oauth.client_id}:"
+            f" HTTP {exc.code} {exc.reason}"
+        ) from None
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "reason", exc)
+        raise TokenError(
+            f"the token endpoint {oauth.token_endpoint} does not answer: {reason}"
+        ) from exc
+    return _read(body, oauth.token_endpoint)
+
+
+def _read(body: bytes, endpoint: str) -> tuple[str, float]:
+    wrong = TokenError(f"the token endpoint {endpoint} answers, but not with a bearer token")
+    try:
+        answer = json.loads(body) if len(body) <= ANSWER_BYTES else None
+    except (ValueError, RecursionError):
+        raise wrong from None
+    token = answer.get("access_token") if isinstance(answer, dict) else None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise wrong
+    life_s = answer.get("expires_in", LIFE_S)
+    numeric = isinstance(life_s, int | float) and not isinstance(life_s, bool)
+    return token, min(max(float(life_s), 0.0), 86_400.0) if numeric else LIFE_S

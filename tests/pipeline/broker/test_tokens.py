@@ -1,0 +1,106 @@
+"""Tokens for OAUTHBEARER, from a real token endpoint on loopback."""
+
+import json
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+import pytest
+
+from pipeline.broker.kafka.vendor.tokens import TokenSource
+from pipeline.connection import OAuth
+from pipeline.errors import TokenError
+from pipeline.secrets import Secret
+
+WORD = "s3cret/with:signs"
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Answers every request with the next of `answers`, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[tuple[int, object]] = []
+        self.asked: list[tuple[str, dict[str, list[str]]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/token"
+
+    def source(self, scope: str | None = None) -> TokenSource:
+        return TokenSource(OAuth(self.url, "camera one", Secret(WORD), scope), now=lambda: self.now)
+
+    now = 0.0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.asked.append((self.headers["Authorization"], parse_qs(form)))
+        code, body = self.server.answers.pop(0)
+        self.send_response(code)
+        if code == 302:
+            self.send_header("Location", str(body))
+        self.end_headers()
+        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        del format, args
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_token_is_asked_for_with_the_clients_login_and_scope(endpoint: Endpoint) -> None:
+    endpoint.answers = [(200, {"access_token": "abc", "expires_in": 100})]
+    assert endpoint.source("kafka").token() == "abc"
+    ((login, form),) = endpoint.asked
+    encoded = b64encode(b"camera%20one:s3cret%2Fwith%3Asigns").decode()
+    assert login == f"Basic {encoded}"
+    assert form == {"grant_type": ["client_credentials"], "scope": ["kafka"]}
+
+
+def test_a_token_is_kept_for_most_of_its_life(endpoint: Endpoint) -> None:
+    endpoint.answers = [(200, {"access_token": t, "expires_in": 100}) for t in ("one", "two")]
+    source = endpoint.source()
+    first = source.token()
+    endpoint.now = 79.0
+    kept = source.token()
+    endpoint.now = 80.0
+    assert (first, kept, source.token()) == ("one", "one", "two")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((401, {"error": "invalid_client"}), "refuses client camera one: HTTP 401"),
+        ((302, "http://127.0.0.1:1/stolen"), "HTTP 302"),
+        ((200, b"<html>"), "not with a bearer token"),
+        ((200, b"[" * 60_000), "not with a bearer token"),
+        ((200, b" " * 70_000), "not with a bearer token"),
+        ((200, {"access_token": 5}), "not with a bearer token"),
+        ((200, {"access_token": "a\x01b"}), "not with a bearer token"),
+    ],
+)
+def test_what_is_no_token_is_an_error_that_shows_no_secret(
+    endpoint: Endpoint, answer: tuple[int, object], words: str
+) -> None:
+    endpoint.answers = [answer]
+    with pytest.raises(TokenError, match=words) as caught:
+        endpoint.source().token()
+    assert WORD not in str(caught.value)
+
+
+def test_an_endpoint_that_is_away_is_named() -> None:
+    source = TokenSource(OAuth("http://127.0.0.1:1/token", "me", Secret(WORD)))
+    with pytest.raises(TokenError, match=r"http://127\.0\.0\.1:1/token does not answer: .*refused"):
+        source.token()
