@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import OTHER_VARIABLES, PREFIX, WorkerConfig
+from pipeline.config import OTHER_VARIABLES, WorkerConfig
+from pipeline.settings import PREFIX
 from tests.deploy.commands import refusal
 from tests.deploy.dockerfile import DEPLOY, ROOT, Dockerfile, is_sent
 

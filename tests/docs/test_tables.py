@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from pipeline.cameras.camera_settings import CamerasConfig, CameraSettings
 from pipeline.cli.main import ENGINE_EXIT_CODES, READER_GONE, app
-from pipeline.config import OTHER_VARIABLES, PREFIX, WorkerConfig
+from pipeline.config import OTHER_VARIABLES, WorkerConfig
 from pipeline.errors import RecordError, StopError
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.records import Fate, Reset
+from pipeline.settings import PREFIX
 from pipeline.worker.watchdog import EXIT_CODE as WATCHDOG
 from tests.docs.pages import ROOT, Page, pages
 

@@ -107,7 +107,7 @@ def test_no_message_shows_a_secret(more: dict[str, str], tmp_path: Path) -> None
 
 
 def test_a_secret_that_is_no_text_is_refused_without_being_shown(tmp_path: Path) -> None:
-    file = toml(tmp_path / "kafka.toml", **BY_PASSWORD | {"sasl_password": 19283746})  # type: ignore[arg-type]
+    file = toml(tmp_path / "kafka.toml", **BY_PASSWORD | {"sasl_password": 19283746})
     with pytest.raises(ConfigError, match=r"sasl_password = \*\*\*") as caught:
         load_config(file, {})
     assert "19283746" not in str(caught.value)

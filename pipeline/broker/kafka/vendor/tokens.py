@@ -98,9 +98,10 @@ def _read(body: bytes, endpoint: str) -> tuple[str, float]:
         answer = json.loads(body) if len(body) <= ANSWER_BYTES else None
     except (ValueError, RecursionError):
         raise wrong from None
-    token = answer.get("access_token") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict):
+        raise wrong
+    token, life_s = answer.get("access_token"), answer.get("expires_in", LIFE_S)
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         raise wrong
-    life_s = answer.get("expires_in", LIFE_S)
     numeric = isinstance(life_s, int | float) and not isinstance(life_s, bool)
     return token, min(max(float(life_s), 0.0), 86_400.0) if numeric else LIFE_S
