@@ -116,8 +116,8 @@ class KafkaSettings(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> "KafkaSettings":
         """Check that the settings fit together: a password that is never sent misleads."""
-        given = {name for name in KafkaSettings.model_fields if getattr(self, name) is not None}
-        given &= self.model_fields_set
+        fields = KafkaSettings.model_fields.items()
+        given = {name for name, field in fields if getattr(self, name) != field.default}
         protocol = self.security_protocol
         if not protocol.has_login and (lost := _beginning("sasl_", given)):
             raise ValueError(

@@ -192,7 +192,9 @@ def await_ready(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.01)
-    raise BenchError(f"the worker was not ready in {PATIENCE_S:.0f} s")
+    code = process.poll()
+    how = f"in {PATIENCE_S:.0f} s" if code is None else f"and ended with code {code}"
+    raise BenchError(f"the worker was not ready {how}")
 
 
 def settled(port: int) -> float:

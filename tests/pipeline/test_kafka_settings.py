@@ -32,6 +32,10 @@ def test_a_login_is_read_from_flags_and_its_password_from_the_environment(
     assert security.login.password.read() == WORD
 
 
+def test_a_setting_that_is_as_it_would_be_anyway_always_fits() -> None:
+    assert load_config(None, {"ssl_endpoint_identification_algorithm": "https"}).bootstrap
+
+
 def test_a_secret_is_read_anew_each_time(tmp_path: Path) -> None:
     file = tmp_path / "word"
     secret = Secret(f"${{file:{file}}}")
