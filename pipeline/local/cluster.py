@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.folder import DataFolder
 from pipeline.local.jars import classpath
 from pipeline.local.java import find_java
-from pipeline.local.node_properties import Detour, Node, write_settings
+from pipeline.local.node_properties import AFTER_A_CRASH, Detour, Node, write_settings
 from pipeline.local.ports import HOST, free_ports, wanted_ports
 from pipeline.local.processes import Java, Process, end, last_words
 
@@ -60,6 +60,7 @@ class LocalKafka:
         self._java: Java | None = None
         self._nodes: dict[int, Node] = {}
         self._processes: dict[int, Process] = {}
+        self._served: set[int] = set()  # nodes that have records of an earlier process
 
     def __enter__(self) -> Self:
         self.start()
@@ -156,7 +157,9 @@ class LocalKafka:
         """Start the process of a node that has ended, without waiting until it answers."""
         if self._java is None or node in self.pids:
             raise LocalKafkaError(f"node {node} runs, or its local Kafka was never started")
-        self._processes[node] = self._java.broker(self._nodes[node])
+        overrides = AFTER_A_CRASH if node in self._served else NOTHING_EXTRA
+        self._processes[node] = self._java.broker(self._nodes[node], overrides)
+        self._served.add(node)
 
     def check(self) -> None:
         """Raise LocalKafkaError if a node has ended although it was not stopped here."""
@@ -180,6 +183,7 @@ class LocalKafka:
         cluster_id = self._folder.cluster_id(self._count)
         self._nodes = _lay_out(self._folder.path, self._count, self._port, self._detours)
         nodes = list(self._nodes.values())
+        self._served = {node.node_id for node in nodes if node.is_formatted}
         for node in nodes:
             write_settings(node, nodes, self._settings)
         self._java.format([node for node in nodes if not node.is_formatted], cluster_id)

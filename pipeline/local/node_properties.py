@@ -7,11 +7,23 @@ short timeouts so that faults show soon, and no listener beyond 127.0.0.1.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.local.ports import HOST
 
 RECORDS = "logs"  # below the node's folder
 RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with its headers
+
+AFTER_A_CRASH: Mapping[str, str] = MappingProxyType(
+    {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000"}
+)
+"""Settings of a broker that has records already.
+
+K28: a broker that was killed and is back within `broker.session.timeout.ms` (9 s) is refused by the
+controller until that has passed. Meanwhile its coordinator aborts transactions that have timed out,
+finds no leader for their partitions, takes these for deleted, and writes no markers: no reader gets
+past such a transaction any more. So the first check comes later than that, as it does by default.
+"""
 
 
 @dataclass(frozen=True, slots=True)

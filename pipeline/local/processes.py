@@ -36,9 +36,10 @@ class Java:
         self._command = [str(java), f"-Xmx{heap_mb}m", *FLAGS, "-cp", jars]
         self._environ = {**environ, "LC_ALL": "C.UTF-8"}  # for folders with non-ASCII names
 
-    def broker(self, node: Node) -> Process:
-        """Start a node."""
-        return self._start(node, "kafka.Kafka", node.properties.name)
+    def broker(self, node: Node, overrides: Mapping[str, str]) -> Process:
+        """Start a node; `overrides` win over its server.properties."""
+        more = (word for pair in overrides.items() for word in ("--override", "=".join(pair)))
+        return self._start(node, "kafka.Kafka", node.properties.name, *more)
 
     def format(self, nodes: Sequence[Node], cluster_id: str) -> None:
         """Format the empty data folders of `nodes`, in parallel."""

@@ -53,7 +53,6 @@ class Scene:
         self.server = stack.enter_context(MjpegServer(*self.cameras))
         bundle = write_tiny(folder / "tiny")
         self._settings = write_settings(folder / "worker.toml", self.cluster, bundle=str(bundle))
-        self._stalls = 0  # restores that ended their worker
         self.worker = self._start("worker", self._settings).ready()
 
     def film(self, spool_s: float) -> Running:
@@ -79,19 +78,11 @@ class Scene:
         return running
 
     def supervise(self) -> None:
-        """Restart the worker if it has ended, as a supervisor does.
-
-        70: a commit can hang with its broker (K9). 15, once at most: a broker that comes back on a
-        machine at its limit may keep a dead worker's transaction open for longer than the next
-        worker waits for it.
-        """
+        """Restart the worker if it has ended, as a supervisor does. 70: a commit can hang (K9)."""
         code = self.worker.process.poll()
         if code is None:
             return
-        if code != 70:
-            assert (code, self._stalls) == (15, 0)
-            assert "a transaction is left open there" in self.worker.log
-            self._stalls += 1
+        assert code == 70, self.worker.log
         self.worker = self._start("worker", self._settings)
 
     def be_away(self, seconds: float) -> None:

@@ -79,7 +79,9 @@ class Field:
         while time.monotonic() < end_s:
             records = self._reader.read(0.1)
             now_ms = time.time() * 1000
-            told = [json.loads(one.value or b"") for one in records if one.key[:5] == b"good-"]
+            told = [
+                json.loads(one.value or b"") for one in records if (one.key or b"")[:5] == b"good-"
+            ]
             ages_ms += [now_ms - _ms(one["captured_at"]) for one in told]
             if self.worker.poll() is not None:
                 raise SystemExit(f"the worker ended with {self.worker.returncode}")
