@@ -229,6 +229,14 @@ def test_a_stream_that_returns_after_its_time_to_live_needs_room_like_any_other(
     assert intaking.fates[2:] == [Fate.PREDICTED, Fate.DEAD_LETTERED]
 
 
+def test_a_timestamp_that_goes_back_shortens_the_time_for_which_its_stream_takes_room() -> None:
+    intaking = Intaking()
+    intaking.work(Arriving("f", "a", 5_000), Arriving("f", "b", 5_000), Arriving("f", "c", 5_100))
+    intaking.work(Arriving("f", "a", 4_500), Arriving("f", "b", 5_600), Arriving("f", "c", 5_650))
+    assert intaking.fates[2] is Fate.DEAD_LETTERED
+    assert intaking.fates[5] is Fate.PREDICTED
+
+
 def test_more_streams_than_the_limit_are_restored_and_go_on() -> None:
     intaking = full()
     restored = Stream("c")
