@@ -21,7 +21,7 @@ from pipeline.streams.stream_limit import StreamLimit
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Deferred:
     """A record that is judged when it is taken. `now_ms`: the partition's time at this record."""
 
     item: Item
@@ -39,7 +39,7 @@ class Intake:
     def __init__(self, now_ms: int) -> None:
         self._now_ms = now_ms
         self._streams: dict[str, Stream] = {}
-        self._waiting: dict[str, deque[_Waiting]] = {}  # by stream, none is empty
+        self._waiting: dict[str, deque[_Deferred]] = {}  # by stream, none is empty
         self._limit = StreamLimit()
 
     @property
@@ -65,13 +65,13 @@ class Intake:
     def arrive(self, item: Item, record: Frame | EndOfStream, rules: Rules) -> None:
         """Judge the partition's next record, or defer that until it is taken."""
         self._now_ms = max(self._now_ms, record.record_ms)
-        waiting = _Waiting(item, record, self._now_ms, rules)
+        waiting = _Deferred(item, record, self._now_ms, rules)
         if record.stream in self._waiting:
             self._defer(waiting)
         elif not self._judge(waiting):
             self._arrive_unknown(waiting)
 
-    def _arrive_unknown(self, waiting: _Waiting) -> None:
+    def _arrive_unknown(self, waiting: _Deferred) -> None:
         if isinstance(waiting.record, EndOfStream):
             waiting.item.end()
         elif self._limit.full(waiting.now_ms, waiting.rules.ttl_ms):
@@ -79,7 +79,7 @@ class Intake:
         else:
             self._defer(waiting)
 
-    def _defer(self, waiting: _Waiting) -> None:
+    def _defer(self, waiting: _Deferred) -> None:
         waiting.item.defer()
         self._waiting.setdefault(waiting.record.stream, deque()).append(waiting)
 
@@ -111,7 +111,7 @@ class Intake:
         if not behind:
             del self._waiting[name]
 
-    def _has_room(self, waiting: _Waiting, queued: Iterable[Item]) -> bool:
+    def _has_room(self, waiting: _Deferred, queued: Iterable[Item]) -> bool:
         return self._limit.has_room(
             self._streams.values(),
             (one.verdict.admission.record_ms for one in queued if one.verdict is not None),
@@ -120,14 +120,14 @@ class Intake:
             most=waiting.rules.most_streams,
         )
 
-    def _begin(self, waiting: _Waiting, frame: Frame) -> None:
+    def _begin(self, waiting: _Deferred, frame: Frame) -> None:
         stream = self._streams.setdefault(frame.stream, Stream(frame.stream))
         verdict = admission.admit(None, frame, waiting.rules)
         waiting.item.judge(stream, verdict)
         stream.arrive(verdict)
         self._limit.begin(verdict.admission.record_ms)
 
-    def _judge(self, waiting: _Waiting) -> bool:
+    def _judge(self, waiting: _Deferred) -> bool:
         """Judge a record by its stream's memory. Returns False if the stream has none."""
         record, rules = waiting.record, waiting.rules
         stream = self._streams.get(record.stream)
@@ -145,7 +145,7 @@ class Intake:
         return True
 
 
-def _turn_away(waiting: _Waiting) -> None:
+def _turn_away(waiting: _Deferred) -> None:
     most = waiting.rules.most_streams
     waiting.item.turn_away(
         TooManyStreamsError(f"its partition has {most} streams, and max_streams allows no more")
