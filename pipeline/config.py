@@ -23,6 +23,7 @@ OTHER_VARIABLES = {
     *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
 }
 
+MAX_STREAMS = 10_000  # of a partition, unless the operator sets another limit
 MAX_EXPECTED = 10_000  # each has three series in every worker
 
 
@@ -107,6 +108,9 @@ class WorkerConfig(KafkaSettings, Settings):
     foreign_state: ForeignState = ForeignState.REFUSE
     gap_reset_s: Seconds = 2.0
     stream_ttl_s: Seconds = 3600.0
+    max_streams: Annotated[int, Field(ge=1, le=1_000_000), Number] = MAX_STREAMS
+    """Of one partition. While as many are within their time to live, frames of a new stream are
+    dead-lettered; streams that have begun go on."""
 
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """`low_latency`: predictions are published at once; after a crash some are repeated."""

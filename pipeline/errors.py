@@ -4,6 +4,7 @@ LongtakeError
 ├── RecordError                skip: this one record is dead-lettered, its stream continues
 │   ├── MalformedRecordError       a key, header or size breaks the wire contract
 │   ├── RefusedBatchError          the record's batch cannot be unpacked within limits
+│   ├── TooManyStreamsError        a new stream's frame, and its partition has no room for it
 │   └── UndecodableFrameError      the bytes are not a picture that we can decode
 │       └── CrashingFrameError         the bytes crash or hang the process that decodes them
 ├── RetryError                 retry: an outside system does not answer, nothing was decided
@@ -41,9 +42,13 @@ class LongtakeError(Exception):
 
 
 class RecordError(LongtakeError):
-    """Fate: skip. The record goes to the dead-letter topic under `reason`, its offset advances."""
+    """Fate: skip. The record goes to the dead-letter topic under `reason`, its offset advances.
+
+    `keeps_content`: the dead letter holds the record's value.
+    """
 
     reason: ClassVar[str]
+    keeps_content: ClassVar[bool] = True
 
 
 class MalformedRecordError(RecordError):
@@ -56,6 +61,16 @@ class RefusedBatchError(RecordError):
     """The record's batch cannot be unpacked: damaged, or far larger than any record may be."""
 
     reason = "refused"
+
+
+class TooManyStreamsError(RecordError):
+    """The frame of a new stream, and its partition has as many streams as are allowed.
+
+    Anyone can publish under a new name, again and again, so its dead letter is small.
+    """
+
+    reason = "too_many_streams"
+    keeps_content = False
 
 
 class UndecodableFrameError(RecordError):

@@ -11,6 +11,8 @@ from pipeline.records import Record
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
 
+MOST_STREAMS = 200_000  # whose newest links one reader keeps, in some 60 MB
+
 
 class Fault(StrEnum):
     """What is wrong with a link."""
@@ -53,12 +55,16 @@ class ChainReader:
     stream and partition. Readers of `low_latency` predictions need that, because a crash repeats
     some of them with the same bytes. (It also drops what a partition that was moved back publishes
     again.) `whole`: reading begins where the log began, so that the first link of each stream must
-    be that of a new stream; otherwise the first link is accepted as it is.
+    be that of a new stream; otherwise the first link is accepted as it is. Above `most_streams` the
+    stream whose last record is furthest back is forgotten: its next link is accepted as it is.
     """
 
-    def __init__(self, *, drop_repeats: bool, whole: bool) -> None:
+    def __init__(
+        self, *, drop_repeats: bool, whole: bool, most_streams: int = MOST_STREAMS
+    ) -> None:
         self._drop_repeats = drop_repeats
         self._whole = whole
+        self._most_streams = most_streams
         self._newest: dict[tuple[int, str], tuple[int, str]] = {}  # -> frame's offset, chain
 
     def read(self, records: Iterable[Record]) -> Iterator[Link]:
@@ -76,12 +82,20 @@ class ChainReader:
         newest = self._newest.get(place)
         dropped = self._drop_repeats and newest is not None and prediction.offset <= newest[0]
         if not dropped:
-            self._newest[place] = prediction.offset, prediction.chain
+            self._keep(place, prediction)
         if not prediction.intact:
             return Link(record, prediction, Fault.ALTERED)
         if dropped:
             return None
         return self._judge(record, prediction, None if newest is None else newest[1])
+
+    def _keep(self, place: tuple[int, str], prediction: Prediction) -> None:
+        """Keep a stream's newest link, last in the order of the streams' records."""
+        self._newest.pop(place, None)
+        self._newest[place] = prediction.offset, prediction.chain
+        if len(self._newest) > self._most_streams:
+            del self._newest[next(iter(self._newest))]
+            self._whole = False  # a stream without a link may be one that was forgotten
 
     def _judge(self, record: Record, prediction: Prediction, newest: str | None) -> Link:
         new = prediction.reset is not None and prediction.reset.forgets_stream

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from pipeline.judging.chain import MOST_STREAMS
 from pipeline.records import Record
 from pipeline.wire.json_text import UnreadableError, read_object
 from pipeline.wire.predictions import Prediction
@@ -54,7 +55,7 @@ class Counts:
     only_published: int = 0
     repeated: int = 0  # published again for the same record
     unreadable: int = 0  # published, but not a prediction
-    not_compared: int = 0  # their stream's memory is not known to be the same on both sides
+    not_compared: int = 0  # memory not known to be the same on both sides, or too many streams
     labels_agree: int = 0  # of the pairs
     score_difference: float = 0.0  # summed over pairs and common labels
     scores: int = 0
@@ -128,10 +129,12 @@ class Comparison:
 
     `same_bundle`: the group ran the same bundle as the replay. If it did not, every pair differs,
     and that is no disagreement. `repeats`: the group's delivery may publish a prediction twice.
+    Streams beyond `most_streams` are not compared.
     """
 
     same_bundle: bool
     repeats: bool
+    most_streams: int = MOST_STREAMS
     counts: Counts = field(default_factory=Counts)
     _streams: dict[tuple[int, str], _StreamComparison] = field(default_factory=dict)
 
@@ -198,13 +201,15 @@ class Comparison:
                     highest = prediction.offset
                     yield prediction
 
-    def _stream(self, prediction: Prediction, past: CommonPast) -> _StreamComparison:
+    def _stream(self, prediction: Prediction, past: CommonPast) -> _StreamComparison | None:
         key = prediction.partition, prediction.stream
+        if key not in self._streams and len(self._streams) >= self.most_streams:
+            return None
         return self._streams.setdefault(key, _StreamComparison(past))
 
     def _single(self, prediction: Prediction, past: CommonPast, *, replayed: bool) -> None:
         stream = self._stream(prediction, past)
-        if self.same_bundle and stream.past is CommonPast.NONE:
+        if stream is None or (self.same_bundle and stream.past is CommonPast.NONE):
             self.counts.count_not_compared()
             return
         self.counts.count_single(replayed=replayed)
@@ -214,6 +219,9 @@ class Comparison:
     def _pair(self, ours: Prediction, theirs: Prediction, past: CommonPast) -> None:
         self.counts.count_pair(ours, theirs)
         stream = self._stream(ours, past)
+        if stream is None:
+            self.counts.count_not_compared()
+            return
         if ours.value == theirs.value:
             self.counts.count_same()
             stream.set_past(CommonPast.ALL)  # the chains agree, so everything before does too

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.judging.chain import ChainReader, Fault
+from pipeline.judging.chain import MOST_STREAMS, ChainReader, Fault
 from pipeline.records import Record, Reset
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
 
@@ -26,6 +26,7 @@ class Wrong(StrEnum):
     ENDED = "ended"  # more streams began after an end than have ended
     SKIPPED = "skipped"  # the ledger counts more skipped frames than the changelog's ranges hold
     MEMORY = "memory"  # a stream's memory does not continue from its last prediction
+    UNFOLLOWED = "unfollowed"  # of a stream beyond the number that an audit can follow
     LIFE = "life"  # the manifest belongs to another life than the newest
 
 
@@ -75,12 +76,31 @@ class Published:
         return self._offsets[place] if inside else None
 
 
+class FrameOffsets:
+    """A set of offsets. A sorted array takes eight bytes an offset, for logs of many millions."""
+
+    def __init__(self) -> None:
+        self._offsets = array("q")
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def enter(self, offset: int) -> bool:
+        """Add an offset. Returns whether it is new."""
+        place = bisect_left(self._offsets, offset)
+        if place < len(self._offsets) and self._offsets[place] == offset:
+            return False
+        self._offsets.insert(place, offset)
+        return True
+
+
 class Trail:
     """The predictions and dead letters of one life of one partition, in the log's order.
 
     `judged` are the offsets of frames that the ledger covers; None if there is no ledger. A
     prediction above them is counted as `ahead`, and only its bytes are checked, because a worker
-    may be running. `whole`: the log still holds the life's beginning.
+    may be running. `whole`: the log still holds the life's beginning. The predictions of streams
+    beyond `most_streams` are only counted, and each is a break, because it was not checked.
     """
 
     def __init__(
@@ -91,6 +111,7 @@ class Trail:
         judged: range | None,
         whole: bool,
         repeats_allowed: bool,
+        most_streams: int = MOST_STREAMS,
     ) -> None:
         self.partition = partition
         self.life = life
@@ -100,12 +121,13 @@ class Trail:
         self.after_ends = 0  # of those, the first ones after an end of their stream
         self.repeats = 0
         self.ahead = 0
-        self.dead_letters: set[int] = set()
+        self.dead_letters = FrameOffsets()
         self.findings: list[Finding] = []
         self.breaks = 0
         self._judged = judged
         self._repeats_allowed = repeats_allowed
-        self._chains = ChainReader(drop_repeats=True, whole=whole)
+        self._most_streams = most_streams
+        self._chains = ChainReader(drop_repeats=True, whole=whole, most_streams=most_streams)
 
     def find(
         self, kind: str, message: str, stream: str | None = None, offset: int | None = None
@@ -140,6 +162,11 @@ class Trail:
 
     def _enter(self, prediction: Prediction, crc: int) -> None:
         stream, offset = prediction.stream, prediction.offset
+        if stream not in self.streams and len(self.streams) >= self._most_streams:
+            message = f"not checked: an audit follows {self._most_streams} streams of a partition"
+            self.find(Wrong.UNFOLLOWED, message, stream, offset)
+            self._count(prediction)
+            return
         published = self.streams.setdefault(stream, Published())
         known = published.crc(offset)
         if known is not None:
@@ -152,8 +179,11 @@ class Trail:
         if not published.enter(offset, prediction.chain, crc):
             message = "published after a later frame of its stream"
             self.find(Wrong.BACKWARDS, message, stream, offset)
+        self._count(prediction)
+
+    def _count(self, prediction: Prediction) -> None:
         self.predictions += 1
-        if self._judged is not None and offset in self._judged:
+        if self._judged is not None and prediction.offset in self._judged:
             self.predicted += 1
             self.after_ends += prediction.reset is Reset.ENDED
 
@@ -162,9 +192,8 @@ class Trail:
         if self._judged is None or offset not in self._judged:
             return
         stream = (key or b"").decode("ascii", "replace")
-        if offset in self.dead_letters and not self._repeats_allowed:
+        if not self.dead_letters.enter(offset) and not self._repeats_allowed:
             self.find(Wrong.REPEATED, "dead-lettered again", stream, offset)
-        self.dead_letters.add(offset)
         published = self.streams.get(stream)
         if published is not None and published.crc(offset) is not None:
             self.find(Wrong.TWO_FATES, "predicted and dead-lettered", stream, offset)

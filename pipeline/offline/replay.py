@@ -64,7 +64,7 @@ class Replay:
         self._max_batch = config.max_batch
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
         self._decoding: deque[Future[InputArray]] = deque()  # in the order of admission
-        self._frames = 0  # let through and not predicted
+        self._frames = 0  # decoded, or being decoded, and not finished
         digest = model.bundle.digest
         beginnings = {
             number: Manifest.beginning(start, bundle=digest, partitions=0)
@@ -115,7 +115,7 @@ class Replay:
         for partition, items in stepped.batch.items():
             partition.sweep(self._model.rules, self._model.rows)
             partition.close_checkpoint()  # frees it: nothing is committed here
-            self._frames -= sum(item.steps for item in items)
+            self._frames -= sum(item.input is not None for item in items)
             yield from _predictions(items)
 
 

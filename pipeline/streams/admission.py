@@ -6,6 +6,7 @@ All times are integer microseconds since 1970.
 
 from dataclasses import dataclass, replace
 
+from pipeline.config import MAX_STREAMS
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
 RECENT_US = 300_000_000
@@ -15,24 +16,34 @@ CLOCK_NOTE = "clock"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The time limits that the bundle and the operator set.
+    """The limits that the bundle and the operator set.
 
     `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
     never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
-    out.
+    out. A stream does not begin where `most_streams` of its partition are within their time to
+    live.
     """
 
     period_us: int | None
     gap_reset_us: int
     ttl_ms: int
+    most_streams: int
 
     @classmethod
-    def of(cls, *, rate_hz: float | None, gap_reset_s: float, stream_ttl_s: float) -> "Rules":
+    def of(
+        cls,
+        *,
+        rate_hz: float | None,
+        gap_reset_s: float,
+        stream_ttl_s: float,
+        max_streams: int = MAX_STREAMS,
+    ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
             period_us=None if rate_hz is None else int(1e6 / rate_hz),
             gap_reset_us=round(gap_reset_s * 1e6),
             ttl_ms=round(stream_ttl_s * 1e3),
+            most_streams=max_streams,
         )
 
     @property

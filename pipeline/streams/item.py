@@ -4,6 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engines.base import InputArray
+from pipeline.errors import RecordError, UndecodableFrameError
 from pipeline.records import BadRecord, Fate, Frame, Outgoing, ParsedRecord
 from pipeline.streams.admission import Verdict
 from pipeline.streams.stream import Stream
@@ -25,6 +26,9 @@ class Item:
     input: Future[InputArray] | None = None
     steps: bool = False  # it is a frame that the engine steps once it is decoded
     pick: int | None = None  # its index in its batch's features, once it is encoded
+    deferred: bool = False  # its stream has no memory yet: it is judged when it is taken
+    unwanted: bool = False  # it is skipped if admission lets it through
+    refusal: RecordError | None = None  # why a stream without memory does not begin with it
     fate: Fate | None = None
     answer: Answer | None = None
     held_us: int | None = None  # how long the previous label lasted, if this answer changed it
@@ -43,6 +47,12 @@ class Item:
         return self.input is None or self.input.done()
 
     @property
+    def failure(self) -> UndecodableFrameError | None:
+        """Why a decoded frame could not be decoded; None if it could, or was not tried."""
+        failure = None if self.input is None else self.input.exception()
+        return failure if isinstance(failure, UndecodableFrameError) else None
+
+    @property
     def undecoded(self) -> Frame | None:
         """The frame, if admission let it through and its decode has not been submitted; or None."""
         waits = self.fate is None and self.input is None
@@ -59,9 +69,27 @@ class Item:
         """Set the fate of an unreadable record; its dead letter is written with its batch."""
         self.fate = Fate.DEAD_LETTERED
 
+    def defer(self) -> None:
+        """Leave the verdict open until the record is taken into a batch."""
+        self.deferred = True
+
     def judge(self, stream: Stream, verdict: Verdict) -> None:
         """Set the stream and admission's verdict."""
         self.stream, self.verdict, self.fate = stream, verdict, verdict.fate
+        self.deferred = False
+        if verdict.fate is not None:
+            self.steps = False  # a deferred frame may have been decoded
+        elif self.unwanted:
+            self.skip()
+
+    def end(self) -> None:
+        """End the end of a stream that has no memory."""
+        self.fate, self.deferred = Fate.ENDED, False
+
+    def turn_away(self, refusal: RecordError) -> None:
+        """Set the fate of a frame with which no stream begins. Its letter is written later."""
+        self.fate, self.refusal = Fate.DEAD_LETTERED, refusal
+        self.deferred = self.steps = False
 
     def decode(self, decoded: Future[InputArray]) -> None:
         """Set the future of the input of a frame that is to be stepped."""
@@ -74,10 +102,21 @@ class Item:
         return self.input.result()
 
     def skip(self) -> None:
-        """End a frame as skipped for a newer one. Cancels its decode if that has not begun."""
+        """End a frame as skipped for a newer one. Cancels its decode if that has not begun.
+
+        A deferred frame is skipped only if admission lets it through when it is taken.
+        """
+        if self.deferred:
+            self.unwanted = True
+            return
         if self.input is not None:
             self.input.cancel()
         self.input, self.steps, self.fate = None, False, Fate.SKIPPED
+
+    def leave_out(self) -> None:
+        """Skip a deferred frame whose stream has no memory."""
+        self.deferred = False
+        self.skip()
 
     def encode(self, pick: int) -> None:
         """Set the frame's index in its batch's features."""

@@ -1,11 +1,12 @@
 """One partition while this worker owns it: its records in offset order, its ledger, its streams."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.records import BadRecord, EndOfStream, Fate, Frame, Headers, Outgoing, ParsedRecord
+from pipeline.records import BadRecord, Fate, Frame, Headers, Outgoing, ParsedRecord
 from pipeline.streams import admission
 from pipeline.streams.admission import Rules
+from pipeline.streams.intake import Intake
 from pipeline.streams.item import Item
 from pipeline.streams.open_checkpoint import Departure, OpenCheckpoint
 from pipeline.streams.row_pool import RowPool
@@ -28,7 +29,6 @@ class Partition:
     def __init__(self, number: int, *, era: int, manifest: Manifest, wanted_s: float = 0.0) -> None:
         self.number = number
         self.era = era
-        self.streams: dict[str, Stream] = {}
         self.items: deque[Item] = deque()
         self.first_offset = manifest.first_offset
         self.next_offset = manifest.next_offset
@@ -53,9 +53,14 @@ class Partition:
         self._skipping: set[str] = set()  # streams whose last frame was skipped
         # arrival runs ahead of what is finished
         self._arrived_offset = manifest.next_offset
-        self._arrived_ms = manifest.stream_time_ms
+        self._intake = Intake(manifest.stream_time_ms)
         self._swept_ms = manifest.stream_time_ms
         self._pending_bytes = 0
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The streams that have memory, by name."""
+        return self._intake.streams
 
     def suspect(self, log_end: int) -> bool:
         """From attempt CAREFUL_ATTEMPT on, suspect every record below `log_end`.
@@ -68,7 +73,10 @@ class Partition:
         return self.suspects_end > self.next_offset
 
     def admit(self, record: ParsedRecord, rules: Rules) -> Item | None:
-        """Judge the partition's next record. None if its offset was read before."""
+        """Judge the partition's next record, or defer that until it is taken.
+
+        None if its offset was read before.
+        """
         absent = record.offset - self._arrived_offset
         if absent < 0:
             return None
@@ -77,29 +85,18 @@ class Partition:
         if isinstance(record, BadRecord):
             item.refuse()  # its timestamp does not count either
         else:
-            self._arrived_ms = max(self._arrived_ms, record.record_ms)
-            self._judge(item, record, rules)
+            self._intake.arrive(item, record, rules)
         self.items.append(item)
         self._pending_bytes += item.size
         return item
 
-    def _judge(self, item: Item, record: Frame | EndOfStream, rules: Rules) -> None:
-        stream = self.streams.get(record.stream)
-        if stream is None:
-            stream = self.streams[record.stream] = Stream(record.stream)
-        last = stream.head
-        if last is not None and admission.expired(last, self._arrived_ms, rules):
-            last = None
-        if isinstance(record, EndOfStream):
-            verdict = admission.end(record)
-        else:
-            verdict = admission.admit(last, record, rules)
-        item.judge(stream, verdict)
-        stream.arrive(verdict)
-
     def take_ready(self) -> Item | None:
         """Take the next record out; None if there is none, or its input is not decoded yet."""
-        return self.items.popleft() if self.items and self.items[0].ready else None
+        if not self.items or not self.items[0].ready:
+            return None
+        item = self.items.popleft()
+        self._intake.take(item, self.items)
+        return item
 
     @property
     def pending_bytes(self) -> int:
@@ -142,7 +139,7 @@ class Partition:
 
     def adopt(self, streams: Iterable[Stream]) -> None:
         """Add restored streams."""
-        self.streams |= {stream.name: stream for stream in streams}
+        self._intake.adopt(streams)
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         """Write records that belong to no input record with the next checkpoint."""
@@ -156,11 +153,12 @@ class Partition:
         """Overload `latest`: skip each stream's waiting frames except the newest.
 
         Frames below `unskippable_end` are never skipped, because a previous worker may have
-        published their predictions (`low_latency`).
+        published their predictions (`low_latency`). Nor are frames of streams without memory:
+        skipped ranges are durable.
         """
         kept: set[Stream | None] = set()
         for item in reversed(self.items):
-            if not item.steps or item.record.offset < self.unskippable_end:
+            if not item.steps or item.deferred or item.record.offset < self.unskippable_end:
                 continue
             if item.stream in kept:
                 item.skip()
@@ -188,11 +186,11 @@ class Partition:
             if not isinstance(item.record, BadRecord):
                 self.stream_time_ms = max(self.stream_time_ms, item.record.record_ms)
             self._open.finish(item)
-            if item.stream is not None:
-                self._record_skips(item.stream.name, item)
+            if isinstance(item.record, Frame):
+                self._record_skips(item.record.stream, item)
 
     def _record_skips(self, stream: str, item: Item) -> None:
-        """Record the ranges of skipped frames. A frame that went to the engine ends a range."""
+        """Record the ranges of skipped frames. A frame that is let through ends a range."""
         if item.fate is Fate.SKIPPED:
             before = self._skips.get(stream)
             ranges = () if before is None else before.ranges
@@ -206,7 +204,7 @@ class Partition:
             self._skips[stream] = skips
             self._open.skip(skips)
             self._skipping.add(stream)
-        elif item.verdict is not None and item.verdict.fate is None:
+        elif item.fate in (Fate.PREDICTED, Fate.DEAD_LETTERED):
             self._skipping.discard(stream)
 
     def expire(self, log_start: int) -> None:
@@ -232,7 +230,7 @@ class Partition:
             and admission.expired(stream.admission, self.stream_time_ms, rules)
         ]
         for stream in gone:
-            del self.streams[stream.name]
+            self._intake.forget(stream.name)
             self._open.forget(stream.name)
             self._skips.pop(stream.name, None)
             self._skipping.discard(stream.name)
@@ -243,5 +241,5 @@ class Partition:
         """Return the engine rows of all streams; the partition is no longer ours."""
         for stream in self.streams.values():
             stream.give_row(rows)
-        self.streams.clear()
+        self._intake.clear()
         self.items.clear()

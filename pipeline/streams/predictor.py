@@ -1,12 +1,12 @@
 """Turns a batch of records into predictions; no stream affects another one's predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engines.base import Engine, Features, InputArray, Logits
-from pipeline.errors import UndecodableFrameError
+from pipeline.errors import RecordError, UndecodableFrameError
 from pipeline.records import (
     TRACEPARENT,
     BadRecord,
@@ -94,19 +94,21 @@ class Predictor:
             item.dead_letter(
                 dead_letter(bad, topic=self._topic, reason=bad.reason, error=bad.error)
             )
+        if item.refusal is not None:
+            self._reject(item, item.refusal, "dead-lettered, its stream has not begun")
         if not item.steps:
             return None
         try:
             return item.decoded()
         except UndecodableFrameError as exc:
-            self._dead_letter(item, exc.reason, f"{exc}; dead-lettered, memory kept")
+            self._reject(item, exc, "dead-lettered, memory kept")
             return None
 
     def _settle(self, item: Item) -> None:
         """Finish a record that is not stepped."""
         stream, verdict = item.stream, item.verdict
         if stream is None or verdict is None:
-            return  # a bad record belongs to no stream
+            return  # it belongs to no stream: a bad record, or one of a stream without memory
         if isinstance(item.record, EndOfStream):
             stream.require_reset(Reset.ENDED)
         elif verdict.reset is not None:
@@ -154,9 +156,15 @@ class Predictor:
         )
         s.item.predict(answer, outgoing, held_us=held_us)
 
-    def _dead_letter(self, item: Item, reason: str, error: str) -> None:
+    def _reject(self, item: Item, why: RecordError, outcome: str) -> None:
+        self._dead_letter(item, why.reason, f"{why}; {outcome}", keeps_content=why.keeps_content)
+
+    def _dead_letter(
+        self, item: Item, reason: str, error: str, *, keeps_content: bool = True
+    ) -> None:
         frame = item.record
         if not isinstance(frame, Frame):
             raise AssertionError(f"offset {frame.offset} is no frame")
         error = f"stream {frame.stream} offset {frame.offset}: {error}"
-        item.dead_letter(dead_letter(frame, topic=self._topic, reason=reason, error=error))
+        letter = dead_letter(frame, topic=self._topic, reason=reason, error=error)
+        item.dead_letter(letter if keeps_content else replace(letter, value=b""))

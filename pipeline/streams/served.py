@@ -7,7 +7,7 @@ from typing import Self
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
-from pipeline.config import WorkerConfig
+from pipeline.config import MAX_STREAMS, WorkerConfig
 from pipeline.media.decoder import Decoder
 from pipeline.records import Record, Reset
 from pipeline.streams.admission import Rules
@@ -64,10 +64,14 @@ class ServedModel:
         stream_ttl_s: float,
         max_record_bytes: int,
         max_batch: int,
+        max_streams: int = MAX_STREAMS,
     ) -> Self:
         """Assemble the frame path. `topic` is the input topic's name, for dead letters."""
         rules = Rules.of(
-            rate_hz=bundle.input.rate_hz, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s
+            rate_hz=bundle.input.rate_hz,
+            gap_reset_s=gap_reset_s,
+            stream_ttl_s=stream_ttl_s,
+            max_streams=max_streams,
         )
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
@@ -89,6 +93,7 @@ class ServedModel:
             stream_ttl_s=config.stream_ttl_s,
             max_record_bytes=config.max_frame_bytes,
             max_batch=config.max_batch,
+            max_streams=config.max_streams,
         )
 
     @property

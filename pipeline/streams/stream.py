@@ -35,6 +35,7 @@ class Stream:
         "pending_reset",
         "row",
         "stepped_us",
+        "taken_ms",
         "unknown",
     )
 
@@ -43,6 +44,7 @@ class Stream:
         self.row: int | None = None
         self.head: Admission | None = None
         self.admission: Admission | None = None
+        self.taken_ms = 0  # timestamp of the newest record that was taken into a batch
         self.offset = -1  # of the newest finished record
         self.stepped_us: int | None = None  # capture time of the last predicted frame
         self.age_us = 0
@@ -58,6 +60,7 @@ class Stream:
         """Return the stream of a snapshot. The caller fills its engine row."""
         stream = cls(snapshot.stream)
         stream.head = stream.admission = snapshot.admission
+        stream.taken_ms = snapshot.admission.record_ms
         stream.offset = snapshot.offset
         stream.stepped_us = snapshot.stepped_us
         stream.age_us = snapshot.age_us
@@ -80,6 +83,10 @@ class Stream:
     def arrive(self, verdict: Verdict) -> None:
         """Set the admission memory that the next record is judged by."""
         self.head = verdict.admission
+
+    def take(self, verdict: Verdict) -> None:
+        """Record that a judged record is taken into a batch. Records are taken in offset order."""
+        self.taken_ms = verdict.admission.record_ms
 
     def take_row(self, rows: "RowPool") -> None:
         """Take an engine row for the tensors, unless the stream has one."""

@@ -130,7 +130,9 @@ class Worker:
         now_s = self._clock.monotonic()
         if now_s - self._counted_s >= CENSUS_S:
             self._counted_s = now_s
-            self._metrics.model.count_streams(self._membership.partitions.values())
+            self._metrics.model.count_streams(
+                self._membership.partitions.values(), most=self._model.rules.most_streams
+            )
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Commit what is finished and leave the group. Another worker reads the rest again."""

@@ -6,6 +6,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from pipeline.broker.kafka.topics import read_setting
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import Group, Longtake, Start
 
@@ -36,6 +37,19 @@ def test_create_makes_what_is_missing_and_check_finds_it(
     assert all((t["partitions"], t["created"]) == (3, True) for t in made.json["topics"])
     found = longtake("topics", "check", "--config", file, "--json")
     assert (found.code, [t["problem"] for t in found.json["topics"]]) == (0, [None] * 4)
+
+
+def test_the_topic_of_dead_letters_is_made_with_an_end(
+    kafka: LocalKafka, longtake: Longtake, tmp_path: Path
+) -> None:
+    prefix = f"ends-{tmp_path.parent.name}"
+    file = settings(tmp_path, kafka.bootstrap, prefix)
+    assert longtake("topics", "create", "--config", file, "--json").code == 0
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    wanted = ("retention.bytes", "retention.ms")
+    limits = [int(read_setting(admin, f"{prefix}.dlq", name) or -1) for name in wanted]
+    admin.close()
+    assert limits == [1 << 30, 7 * 24 * 3600 * 1000]
 
 
 def test_create_leaves_alone_what_is_there(group: Group, longtake: Longtake) -> None:

@@ -20,6 +20,8 @@ from tests.pipeline.pictures import encoded, jpeg
 
 STREAMS = ("gate", "yard")
 PERIOD_S = 0.1
+MOST_STREAMS = 5
+TTL_S = 10.0
 GARBAGE = b"\xff\xd8\xff no picture"
 # the numbers of the bundle overflow on this picture
 WHITE = encoded(Image.new("RGB", (16, 16), "white"), "PNG")
@@ -44,6 +46,10 @@ class FramePublisher:
             headers = (("captured-at", captured),)
             self._cluster.publish(partition, stream.encode(), content, headers)
             self._cameras.published(stream, content)
+
+    def publish_as(self, stream: str) -> None:
+        """Publish a picture into partition 0 under another name."""
+        self._cluster.publish(0, stream.encode(), jpeg(16, 16, seed=1))
 
     def _run(self) -> None:
         n = 0
@@ -72,6 +78,7 @@ class WatchedStage:
         self.prometheus = Prometheus(0)
         bundle = write_tiny(folder / "tiny", explodes=True)
         more = {"expected_streams": STREAMS, "metrics_port": self.worker_port, "slot": "one"}
+        more |= {"max_streams": MOST_STREAMS, "stream_ttl_s": TTL_S}
         self._settings = write_settings(
             folder / "worker.toml", self.cluster, bundle=str(bundle), **more
         )

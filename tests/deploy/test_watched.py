@@ -75,6 +75,20 @@ def test_a_worker_in_trouble_raises_an_alert(stage: WatchedStage, trouble: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("alert", ["StreamsTurnedAway", "StreamsNearLimit"])
+def test_more_names_than_a_partition_may_have_raise_an_alert(
+    stage: WatchedStage, alert: str
+) -> None:
+    numbers = count()
+
+    def fires_while_they_come() -> bool:
+        stage.feed.publish_as(f"name-{next(numbers)}")
+        return alert in stage.prometheus.firing()
+
+    until(fires_while_they_come, f"the alert {alert}")
+
+
+@pytest.mark.slow
 def test_an_expected_stream_that_is_silent_raises_an_alert(stage: WatchedStage) -> None:
     stage.feed.silent = "gate"
     try:

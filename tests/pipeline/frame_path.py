@@ -44,6 +44,12 @@ class FramePath:
                 item.decode(decoded(item.undecoded.content))
         return items
 
+    def take(self, *records: ParsedRecord) -> list[Item]:
+        """Admit and decode records, and take them out for a batch."""
+        items = self.arrive(*records)
+        assert [self.partition.take_ready() for _ in items] == items
+        return items
+
     def work(self, *records: ParsedRecord, newest_only: bool = False) -> list[Item]:
         """Take records through the engine as one batch."""
         items = self.arrive(*records)

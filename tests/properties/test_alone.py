@@ -208,6 +208,7 @@ def check(world: World, kind: str) -> None:
         )
         assert published.get(name, []) == values
         fates += ended
+        assert (name in snapshots) == (name in state)  # only streams that have begun
         remembered = snapshots.get(name)
         for tensor, lines in (state.get(name) or {}).items():
             if remembered is not None and remembered.tensors:

@@ -14,6 +14,7 @@ from pipeline.offline.replay import Replay
 from pipeline.records import Record
 from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, stretch
+from pipeline.wire.snapshots import Snapshot
 from tests.properties.test_alone import Do, Publish, bundle, engine, play, schedules
 from tests.world import TOPICS, World, decode
 
@@ -68,6 +69,7 @@ def in_turns(records: Sequence[Record]) -> list[Record]:
     st.sampled_from([1, 3, 16]),
     st.sampled_from([0.05, 0.3, 1.0, 1e6]),
     st.sampled_from(Overload),
+    st.sampled_from([1, 2, 3, 10_000]),
 )
 def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
     schedule: list[Any],
@@ -76,9 +78,10 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
     other_batch: int,
     ttl_s: float,
     overload: Overload,
+    max_streams: int,
 ) -> None:
     """Worker and replay sweep at other times and form other batches, without a difference."""
-    policy = {"stream_ttl_s": ttl_s, "overload": overload}
+    policy = {"stream_ttl_s": ttl_s, "overload": overload, "max_streams": max_streams}
     world = play(KIND, schedule, partitions=partitions, max_batch=max_batch, **policy)
     past = histories(world)
     starts = {number: history.manifest.first_offset for number, history in past.items()}
@@ -91,6 +94,16 @@ def test_a_replay_of_the_log_gives_what_was_published_byte_for_byte(
         partition = replay.partitions[number]
         assert Counter(partition.fates) == Counter(dict(history.manifest.fates))
         assert partition.next_offset == history.manifest.next_offset
+        assert alive(world, number, history.manifest.stream_time_ms) <= max_streams
+
+
+def alive(world: World, number: int, now_ms: int) -> int:
+    """Count the streams in a changelog that are within their time to live."""
+    changelog = world.log.changelog(number)
+    assert changelog is not None
+    shots = [Snapshot.read(r) for key, r in changelog.records.items() if key.startswith(b"s:")]
+    ttl_ms = world.config.stream_ttl_s * 1000
+    return sum(now_ms - shot.admission.record_ms <= ttl_ms for shot in shots)
 
 
 OWED = [  # a stream expires; the first of its new life does not decode; then the clock goes back

@@ -28,7 +28,13 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "segment.bytes": str(256 << 20),
     },
     "predictions": {"message.timestamp.type": "LogAppendTime"},
-    "dead_letters": {"max.message.bytes": str(1 << 20)},
+    # Anyone who may publish frames can cause dead letters, so their topic has an end.
+    "dead_letters": {
+        "max.message.bytes": str(1 << 20),
+        "retention.ms": str(7 * 24 * 3600 * 1000),
+        "retention.bytes": str(1 << 30),
+        "segment.bytes": str(64 << 20),
+    },
     # small segments and eager compaction: a restore reads the live records and little more
     "state": {
         "cleanup.policy": "compact",

@@ -1,6 +1,6 @@
 """Prometheus metrics of predictions and of streams' memory: sums over streams, none per stream."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -43,6 +43,10 @@ class ModelMetrics:
             "longtake_cold_streams",
             "Of these, streams of which less than a second is remembered, or nothing.",
         )
+        self._fullest = gauge(
+            "longtake_streams_ratio",
+            "Streams of the fullest of our partitions, as a share of max_streams.",
+        )
         self._by_label: list[Counter] = []
 
     def set_labels(self, labels: Sequence[str]) -> None:
@@ -60,8 +64,12 @@ class ModelMetrics:
         for reset in resets:
             self._resets.labels(reset).inc()
 
-    def count_streams(self, partitions: Iterable[Partition]) -> None:
-        """Count streams, and the cold ones. Not for every turn: it looks at every stream."""
+    def count_streams(self, partitions: Collection[Partition], *, most: int) -> None:
+        """Count streams, and the cold ones. Not for every turn: it looks at every stream.
+
+        `most` is the number that a partition may have.
+        """
+        self._fullest.set(max((len(p.streams) for p in partitions), default=0) / most)
         warm = [stream.warm for partition in partitions for stream in partition.streams.values()]
         self._streams.set(len(warm))
         self._cold.set(len(warm) - sum(warm))

@@ -26,6 +26,7 @@ from pipeline.errors import (
     FencedError,
     MalformedRecordError,
     RefusedBatchError,
+    TooManyStreamsError,
     UndecodableFrameError,
 )
 from pipeline.records import Destination, Fate, Frame, Outgoing, Reset
@@ -40,6 +41,7 @@ STAGES = ("polled", "batched", "published")
 DEAD_LETTER_REASONS = (
     MalformedRecordError.reason,
     RefusedBatchError.reason,
+    TooManyStreamsError.reason,
     UndecodableFrameError.reason,
     CrashingFrameError.reason,
     str(Reset.NONFINITE),

@@ -42,12 +42,12 @@ def snapshots(part: PartitionCheckpoint) -> dict[str, Snapshot]:
 
 
 def test_outputs_come_first_then_memory_and_the_manifest_last(freezing: Freezing) -> None:
-    freezing.work(frame(0), undecodable(1, "b"), frame(2))
+    freezing.work(frame(0), undecodable(1, "unknown"), frame(2, "b"))
     kinds = [(out.destination, out.key) for out in freezing.freeze(evicted=["gone"]).outgoing]
     assert kinds == [
         (Destination.PREDICTIONS, b"a"),
-        (Destination.DEAD_LETTERS, b"b"),
-        (Destination.PREDICTIONS, b"a"),
+        (Destination.DEAD_LETTERS, b"unknown"),
+        (Destination.PREDICTIONS, b"b"),
         (Destination.STATE, b"s:a"),
         (Destination.STATE, b"s:b"),
         (Destination.STATE, b"s:gone"),
@@ -123,10 +123,12 @@ def test_a_stream_that_is_evicted_gets_a_tombstone(freezing: Freezing) -> None:
 def test_skipped_ranges_are_written_with_the_checkpoint_that_counts_them(
     freezing: Freezing,
 ) -> None:
-    freezing.work(frame(0), frame(1), frame(2), newest_only=True)
+    freezing.work(frame(0))
+    freezing.freeze()
+    freezing.work(frame(1), frame(2), frame(3), newest_only=True)
     part = freezing.freeze()
-    assert [out.key for out in part.outgoing] == [b"a", b"s:a", b"k:a:0", b"m"]
-    assert Skips.read(logged(part.outgoing[2])) == Skips("a", ((0, 1),))
+    assert [out.key for out in part.outgoing] == [b"a", b"s:a", b"k:a:1", b"m"]
+    assert Skips.read(logged(part.outgoing[2])) == Skips("a", ((1, 2),))
     assert part.manifest.fates[Fate.SKIPPED] == 2
 
 

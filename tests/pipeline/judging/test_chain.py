@@ -126,3 +126,12 @@ def test_without_dropping_a_repeat_is_a_broken_link() -> None:
 
 def test_a_stream_in_two_partitions_is_two_streams() -> None:
     assert faults([*tape(range(2)).records, *tape(range(2), partition=1).records]) == [""] * 4
+
+
+def test_above_its_limit_a_reader_forgets_the_stream_that_was_silent_for_longest() -> None:
+    made = Tape()
+    reader = ChainReader(drop_repeats=True, whole=True, most_streams=2)
+    records = [made.predict(offset, stream) for offset, stream in enumerate("abacbcc")]
+    del records[5]  # of `c`, whose newest link is kept; that of `b` is not, after `c` has begun
+    links = list(reader.read(records))
+    assert [link.fault for link in links] == [None] * 5 + [Fault.UNLINKED]

@@ -105,6 +105,12 @@ def test_the_same_bytes_agree(steady: list[Prediction]) -> None:
     assert (c.score_difference, c.scores, found.differences) == (0.0, 8 * len(LABELS), [])
 
 
+def test_streams_beyond_the_limit_are_counted_and_not_compared(steady: list[Prediction]) -> None:
+    made = Comparison(same_bundle=True, repeats=False, most_streams=0)
+    assert len(list(made.follow(steady, logged(steady), start=0, end=9, exact=True, whole=True)))
+    assert (made.counts.compared, made.counts.same, made.counts.not_compared) == (8, 0, 8)
+
+
 def test_the_first_field_that_differs_is_named_with_both_values(
     steady: list[Prediction],
 ) -> None:

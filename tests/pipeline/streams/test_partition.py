@@ -246,12 +246,15 @@ def test_a_forgotten_streams_row_is_given_back_and_its_snapshot_is_not_written()
     assert rows.take() == row
 
 
-def test_a_stream_with_a_record_on_its_way_is_not_forgotten() -> None:
+def test_a_frame_that_is_on_its_way_while_its_stream_is_forgotten_begins_it_anew() -> None:
     part = partition()
     work(part, frame(0, 1_000))
     later(part, 1, 1_001 + 2 * TTL_MS)
-    part.admit(frame(2, 1_002 + 2 * TTL_MS), RULES)
-    assert part.sweep(RULES, RowPool(StateTable([]))) == []
+    (item,) = waiting(part, frame(2, 1_002 + 2 * TTL_MS))
+    assert part.sweep(RULES, RowPool(StateTable([]))) == ["cam-1"]
+    finish(part, [item])
+    assert (item.fate, reset_of(item)) == (Fate.PREDICTED, Reset.NEW)
+    assert set(part.streams) == {"cam-1", "other"}
 
 
 def test_an_ended_streams_marker_is_forgotten_too() -> None:
@@ -311,7 +314,7 @@ def test_sweeping_never_changes_what_becomes_of_a_record(
         ms += pause
         one = EndOfStream(stream, 3, offset, ms) if kind == "e" else frame(offset, ms, stream)
         (here,), (there,) = work(swept, one), work(kept, one)
-        assert here.verdict == there.verdict
+        assert (here.fate, here.verdict) == (there.fate, there.verdict)
         if offset in sweeps:
             swept.sweep(RULES, RowPool(StateTable([])))
         if offset in others:
@@ -345,8 +348,9 @@ def waiting(part: Partition, *records: ParsedRecord) -> list[Item]:
 
 def test_of_each_streams_waiting_frames_only_the_newest_is_kept() -> None:
     part = partition()
-    records = [frame(n, n * 100, f"cam-{n % 2}") for n in range(5)]
-    items = waiting(part, *records)
+    records = [frame(n, n * 100, f"cam-{n % 2}") for n in range(7)]
+    work(part, *records[:2])
+    items = waiting(part, *records[2:])
     part.keep_newest()
     assert [item.fate for item in items] == [Fate.SKIPPED] * 3 + [None] * 2
     assert [item.steps for item in items] == [False] * 3 + [True] * 2
@@ -354,7 +358,8 @@ def test_of_each_streams_waiting_frames_only_the_newest_is_kept() -> None:
 
 def test_an_end_of_stream_is_never_skipped() -> None:
     part = partition()
-    items = waiting(part, frame(0, 100), EndOfStream("cam-1", 3, 1, 200), frame(2, 300))
+    work(part, frame(0, 100))
+    items = waiting(part, frame(1, 200), EndOfStream("cam-1", 3, 2, 300), frame(3, 400))
     part.keep_newest()
     assert [item.fate for item in items] == [Fate.SKIPPED, Fate.ENDED, None]
 
@@ -441,7 +446,7 @@ def test_a_checkpoint_in_which_a_record_of_skips_gets_full_tells_all_its_ranges(
     part, offsets = partition(), range(0, 2 * SKIPS_OF_A_RECORD + 6, 2)
     for n in offsets:
         skipped, kept = waiting(part, frame(n, n * 100), frame(n + 1, n * 100 + 100))
-        skipped.fate = Fate.SKIPPED
+        skipped.skip()
         finish(part, [skipped, kept])
     told = [span for skips in part.close_checkpoint().skipped.values() for span in skips.ranges]
     assert told == [(n, n) for n in offsets]

@@ -177,5 +177,5 @@ def test_the_end_of_a_stream_publishes_nothing(path: FramePath) -> None:
 
 def test_resets_are_returned_once_their_frame_has_a_prediction(path: FramePath) -> None:
     batch: list[Frame] = [frame(0, "a", 1), frame(1, "b", BROKEN), frame(2, "a", 3, at_ms=9_000)]
-    assert path.predictor.run(path.arrive(*batch)) == [Reset.NEW, Reset.GAP]
-    assert path.predictor.run(path.arrive(frame(3, "b", 1, at_ms=9_000))) == [Reset.NEW]
+    assert path.predictor.run(path.take(*batch)) == [Reset.NEW, Reset.GAP]
+    assert path.predictor.run(path.take(frame(3, "b", 1, at_ms=9_000))) == [Reset.NEW]
