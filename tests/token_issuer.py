@@ -42,7 +42,7 @@ class TokenIssuer:
 
     @contextmanager
     def serving(self, secret: str) -> Iterator[str]:
-        """Serve a token endpoint, which takes every client that knows the secret; yields its URL."""
+        """Serve a token endpoint for every client that knows the secret. Yields its URL."""
         issuer = self
 
         class Endpoint(BaseHTTPRequestHandler):
