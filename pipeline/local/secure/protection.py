@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeline.broker.kafka.privileges import Role, role_privileges
 from pipeline.broker.kafka.users import UserAdmin
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
-from pipeline.config import WorkerConfig
 from pipeline.connection import Connection, SaslMechanism
 from pipeline.errors import LocalKafkaError
 from pipeline.local.node_properties import Node
@@ -18,7 +17,6 @@ from pipeline.local.secure.secure_folder import SecureFolder
 from pipeline.local.secure.secured_node import copy_certificates, java_options, security_settings
 from pipeline.records import Topics
 
-DEFAULT_GROUPS = ("longtake", "actions")  # the default of `--group`, and that of the pages
 ADMITTED_S = 30.0  # until every node knows the users
 ASK_S = 5.0
 PAUSE_S = 0.05
@@ -29,12 +27,13 @@ class Secure:
     """A local Kafka with TLS, logins and ACLs.
 
     `folder` has the certificates, passwords and clients' settings; if it has them already, they
-    are used again. The roles get the privileges of `groups` and the default topics. With `jwks`, a
-    file of public keys, tokens for the audience `longtake` log in by OAUTHBEARER.
+    are used again. The roles may run their commands for `groups`, each with its topics. With
+    `jwks`, a file of public keys (RFC 7517), tokens that one of them has signed for the audience
+    `longtake` log in by OAUTHBEARER.
     """
 
     folder: Path
-    groups: tuple[str, ...] = DEFAULT_GROUPS
+    groups: tuple[tuple[Topics, str], ...] = ()
     jwks: Path | None = None
 
 
@@ -79,7 +78,7 @@ class Protection:
 
     def admit(self) -> None:
         """Make the users, write the files of clients, and wait until every node knows the users."""
-        self.grant((WorkerConfig(group=group).topics, group) for group in self._secure.groups)
+        self.grant(self._secure.groups)
         admin = UserAdmin(self.connection)
         for role in Role:
             admin.set_password(role.value, self._folder.password(role))
