@@ -24,8 +24,8 @@ def write_client_files(folder: SecureFolder, bootstrap: str, mtls_bootstrap: str
             "security_protocol": SecurityProtocol.SSL.value,
             "ssl_certificate_location": str(folder.identity(role)),
         }
-        write_private(folder.path / f"{role}.toml", _toml(by_password | ca))
-        write_private(folder.path / f"{role}-mtls.toml", _toml(by_certificate | ca))
+        write_private(folder.client_file(role), _toml(by_password | ca))
+        write_private(folder.mtls_file(role), _toml(by_certificate | ca))
 
 
 def _toml(settings: dict[str, str]) -> bytes:

@@ -76,6 +76,11 @@ class Protection:
         """Return how a role reaches the nodes with its certificate."""
         return self._folder.by_certificate(role, self._mtls_bootstrap)
 
+    @property
+    def folder(self) -> SecureFolder:
+        """The certificates, the passwords and the files of clients."""
+        return self._folder
+
     def admit(self) -> None:
         """Make the users, write the files of clients, and wait until every node knows the users."""
         self.grant(self._secure.groups)

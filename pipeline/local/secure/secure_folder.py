@@ -81,6 +81,14 @@ class SecureFolder:
         """A role's key and certificate."""
         return self.path / f"{role}.pem"
 
+    def client_file(self, role: Role) -> Path:
+        """The settings of a role's clients, for `--kafka`, with its password's place."""
+        return self.path / f"{role}.toml"
+
+    def mtls_file(self, role: Role) -> Path:
+        """The same with its certificate."""
+        return self.path / f"{role}-mtls.toml"
+
     def password_file(self, role: Role) -> Path:
         """The file of a role's password."""
         return self.path / f"{role}.password"
