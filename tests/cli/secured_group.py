@@ -11,7 +11,7 @@ from pipeline.broker.kafka.users import UserAdmin
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Topics
 
-PASSWORD = "of-a-test"
+PASSWORD = "of-a-test"  # noqa: S105 - of users who live as long as one test
 _names = itertools.count()
 
 

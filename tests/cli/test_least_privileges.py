@@ -127,7 +127,7 @@ def without(group: SecuredGroup, command: Command, index: int, operation: Operat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "index", "operation"), every_need())
+@pytest.mark.parametrize(("command", "index", "operation"), list(every_need()))
 def test_a_command_needs_all_that_the_table_says(
     secured: LocalKafka,
     command: Command,
