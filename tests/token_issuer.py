@@ -18,11 +18,10 @@ KEY_ID = "tests"
 
 
 class TokenIssuer:
-    """Signs with RS256; `audience` is whom its tokens are for."""
+    """Signs with RS256."""
 
-    def __init__(self, audience: str = AUDIENCE) -> None:
+    def __init__(self) -> None:
         self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-        self._audience = audience
 
     def write_jwks(self, path: Path) -> Path:
         """Write its public key as a key set (RFC 7517)."""
@@ -32,16 +31,17 @@ class TokenIssuer:
         path.write_text(json.dumps({"keys": [key]}))
         return path
 
-    def token(self, subject: str, *, life_s: int = 300) -> str:
+    def token(self, subject: str, **claimed: str | int) -> str:
+        """Sign a token of five minutes, with further claims or other ones."""
         now_s = int(time.time())
-        claims = {"sub": subject, "aud": self._audience, "iat": now_s, "exp": now_s + life_s}
+        claims = {"sub": subject, "aud": AUDIENCE, "iat": now_s, "exp": now_s + 300} | claimed
         head = {"alg": "RS256", "kid": KEY_ID, "typ": "JWT"}
         signed = ".".join(_text(json.dumps(part).encode()) for part in (head, claims))
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_text(signature)}"
 
     @contextmanager
-    def serving(self, secret: str) -> Iterator[str]:
+    def serving(self, secret: str, **claimed: str | int) -> Iterator[str]:
         """Serve a token endpoint for every client that knows the secret. Yields its URL."""
         issuer = self
 
@@ -51,7 +51,7 @@ class TokenIssuer:
                 client, _, came = map(unquote, login.partition(":"))
                 self.send_response(200 if came == secret else 401)
                 self.end_headers()
-                answer = {"access_token": issuer.token(client), "expires_in": 300}
+                answer = {"access_token": issuer.token(client, **claimed), "expires_in": 300}
                 self.wfile.write(json.dumps(answer if came == secret else {}).encode())
 
             def log_message(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 """Every way to log in to a secured local Kafka, and what a wrong login gets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pipeline.broker.kafka.privileges import Role
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
 from pipeline.connection import Connection, Login, OAuth, SaslMechanism, Security, SecurityProtocol
 from pipeline.local.cluster import LocalKafka
+from pipeline.local.secure.secure_folder import SecureFolder
 from pipeline.secrets import Secret
 from tests.token_issuer import TokenIssuer
 
@@ -55,11 +57,36 @@ def test_a_signed_token_logs_in(secured: LocalKafka, token_issuer: TokenIssuer) 
         assert nodes_serving(by_token(secured, endpoint), TIMEOUT_S) == 1
 
 
-@pytest.mark.parametrize("audience", ["longtake", "another"])
-def test_a_token_of_another_issuer_is_refused(secured: LocalKafka, audience: str) -> None:
-    with TokenIssuer(audience).serving("client secret") as endpoint:
+@pytest.mark.parametrize("claimed", [{"aud": "another"}, {"exp": 1}])
+def test_a_token_for_others_or_of_the_past_is_refused(
+    secured: LocalKafka, token_issuer: TokenIssuer, claimed: dict[str, str | int]
+) -> None:
+    with token_issuer.serving("client secret", **claimed) as endpoint:
         assert nodes_serving(by_token(secured, endpoint), 1) == 0
 
 
-def test_nobody_comes_in_without_tls(secured: LocalKafka, tmp_path: Path) -> None:
+def test_a_token_that_another_has_signed_is_refused(secured: LocalKafka) -> None:
+    with TokenIssuer().serving("client secret") as endpoint:
+        assert nodes_serving(by_token(secured, endpoint), 1) == 0
+
+
+def test_a_certificate_is_wanted_where_clients_show_theirs(secured: LocalKafka) -> None:
+    connection = secured.protection.by_certificate(Role.CAMERA)
+    tls = replace(connection.security.tls, certificate=None)
+    without = Connection(connection.bootstrap, Security(SecurityProtocol.SSL, tls))
+    assert nodes_serving(without, 1) == 0
+
+
+def test_the_certificate_of_a_role_counts_only_from_our_authority(
+    secured: LocalKafka, tmp_path: Path
+) -> None:
+    others = SecureFolder(tmp_path / "others")
+    others.close()
+    connection = secured.protection.by_certificate(Role.CAMERA)
+    tls = replace(connection.security.tls, certificate=others.identity(Role.CAMERA))
+    foreign = Connection(connection.bootstrap, Security(SecurityProtocol.SSL, tls))
+    assert nodes_serving(foreign, 1) == 0
+
+
+def test_nobody_comes_in_without_tls(secured: LocalKafka) -> None:
     assert nodes_serving(Connection(secured.bootstrap), 1) == 0
