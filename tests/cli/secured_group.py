@@ -38,8 +38,11 @@ class SecuredGroup:
 
     def of_role(self, role: Role) -> tuple[str | Path, ...]:
         """The flags with which a role's command works for this group."""
-        file = self._secured.protection.folder.client_file(role)
-        return ("--kafka", file, "--config", self.file)
+        return ("--kafka", self.file_of(role), "--config", self.file)
+
+    def file_of(self, role: Role) -> Path:
+        """The file for `--kafka` of a role."""
+        return self._secured.protection.folder.client_file(role)
 
     def needs(self, command: Command) -> tuple[Privilege, ...]:
         return privileges(command, self.topics, self.name)
