@@ -73,10 +73,14 @@ class Item:
             raise AssertionError(f"offset {self.record.offset} is not decoded")
         return self.input.result()
 
-    def skip(self) -> None:
-        """End a frame as skipped for a newer one. Cancels its decode if that has not begun."""
+    def abandon(self) -> None:
+        """Cancel its decode if that has not begun: nothing waits for it any more."""
         if self.input is not None:
             self.input.cancel()
+
+    def skip(self) -> None:
+        """End a frame as skipped for a newer one. Cancels its decode if that has not begun."""
+        self.abandon()
         self.input, self.steps, self.fate = None, False, Fate.SKIPPED
 
     def encode(self, pick: int) -> None:

@@ -11,7 +11,7 @@ from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.worker import decoding
-from pipeline.worker.decoding import Decoding
+from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.pipeline.adder import decode_brightness
 from tests.pipeline.changelogs import manifest
@@ -19,6 +19,13 @@ from tests.pipeline.frame_path import RULES, frame, undecodable
 from tests.world import Steps
 
 DECODE_S = 0.25
+BRIGHT = 100
+COSTLY = 30_000_000
+
+
+def cost_of(content: bytes) -> int:
+    """A bright picture is a large one."""
+    return COSTLY if content[0] >= BRIGHT else 100
 
 
 class Decoders:
@@ -28,7 +35,12 @@ class Decoders:
         self.clock, self.steps, self.metrics = ManualClock(), Steps(), WorkerMetrics()
         self.decoded: list[tuple[str, bytes]] = []  # by which decoder, what
         self.decoding = Decoding(
-            self._plain, self._careful, executor=self.steps, clock=self.clock, metrics=self.metrics
+            self._plain,
+            self._careful,
+            costs=DecodeCosts(unpacked_bytes=cost_of, most_running=COSTLY),
+            executor=self.steps,
+            clock=self.clock,
+            metrics=self.metrics,
         )
         self.partitions = [Partition(n, era=1, manifest=manifest()) for n in (0, 1)]
 
