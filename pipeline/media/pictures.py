@@ -221,14 +221,16 @@ def decode_encoded(picture: Encoded, shown: str) -> av.VideoFrame:
         pixels = decode_lossless_webp(picture.content)
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     else:
-        frame = _decode_by_libav(picture, shown)
+        frame = _decode_by_libav(picture, picture.codec, shown)
     if (frame.width, frame.height) != (picture.width, picture.height):
         raise UndecodableFrameError(f"{shown} contradicts its size")
     return frame
 
 
-def _decode_by_libav(picture: Encoded, shown: str) -> av.VideoFrame:
-    decoder = av.CodecContext.create(picture.codec, "r")
+def _decode_by_libav(
+    picture: Encoded, codec: Literal["mjpeg", "png", "webp"], shown: str
+) -> av.VideoFrame:
+    decoder = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1
     decoder.options = {
         "err_detect": "crccheck+bitstream+buffer+careful+explode",

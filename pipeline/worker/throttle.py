@@ -43,14 +43,10 @@ class Throttle:
         running = {number for number, p in partitions.items() if p.opened}
         little = self._most_bytes // (LITTLE * len(partitions)) if partitions else 0
         paused = self.paused & running
-        if total < self._most_bytes // 2:
-            resumed = paused
-        else:
-            resumed = {number for number in paused if waiting[number] < little // 2}
-        more = set()
-        if total > self._most_bytes:
-            more = {number for number in running - paused if waiting[number] > little}
-        self.paused = frozenset(paused - resumed | more)
+        relieved, full = total < self._most_bytes // 2, total > self._most_bytes
+        resumed = {number for number in paused if relieved or waiting[number] < little // 2}
+        more = {number for number in running - paused if full and waiting[number] > little}
+        self.paused = paused - resumed | more
         if resumed:
             self._consumer.resume(sorted(resumed))
         if more:
