@@ -9,13 +9,10 @@ from engines.model.bundle import Bundle
 from engines.model.inputs import InputSpec, PictureInput
 from pipeline.errors import ConfigError
 from pipeline.media.decoder import Decoder
-from pipeline.media.picture_headers import unpacked_bytes
 from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import SourceFrame
 
 SourceDecoder = Callable[[SourceFrame], InputArray]
-UnpackedBytes = Callable[[bytes], int]
-"""How many bytes decoding a record produces, computed from its first header; 0 if it has none."""
 
 
 def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
@@ -23,14 +20,6 @@ def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
     match spec:
         case PictureInput():
             return partial(decode_picture, fit=fit_for(spec), max_pixels=max_frame_pixels)
-    assert_never(spec)
-
-
-def unpacked_bytes_for(spec: InputSpec, *, max_frame_pixels: int) -> UnpackedBytes:
-    """Make what estimates the cost of decoding a record, for this kind of input."""
-    match spec:
-        case PictureInput():
-            return partial(unpacked_bytes, max_pixels=max_frame_pixels)
     assert_never(spec)
 
 

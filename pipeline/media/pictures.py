@@ -84,8 +84,11 @@ def decode_picture(
     return fit_frame(frame, fit, orientation=orientation)
 
 
-def decode_upright(content: bytes, *, max_pixels: int = FRAME_PIXELS) -> av.VideoFrame:
-    """Decode like `decode_picture`, but to a frame of the picture's own size."""
+def decode_upright(content: bytes, *, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
+    """Decode like `decode_picture`, but to a frame of the picture's own size.
+
+    Files and cameras may have the largest pictures; only records have a stricter limit.
+    """
     return upright(*_decode(content, max_pixels))
 
 

@@ -2,19 +2,17 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
 from engines.base import InputArray
-from engines.model.inputs import InputSpec
 from pipeline.clock import Clock
 from pipeline.config import WorkerConfig
 from pipeline.media.decoder import Decoder
-from pipeline.media.kinds import UnpackedBytes, unpacked_bytes_for
-from pipeline.media.picture_headers import RGB_BYTES
+from pipeline.media.picture_headers import RGB_BYTES, unpacked_bytes
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
@@ -33,15 +31,18 @@ class DecodeCosts:
     the same time cost `most_running` at most, or it is a single one.
     """
 
-    unpacked_bytes: UnpackedBytes
+    unpacked_bytes: Callable[[bytes], int]
     most_running: int
 
     @classmethod
-    def of(cls, config: WorkerConfig, spec: InputSpec) -> Self:
-        """Return the costs of a bundle's kind of input. A stream leaves a thread to the others."""
+    def of(cls, config: WorkerConfig) -> Self:
+        """Return the costs of pictures; other records cost their size.
+
+        Of several threads, a stream leaves one to the others.
+        """
         pixels = config.max_frame_pixels
         return cls(
-            unpacked_bytes_for(spec, max_frame_pixels=pixels),
+            partial(unpacked_bytes, max_pixels=pixels),
             RGB_BYTES * pixels * max(1, config.decode_threads - 1),
         )
 

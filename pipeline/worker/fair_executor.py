@@ -8,18 +8,16 @@ stream had an equal share from now on, and the call that would end first is run 
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Call(Generic[Result]):
+class _Call(NamedTuple, Generic[Result]):
     partition: int
     stream: str
     number: int  # of all calls, in the order in which they were submitted
@@ -39,8 +37,9 @@ class _Line(Generic[Result]):
         self.begins = 0
         self._most_running = most_running
         self._calls: dict[str, deque[_Call[Result]]] = {}
-        self._turns: list[tuple[int, int, str]] = []  # a heap: where the next call of a stream ends
-        self._running = Counter[str]()  # cost by stream
+        # a heap of the next calls of streams, by where they end
+        self._turns: list[tuple[int, int, _Call[Result]]] = []
+        self._running: dict[str, int] = {}  # cost by stream
         self._reached = 0  # where the last call ended that was taken
 
     @property
@@ -60,31 +59,32 @@ class _Line(Generic[Result]):
         if len(calls) == 1:
             self._queue(call.stream, self._reached)
 
-    def first(self) -> _Call[Result] | None:
-        """Return the call whose turn is next; None if all streams that wait are left out."""
-        while self._turns:
-            end, _, stream = self._turns[0]
-            calls = self._calls[stream]
-            if not calls[0].future.cancelled():
-                return calls[0]
-            heappop(self._turns)
-            self._queue(stream, end - calls.popleft().cost)
-        return None
+    @property
+    def first(self) -> _Call[Result]:
+        """The call whose turn is next. Only while a call `waits`."""
+        return self._turns[0][2]
+
+    def drop(self) -> None:
+        """Remove the first call: it is cancelled, and has cost nothing."""
+        end, _, call = heappop(self._turns)
+        self._calls[call.stream].popleft()
+        self._queue(call.stream, end - call.cost)
 
     def take(self) -> None:
-        """Remove the call that `first` returned, and count it as running."""
-        end, _, stream = heappop(self._turns)
+        """Remove the first call, and count it as running."""
+        end, _, call = heappop(self._turns)
         self._reached = max(self._reached, end)
-        self._running[stream] += self._calls[stream].popleft().cost
-        self._queue(stream, end)
+        self._calls[call.stream].popleft()
+        self._running[call.stream] = self._running.get(call.stream, 0) + call.cost
+        self._queue(call.stream, end)
 
     def finish(self, call: _Call[Result]) -> None:
         """Count a call as no longer running. Its stream may be in turn again by that."""
         calls = self._calls.get(call.stream)
         left_out = calls is not None and not self._fits(calls[0])
-        self._running[call.stream] -= call.cost
-        if not self._running[call.stream]:
-            del self._running[call.stream]
+        rest = self._running.pop(call.stream) - call.cost
+        if rest:
+            self._running[call.stream] = rest
         if left_out:
             self._queue(call.stream, self._reached)
 
@@ -94,11 +94,17 @@ class _Line(Generic[Result]):
         if not calls:
             del self._calls[stream]
         elif self._fits(calls[0]):
-            heappush(self._turns, (begins + calls[0].cost, calls[0].number, stream))
+            heappush(self._turns, (begins + calls[0].cost, calls[0].number, calls[0]))
 
     def _fits(self, call: _Call[Result]) -> bool:
         running = self._running.get(call.stream, 0)
         return not running or running + call.cost <= self._most_running
+
+
+def _end_of_first(line: _Line[Result]) -> tuple[int, int]:
+    """Where a line's first call would end, and its number, which decides between equals."""
+    first = line.first
+    return line.begins + first.cost, first.number
 
 
 class FairExecutor(Generic[Result]):
@@ -153,21 +159,19 @@ class FairExecutor(Generic[Result]):
     def _take(self) -> _Call[Result] | None:
         """Take the call that would end first if all partitions had equal shares from now on."""
         with self._lock:
-            while True:
-                waiting = [
-                    (line.begins + first.cost, first.number, first, line)
-                    for line in self._lines.values()
-                    if (first := line.first()) is not None
-                ]
-                if not waiting:
-                    self._missed += 1
-                    return None
-                end, _, call, line = min(waiting, key=lambda one: one[:2])
-                if not call.future.set_running_or_notify_cancel():
-                    continue  # cancelled meanwhile
-                line.take()
-                line.begins = self._reached = max(self._reached, end)
-                return call
+            while waiting := [line for line in self._lines.values() if line.waits]:
+                line = min(waiting, key=_end_of_first)
+                end, _ = _end_of_first(line)
+                call = line.first
+                if call.future.set_running_or_notify_cancel():
+                    line.take()
+                    line.begins = self._reached = max(self._reached, end)
+                    return call
+                line.drop()
+                if line.idle:
+                    del self._lines[call.partition]
+            self._missed += 1
+            return None
 
     def _finish(self, call: _Call[Result]) -> None:
         with self._lock:
@@ -178,6 +182,8 @@ class FairExecutor(Generic[Result]):
 
     def _make_up(self) -> None:
         """Run `_run_next` again for a call that was left out when it was submitted."""
+        if not self._missed:
+            return
         with self._lock:
             if not self._missed or not any(line.waits for line in self._lines.values()):
                 return

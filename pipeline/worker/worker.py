@@ -88,7 +88,7 @@ class Worker:
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
-        costs, decodes = DecodeCosts.of(config, bundle.input), executors.decodes
+        costs, decodes = DecodeCosts.of(config), executors.decodes
         self._decoding = Decoding(
             model.decoder, sandboxed, costs=costs, executor=decodes, clock=clock, metrics=metrics
         )

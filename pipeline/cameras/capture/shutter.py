@@ -11,7 +11,6 @@ from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
 from pipeline.cameras.capture.timing import CaptureClock
 from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.sources import encode_jpeg
 
@@ -118,7 +117,7 @@ class Shutter:
 def _decoded(picture: Picture) -> av.VideoFrame:
     if picture.frame is not None:
         return picture.frame
-    return decode_upright(picture.jpeg or b"", max_pixels=MAX_PIXELS)
+    return decode_upright(picture.jpeg or b"")
 
 
 def _within(width: int, height: int, limit: tuple[int, int] | None) -> tuple[int, int] | None:
