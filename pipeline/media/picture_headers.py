@@ -20,6 +20,12 @@ FRAME_PIXELS = 4096 * 2176
 MAX_PIXELS = 32 * 1024 * 1024
 """The most that `max_frame_pixels` can be: 8K video fits (7680 x 4320). Decoding needs up to 16
 bytes a pixel, a lossless WebP 24. A picture of this size occupies a core for up to a second."""
+FREE_PIXELS = 1920 * 1088
+PIXELS_OF_A_BYTE = 1024
+"""A picture of more than FREE_PIXELS needs a byte for each PIXELS_OF_A_BYTE of the rest, so that
+what it costs is proportional to what it takes to send it. A lossless WebP of one colour has 34
+bytes at any size. A JPEG or a lossy WebP of one colour has a byte for less than 400 pixels, a grey
+PNG one for 1030, and what a camera sees has many more."""
 SCANS_OF_LARGEST = 16
 """Scans of the largest JPEG that is decoded; a smaller one may have more, up to MAX_SCANS, but all
 scans together cover no more pixels. Cameras write about ten. Further scans can be written in a few
@@ -74,7 +80,12 @@ def unpacked_bytes(content: bytes, *, max_pixels: int) -> int:
     """
     size = _first_size(content)
     pixels = max_pixels if size is None else size[0] * size[1]
-    return RGB_BYTES * pixels if pixels <= max_pixels else 0
+    return RGB_BYTES * pixels if pixels <= min(max_pixels, affordable_pixels(content)) else 0
+
+
+def affordable_pixels(content: bytes) -> int:
+    """Return the most pixels that a picture of so many bytes may have."""
+    return FREE_PIXELS + PIXELS_OF_A_BYTE * len(content)
 
 
 def _first_size(content: bytes) -> tuple[int, int] | None:

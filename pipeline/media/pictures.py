@@ -26,6 +26,7 @@ from pipeline.media.picture_headers import (
     NAMES,
     SCANS_OF_LARGEST,
     Encoded,
+    affordable_pixels,
     refuse_bomb,
     walk,
 )
@@ -204,6 +205,11 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
     if pixels > max_pixels:
         raise UndecodableFrameError(
             f"{shown} is {size} pixels; at most {max_pixels} are decoded (max_frame_pixels)"
+        )
+    if pixels > affordable_pixels(content):
+        raise UndecodableFrameError(
+            f"{shown} is {size} pixels; at most {affordable_pixels(content)} are decoded of so few"
+            " bytes"
         )
     if pixels * picture.scans > SCANS_OF_LARGEST * max_pixels:
         raise UndecodableFrameError(

@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.picture_headers import (
     FRAME_PIXELS,
+    FREE_PIXELS,
     Encoded,
     unpacked_bytes,
     walk,
@@ -109,8 +110,24 @@ def test_a_picture_above_the_limit_is_refused_by_its_header_and_the_setting_is_n
 
 @pytest.mark.parametrize("kind", OF_SIZE)
 def test_a_picture_is_as_large_as_its_first_header_says(kind: str) -> None:
-    content = OF_SIZE[kind](4096, 2176)
+    content = OF_SIZE[kind](4096, 2176) + bytes(8192)
     assert unpacked_bytes(content, max_pixels=FRAME_PIXELS) == 3 * 4096 * 2176
+
+
+def test_a_large_picture_of_few_bytes_is_refused_and_a_small_one_is_not() -> None:
+    content = flat_webp(1920, 1120)
+    few = f"at most {FREE_PIXELS + 1024 * len(content)} are decoded of so few bytes"
+    with pytest.raises(UndecodableFrameError, match=f"1920 x 1120 pixels; {few}"):
+        decode_picture(content, SMALL)
+    assert unpacked_bytes(content, max_pixels=FRAME_PIXELS) == 0
+    assert decode_picture(flat_webp(1920, 1088), SMALL).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_camera_in_the_dark_may_send_4k(kind: str, mode: str) -> None:
+    dark = encoded(Image.new(mode, (4096, 2176)), kind)
+    assert decode_picture(dark, SMALL).max() == 0
 
 
 @pytest.mark.parametrize("lie", LIES)
