@@ -135,3 +135,25 @@ def test_a_decoder_that_does_not_answer_is_not_waited_for_for_long(decoders: Dec
     item = decoders.begin(0, frame(0))
     decoders.decoding.wait(decoders.partitions)
     assert not item.ready
+
+
+def test_a_picture_counts_unpacked_until_it_is_decoded_or_cancelled(decoders: Decoders) -> None:
+    decoders.begin(0, frame(0, brightness=BRIGHT))
+    skipped = decoders.begin(0, frame(1, brightness=BRIGHT))
+    decoders.begin(1, frame(0, brightness=1))
+    counted = [decoders.decoding.undecoded_bytes(number) for number in (0, 1)]
+    assert counted == [2 * COSTLY, 100]
+    skipped.skip()
+    assert decoders.decoding.undecoded_bytes(0) == COSTLY
+    decoders.steps.run_all()
+    assert [decoders.decoding.undecoded_bytes(number) for number in (0, 1)] == [0, 0]
+
+
+def test_costly_pictures_of_one_stream_wait_for_the_others(decoders: Decoders) -> None:
+    for offset in range(3):
+        decoders.begin(0, frame(offset, "bomber", brightness=BRIGHT + offset))
+    for offset in range(3, 6):
+        decoders.begin(0, frame(offset, brightness=offset))
+    decoders.steps.run_all()
+    order = [content[0] for _, content in decoders.decoded]
+    assert order == [3, 4, 5, BRIGHT, BRIGHT + 1, BRIGHT + 2]
