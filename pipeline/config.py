@@ -12,6 +12,7 @@ from engines.base import EngineName, GpuPrecision
 from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError
 from pipeline.kafka_settings import KafkaSettings
+from pipeline.media.picture_headers import FRAME_PIXELS, MAX_PIXELS
 from pipeline.records import Topics
 from pipeline.service_links import without_service_links
 from pipeline.settings import KAFKA_VARIABLE, PREFIX, Loaded, Settings, read_settings
@@ -119,10 +120,13 @@ class WorkerConfig(KafkaSettings, Settings):
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
     max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
     max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20
+    max_frame_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS), Number] = FRAME_PIXELS
+    """A picture that has more, by its header, is dead-lettered before a pixel is decoded."""
     max_pending_bytes: Annotated[int, Field(ge=1 << 20), Number] = 256 << 20
-    """Limit of frames polled but not finished, with their inputs at the model's size. Above it
-    reading pauses, below half of it reading resumes. The same limit applies separately to the
-    outgoing records that wait for their commit."""
+    """Limit of frames polled but not finished, with their inputs at the model's size, and unpacked
+    as long as they are not decoded. Above it reading pauses, below half of it reading resumes;
+    partitions that hold little of it are read on. The same limit applies separately to the outgoing
+    records that wait for their commit."""
     max_open_records: Annotated[int, Field(ge=1), Number] = 20_000
     """Limit of records finished but not committed. At it the worker predicts no more until a
     commit."""

@@ -1,6 +1,6 @@
 """Detects a partition whose reading does not advance although the log holds more records."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor, Future
 
 from pipeline.broker.contract import ChangelogReader
@@ -36,8 +36,8 @@ class StallDetector:
             return self._answer.done()
         return self._clock.monotonic() - self._looked_s >= LOOK_S
 
-    def look(self, positions: Mapping[int, int], *, paused: bool = False) -> list[int]:
-        """Compare `positions` with the last ones. While reading is `paused`, none is a stall.
+    def look(self, positions: Mapping[int, int], *, paused: Collection[int] = ()) -> list[int]:
+        """Compare `positions` with the last ones. A partition that is `paused` is not stalled.
 
         Returns the partitions to seek again. Raises `StalledError` if seeking did not help.
         """
@@ -51,7 +51,8 @@ class StallDetector:
         except BrokerUnavailableError:
             return []
         self.ends = ends
-        before, self._before = self._before, {} if paused else dict(positions)
+        before = self._before
+        self._before = {number: at for number, at in positions.items() if number not in paused}
         still = {n for n, at in self._before.items() if before.get(n) == at < ends.get(n, at)}
         self._strikes = {number: self._strikes.get(number, 0) + 1 for number in still}
         lost = [number for number, strikes in self._strikes.items() if strikes >= STOP_AFTER]

@@ -31,8 +31,9 @@ class ChildDecoder:
     its decoder. The child is started at the first record, and again after each crash.
     """
 
-    def __init__(self, spec: InputSpec) -> None:
+    def __init__(self, spec: InputSpec, *, max_frame_pixels: int) -> None:
         self._spec = spec
+        self._max_frame_pixels = max_frame_pixels
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
@@ -67,7 +68,7 @@ class ChildDecoder:
         self._line, theirs = Pipe()
         number = theirs.fileno()
         command = [sys.executable, "-m", "pipeline.media.crash_child"]
-        arguments = [str(number), self._spec.model_dump_json()]
+        arguments = [str(number), self._spec.model_dump_json(), str(self._max_frame_pixels)]
         self._child = subprocess.Popen([*command, *arguments], pass_fds=[number])  # noqa: S603
         theirs.close()  # the child has the only copy: when it dies, we read an end of file
         return self._line
@@ -103,5 +104,6 @@ def answer_parent(line: Connection, decode: Decoder) -> None:
 
 
 if __name__ == "__main__":
-    _number, _described = sys.argv[1:]
-    answer_parent(Connection(int(_number)), decoder_for(read_input(_described)))
+    _number, _described, _pixels = sys.argv[1:]
+    _decode = decoder_for(read_input(_described), max_frame_pixels=int(_pixels))
+    answer_parent(Connection(int(_number)), _decode)

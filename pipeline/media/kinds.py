@@ -15,11 +15,11 @@ from pipeline.media.sources import SourceFrame
 SourceDecoder = Callable[[SourceFrame], InputArray]
 
 
-def decoder_for(spec: InputSpec) -> Decoder:
-    """Make the decoder of records for this kind of input."""
+def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
+    """Make the decoder of records for this kind of input. Larger pictures are undecodable."""
     match spec:
         case PictureInput():
-            return partial(decode_picture, fit=fit_for(spec))
+            return partial(decode_picture, fit=fit_for(spec), max_pixels=max_frame_pixels)
     assert_never(spec)
 
 

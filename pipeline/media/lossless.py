@@ -15,9 +15,10 @@ from pipeline.errors import UndecodableFrameError
 
 
 def decode_lossless_webp(content: bytes) -> NDArray[np.uint8]:
-    """Decode to (H, W, 3) RGB, alpha dropped. Raises `UndecodableFrameError`."""
+    """Decode to read-only (H, W, 3) RGB, alpha dropped. Raises `UndecodableFrameError`."""
     try:
         with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
-            return np.array(picture.convert("RGB"))
+            rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+            return np.frombuffer(rgb.tobytes(), np.uint8).reshape(rgb.height, rgb.width, 3)
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as exc:
         raise UndecodableFrameError(f"WebP of {len(content)} bytes does not decode: {exc}") from exc

@@ -8,17 +8,38 @@ Pictures that would take too long to decode are refused here as well.
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from pipeline.errors import UndecodableFrameError
 
+FRAME_PIXELS = 4096 * 2176
+"""The default of `max_frame_pixels`: 4K in both of its widths, 3840 and 4096."""
+MAX_PIXELS = 32 * 1024 * 1024
+"""The most that `max_frame_pixels` can be: 8K video fits (7680 x 4320). Decoding needs up to 16
+bytes a pixel, a lossless WebP 24. A picture of this size occupies a core for up to a second."""
+FREE_PIXELS = 1920 * 1088
+PIXELS_OF_A_BYTE = 1024
+"""A picture of more than FREE_PIXELS needs a byte for each PIXELS_OF_A_BYTE of the rest, so that
+what it costs is proportional to what it takes to send it. A lossless WebP of one colour has 34
+bytes at any size. A JPEG or a lossy WebP of one colour has a byte for less than 400 pixels, a grey
+PNG one for 1030, and what a camera sees has many more."""
+SCANS_OF_LARGEST = 16
+"""Scans of the largest JPEG that is decoded; a smaller one may have more, up to MAX_SCANS, but all
+scans together cover no more pixels. Cameras write about ten. Further scans can be written in a few
+bytes, and would occupy a core for ten times as long."""
 MAX_SEGMENTS = 10_000  # in segments of 8 KB, as libpng writes them: more than a record can hold
 MAX_SCANS = 100  # each covers the whole picture: a small file could occupy a thread for minutes
 UNASKED_BYTES = 512 * 1024
 """A PNG with more packed data than this is unpacked once, and discarded, to measure how much it
 holds: libav unpacks all data, also those behind the last row. 8 MB can hold 8,000 MB: 13 s."""
 PIECE_BYTES = 4 * 1024  # of packed data; unpacked it is 4 MB at most
+
+LOOKED_AT = 100  # segments of a JPEG before its frame header, when only the size is asked for
+
+RGB_BYTES = 3  # of a pixel
 
 NAMES = {"mjpeg": "JPEG", "png": "PNG", "webp": "WebP", "lossless": "WebP"}
 
@@ -50,6 +71,40 @@ def walk(content: bytes) -> Encoded:
     raise UndecodableFrameError(f"{len(content)} bytes are no JPEG, PNG or WebP")
 
 
+def unpacked_bytes(content: bytes, *, max_pixels: int) -> int:
+    """Return the bytes of RGB that decoding a record produces, from its first header alone.
+
+    It takes some microseconds and never raises. Bytes that `decode_picture` refuses by their header
+    give 0. If the size is not found at once, the result is that of the largest picture. Scans do
+    not count: each costs a tenth of a decode at most.
+    """
+    size = _first_size(content)
+    pixels = max_pixels if size is None else size[0] * size[1]
+    return RGB_BYTES * pixels if pixels <= min(max_pixels, affordable_pixels(content)) else 0
+
+
+def affordable_pixels(content: bytes) -> int:
+    """Return the most pixels that a picture of so many bytes may have."""
+    return FREE_PIXELS + PIXELS_OF_A_BYTE * len(content)
+
+
+def _first_size(content: bytes) -> tuple[int, int] | None:
+    """Return the size in the first header; 0, 0 of other bytes; None if it is not found."""
+    if content[:3] == b"\xff\xd8\xff":
+        with suppress(UndecodableFrameError):
+            for marker, start, end in islice(_jpeg_segments(content), LOOKED_AT):
+                body = content[start + 4 : min(end, start + 13)]
+                if marker in _FRAME_HEADERS and len(body) > 6:
+                    return _jpeg_size(body)
+            return None
+    elif content[:8] == b"\x89PNG\r\n\x1a\n":
+        return _png_size(content)
+    elif content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        kind = content[12:16]
+        return _webp_size(kind, content[20:30]) if kind in _WEBP_SIZED else None
+    return 0, 0
+
+
 def refuse_bomb(picture: Encoded) -> None:
     """Refuse a PNG whose data unpack to more than its rows. The caller has checked its size.
 
@@ -74,7 +129,8 @@ def refuse_bomb(picture: Encoded) -> None:
 
 # FF and a code; not a stuffed FF00, a fill byte or a restart FFD0-7, which are part of the data
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-_FRAME_HEADERS = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
+_PROGRESSIVE = 0xC2
+_FRAME_HEADERS = {0xC0, 0xC1, _PROGRESSIVE}  # baseline, extended, progressive
 _OTHER_HEADERS = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 _DHT, _SOI, _EOI, _SOS, _DQT, _DRI = 0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
 _JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE  # APP0, APP1, APP14; Adobe's distinguishes CMYK and RGB
@@ -90,16 +146,20 @@ def _walk_jpeg(content: bytes) -> Encoded:
     width = height = 0
     orientation = 1
     components, scanned = b"", set[int]()
-    tables, scans = False, 0
+    tables, progressive, scans = False, False, 0
     for marker, start, end in _jpeg_segments(content):
         body = content[start + 4 : end]
         if marker in _OTHER_HEADERS or (marker in _FRAME_HEADERS and components):
             raise _broken("JPEG", content, f"has a frame header FF{marker:02X} that is not decoded")
         if marker in _FRAME_HEADERS and len(body) > 6:
-            height, width = int.from_bytes(body[1:3]), int.from_bytes(body[3:5])
+            width, height = _jpeg_size(body)
+            progressive = marker == _PROGRESSIVE
             components = body[6 : 6 + 3 * body[5] : 3]
         elif marker == _SOS and body:
-            scanned.update(body[1 : 1 + 2 * body[0] : 2])
+            named = body[1 : 1 + 2 * body[0] : 2]
+            if not progressive and not scanned.isdisjoint(named):
+                raise _broken("JPEG", content, "is not progressive, but scans a component twice")
+            scanned.update(named)
             scans += 1
         elif marker == _EXIF and body.startswith(b"Exif\0\0"):
             orientation = _exif_orientation(body[6:])
@@ -112,6 +172,11 @@ def _walk_jpeg(content: bytes) -> Encoded:
         raise _broken("JPEG", content, "lacks its frame header, quantisation table or a scan")
     whole = b"".join([*parts, b"\xff\xd9"])
     return Encoded("mjpeg", width, height, orientation, whole, scans)
+
+
+def _jpeg_size(body: bytes) -> tuple[int, int]:
+    """Return the size in the body of a frame header."""
+    return int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -141,8 +206,11 @@ def _walk_png(content: bytes) -> Encoded:
             orientation = _exif_orientation(content[start + 8 : end - 4])
     if content[12:16] != b"IHDR":
         raise _broken("PNG", content, "does not begin with its IHDR chunk")
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    return Encoded("png", width, height, orientation, b"".join(parts))
+    return Encoded("png", *_png_size(content), orientation, b"".join(parts))
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -160,6 +228,9 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     raise _too_many("PNG", content)
 
 
+_WEBP_SIZED = {b"VP8X", b"VP8 ", b"VP8L"}
+
+
 def _walk_webp(content: bytes) -> Encoded:
     orientation, sizes, parts = 1, list[tuple[int, int]](), list[bytes]()
     codec: Literal["webp", "lossless"] = "webp"
@@ -167,7 +238,7 @@ def _walk_webp(content: bytes) -> Encoded:
         body = content[start + 8 : end]
         if kind in (b"ANIM", b"ANMF"):
             raise _broken("WebP", content, "is animated: a film, not a picture")
-        if kind in (b"VP8X", b"VP8 ", b"VP8L"):
+        if kind in _WEBP_SIZED:
             sizes.append(_webp_size(kind, body))
             codec = "lossless" if kind == b"VP8L" else codec
         if kind in (b"VP8X", b"ALPH", b"VP8 ", b"VP8L"):

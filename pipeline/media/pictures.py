@@ -20,15 +20,21 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.lossless import decode_lossless_webp
-from pipeline.media.picture_headers import NAMES, Encoded, refuse_bomb, walk
+from pipeline.media.picture_headers import (
+    FRAME_PIXELS,
+    MAX_PIXELS,
+    NAMES,
+    SCANS_OF_LARGEST,
+    Encoded,
+    affordable_pixels,
+    refuse_bomb,
+    walk,
+)
 
-MAX_PIXELS = 32 * 1024 * 1024
-"""8K video fits (7680 x 4320). Decoding needs up to 16 bytes a pixel, half a gigabyte in all; a
-lossless WebP needs 24. A picture of this size occupies a core for up to a second."""
-MAX_SCANNED_PIXELS = 16 * MAX_PIXELS
-"""The limit over all scans of a progressive JPEG: the largest picture may have 16 scans, cameras
-write about ten. Further scans can be written in a few bytes, and would occupy a core for ten times
-as long."""
+ALIGNMENT = 64  # libav rounds the width of its buffers up to a multiple of this, at most
+MOST_COVER = 16
+"""With `crop`, the scaled picture that covers the model's input may be this many times as large. A
+picture of one row would otherwise be scaled up to a hundred megabytes."""
 
 # AREA averages if a side shrinks and is bilinear if it grows. The next two flags give the same
 # bytes on every CPU; the last two keep the chroma at full width until it is converted to RGB.
@@ -64,22 +70,26 @@ class Fit:
     fit: Literal["stretch", "letterbox", "crop"]
 
 
-def decode_picture(content: bytes, fit: Fit, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_picture(
+    content: bytes, fit: Fit, *, max_pixels: int = FRAME_PIXELS
+) -> NDArray[np.uint8]:
     """Decode a JPEG, PNG or WebP, detected by its first bytes, to upright (H, W, 3) RGB.
 
     CMYK, grey, palette and 16 bits become 8-bit RGB. Alpha is dropped, the colours stay as stored.
     An APNG gives its still picture. Raises nothing but `UndecodableFrameError`, also for an
-    animated WebP, more than `max_pixels`, and pictures that would take too long
-    (`MAX_SCANNED_PIXELS` and the limits of `picture_headers`). Safe from any thread, because no
-    state is kept between calls: a decoder that is reused would apply one camera's tables to the
-    pictures of the next.
+    animated WebP, more than `max_pixels` by the header, and pictures that would take too long (the
+    limits of `picture_headers`). Safe from any thread, because no state is kept between calls: a
+    decoder that is reused would apply one camera's tables to the pictures of the next.
     """
     frame, orientation = _decode(content, max_pixels)
     return fit_frame(frame, fit, orientation=orientation)
 
 
 def decode_upright(content: bytes, *, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
-    """Decode like `decode_picture`, but to a frame of the picture's own size."""
+    """Decode like `decode_picture`, but to a frame of the picture's own size.
+
+    Files and cameras may have the largest pictures; only records have a stricter limit.
+    """
     return upright(*_decode(content, max_pixels))
 
 
@@ -105,6 +115,11 @@ def fit_frame(frame: av.VideoFrame, fit: Fit, *, orientation: int = 1) -> NDArra
     swap = _TURNS[orientation][0]
     width, height = (frame.height, frame.width) if swap else (frame.width, frame.height)
     rows, columns = _scaled_size(height, width, fit)
+    if rows * columns > MOST_COVER * fit.height * fit.width:
+        raise UndecodableFrameError(
+            f"a picture of {width} x {height} is too narrow to be cropped:"
+            f" scaled to cover the model's input it would be {columns} x {rows}"
+        )
     scaled = _scale(frame, columns, rows) if not swap else _scale(frame, rows, columns)
     pixels = _turn(scaled, orientation)  # (rows, columns, 3)
     top, left = _corner(rows, columns, fit)
@@ -169,11 +184,6 @@ def _placement(height: int, width: int, fit: Fit) -> tuple[Points, Points]:
 
 def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     """Scale and convert to RGB (H, W, 3). Returns a view of libav's buffer, not a copy."""
-    if width * height > MAX_PIXELS:
-        raise UndecodableFrameError(
-            f"a picture of {frame.width} x {frame.height} is too narrow to be cropped:"
-            f" scaled to cover the model's input it would be {width} x {height}"
-        )
     try:
         rgb = frame.reformat(width, height, "rgb24", interpolation=SCALING, threads=1)
         plane = rgb.planes[0]
@@ -188,33 +198,53 @@ def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
 
 def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
     picture = walk(content)
-    kind = NAMES[picture.codec]
-    size = f"{picture.width} x {picture.height}"
-    if picture.width * picture.height == 0:
-        raise UndecodableFrameError(f"{kind} of {len(content)} bytes has no pixels: {size}")
-    if picture.width * picture.height > max_pixels:
+    shown = f"{NAMES[picture.codec]} of {len(content)} bytes"
+    size, pixels = f"{picture.width} x {picture.height}", picture.width * picture.height
+    if pixels == 0:
+        raise UndecodableFrameError(f"{shown} has no pixels: {size}")
+    if pixels > max_pixels:
         raise UndecodableFrameError(
-            f"{kind} of {len(content)} bytes is {size} pixels; at most {max_pixels} are decoded"
+            f"{shown} is {size} pixels; at most {max_pixels} are decoded (max_frame_pixels)"
         )
-    if picture.width * picture.height * picture.scans > MAX_SCANNED_PIXELS:
+    if pixels > affordable_pixels(content):
         raise UndecodableFrameError(
-            f"{kind} of {len(content)} bytes goes over its {size} pixels in {picture.scans} scans;"
-            f" at most {MAX_SCANNED_PIXELS} pixels are gone over"
+            f"{shown} is {size} pixels; at most {affordable_pixels(content)} are decoded of so few"
+            " bytes"
+        )
+    if pixels * picture.scans > SCANS_OF_LARGEST * max_pixels:
+        raise UndecodableFrameError(
+            f"{shown} goes over its {size} pixels in {picture.scans} scans; at most"
+            f" {SCANS_OF_LARGEST * max_pixels} pixels are gone over"
         )
     refuse_bomb(picture)
-    shown = f"{kind} of {len(content)} bytes ({size})"
-    frame = _frame(picture, shown)
+    return decode_encoded(picture, f"{shown} ({size})"), picture.orientation
+
+
+def decode_encoded(picture: Encoded, shown: str) -> av.VideoFrame:
+    """Decode a picture to the size that its header gives, and not a pixel more.
+
+    `shown` names it in errors. Raises `UndecodableFrameError`. libav has the size as a limit of its
+    own, so a second header that only libav sees makes it fail before it takes memory.
+    """
+    if picture.codec == "lossless":
+        pixels = decode_lossless_webp(picture.content)
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    else:
+        frame = _decode_by_libav(picture, picture.codec, shown)
     if (frame.width, frame.height) != (picture.width, picture.height):
         raise UndecodableFrameError(f"{shown} contradicts its size")
-    return frame, picture.orientation
+    return frame
 
 
-def _frame(picture: Encoded, shown: str) -> av.VideoFrame:
-    if picture.codec == "lossless":
-        return av.VideoFrame.from_ndarray(decode_lossless_webp(picture.content), format="rgb24")
-    decoder = av.CodecContext.create(picture.codec, "r")
+def _decode_by_libav(
+    picture: Encoded, codec: Literal["mjpeg", "png", "webp"], shown: str
+) -> av.VideoFrame:
+    decoder = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1
-    decoder.options = {"err_detect": "crccheck+bitstream+buffer+careful+explode"}
+    decoder.options = {
+        "err_detect": "crccheck+bitstream+buffer+careful+explode",
+        "max_pixels": str((picture.width + ALIGNMENT) * picture.height),
+    }
     try:
         frames = [*decoder.decode(av.Packet(picture.content)), *decoder.decode(None)]
     except (av.FFmpegError, ValueError, MemoryError) as exc:

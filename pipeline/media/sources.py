@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import SCALING, decode_upright, upright
 from pipeline.media.refusals import explain
 
@@ -40,16 +41,21 @@ class SourceFrame:
 
 
 def open_source(
-    source: Address | Path, *, picture_rate_hz: float = 25.0, timeout_s: float = 10.0
+    source: Address | Path,
+    *,
+    picture_rate_hz: float = 25.0,
+    max_pixels: int = MAX_PIXELS,
+    timeout_s: float = 10.0,
 ) -> Generator[SourceFrame, None, None]:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
     later. Frames come in presentation order with the time stamps of the stream; missing ones are
     computed from its average rate. Pictures come in natural order of their names (2 before 10) at
-    `picture_rate_hz`. A packet that does not decode is left out (a camera with a bad radio link
-    sends such packets), and the number of them is logged at the end. `timeout_s` limits every wait
-    for a network or device. Close the generator to close the source early.
+    `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left out (a
+    camera with a bad radio link sends such packets), and the number of them is logged at the end.
+    `timeout_s` limits every wait for a network or device. Close the generator to close the source
+    early.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -57,9 +63,9 @@ def open_source(
         pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
         if not pictures:
             raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
-        return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz)
+        return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz, max_pixels)
     if path.suffix.lower() in PICTURES and path.is_file():
-        return _picture_frames([path], picture_rate_hz)
+        return _picture_frames([path], picture_rate_hz, max_pixels)
     with _translated(name, is_url=address.is_url):
         container = av.open(
             address.url,
@@ -121,10 +127,12 @@ def read_labels(path: Path) -> list[str]:
     return labels
 
 
-def _picture_frames(paths: list[Path], rate_hz: float) -> Generator[SourceFrame, None, None]:
+def _picture_frames(
+    paths: list[Path], rate_hz: float, max_pixels: int
+) -> Generator[SourceFrame, None, None]:
     for index, path in enumerate(paths):
         with _translated(str(path)):
-            picture = decode_upright(path.read_bytes())
+            picture = decode_upright(path.read_bytes(), max_pixels=max_pixels)
         yield SourceFrame(index, round(index * 1_000_000 / rate_hz), picture)
 
 

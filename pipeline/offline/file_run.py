@@ -10,6 +10,7 @@ from engines.model.bundle import Bundle
 from pipeline.clock import Clock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
+from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.sources import open_source
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.run import (
@@ -48,7 +49,8 @@ class FileRun:
     """One run over some sources, each a stream of its own. One owner thread.
 
     `truths` are the labels of each source's frames, None where there are none. The engine's rows
-    are overwritten. Raises what `open_source` raises.
+    are overwritten. Pictures may be as large as a worker's by default (`max_frame_pixels`). Raises
+    what `open_source` raises.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class FileRun:
         self._clock = clock
         self._reports = [SourceReport(name) for name in stream_names(sources)]
         self._scores = [Score(truth) for truth in truths]
-        self._opened = [open_source(address) for address in sources]
+        self._opened = [open_source(address, max_pixels=FRAME_PIXELS) for address in sources]
         self._began_s = clock.monotonic()
 
     def film(self, path: Path) -> Film:

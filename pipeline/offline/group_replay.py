@@ -158,13 +158,13 @@ class GroupReplay:
         self, history: History, chosen: Stretch, frames: Iterable[Record]
     ) -> Iterator[Prediction]:
         number = history.partition
+        decoder = decoder_for(
+            self._plan.bundle.input, max_frame_pixels=self._settings.max_frame_pixels
+        )
         replay = Replay(
             self._settings,
             model=ServedModel.configured(
-                self._settings,
-                self._plan.bundle,
-                self._engine,
-                decoder=decoder_for(self._plan.bundle.input),
+                self._settings, self._plan.bundle, self._engine, decoder=decoder
             ),
             decodes=self._pool,
             starts={number: chosen.start},

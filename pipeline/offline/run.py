@@ -12,6 +12,7 @@ from engines.base import Engine, Features, InputArray
 from engines.model.bundle import Bundle
 from pipeline.media.address import Address
 from pipeline.media.kinds import SourceDecoder, decoder_for, source_decoder_for
+from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Fate, Frame
 from pipeline.streams.admission import Rules
@@ -63,7 +64,7 @@ def serve_files(bundle: Bundle, engine: Engine, *, gap_reset_s: float = 2.0) -> 
     return ServedModel.of(
         bundle,
         engine,
-        decoder=decoder_for(bundle.input),
+        decoder=decoder_for(bundle.input, max_frame_pixels=FRAME_PIXELS),
         topic="",  # there are no dead letters: the sources yield decoded frames only
         gap_reset_s=gap_reset_s,
         stream_ttl_s=86_400.0 * 365,

@@ -101,6 +101,11 @@ class Item:
             raise AssertionError(f"offset {self.record.offset} is not decoded")
         return self.input.result()
 
+    def abandon(self) -> None:
+        """Cancel its decode if that has not begun: nothing waits for it any more."""
+        if self.input is not None:
+            self.input.cancel()
+
     def skip(self) -> None:
         """End a frame as skipped for a newer one. Cancels its decode if that has not begun.
 
@@ -109,8 +114,7 @@ class Item:
         if self.deferred:
             self.unwanted = True
             return
-        if self.input is not None:
-            self.input.cancel()
+        self.abandon()
         self.input, self.steps, self.fate = None, False, Fate.SKIPPED
 
     def leave_out(self) -> None:

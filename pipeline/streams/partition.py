@@ -238,8 +238,10 @@ class Partition:
         return [stream.name for stream in gone]
 
     def release(self, rows: RowPool) -> None:
-        """Return the engine rows of all streams; the partition is no longer ours."""
+        """Return the engine rows of all streams, and cancel decodes: it is no longer ours."""
         for stream in self.streams.values():
             stream.give_row(rows)
+        for item in self.items:
+            item.abandon()
         self._intake.clear()
         self.items.clear()

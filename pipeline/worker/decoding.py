@@ -1,12 +1,18 @@
-"""Submits frames to the decoders, and waits for results."""
+"""Submits frames to the decoders, counts what they have not decoded, and waits for results."""
 
-from collections.abc import Iterable
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from engines.base import InputArray
 from pipeline.clock import Clock
+from pipeline.config import WorkerConfig
 from pipeline.media.decoder import Decoder
+from pipeline.media.picture_headers import RGB_BYTES, unpacked_bytes
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
@@ -16,8 +22,33 @@ from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 DECODE_WAIT_S = 0.005
 
 
+@dataclass(frozen=True, slots=True)
+class DecodeCosts:
+    """What a frame costs the decoders, and how much of it one stream may have at the same time.
+
+    A frame costs its size and that of its picture unpacked, which `unpacked_bytes` estimates. It
+    decides the order of the decodes, and no result. The pictures of one stream that are decoded at
+    the same time cost `most_running` at most, or it is a single one.
+    """
+
+    unpacked_bytes: Callable[[bytes], int]
+    most_running: int
+
+    @classmethod
+    def of(cls, config: WorkerConfig) -> Self:
+        """Return the costs of pictures; other records cost their size.
+
+        Of several threads, a stream leaves one to the others.
+        """
+        pixels = config.max_frame_pixels
+        return cls(
+            partial(unpacked_bytes, max_pixels=pixels),
+            RGB_BYTES * pixels * max(1, config.decode_threads - 1),
+        )
+
+
 class Decoding:
-    """The worker's decoders, shared fairly by the partitions.
+    """The worker's decoders, shared fairly by partitions and streams.
 
     `sandboxed` decodes frames that may have killed a worker before; the worker survives them there.
     """
@@ -27,21 +58,38 @@ class Decoding:
         decoder: Decoder,
         sandboxed: Decoder,
         *,
+        costs: DecodeCosts,
         executor: Executor,
         clock: Clock,
         metrics: WorkerMetrics,
     ) -> None:
         self._decoder = decoder
         self._sandboxed = sandboxed
-        self._fair = FairExecutor[InputArray](executor)
+        self._unpacked_bytes = costs.unpacked_bytes
+        self._fair = FairExecutor[InputArray](executor, most_running=costs.most_running)
         self._clock = clock
         self._metrics = metrics
+        self._lock = threading.Lock()
+        self._undecoded = Counter[int]()  # unpacked bytes by partition
 
     def begin(self, item: Item, frame: Frame, *, suspected: bool) -> None:
         """Submit the decode of a frame that admission let through."""
         decoder = self._sandboxed if suspected else self._decoder
         call = partial(self._decode, decoder, frame.content)
-        item.decode(self._fair.submit(frame.partition, call))
+        unpacked = self._unpacked_bytes(frame.content)
+        self._count(frame.partition, unpacked)
+        cost = 1 + len(frame.content) + unpacked
+        future = self._fair.submit(frame.partition, frame.stream, call, cost=cost)
+        item.decode(future)
+        future.add_done_callback(lambda _: self._count(frame.partition, -unpacked))
+
+    def undecoded_bytes(self, partition: int) -> int:
+        """Return the unpacked size of the partition's pictures that are not decoded yet."""
+        return self._undecoded[partition]
+
+    def _count(self, partition: int, unpacked: int) -> None:
+        with self._lock:
+            self._undecoded[partition] += unpacked
 
     def _decode(self, decoder: Decoder, content: bytes) -> InputArray:
         """Decode in a thread of the pool, and record how long it takes."""

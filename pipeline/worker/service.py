@@ -59,7 +59,7 @@ class Service:
             reads=ThreadPoolExecutor(1, "restore"),
             sends=ThreadPoolExecutor(1, "publish"),
         )
-        self._sandboxed = ChildDecoder(bundle.input)
+        self._sandboxed = ChildDecoder(bundle.input, max_frame_pixels=config.max_frame_pixels)
         self._worker = self._make_worker(bundle, self._engine, broker, name)
         self._health = None  # from now on health depends on the worker
         log.info(
@@ -104,13 +104,12 @@ class Service:
         return self._health or Health(ready=self._worker.ready)
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
+        decoder = decoder_for(bundle.input, max_frame_pixels=self._config.max_frame_pixels)
         return Worker(
             self._config,
             name=name,
             broker=broker,
-            model=ServedModel.configured(
-                self._config, bundle, engine, decoder=decoder_for(bundle.input)
-            ),
+            model=ServedModel.configured(self._config, bundle, engine, decoder=decoder),
             sandboxed=self._sandboxed,
             executors=self._pools,
             clock=SystemClock(),

@@ -20,7 +20,7 @@ from pipeline.errors import BrokerUnavailableError
 from pipeline.media.decoder import Decoder
 from pipeline.records import Frame, Record
 from pipeline.streams.served import ServedModel
-from pipeline.worker.decoding import Decoding
+from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
@@ -83,22 +83,20 @@ class Worker:
         )
         self._membership = Membership(restorer, model.rows)
         self._committer = Committer(
-            self._writer,
-            self._reader,
-            writes=executors.writes,
-            reads=executors.reads,
-            clock=clock,
+            self._writer, self._reader, writes=executors.writes, reads=executors.reads, clock=clock
         )
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
+        costs, decodes = DecodeCosts.of(config), executors.decodes
         self._decoding = Decoding(
-            model.decoder, sandboxed, executor=executors.decodes, clock=clock, metrics=metrics
+            model.decoder, sandboxed, costs=costs, executor=decodes, clock=clock, metrics=metrics
         )
         self._throttle = Throttle(
             self._consumer,
             most_bytes=config.max_pending_bytes,
             input_bytes=model.input_bytes,
+            undecoded_bytes=self._decoding.undecoded_bytes,
         )
         self._frozen_s = self._counted_s = clock.monotonic()
         self.turns = 0

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cli.commands import Longtake
+from tests.damaged.seeds import flat_webp
 from tests.engines.bundles import LABELS
 
 KEYS = ["schema", "stream", "seq", "captured_at", "label", "confidence", "scores", "memory"]
@@ -143,3 +144,13 @@ def test_labels_of_another_video_are_refused_without_the_token_of_the_source(
     ended = longtake("run", f"file://{film}", "--bundle", tiny, "--labels", truth, "--json")
     assert ended.complaint.endswith("Are these labels of another video?")
     assert "T0ken" not in ended.err
+
+
+def test_a_picture_that_workers_refuse_for_its_size_is_refused(
+    longtake: Longtake, tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "huge.webp"
+    path.write_bytes(flat_webp(4097, 2176))
+    ended = longtake("run", path, "--bundle", tiny)
+    assert ended.code == 18
+    assert "4097 x 2176 pixels; at most 8912896 are decoded (max_frame_pixels)" in ended.err

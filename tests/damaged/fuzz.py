@@ -1,7 +1,7 @@
 """`python -m tests.damaged.fuzz --minutes 10 --seed 1`: search for damaged pictures that do harm.
 
 Every picture is decoded in a child process. A finding is a picture that kills the child, takes more
-than two CPU seconds or 900 MB, raises an exception that it must not, or decodes to other pixels the
+than two CPU seconds or 300 MB, raises an exception that it must not, or decodes to other pixels the
 second time, with other contents of fresh memory. It is saved; `--replay FILE` decodes it again.
 """
 
@@ -23,7 +23,7 @@ from tests.damaged.mutations import mutate
 from tests.damaged.seeds import bombs, whole
 
 BATCH = 500
-MOST_S, MOST_BYTES = 2.0, 900 << 20  # 24 bytes a pixel for `MAX_PIXELS`, and the process itself
+MOST_S, MOST_BYTES = 2.0, 300 << 20  # 24 bytes a pixel for `FRAME_PIXELS`, and the process itself
 CHILD_S = 120.0  # for a whole batch
 FILLS = ("1", "170")  # glibc fills fresh memory with these bytes
 

@@ -29,7 +29,7 @@ class MeasuredWorker:
         self.bundle: Bundle = load_bundle(bundle)
         self.slowest_turn_s = 0.0  # wall-clock time, which its probes and its group depend on
         self.slowest_decode_s = 0.0  # CPU time, independent of the machine's load
-        self._decode = decoder_for(self.bundle.input)
+        self._decode = decoder_for(self.bundle.input, max_frame_pixels=config.max_frame_pixels)
         self._pools = ExitStack()
         pools = [self._pools.enter_context(ThreadPoolExecutor(1)) for _ in range(4)]
         engine = onnxruntime_engine(self.bundle, 1)

@@ -39,7 +39,7 @@ def written(default: object) -> str:
             return str(default).lower()
         case Enum() | str():
             return f"`{default}`"
-        case int() if default >= 1 << 20:
+        case int() if default and default % (1 << 20) == 0:
             return f"{default >> 20} MiB"
         case float():
             return f"{default:g}"

@@ -19,7 +19,8 @@ from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
-from pipeline.media.pictures import MAX_PIXELS, picture_size, upright
+from pipeline.media.picture_headers import MAX_PIXELS
+from pipeline.media.pictures import picture_size, upright
 from pipeline.media.refusals import words_of
 from pipeline.media.sources import rotation
 

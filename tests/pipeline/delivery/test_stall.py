@@ -1,6 +1,6 @@
 """A partition that does not advance while the log has more is found, and no other one is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -36,7 +36,7 @@ class Looking:
         self.detector = StallDetector(log, reads=self._reads, clock=self._clock)
 
     def rounds(
-        self, count: int, positions: Mapping[int, int], *, paused: bool = False
+        self, count: int, positions: Mapping[int, int], *, paused: Collection[int] = ()
     ) -> list[list[int]]:
         found: list[list[int]] = []
         for _ in range(count):
@@ -75,8 +75,13 @@ def test_what_moved_after_it_was_sought_is_forgiven() -> None:
 def test_who_is_paused_need_not_go_on_but_the_ends_are_looked_at() -> None:
     looking = Looking(Ends(p0=20))
     for _ in range(STOP_AFTER + 2):
-        assert looking.rounds(1, {0: 10}, paused=True) == [[]]
+        assert looking.rounds(1, {0: 10}, paused={0}) == [[]]
     assert looking.detector.ends == {0: 20}
+
+
+def test_a_partition_that_is_not_paused_is_found_beside_one_that_is() -> None:
+    found = Looking(Ends(p0=20, p1=20)).rounds(SEEK_AFTER + 1, {0: 10, 1: 10}, paused={0})
+    assert found[-1] == [1]
 
 
 def test_a_broker_that_does_not_answer_convicts_nobody() -> None:

@@ -15,6 +15,7 @@ from pipeline.media.pictures import Fit, decode_picture
 from tests.pipeline.pictures import jpeg
 
 FIT = Fit(16, 24, "stretch")
+MOST_PIXELS = 200 * 100
 INPUT = PictureInput(
     height=16, width=24, fit="stretch", colour="rgb", mean=(0, 0, 0), std=(1, 1, 1), rate_hz=None
 )
@@ -41,7 +42,7 @@ pipeline.media.pictures.decode_picture = decode_picture
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildDecoder]:
     (tmp_path / "sitecustomize.py").write_text(HOLES)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    made = ChildDecoder(INPUT)
+    made = ChildDecoder(INPUT, max_frame_pixels=MOST_PIXELS)
     yield made
     made.close()
 
@@ -55,6 +56,11 @@ def test_a_sound_picture_gives_the_same_pixels_as_in_our_own_process(decoder: Ch
 def test_a_broken_picture_is_refused_with_its_reason(decoder: ChildDecoder) -> None:
     with pytest.raises(UndecodableFrameError, match="JPEG"):
         decoder(b"no picture")
+
+
+def test_a_picture_above_the_limit_of_pixels_is_refused_there_too(decoder: ChildDecoder) -> None:
+    with pytest.raises(UndecodableFrameError, match=r"at most 20000 are decoded \(max_frame_pix"):
+        decoder(jpeg(101, 200, seed=1))
 
 
 def test_a_picture_that_kills_its_decoder_is_convicted_and_the_next_is_decoded(

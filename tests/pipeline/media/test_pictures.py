@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import UNASKED_BYTES
-from pipeline.media.pictures import MAX_PIXELS, Fit, decode_picture, decode_upright
+from pipeline.media.picture_headers import FRAME_PIXELS, UNASKED_BYTES
+from pipeline.media.pictures import Fit, decode_picture, decode_upright
 from tests.damaged.seeds import flat_png, packed_zeros
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
 
@@ -223,7 +223,9 @@ def test_what_follows_the_picture_is_ignored(kind: str) -> None:
 
 def test_a_huge_picture_is_refused_before_it_takes_memory() -> None:
     content, start = png_claiming(50_000, 50_000), time.perf_counter()
-    with pytest.raises(UndecodableFrameError, match=f"50000 x 50000 pixels; at most {MAX_PIXELS}"):
+    with pytest.raises(
+        UndecodableFrameError, match=f"50000 x 50000 pixels; at most {FRAME_PIXELS}"
+    ):
         decode_picture(content, SIZE)
     assert time.perf_counter() - start < 0.05  # 0.05 ms without other load
 
@@ -283,9 +285,15 @@ def progressive(side: int, scans: int) -> bytes:
 
 
 def test_a_large_jpeg_has_fewer_scans_than_a_small_one() -> None:
-    assert decode_picture(progressive(4096, 32), SIZE).shape == (60, 80, 3)
-    with pytest.raises(UndecodableFrameError, match="its 4096 x 4096 pixels in 33 scans; at most"):
-        decode_picture(progressive(4096, 33), SIZE)
+    assert decode_picture(progressive(256, 32), SIZE, max_pixels=512 * 256).shape == (60, 80, 3)
+    with pytest.raises(UndecodableFrameError, match="its 256 x 256 pixels in 33 scans; at most"):
+        decode_picture(progressive(256, 33), SIZE, max_pixels=512 * 256)
+
+
+def test_a_baseline_jpeg_that_scans_a_component_twice_is_refused() -> None:
+    scan = JPEG[JPEG.rindex(b"\xff\xda") : -2]
+    with pytest.raises(UndecodableFrameError, match="not progressive, but scans a component twice"):
+        decode_picture(JPEG[:-2] + scan + b"\xff\xd9", SIZE)
 
 
 def riff(chunks: bytes) -> bytes:

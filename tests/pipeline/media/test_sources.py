@@ -212,3 +212,11 @@ def test_a_label_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SourceError, match="no UTF-8 text"):
         read_labels(tmp_path / "l.csv")
+
+
+def test_a_picture_above_the_limit_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(encoded(scene(30, 40), "PNG"))
+    assert next(open_source(path, max_pixels=1200)).picture.width == 40
+    with pytest.raises(SourceError, match=r"large\.png: PNG .* at most 1199 are decoded"):
+        next(open_source(path, max_pixels=1199))

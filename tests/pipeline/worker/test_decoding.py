@@ -11,7 +11,7 @@ from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.worker import decoding
-from pipeline.worker.decoding import Decoding
+from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.pipeline.adder import decode_brightness
 from tests.pipeline.changelogs import manifest
@@ -19,6 +19,13 @@ from tests.pipeline.frame_path import RULES, frame, undecodable
 from tests.world import Steps
 
 DECODE_S = 0.25
+BRIGHT = 100
+COSTLY = 30_000_000
+
+
+def cost_of(content: bytes) -> int:
+    """A bright picture is a large one."""
+    return COSTLY if content[0] >= BRIGHT else 100
 
 
 class Decoders:
@@ -28,7 +35,12 @@ class Decoders:
         self.clock, self.steps, self.metrics = ManualClock(), Steps(), WorkerMetrics()
         self.decoded: list[tuple[str, bytes]] = []  # by which decoder, what
         self.decoding = Decoding(
-            self._plain, self._careful, executor=self.steps, clock=self.clock, metrics=self.metrics
+            self._plain,
+            self._careful,
+            costs=DecodeCosts(unpacked_bytes=cost_of, most_running=COSTLY),
+            executor=self.steps,
+            clock=self.clock,
+            metrics=self.metrics,
         )
         self.partitions = [Partition(n, era=1, manifest=manifest()) for n in (0, 1)]
 
@@ -123,3 +135,25 @@ def test_a_decoder_that_does_not_answer_is_not_waited_for_for_long(decoders: Dec
     item = decoders.begin(0, frame(0))
     decoders.decoding.wait(decoders.partitions)
     assert not item.ready
+
+
+def test_a_picture_counts_unpacked_until_it_is_decoded_or_cancelled(decoders: Decoders) -> None:
+    decoders.begin(0, frame(0, brightness=BRIGHT))
+    skipped = decoders.begin(0, frame(1, brightness=BRIGHT))
+    decoders.begin(1, frame(0, brightness=1))
+    counted = [decoders.decoding.undecoded_bytes(number) for number in (0, 1)]
+    assert counted == [2 * COSTLY, 100]
+    skipped.skip()
+    assert decoders.decoding.undecoded_bytes(0) == COSTLY
+    decoders.steps.run_all()
+    assert [decoders.decoding.undecoded_bytes(number) for number in (0, 1)] == [0, 0]
+
+
+def test_costly_pictures_of_one_stream_wait_for_the_others(decoders: Decoders) -> None:
+    for offset in range(3):
+        decoders.begin(0, frame(offset, "bomber", brightness=BRIGHT + offset))
+    for offset in range(3, 6):
+        decoders.begin(0, frame(offset, brightness=offset))
+    decoders.steps.run_all()
+    order = [content[0] for _, content in decoders.decoded]
+    assert order == [3, 4, 5, BRIGHT, BRIGHT + 1, BRIGHT + 2]

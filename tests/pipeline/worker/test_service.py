@@ -8,18 +8,22 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from engines.base import Engine
 from engines.errors import EngineUnavailableError
+from engines.model.bundle import load_bundle
 from pipeline.clock import SystemClock
 from pipeline.config import Start, WorkerConfig
 from pipeline.errors import BrokerUnavailableError
+from pipeline.records import Outgoing
 from pipeline.worker import service
 from pipeline.worker.service import Service
 from tests.engines.bundles import SIDE, write_tiny
 from tests.memory_faults import FaultyBroker, MovableLog
+from tests.pipeline.changelogs import manifest
 from tests.pipeline.pictures import jpeg
 from tests.world import TOPICS
 
@@ -34,12 +38,15 @@ class ServiceOverMemory:
         self.away = threading.Event()
         self._bundle = write_tiny(folder / "tiny")
 
-    def make(self) -> Service:
-        config = WorkerConfig(
-            bundle=str(self._bundle), engine="onnxruntime", start=Start.EARLIEST, metrics_port=0
-        )
+    def make(self, **settings: Any) -> Service:
+        wanted: dict[str, Any] = {"engine": "onnxruntime", "metrics_port": 0} | settings
+        config = WorkerConfig(bundle=str(self._bundle), start=Start.EARLIEST, **wanted)
         broker = FaultyBroker(self.log, slot="w", fault=self._fault)
         return Service(config, broker=broker, name="w")
+
+    def manifest(self, *, attempts: int) -> Outgoing:
+        """The manifest of a group whose last workers have died."""
+        return manifest(attempts=attempts, bundle=load_bundle(self._bundle).digest).write(0)
 
     def _fault(self, step: str) -> None:
         if step == "begin" and self.away.is_set():
@@ -116,6 +123,20 @@ def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
         running.stop()
     assert len(serving.log.read_committed(TOPICS.predictions)) == 1
     assert serving.log.group.members == ()
+
+
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_a_picture_above_the_limit_is_dead_lettered_in_a_child_process_too(
+    serving: ServiceOverMemory, attempts: int
+) -> None:
+    serving.log.publish(0, b"cam-1", jpeg(SIDE, SIDE + 1, seed=1))
+    serving.log.write_through(serving.manifest(attempts=attempts))
+    with ServiceThread(serving.make(max_frame_pixels=SIDE * SIDE)):
+        until(lambda: bool(serving.log.read_committed(TOPICS.dead_letters)), "a dead letter")
+    (letter,) = serving.log.read_committed(TOPICS.dead_letters)
+    headers = dict(letter.headers)
+    assert headers["reason"] == b"undecodable"
+    assert b"at most 256 are decoded (max_frame_pixels)" in headers["error"]
 
 
 def test_probes_hear_whether_the_worker_is_ready(
