@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from pipeline.local.cluster import LocalKafka
+from pipeline.terminal import Terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_EVERY_S = 1.0
@@ -19,7 +18,7 @@ def broker(nodes: int, port: int, data: Path | None) -> None:
 
     Raises LocalKafkaError if a node ends by itself, PortTakenError before any node has started.
     """
-    hints = Console(stderr=True, highlight=False)
+    hints = Terminal(stderr=True)
     before = {number: signal.signal(number, _end) for number in ENDING}
     try:
         hints.print("starting Apache Kafka on this machine ...")
