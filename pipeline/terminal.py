@@ -1,8 +1,10 @@
 """The terminal, as all commands write to it. No other module makes a console of rich."""
 
 from collections.abc import Iterable
+from typing import IO
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import ProgressColumn, Task
 from rich.segment import Segment
 from rich.status import Status
 from rich.style import StyleType
@@ -21,15 +23,27 @@ def two_lines(first: str, second: str) -> Text:
     return Text(f"{printable(first)}\n{printable(second)}")
 
 
+class TaskWords(ProgressColumn):
+    """A column of a progress bar: words made from its task, without markup."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:
+        """Return the words."""
+        return plain(self._words.format(task=task))
+
+
 class Terminal(Console):
-    """Standard output or standard error, where text from outside can only be shown.
+    """Standard output, standard error or `file`, where text from outside can only be shown.
 
     A `str` is one line without markup and without names of emoji. Styles come from `plain`. What
     reaches the stream holds no control characters but those of rich itself, and line feeds.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool = False, file: IO[str] | None = None) -> None:
+        super().__init__(stderr=stderr, file=file, markup=False, emoji=False, highlight=False)
 
     def say(self, line: str | Text) -> None:
         """Print a line, which is not wrapped: a log or a pipe gets it whole."""

@@ -68,9 +68,9 @@ def _show(facts: dict[str, Any], console: Terminal) -> None:
     from engines.train.evaluation.facts import FIGURES, tests_of, title, written
 
     tests = tests_of(facts)
-    figures = Table(
-        facts["bundle"], *(two_lines(title(name), t["about"]) for name, t in tests.items())
-    )
+    figures = Table(facts["bundle"])
+    for name, test in tests.items():
+        figures.add_column(two_lines(title(name), test["about"]))
     for key, (name, _) in FIGURES.items():
         figures.add_row(name, *(written(test, key) for test in tests.values()))
     console.print(figures)

@@ -9,13 +9,12 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from pipeline.offline.steps import StepsDone
-from pipeline.terminal import Terminal
+from pipeline.terminal import TaskWords, Terminal
 
 LINES = 10  # where there is no terminal
 
@@ -23,7 +22,7 @@ LINES = 10  # where there is no terminal
 def columns(what: str = "{task.description}") -> tuple[ProgressColumn, ...]:
     """What every bar shows: what is counted, how much of it is done, and how long it takes."""
     return (
-        TextColumn(what, markup=False),
+        TaskWords(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -122,7 +121,7 @@ class Stages:
         self._console = console
         self._bar = Progress(
             *columns(),
-            TextColumn("{task.fields[words]}", markup=False),
+            TaskWords("{task.fields[words]}"),
             console=console,
             disable=not console.is_terminal,
         )
