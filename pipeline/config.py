@@ -235,12 +235,17 @@ def load_settings(
         loaded: Loaded = FromFile(**{n: value for n, value in flags.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file} is not TOML: {exc}") from exc
+    except RecursionError as exc:
+        where = "the environment" if file is None else f"{file} or the environment"
+        raise ConfigError(f"{where} holds lists or tables that are nested too deep") from exc
     except OSError as exc:
         raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
     except ValidationError as exc:
         raise ConfigError(_explain(exc, known)) from exc
     except SettingsError as exc:
         raise ConfigError(f"{exc}: a list in the environment is a JSON list") from exc
+    except ValueError as exc:  # of a number with thousands of digits
+        raise ConfigError(f"{file} cannot be read: {exc}") from exc
     return loaded
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ from pipeline.errors import (
     StopError,
 )
 from pipeline.log_lines import log_to_stderr
-from pipeline.printable import printable_lines
+from pipeline.printable import printable, printable_lines
 from pipeline.terminal import Terminal
 
 app = typer.Typer(
@@ -102,14 +102,19 @@ def _complain(exc: Exception, code: int) -> int:
 def _all_else(exc: Exception) -> int:
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return _complain(OutputError(f"cannot write: {exc.strerror}"), OutputError.exit_code)
-    show = getattr(exc, "show", None)  # click's own errors know how to show themselves
-    if show is not None:
-        words = io.StringIO()
-        show(words)  # it repeats arguments, which may be names of files
-        sys.stderr.write(printable_lines(words.getvalue()))
-        return int(getattr(exc, "exit_code", 2))
+    if hasattr(exc, "show"):  # click's own errors know how to show themselves
+        return _complain_of_usage(exc)
     logging.getLogger(__name__).critical("a bug in longtake", exc_info=exc)
     return BUG
+
+
+def _complain_of_usage(exc: Any) -> int:
+    written = io.StringIO()
+    exc.show(written)
+    usage = written.getvalue().partition("Error: ")[0]
+    said = printable(exc.format_message())  # it repeats arguments, which may be names of files
+    sys.stderr.write(f"{printable_lines(usage)}Error: {said}\n")
+    return int(exc.exit_code)
 
 
 def _version(value: bool) -> None:

@@ -23,6 +23,7 @@ from pipeline.errors import (
     ForeignStateError,
     PartitionCountError,
 )
+from pipeline.printable import printable
 from pipeline.records import Changelog, Record, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
@@ -253,7 +254,7 @@ def _discard(snapshot: Snapshot, policy: RestorePolicy) -> bool:
     ):
         return False
     raise ForeignStateError(
-        f"group {policy.group} holds memory of bundle {snapshot.bundle[:8]} (stream"
+        f"group {policy.group} holds memory of bundle {printable(snapshot.bundle[:8])} (stream"
         f" {snapshot.stream}), this worker runs {policy.bundle.id}. Run the old bundle, take"
         " another --group, or say --foreign-state reset to let every stream start afresh, or carry"
         " where names, shapes and types of the state tensors agree"
