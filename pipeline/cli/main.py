@@ -111,9 +111,10 @@ def _all_else(exc: Exception) -> int:
 def _complain_of_usage(exc: Any) -> int:
     written = io.StringIO()
     exc.show(written)
-    usage = written.getvalue().partition("Error: ")[0]
-    said = printable(exc.format_message())  # it repeats arguments, which may be names of files
-    sys.stderr.write(f"{printable_lines(usage)}Error: {said}\n")
+    usage, error, _ = written.getvalue().partition("Error: ")
+    # the message repeats arguments, which may be names of files: it is one line
+    said = f"{error}{printable(exc.format_message())}\n" if error else ""
+    sys.stderr.write(printable_lines(usage) + said)
     return int(exc.exit_code)
 
 
