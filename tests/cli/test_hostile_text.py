@@ -1,9 +1,6 @@
 """No command passes on a control character that came from outside, whatever it shows."""
 
-import os
-import pty
 import subprocess
-import termios
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import PATIENCE_S, SCRIPT, environment
+from tests.cli.terminals import HOSTILE, controls, on_a_terminal
 from tests.engines.bundles import write_tiny
-
-HOSTILE = (
-    "\x1b]0;OWNED\x07\x1b[2J\r\n2026-11-30 00:00:00,000 INFO pipeline: forged\n"
-    "longtake: forged\x9b31m\x7f\u202e\u2028\udcff[red] :smile:"
-)
 
 
 @dataclass(frozen=True)
@@ -87,37 +80,6 @@ def piped(arguments: Sequence[str | Path]) -> bytes:
         check=False,
     )
     return ended.stdout + ended.stderr
-
-
-def on_a_terminal(arguments: Sequence[str | Path]) -> bytes:
-    """Run a command on a terminal for which rich writes no controls of its own."""
-    ours, theirs = pty.openpty()
-    attributes = termios.tcgetattr(theirs)
-    attributes[1] &= ~termios.OPOST  # a line feed stays one
-    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
-    with subprocess.Popen(
-        [SCRIPT, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(TERM="dumb"),
-    ) as running:
-        os.close(theirs)
-        written = bytearray()
-        try:
-            while block := os.read(ours, 65_536):
-                written += block
-        except OSError:  # the other end is closed
-            pass
-        running.wait(PATIENCE_S)
-    os.close(ours)
-    return bytes(written)
-
-
-def controls(written: bytes) -> set[str]:
-    """Return the characters that are more than text, except line feeds."""
-    text = written.decode()
-    return {one for one in text if not one.isprintable()} - {"\n"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
