@@ -74,7 +74,8 @@ def _session(graph: bytes, threads: int) -> "onnxruntime.InferenceSession":
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3  # errors; they come as exceptions too
+    # Errors come as exceptions. Its own log would write names of a foreign graph to the terminal.
+    options.log_severity_level = 4
     for pool in ("intra_op", "inter_op"):  # idle threads would burn the cores that decoding needs
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     try:

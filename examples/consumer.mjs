@@ -26,14 +26,23 @@ function check(line) {
   return said.prev === before.chain ? "ok" : `unlinked: prev should be ${before.chain}`;
 }
 
+/** Show text from outside: a terminal must not obey it. */
+const escaped = (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const plain = (text) => String(text).replace(/[^ -~]/g, escaped);
+
 let count = 0;
 let broken = 0;
 for await (const line of createInterface({ input: process.stdin })) {
-  const found = check(line);
   count += 1;
-  if (/^(altered|unlinked)/.test(found)) broken += 1;
-  const { captured_at, stream, label, confidence } = JSON.parse(line);
-  console.log(captured_at, stream, label, confidence, found);
+  try {
+    const found = check(line);
+    if (/^(altered|unlinked)/.test(found)) broken += 1;
+    const { captured_at, stream, label, confidence } = JSON.parse(line);
+    console.log([captured_at, stream, label, confidence, found].map(plain).join(" "));
+  } catch (error) {
+    broken += 1; // others may write into the topic
+    console.log(`unreadable: ${plain(error.message)}`);
+  }
 }
 console.log(`${count} predictions, ${broken} broken links`);
 process.exitCode = broken ? 1 : 0;

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 NEW_STREAM = "00000000"
 SILENT_MS = 1000
+NO_PREDICTION = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Chains:
@@ -22,12 +23,15 @@ class Chains:
         self._newest: dict[tuple[str, int], tuple[int, str]] = {}  # -> frame's offset, chain
 
     def check(self, value: bytes) -> str:
-        """Follow one prediction. Returns `ok`, `first`, `repeat`, or what is broken."""
+        """Follow one prediction. Returns `ok`, `first`, `repeat`, or what is broken.
+
+        Others may write into the topic: what is no prediction raises one of `NO_PREDICTION`.
+        """
         said = json.loads(value)
         body = value[: value.rindex(b',"prev":')]
         if f"{zlib.crc32(said['prev'].encode() + body):08x}" != said["chain"]:
             return "altered: the bytes do not give the chain"
-        place, offset = (said["stream"], said["source"]["partition"]), said["source"]["offset"]
+        place, offset = (said["stream"], said["source"]["partition"]), int(said["source"]["offset"])
         newest = self._newest.get(place)
         if newest is not None and offset <= newest[0]:
             return "repeat"  # of low_latency delivery, after a crash
@@ -65,10 +69,15 @@ def main() -> int:
     options = parser.parse_args()
     chains, broken, count = Chains(), 0, 0
     for value in values(options.bootstrap, options.topic, once=options.once):
-        found, count = chains.check(value), count + 1
-        broken += found.startswith(("altered", "unlinked"))
-        said = json.loads(value)
-        print(said["captured_at"], said["stream"], said["label"], said["confidence"], found)
+        try:
+            found = chains.check(value)
+            said = json.loads(value)
+            facts = [str(said[n]) for n in ("captured_at", "stream", "label", "confidence")]
+        except NO_PREDICTION as exc:
+            found, facts = f"unreadable: {exc!r:.80}", []
+        count += 1
+        broken += found.startswith(("altered", "unlinked", "unreadable"))
+        print(ascii(" ".join([*facts, found]))[1:-1])  # a terminal must not obey a label
     print(f"{count} predictions, {broken} broken links")
     return 1 if broken else 0
 

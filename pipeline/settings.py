@@ -88,6 +88,10 @@ def read_settings(
         raise ConfigError(_explain(exc, known)) from None  # its cause shows what was written
     except SettingsError as exc:
         raise ConfigError(f"{exc}: a list in the environment is a JSON list") from exc
+    except RecursionError as exc:
+        raise ConfigError("the environment holds lists that are nested too deep") from exc
+    except ValueError as exc:  # of a number with thousands of digits
+        raise ConfigError(f"the environment cannot be read: {exc}") from exc
     return loaded
 
 
@@ -103,8 +107,12 @@ def _check_toml(file: Path) -> None:
         tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file} is not TOML: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{file} holds lists or tables that are nested too deep") from exc
     except OSError as exc:
         raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:  # of a number with thousands of digits
+        raise ConfigError(f"{file} cannot be read: {exc}") from exc
 
 
 def _check_kafka_file(file: Path) -> None:

@@ -1,22 +1,21 @@
 """`longtake audit`: checks the log against itself, and prints each break."""
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.progress import a_bar_each
+from pipeline.cli.output import print_facts
+from pipeline.cli.progress import a_bar_each, columns
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import AuditReport, FateTally
 from pipeline.offline.group_audit import audit_group
+from pipeline.terminal import Terminal, plain
 
 BREAK = 1
 
@@ -45,17 +44,19 @@ def audit(
     settings = load_config(config, flags)
     report = _audited(settings)
     if as_json:
-        typer.echo(json.dumps(report.json()))
+        print_facts(report.json())
     else:
-        _show(report, Console())
+        _show(report, Terminal())
     if report.breaks:
         raise typer.Exit(BREAK)
 
 
 def _audited(settings: WorkerConfig) -> AuditReport:
     """Audit, with a bar for each topic on a terminal, and silence elsewhere."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    console = Terminal(stderr=True)
+    with Progress(
+        *columns(), console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         return audit_group(
             settings.group_settings,
             repeats_allowed=settings.delivery is Delivery.LOW_LATENCY,
@@ -64,7 +65,7 @@ def _audited(settings: WorkerConfig) -> AuditReport:
         )
 
 
-def _show(report: AuditReport, console: Console) -> None:
+def _show(report: AuditReport, console: Terminal) -> None:
     table = Table("partition", "life", "offsets", "predicted", "dead letters", "streams", "breaks")
     for life in report.lives:
         table.add_row(
@@ -74,7 +75,7 @@ def _show(report: AuditReport, console: Console) -> None:
             _tally(life.predicted, found=life.predictions),
             _tally(life.dead_lettered, found=None),
             str(len(life.streams)),
-            Text(str(life.breaks), "bold red" if life.breaks else ""),
+            plain(str(life.breaks), "bold red" if life.breaks else ""),
         )
     console.print(table)
     findings = [finding for life in report.lives for finding in life.findings]
@@ -82,10 +83,10 @@ def _show(report: AuditReport, console: Console) -> None:
         broken = Table("break", "partition", "life", "stream", "frame", "what was found")
         for found in findings:
             places = (found.partition, found.life, found.stream or "", found.offset)
-            words = ("" if place is None else escape(str(place)) for place in places)
-            broken.add_row(found.kind, *words, escape(found.message))
+            words = ("" if place is None else str(place) for place in places)
+            broken.add_row(found.kind, *words, found.message)
         console.print(broken)
-    console.print(_total(report), highlight=False, soft_wrap=True)
+    console.say(_total(report))
 
 
 def _tally(tally: FateTally | None, *, found: int | None) -> str:
@@ -96,7 +97,7 @@ def _tally(tally: FateTally | None, *, found: int | None) -> str:
     return str(tally.found) if not tally.broken else f"{tally.found} of {tally.ledger}"
 
 
-def _total(report: AuditReport) -> str:
+def _total(report: AuditReport) -> Text:
     predictions = sum(life.predictions for life in report.lives)
     streams = {stream for life in report.lives for stream in life.streams}
     repeats = sum(life.repeats for life in report.lives)
@@ -108,6 +109,6 @@ def _total(report: AuditReport) -> str:
     if any(tally is not None and tally.log_begins is not None for tally in tallies):
         words.append("not provable where the log's beginning is deleted")
     many = "" if report.breaks == 1 else "s"
-    broken = f"[bold red]{report.breaks} break{many}[/]"
-    verdict = broken if report.breaks else "[green]no break[/]"
-    return f"{', '.join(words)}: {verdict}"
+    broken = plain(f"{report.breaks} break{many}", "bold red")
+    verdict = broken if report.breaks else plain("no break", "green")
+    return plain(f"{', '.join(words)}: ").append_text(verdict)

@@ -1,6 +1,5 @@
 """`longtake bundle`: check model bundles, and make the benchmark's."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from engines.load import load_engine
@@ -17,7 +14,9 @@ from engines.model.bundle import find_bundle, load_bundle
 from engines.model.lint import complaints
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
+from pipeline.cli.output import print_facts
 from pipeline.media.kinds import shown_size
+from pipeline.terminal import Terminal
 
 app = command_group("bundle", about="Check model bundles, and make the benchmark's.")
 
@@ -48,16 +47,16 @@ def check_bundle(
         "refused_by_tensorrt": complaints(loaded),
     }
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_facts(facts)
         return
     table = Table(show_header=False, box=None)
     refused = facts.pop("refused_by_tensorrt")
     for name, value in facts.items():
         words = "; ".join(value) if isinstance(value, list) else str(value)
-        table.add_row(name.replace("_", " "), escape(words))
+        table.add_row(name.replace("_", " "), words)
     fit = f"no, because {'; '.join(refused)}" if refused else "yes, as far as we know without it"
-    table.add_row("fit for TensorRT", escape(fit))
-    Console().print(table)
+    table.add_row("fit for TensorRT", fit)
+    Terminal().print(table)
 
 
 @app.command()
@@ -70,4 +69,4 @@ def seed(
     """
     from engines.model.seed import write_seed
 
-    Console(stderr=True).print(f"wrote {load_bundle(write_seed(path)).id} to {path}")
+    Terminal(stderr=True).say(f"wrote {load_bundle(write_seed(path)).id} to {path}")

@@ -6,7 +6,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cameras.camera_service import CameraService
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
@@ -17,6 +16,7 @@ from pipeline.cli.commands import one_command
 from pipeline.cli.options import KafkaFlags, with_kafka
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
+from pipeline.terminal import Terminal, plain
 from pipeline.wire.frames import is_stream_id
 
 app = one_command()
@@ -111,7 +111,7 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
 
     settings = load()
     give_large_blocks_back()
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with console.status(f"connecting to {settings.connection.shown}"):
         service = CameraService(
             settings,
@@ -129,12 +129,12 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     signal.signal(signal.SIGHUP, reread)
     try:
         with console.status("connecting") as status, lines_above_status():
-            service.run(lambda: status.update(_now(service)))
+            service.run(lambda: status.update(plain(_now(service))))
     finally:
         waiting = service.spool.frames
         kept = f", {waiting} wait in {settings.spool}" if waiting and settings.spool else ""
         lost = waiting if waiting and not settings.spool else 0
-        console.print(_line(service.site, lost=lost) + kept, highlight=False, soft_wrap=True)
+        console.say(_line(service.site, lost=lost) + kept)
 
 
 def _now(service: CameraService) -> str:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.commands import one_command
 from pipeline.cli.output import try_to_write
+from pipeline.terminal import Terminal
 
 app = one_command()
 
@@ -32,4 +32,4 @@ def demo(
     logging.getLogger().setLevel(logging.WARNING)
     if json_file is not None:
         try_to_write(json_file)  # now, not when the show is over
-    show(seconds=seconds, memory=memory, report=json_file, console=Console())
+    show(seconds=seconds, memory=memory, report=json_file, console=Terminal())

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from engines.base import Engine, EngineName, GpuPrecision, InputArray
@@ -23,12 +21,13 @@ from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
-from pipeline.cli.output import try_to_write, write_text
+from pipeline.cli.output import print_facts, try_to_write, write_text
 from pipeline.cli.progress import a_bar_each, tasks
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input, source_decoder_for
 from pipeline.media.sources import open_source
+from pipeline.terminal import Terminal
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -69,13 +68,13 @@ def inspect(as_json: AsJson = False) -> None:
         facts |= {"auto": "tensorrt", "because": "all that it needs is here", **asdict(machine)}
         facts |= {"plans": str(plan_folder())}
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_facts(facts)
         return
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
-        words = "not installed" if value is None else escape(str(value))
+        words = "not installed" if value is None else str(value)
         table.add_row(name.replace("_", " "), words)
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()
@@ -88,7 +87,7 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
     Example: `longtake engine build actions`
     """
     loaded = load_bundle(find_bundle(bundle))
-    with tasks(Console(stderr=True)) as bars:
+    with tasks(Terminal(stderr=True)) as bars:
         engine = load_engine(
             "tensorrt", loaded, threads=1, gpu_precision=precision, progress=a_bar_each(bars)
         )
@@ -97,7 +96,7 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
     if facts is not None:
         found = ", ".join(f"{graph}: {how}" for graph, how in facts.plans.items())
         line = f"{loaded.id}: {found}; built in {facts.build_s:.0f} s, in {plan_folder()}"
-        Console(stderr=True).print(line, highlight=False)
+        Terminal(stderr=True).print(line)
 
 
 @app.command()
@@ -123,7 +122,7 @@ def verify(
         try_to_write(report)  # now, not when everything is measured
     loaded = load_bundle(find_bundle(bundle))
     seen = _frames(clip, loaded, frames)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with tasks(console) as bars:
         trying = load_engine(
             engine, loaded, threads=2, gpu_precision=precision, progress=a_bar_each(bars)
@@ -150,7 +149,7 @@ def verify(
     if report is not None:
         write_text(report, json.dumps(facts, indent=1) + "\n")
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_facts(facts)
     else:
         _show(facts)
     trial.require(wanted, engine=trying.name, bundle=loaded.id)
@@ -208,4 +207,4 @@ def _show(facts: dict[str, Any]) -> None:
         graphs = f"{device['captured']} captured"
         table.add_row("CUDA graphs", device["not_captured"] or graphs)
         table.add_row("GPU", facts["machine"]["gpu"])
-    Console().print(table)
+    Terminal().print(table)

@@ -1,20 +1,19 @@
 """`longtake evaluate`: how good a bundle is, and what a lost memory costs."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
-from pipeline.cli.output import try_to_write, write_text
+from pipeline.cli.output import print_facts, try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.errors import DependencyError
+from pipeline.terminal import Terminal, two_lines
 
 app = one_command()
 
@@ -55,21 +54,23 @@ def evaluate(
         data = demo_data(loaded, seed=seed, streams=streams)
     except PackError as exc:
         raise DependencyError(str(exc)) from exc
-    with tasks(Console(stderr=True)) as progress:
+    with tasks(Terminal(stderr=True)) as progress:
         found = measure(loaded, data, progress)
     if html is not None:
         write_text(html, write_report(found, loaded))
     if as_json:
-        typer.echo(json.dumps(found.facts))
+        print_facts(found.facts)
     else:
-        _show(found.facts, Console())
+        _show(found.facts, Terminal())
 
 
-def _show(facts: dict[str, Any], console: Console) -> None:
+def _show(facts: dict[str, Any], console: Terminal) -> None:
     from engines.train.evaluation.facts import FIGURES, tests_of, title, written
 
     tests = tests_of(facts)
-    figures = Table(facts["bundle"], *(f"{title(name)}\n{t['about']}" for name, t in tests.items()))
+    figures = Table(facts["bundle"])
+    for name, test in tests.items():
+        figures.add_column(two_lines(title(name), test["about"]))
     for key, (name, _) in FIGURES.items():
         figures.add_row(name, *(written(test, key) for test in tests.values()))
     console.print(figures)

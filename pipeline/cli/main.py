@@ -1,16 +1,15 @@
 """The command `longtake`: its commands, and which exit code each error ends with."""
 
 import errno
+import io
 import logging
 import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from engines.errors import (
     BuildError,
@@ -28,6 +27,9 @@ from pipeline.errors import (
     OutputError,
     StopError,
 )
+from pipeline.log_lines import log_to_stderr
+from pipeline.printable import printable, printable_lines
+from pipeline.terminal import Terminal
 
 app = typer.Typer(
     name="longtake",
@@ -52,6 +54,9 @@ ENGINE_EXIT_CODES = {
 def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
     code = BUG
+    log_to_stderr(logging.INFO)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a label may be in no locale's encoding
     try:
         ended = app(standalone_mode=False)  # a `typer.Exit` comes back as its code
         sys.stdout.flush()
@@ -90,25 +95,32 @@ def _system_exit(exc: SystemExit) -> int:
 
 
 def _complain(exc: Exception, code: int) -> int:
-    line = f"[bold red]longtake:[/] {escape(str(exc))}"
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).complain(str(exc))
     return code
 
 
 def _all_else(exc: Exception) -> int:
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return _complain(OutputError(f"cannot write: {exc.strerror}"), OutputError.exit_code)
-    show = getattr(exc, "show", None)  # click's own errors know how to show themselves
-    if show is not None:
-        show()
-        return int(getattr(exc, "exit_code", 2))
+    if hasattr(exc, "show"):  # click's own errors know how to show themselves
+        return _complain_of_usage(exc)
     logging.getLogger(__name__).critical("a bug in longtake", exc_info=exc)
     return BUG
 
 
+def _complain_of_usage(exc: Any) -> int:
+    written = io.StringIO()
+    exc.show(written)
+    usage, error, _ = written.getvalue().partition("Error: ")
+    # the message repeats arguments, which may be names of files: it is one line
+    said = f"{error}{printable(exc.format_message())}\n" if error else ""
+    sys.stderr.write(printable_lines(usage) + said)
+    return int(exc.exit_code)
+
+
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"longtake {version('longtake')}")
+        sys.stdout.write(f"longtake {version('longtake')}\n")
         raise typer.Exit
 
 
@@ -119,9 +131,6 @@ def _options(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     for noisy in ("kafka", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)

@@ -1,13 +1,30 @@
 """What a command writes for its user: files, and lines beside a status that is shown."""
 
+import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipeline.errors import OutputError
+from pipeline.printable import printable
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print the one JSON object of `--json`: a line of printable ASCII."""
+    sys.stdout.write(printable(json.dumps(facts)) + "\n")
+
+
+def write_json_line(out: BinaryIO, value: bytes) -> None:
+    """Write a line that is JSON in UTF-8. A file or a program gets these bytes.
+
+    A terminal gets equal JSON that holds no control characters.
+    """
+    if out is sys.stdout.buffer and sys.stdout.isatty():
+        value = printable(value.decode()).encode()
+    out.write(value + b"\n")
 
 
 def write_text(path: Path, text: str) -> None:

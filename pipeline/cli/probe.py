@@ -1,13 +1,10 @@
 """`longtake probe`: what a camera sends, and whether it suits the bundle."""
 
-import json
 import os
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from engines.model.bundle import find_bundle, load_bundle
@@ -17,9 +14,11 @@ from pipeline.cameras.probing.probe import SETTLING_S, Probed
 from pipeline.cameras.probing.probe import probe as watch
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
+from pipeline.cli.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input
+from pipeline.terminal import Terminal, plain
 
 app = one_command()
 
@@ -46,11 +45,11 @@ def probe(
     loaded = load_bundle(find_bundle(bundle))
     wanted = picture_input(loaded, what="longtake probe")
     address = Address.of(source, os.environ)
-    with Console(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
+    with Terminal(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
         probed = watch(address, transport=transport, seconds=seconds, clock=SystemClock())
     fitness = judge(probed, wanted, bundle=loaded.id)
     if as_json:
-        typer.echo(json.dumps(_facts(address, probed, fitness, loaded.id)))
+        print_facts(_facts(address, probed, fitness, loaded.id))
     else:
         _show(probed, fitness, loaded.id)
     if not fitness.suits:
@@ -69,13 +68,14 @@ def _facts(address: Address, probed: Probed, fitness: Fitness, bundle: str) -> d
 def _show(probed: Probed, fitness: Fitness, bundle: str) -> None:
     table = Table(show_header=False, box=None)
     for name, words in _rows(probed):
-        table.add_row(name, escape(words))
-    console = Console()
+        table.add_row(name, words)
+    console = Terminal()
     console.print(table)
-    verdict = "[green]suits[/]" if fitness.suits else "[red]does not suit[/]"
-    console.print(f"\n{verdict} {escape(bundle)}", highlight=False)
+    verdict = plain("suits", "green") if fitness.suits else plain("does not suit", "red")
+    console.print()
+    console.print(verdict, bundle)
     for words in (*fitness.against, *fitness.remarks):
-        console.print(f"- {escape(words)}", highlight=False, soft_wrap=True)
+        console.say(f"- {words}")
 
 
 def _rows(probed: Probed) -> list[tuple[str, str]]:

@@ -3,19 +3,18 @@
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from pipeline.offline.steps import StepsDone
+from pipeline.terminal import TaskWords, Terminal
 
 LINES = 10  # where there is no terminal
 
@@ -23,7 +22,7 @@ LINES = 10  # where there is no terminal
 def columns(what: str = "{task.description}") -> tuple[ProgressColumn, ...]:
     """What every bar shows: what is counted, how much of it is done, and how long it takes."""
     return (
-        TextColumn(what),
+        TaskWords(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -31,7 +30,7 @@ def columns(what: str = "{task.description}") -> tuple[ProgressColumn, ...]:
     )
 
 
-def tasks(console: Console) -> Progress:
+def tasks(console: Terminal) -> Progress:
     """A progress display for several tasks, each with a total; the caller adds and updates them."""
     if not console.is_terminal:
         return _Lines(console=console, disable=True)
@@ -69,7 +68,7 @@ class _Lines(Progress):
         task = self._tasks[task_id]
         if self._tenth(task_id) > before:
             line = f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}"
-            self.console.print(line, highlight=False)
+            self.console.print(line)
 
     def _tenth(self, task_id: TaskID) -> int:
         task = self._tasks[task_id]
@@ -79,7 +78,7 @@ class _Lines(Progress):
 class RecordsRead:
     """Counts records of a total. `quiet` where the terminal shows something else."""
 
-    def __init__(self, total: int, console: Console, *, quiet: bool) -> None:
+    def __init__(self, total: int, console: Terminal, *, quiet: bool) -> None:
         self._total = total
         self._done = 0
         self._console = console
@@ -109,7 +108,7 @@ class RecordsRead:
         del what, total
         step = max(1, self._total // LINES)
         if self._lines and done // step > self._done // step:
-            self._console.print(f"{done} of {self._total} records", highlight=False)
+            self._console.print(f"{done} of {self._total} records")
         self._done = done
         if not self._bar.disable:
             self._bar.update(self._task, completed=done)
@@ -118,11 +117,11 @@ class RecordsRead:
 class Stages:
     """Shows one stage after the other. A context manager: leave it before anything else prints."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._bar = Progress(
             *columns(),
-            TextColumn("{task.fields[words]}"),
+            TaskWords("{task.fields[words]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -153,4 +152,4 @@ class Stages:
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.say(line)

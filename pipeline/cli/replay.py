@@ -1,6 +1,5 @@
 """`longtake replay`: a stretch of the log again, and what differs from what was published."""
 
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import closing
@@ -8,22 +7,24 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import open_output
+from pipeline.cli.output import open_output, print_facts, write_json_line
 from pipeline.cli.progress import RecordsRead
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.judging.compare import Comparison
 from pipeline.offline.group_replay import GroupReplay, ReplayPlan, comparison_json, plan_replay
+from pipeline.terminal import Terminal, plain
 
 DIFFERENT = 1
 SHOWN = 20  # streams, in the table
+MOST_SHOWN = 200  # characters of a value in the table
 NAMES = {
     "replayed": "replayed",
     "published": "published",
@@ -75,7 +76,7 @@ def replay(
     Example: `longtake replay --group actions --diff`
     """
     settings = load_config(config, {**kafka, "group": group, "bundle": bundle})
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     clock = SystemClock()
     with closing(ReplaySource(settings.group_settings, clock=clock)) as source:
         loaded = load_bundle(find_bundle(settings.bundle))
@@ -83,32 +84,31 @@ def replay(
             source, loaded, partitions=partition or (), first=first, last=last, compared=diff
         )
         for note in plan.notes:
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+            console.say(note)
         going = GroupReplay(settings, plan, source, clock=clock)
         with closing(going), open_output(output, stdout=not diff and not as_json) as out:
             _write(going, plan, out, console)
     report = going.report()
     if as_json:
-        typer.echo(json.dumps({"bundle": loaded.id, "notes": plan.notes} | report.json()))
+        print_facts({"bundle": loaded.id, "notes": plan.notes} | report.json())
     elif report.comparison is not None:
-        _show(report.comparison, Console())
+        _show(report.comparison, Terminal())
     else:
-        words = f"{report.predictions} predictions of {report.records} records"
-        console.print(words, highlight=False)
+        console.print(f"{report.predictions} predictions of {report.records} records")
     if report.comparison is not None and not report.comparison.agrees:
         raise typer.Exit(DIFFERENT)
 
 
-def _write(going: GroupReplay, plan: ReplayPlan, out: BinaryIO | None, console: Console) -> None:
+def _write(going: GroupReplay, plan: ReplayPlan, out: BinaryIO | None, console: Terminal) -> None:
     """Replay, with a bar unless predictions go to the same terminal."""
     shown = out is sys.stdout.buffer and sys.stdout.isatty()
     with RecordsRead(plan.records, console, quiet=shown) as read:
         for prediction in going.run(read.reach):
             if out is not None:
-                out.write(prediction.value + b"\n")
+                write_json_line(out, prediction.value)
 
 
-def _show(comparison: Comparison, console: Console) -> None:
+def _show(comparison: Comparison, console: Terminal) -> None:
     """Print the counts that say something, and where the first streams begin to differ."""
     table = Table("predictions", "", show_header=False)
     for name, count in _rows(comparison_json(comparison)):
@@ -119,11 +119,11 @@ def _show(comparison: Comparison, console: Console) -> None:
         streams = Table("stream", "partition", "offset", "field", "published", "replayed")
         for d in differences[:SHOWN]:
             words = (d.partition, d.offset, d.field, d.published, d.replayed)
-            streams.add_row(d.stream, *("none" if word is None else str(word) for word in words))
+            streams.add_row(d.stream, *("none" if word is None else _short(word) for word in words))
         console.print(streams)
     if len(differences) > SHOWN:
         console.print(f"and {len(differences) - SHOWN} more streams; --json lists them all")
-    console.print(_verdict(comparison), highlight=False)
+    console.print(_verdict(comparison))
 
 
 def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
@@ -137,7 +137,12 @@ def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "mean difference of a score", f"{facts['mean_score_difference']:.6f}"
 
 
-def _verdict(comparison: Comparison) -> str:
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _verdict(comparison: Comparison) -> Text:
     if not comparison.same_bundle:
-        return "another bundle: differences are expected"
-    return "no difference" if comparison.agrees else "[bold red]they differ[/]"
+        return plain("another bundle: differences are expected")
+    return plain("no difference") if comparison.agrees else plain("they differ", "bold red")

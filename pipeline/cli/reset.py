@@ -1,18 +1,19 @@
 """`longtake reset`: forget a stream, move a partition."""
 
-import json
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
 from pipeline.offline.group_reset import EndedStream, end_streams, move_partition, plan_move
+from pipeline.printable import printable
+from pipeline.terminal import Terminal
 from pipeline.wire.frames import is_stream_id
 
 app = command_group("reset", about="Forget a stream, move a partition.")
@@ -51,7 +52,7 @@ def stream(
             _hint(f"{one.stream}: ended in partition {number}, at offset {offset}")
         _warn(one, asked=partition)
     if as_json:
-        typer.echo(json.dumps({"ended": ended}))
+        print_facts({"ended": ended})
 
 
 def _warn(ended: EndedStream, *, asked: int | None) -> None:
@@ -98,16 +99,16 @@ def partition(
     _hint(f"moved {what}, life {life} begins")
     if as_json:
         moved = {"partition": number, "from": planned.next_offset, "to": planned.target}
-        typer.echo(json.dumps(moved | {"life": life, "streams": planned.streams}))
+        print_facts(moved | {"life": life, "streams": planned.streams})
 
 
 def _confirm(what: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(f"{what}. Nobody is there to be asked: say --yes")
-    if not typer.confirm(f"Move {what}?", err=True):
+    if not typer.confirm(printable(f"Move {what}?"), err=True):
         _hint("nothing was changed")
         raise typer.Abort
 
 
 def _hint(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    Terminal(stderr=True).say(text)

@@ -1,6 +1,5 @@
 """`longtake run`: files in, predictions out."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -9,18 +8,18 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
-from pipeline.cli.output import open_output
+from pipeline.cli.output import open_output, print_facts, write_json_line
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.sources import read_labels
 from pipeline.offline.file_run import FileRun, FileRunReport
+from pipeline.terminal import Terminal
 
 app = one_command()
 
@@ -62,17 +61,17 @@ def run(
     loaded = load_bundle(find_bundle(bundle))
     with closing(load_engine("onnxruntime", loaded, threads=threads)) as engine:
         going = FileRun(addresses, loaded, engine, truths=truths, clock=SystemClock())
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         with open_output(output, stdout=not as_json) as out:
             _write(going, overlay, out, console)
         report = going.report()
     if as_json:
-        typer.echo(json.dumps(report.json()))
+        print_facts(report.json())
     else:
         _show(report, console)
 
 
-def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: Console) -> None:
+def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: Terminal) -> None:
     """Predict, and count frames unless predictions go to the same terminal."""
     quiet = not console.is_terminal or out is sys.stdout.buffer
     with (
@@ -89,16 +88,15 @@ def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: 
         task = progress.add_task("frames", total=None)
         for outcome in going.run(film):
             if out is not None and outcome.answer is not None:
-                out.write(outcome.answer.value + b"\n")
+                write_json_line(out, outcome.answer.value)
             progress.advance(task)
 
 
-def _show(report: FileRunReport, console: Console) -> None:
+def _show(report: FileRunReport, console: Terminal) -> None:
     for source, score in report.streams:
         right = "" if score.accuracy is None else f", {score.accuracy:.1%} right"
         console.print(
-            f"{source.stream}: {score.predictions} predictions of {source.frames} frames{right}",
-            highlight=False,
+            f"{source.stream}: {score.predictions} predictions of {source.frames} frames{right}"
         )
 
 

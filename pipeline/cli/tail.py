@@ -1,23 +1,26 @@
 """`longtake tail`: predictions as they come."""
 
+import json
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.output import write_json_line
 from pipeline.config import load_config
 from pipeline.errors import TopicError
 from pipeline.judging.chain import ChainReader, Link
+from pipeline.terminal import Terminal, plain
 
 app = one_command()
 
 WAIT_S = 0.5
 BAR_CELLS = 12
 CLOCK = slice(11, 23)  # of captured_at: a terminal's line is short
+MOST_SHOWN = 200  # characters of a label in a line for a person
+JSON_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
 @app.command()
@@ -48,13 +51,19 @@ def tail(
 
     settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
-    topic = settings.predictions_topic
-    if topic not in admin.partition_counts():
-        raise TopicError(f"topic {topic} is missing; `longtake topics create` makes it")
+    topics = admin.partition_counts()
     admin.close()
+    topic, state = settings.predictions_topic, settings.topics.state
+    if topic not in topics:
+        raise TopicError(f"topic {topic} is missing; `longtake topics create` makes it")
+    out, hints = Terminal(), Terminal(stderr=True)
+    if group is not None and state not in topics:
+        hints.say(
+            f"no worker of group {group} has written yet: topic {state} is missing, or this user"
+            f" may not see it. These are the predictions of all groups that write to {topic}"
+        )
     wanted = {name.encode() for name in stream or ()}
     show = _show_json if as_json else _show
-    out, hints = Console(), Console(stderr=True)
     chains = ChainReader(drop_repeats=dedup, whole=False)
     reader = TopicTail(settings.connection, topic=topic, from_start=from_start)
     while True:
@@ -64,37 +73,48 @@ def tail(
         sys.stdout.flush()
 
 
-def _show(link: Link, out: Console, hints: Console) -> None:
+def _show(link: Link, out: Terminal, hints: Terminal) -> None:
     """One line for a person: coloured and with a bar on a terminal, plain text elsewhere."""
     del hints
-    line = Text(_words(link, terminal=out.is_terminal))
-    if link.fault is not None:
-        line.append(f"  BROKEN: {link.complaint}")
-        line.stylize("bold red")
-    out.print(line, soft_wrap=True)
+    line = _words(link, terminal=out.is_terminal)
+    if link.fault is None:
+        out.say(line)
+    else:
+        out.say(plain(f"{line}  BROKEN: {link.complaint}", "bold red"))
 
 
-def _show_json(link: Link, out: Console, hints: Console) -> None:
-    """Write the value unchanged; a fault goes to standard error."""
+def _show_json(link: Link, out: Terminal, hints: Terminal) -> None:
+    """Write one JSON object on a line; a fault goes to standard error."""
     del out
-    sys.stdout.buffer.write((link.record.value or b"null") + b"\n")
+    write_json_line(sys.stdout.buffer, _json_line(link))
     if link.fault is not None:
-        hints.print(
-            Text(f"{_words(link, terminal=False)}  BROKEN: {link.complaint}"), soft_wrap=True
-        )
+        hints.say(f"{_words(link, terminal=False)}  BROKEN: {link.complaint}")
+
+
+def _json_line(link: Link) -> bytes:
+    """Return a prediction's value, or an object that says why the record is no prediction.
+
+    In a prediction, line breaks can only stand between JSON's tokens, where a space is the same.
+    """
+    record = link.record
+    if link.prediction is not None:
+        return link.prediction.value.translate(JSON_SPACES)
+    place = {"partition": record.partition, "offset": record.offset}
+    return json.dumps({"unreadable": link.unreadable, "record": place}).encode()
 
 
 def _words(link: Link, *, terminal: bool) -> str:
     said = link.prediction
     if said is None:
         return f"partition {link.record.partition} offset {link.record.offset}"
-    shown = "█" * round(said.confidence * BAR_CELLS)
+    bar = "█" * round(said.confidence * BAR_CELLS)
+    label = said.label if len(said.label) <= MOST_SHOWN else f"{said.label[:MOST_SHOWN]}..."
     words = [
         said.captured_at[CLOCK] if terminal else said.captured_at,
         f"{said.stream:<12}",
-        f"{said.label:<12}",
+        f"{label:<12}",
         f"{said.confidence:.2f}",
-        *([f"{shown:<{BAR_CELLS}}"] if terminal else []),
+        *([f"{bar:<{BAR_CELLS}}"] if terminal else []),
         f"after {said.frames} frames",
         *([] if said.reset is None else [f"reset {said.reset}"]),
     ]

@@ -1,16 +1,16 @@
 """`longtake topics`: create and check the topics of a group."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.output import print_facts
 from pipeline.config import load_config
+from pipeline.terminal import Terminal
 
 app = command_group("topics", about="Create and check the topics of a group.")
 
@@ -62,11 +62,11 @@ def _topics(
     if as_json:
         shown = ("name", "partitions", "created", "problem", "danger")
         rows = [{name: getattr(report, name) for name in shown} for report in reports]
-        typer.echo(json.dumps({"topics": rows}))
+        print_facts({"topics": rows})
     else:
         table = Table("topic", "for", "partitions", "")
         for r in reports:
             note = r.problem or r.danger or ("created" if r.created else "ok")
             table.add_row(r.name, r.role.replace("_", " "), str(r.partitions), note)
-        Console().print(table)
+        Terminal().print(table)
     admin.require()

@@ -1,19 +1,19 @@
 """`longtake train`: labelled videos in, a bundle out."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from engines.model.bundle import Bundle
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
+from pipeline.cli.output import print_facts
 from pipeline.cli.progress import Stages, tasks
 from pipeline.errors import DependencyError
+from pipeline.terminal import Terminal
 
 HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
 RecipeChoice = Literal["clips", "article", "actions"]
@@ -70,7 +70,7 @@ def train(
     Example: `longtake train ./my-videos --out ./my-bundle`
     """
     _check(recipe, data, chosen=(backbone, head, weights), limits=(size, epochs))
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     training, planning = _modules()
     kept = work or out / ".work"
     with _resumable(console):
@@ -92,7 +92,7 @@ def train(
                 job = training.Job(data, out, recipe, request, validation)
                 bundle = training.train_bundle(job, stages)
     if as_json:
-        typer.echo(json.dumps({"bundle": bundle.id, "training": bundle.training}))
+        print_facts({"bundle": bundle.id, "training": bundle.training})
     elif recipe == "actions":
         _tell_actions(console, bundle)
     else:
@@ -121,11 +121,11 @@ def _check(
 
 
 @contextmanager
-def _resumable(console: Console) -> Iterator[None]:
+def _resumable(console: Terminal) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print("stopped: the same command goes on from the last checkpoint", soft_wrap=True)
+        console.say("stopped: the same command goes on from the last checkpoint")
         raise
 
 
@@ -141,18 +141,16 @@ def _modules() -> tuple[Any, Any]:
     return training, request
 
 
-def _tell_actions(console: Console, bundle: Bundle) -> None:
+def _tell_actions(console: Terminal, bundle: Bundle) -> None:
     found: Any = bundle.training["evaluation"]
     for test in (found["test_a"], found["test_b"]):
-        console.print(
+        console.say(
             f"{bundle.id}, {test['about']}: {test['accuracy']:.1%} of frames right,"
-            f" {test['accuracy_after_1s']:.1%} from 1 s into an action",
-            highlight=False,
-            soft_wrap=True,
+            f" {test['accuracy_after_1s']:.1%} from 1 s into an action"
         )
 
 
-def _tell(console: Console, bundle: Bundle, out: Path) -> None:
+def _tell(console: Terminal, bundle: Bundle, out: Path) -> None:
     """Say what was reached, and what to do with it."""
     found: Any = bundle.training["validation"]
     without, guess = found["reset_every_frame"], found["most_frequent_class"]
@@ -169,4 +167,4 @@ def _tell(console: Console, bundle: Bundle, out: Path) -> None:
         )
     lines += [f"longtake run --bundle {path} clip.mp4", f"longtake worker --bundle {path}"]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.say(line)

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.base import Engine, Tensors
+from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import ChangelogReader
 from pipeline.clock import Clock
 from pipeline.config import Delivery, ForeignState, Start
+from pipeline.delivery.changelog_checks import (
+    fits,
+    require_below,
+    require_finite,
+    require_no_memory,
+)
 from pipeline.errors import (
     BrokerUnavailableError,
     ForeignStateError,
     PartitionCountError,
 )
+from pipeline.printable import printable
 from pipeline.records import Changelog, Record, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
@@ -27,7 +34,6 @@ from pipeline.wire.changelog import (
     SNAPSHOT_PREFIX,
     Manifest,
     corrupt,
-    snapshot_key,
     tombstone,
 )
 from pipeline.wire.skips import Skips
@@ -163,6 +169,7 @@ def restore(
     """
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
+        require_no_memory(changelog)
         begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
         beginning = Manifest.beginning(
@@ -180,6 +187,7 @@ def restore(
         for key, record in changelog.records.items()
         if key.startswith(SKIPS_PREFIX)
     ]
+    require_below(manifest, snapshots, skips, changelog)
     if manifest.partitions != policy.partitions:
         raise PartitionCountError(
             f"partition {number} of group {policy.group} was committed with {manifest.partitions}"
@@ -222,7 +230,7 @@ def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
     """Read a snapshot. Its tensors must fit `bundle` if it names that bundle's digest."""
     snapshot = Snapshot.read(record)
     kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
-    if kept and not _fits(snapshot.tensors, bundle):
+    if kept and not fits(snapshot.tensors, bundle):
         raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
     return snapshot
 
@@ -242,23 +250,14 @@ def _discard(snapshot: Snapshot, policy: RestorePolicy) -> bool:
     if policy.foreign is ForeignState.RESET:
         return True
     if policy.foreign is ForeignState.CARRY and (
-        snapshot.pending_reset is not None or _fits(snapshot.tensors, policy.bundle)
+        snapshot.pending_reset is not None or fits(snapshot.tensors, policy.bundle)
     ):
         return False
     raise ForeignStateError(
-        f"group {policy.group} holds memory of bundle {snapshot.bundle[:8]} (stream"
+        f"group {policy.group} holds memory of bundle {printable(snapshot.bundle[:8])} (stream"
         f" {snapshot.stream}), this worker runs {policy.bundle.id}. Run the old bundle, take"
         " another --group, or say --foreign-state reset to let every stream start afresh, or carry"
         " where names, shapes and types of the state tensors agree"
-    )
-
-
-def _fits(tensors: Tensors, bundle: Bundle) -> bool:
-    return len(tensors) == len(bundle.state) and all(
-        spec.name in tensors
-        and tensors[spec.name].shape == spec.shape
-        and tensors[spec.name].dtype == spec.dtype
-        for spec in bundle.state
     )
 
 
@@ -277,19 +276,10 @@ def _fill_rows(
     if not kept:
         return
     stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
-    _require_finite([stream for stream, _ in kept], stacked, changelog)
+    require_finite([stream for stream, _ in kept], stacked, changelog)
     for stream, _ in kept:
         stream.take_row(rows)
     engine.write(
         [stream.row for stream, _ in kept if stream.row is not None],
         stacked,
     )
-
-
-def _require_finite(streams: Sequence[Stream], stacked: Tensors, changelog: Changelog) -> None:
-    """Refuse tensors that are not finite: workers reset such memory and never write it."""
-    for tensor in stacked.values():  # (S, *shape)
-        finite = np.isfinite(tensor).reshape(len(streams), -1).all(axis=1)
-        if not finite.all():
-            record = changelog.records[snapshot_key(streams[int(finite.argmin())].name)]
-            raise corrupt(record, "its tensors hold numbers that are not finite")

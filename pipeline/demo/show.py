@@ -9,7 +9,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.clip import ClipSource
@@ -21,6 +20,7 @@ from pipeline.errors import LocalKafkaError, LongtakeError
 from pipeline.media.sources import read_labels
 from pipeline.offline.scoring import Score
 from pipeline.records import Fate
+from pipeline.terminal import Terminal
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.predictions import Prediction
 
@@ -31,7 +31,7 @@ READ_S = 0.05
 LAST_READ_S = 5.0
 
 
-def demo(*, seconds: float | None, memory: bool, report: Path | None, console: Console) -> None:
+def demo(*, seconds: float | None, memory: bool, report: Path | None, console: Terminal) -> None:
     """Show four cameras until `seconds` are over or Ctrl-C; write a JSON `report` at the end."""
     # SIGTERM stops everything in order, as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -48,12 +48,11 @@ def demo(*, seconds: float | None, memory: bool, report: Path | None, console: C
     console.print(
         f"{summary['predictions']} predictions in {time.monotonic() - began_s:.0f} s,"
         f" {summary['dead_letters']} dead letters;"
-        f" age {summary['age_p50_ms']} ms (p50), {summary['age_p99_ms']} ms (p99)",
-        highlight=False,
+        f" age {summary['age_p50_ms']} ms (p50), {summary['age_p99_ms']} ms (p99)"
     )
 
 
-def _open_stage(console: Console, *, memory: bool) -> Stage:
+def _open_stage(console: Terminal, *, memory: bool) -> Stage:
     stage: Stage
     if not memory:
         stage = KafkaStage("actions")
@@ -62,7 +61,8 @@ def _open_stage(console: Console, *, memory: bool) -> Stage:
                 stage.start()
         except LocalKafkaError as exc:
             stage.close()
-            console.print(f"{exc}\nGoing on with the in-memory broker.", highlight=False)
+            console.complain(str(exc))
+            console.print("Going on with the in-memory broker.")
         except BaseException:
             stage.close()
             raise
@@ -74,7 +74,7 @@ def _open_stage(console: Console, *, memory: bool) -> Stage:
 
 
 def _play(
-    stage: Stage, samples: Path, console: Console, *, seconds: float | None
+    stage: Stage, samples: Path, console: Terminal, *, seconds: float | None
 ) -> dict[str, object]:
     stop = threading.Event()
     failures: list[LongtakeError] = []

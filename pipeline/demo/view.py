@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.offline.scoring import Score
+from pipeline.terminal import Terminal, plain
 from pipeline.wire.predictions import Prediction
 
 RATE_WINDOW_S = 3.0
@@ -52,7 +53,7 @@ class StreamView:
 class View:
     """Shows the streams until it is closed."""
 
-    def __init__(self, console: Console, streams: list[StreamView], *, title: str) -> None:
+    def __init__(self, console: Terminal, streams: list[StreamView], *, title: str) -> None:
         self._console = console
         self._streams = streams
         self._title = title
@@ -80,7 +81,6 @@ class View:
                 + "  ".join(
                     f"{s.name}: {s.score.label or '-'} {s.confidence:.2f}" for s in self._streams
                 ),
-                highlight=False,
                 soft_wrap=True,
             )
 
@@ -97,13 +97,13 @@ class View:
         for s in self._streams:
             table.add_row(*self._row(s, now_s))
         worker_line = Text.assemble(
-            (f"{worker}", "bold"),
+            plain(worker, "bold"),
             "   " if "process" not in worker else "   kill -9 it: the memory survives   ",
             ("Ctrl-C ends the demo", "dim"),
         )
         return Panel(
             Group(table, Text(), worker_line),
-            title=f"[bold]longtake[/bold]  {self._title}",
+            title=Text.assemble(("longtake", "bold"), "  ", plain(self._title)),
             subtitle=f"{elapsed_s:.0f} s",
             border_style="cyan",
         )
@@ -111,11 +111,11 @@ class View:
     @staticmethod
     def _row(s: StreamView, now_s: float) -> tuple[Text | ProgressBar | str, ...]:
         if s.score.label is None:
-            return (s.name, Text("waiting", style="dim"), "", "", "", "", "", "", "")
+            return (s.name, plain("waiting", "dim"), "", "", "", "", "", "", "")
         accuracy = "" if s.score.accuracy is None else f"{s.score.accuracy:.0%}"
         return (
-            Text(s.name, style="bold"),
-            Text(s.score.label, style="bold green"),
+            plain(s.name, "bold"),
+            plain(s.score.label, "bold green"),
             ProgressBar(total=1.0, completed=s.confidence, width=12),
             f"{s.confidence:.2f}",
             " < ".join(list(s.trail)[-2::-1]),

@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.secure.protection import Secure
+from pipeline.terminal import Terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_EVERY_S = 1.0
@@ -21,7 +20,7 @@ def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> N
 
     Raises LocalKafkaError if a node ends by itself, PortTakenError before any node has started.
     """
-    hints = Console(stderr=True, highlight=False)
+    hints = Terminal(stderr=True)
     before = {number: signal.signal(number, _end) for number in ENDING}
     try:
         hints.print("starting Apache Kafka on this machine ...")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
 from pipeline.errors import LocalKafkaError
+from pipeline.terminal import Terminal
 
 WORKERS = 8
 TRIES = 3
@@ -23,9 +23,9 @@ Fetch = Callable[[str], None]
 def download(paths: Sequence[str], into: Path, *, label: str) -> None:
     """Download paths of a Maven repository below the folder `into`. Does not check checksums."""
     fetch = _jgo(into)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if not console.is_terminal:
-        console.print(f"fetching {label}: {len(paths)} jars, once", highlight=False)
+        console.print(f"fetching {label}: {len(paths)} jars, once")
     with (
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
         ThreadPoolExecutor(WORKERS) as pool,

@@ -4,6 +4,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -19,8 +20,11 @@ from pipeline.local.temporary import (
     remove_orphans,
     unmark,
 )
+from pipeline.wire.json_text import Fields, read_object
 
 IDENTITY = "cluster.json"
+IDENTITY_BYTES = 4096
+CLUSTER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class DataFolder:
@@ -76,11 +80,14 @@ class DataFolder:
                 draft.unlink(missing_ok=True)  # left by a process that was killed here
                 _write(draft, json.dumps({"cluster_id": _new_id(), "nodes": nodes}))
                 draft.replace(file)
-            known = json.loads(_read(file))
-            cluster_id, before = str(known["cluster_id"]), int(known["nodes"])
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+            known = Fields(read_object(_read(file), most_bytes=IDENTITY_BYTES))
+            cluster_id = known.matching(
+                "cluster_id", CLUSTER_ID, "up to 64 characters of A-Z a-z 0-9 _ -"
+            )
+            before = known.integer("nodes", 1)
+        except (OSError, ValueError) as exc:
             raise LocalKafkaError(
-                f"{file} cannot be read ({exc!r}); delete the data folder {self.path} "
+                f"{file} cannot be read ({exc}); delete the data folder {self.path} "
                 "and what it holds, or name another"
             ) from exc
         if before != nodes:
@@ -97,10 +104,10 @@ def _write(file: Path, text: str) -> None:
         out.write(text)
 
 
-def _read(file: Path) -> str:
+def _read(file: Path) -> bytes:
     opened = open_regular(file, os.O_RDONLY)
-    with open(opened, encoding="ascii") as content:  # noqa: PTH123 - a file descriptor
-        return content.read()
+    with open(opened, "rb") as content:  # noqa: PTH123 - a file descriptor
+        return content.read(IDENTITY_BYTES + 1)
 
 
 def _new_id() -> str:

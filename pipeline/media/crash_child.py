@@ -18,6 +18,7 @@ from engines.model.inputs import InputSpec, read_input
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.kinds import decoder_for
+from pipeline.printable import printable
 
 TRIES = 2
 ANSWER_S = 30.0  # a decoder that has not answered for this long hangs
@@ -99,7 +100,7 @@ def answer_parent(line: Connection, decode: Decoder) -> None:
         try:
             answer = _DECODED + decode(content).tobytes()
         except UndecodableFrameError as exc:
-            answer = _REFUSED + str(exc).encode()
+            answer = _REFUSED + printable(str(exc)).encode()
         line.send_bytes(answer)
 
 

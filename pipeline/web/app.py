@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.printable import printable
 from pipeline.web.health import Health
 
 
@@ -20,14 +21,14 @@ def web_server(registry: CollectorRegistry, health: Callable[[], Health]) -> uvi
         now = health()
         if now.ready:
             return PlainTextResponse("ready\n")
-        return PlainTextResponse(f"{now.waiting}\n", status_code=503)
+        return PlainTextResponse(f"{printable(now.waiting)}\n", status_code=503)
 
     async def healthz(request: Request) -> Response:
         del request
         now = health()
         if now.failure:
-            return PlainTextResponse(f"{now.failure}\n", status_code=503)
-        return PlainTextResponse(f"{now.alive}\n")
+            return PlainTextResponse(f"{printable(now.failure)}\n", status_code=503)
+        return PlainTextResponse(f"{printable(now.alive)}\n")
 
     async def metrics(request: Request) -> Response:
         del request

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from pipeline.errors import CorruptStateError
 from pipeline.records import NAME, NAME_WANTED, Destination, Fate, Outgoing, Record
+from pipeline.wire.frames import LAST_US
 from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
 SCHEMA = 1  # of manifests, snapshots, skips and lives
@@ -126,7 +127,7 @@ class Manifest:
             generation=fields.integer("generation", -1),
             bundle=fields.text("bundle", MOST_NAME),
             partitions=fields.integer("partitions", 1, MOST_PARTITIONS),
-            stream_time_ms=fields.integer("stream_time_ms"),
+            stream_time_ms=fields.integer("stream_time_ms", 0, LAST_US // 1000),
             fates=_fates(fields) if fields.has("fates") else {},
             absent=fields.integer("absent") if fields.has("absent") else 0,
             expired=fields.integer("expired") if fields.has("expired") else 0,

@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 
+from pipeline.printable import printable
 from pipeline.records import BadRecord, Destination, Frame, Outgoing, Record
 
 DEAD_LETTER_BYTES = 512 * 1024
 DEAD_LETTER_KEY_BYTES = 1024
+DEAD_LETTER_ERROR_BYTES = 2000
 
 _PARTITION = re.compile(rb"[0-9]{1,9}")
 _OFFSET = re.compile(rb"[0-9]{1,18}")
@@ -41,8 +43,9 @@ def dead_letter(record: Frame | BadRecord, *, topic: str, reason: str, error: st
         key, value = record.stream.encode(), record.content
     else:
         key, value = record.record.key or b"", record.record.value or b""
+    said = printable(error).encode()[:DEAD_LETTER_ERROR_BYTES]
     headers = (
-        ("error", error.encode()[:2000].decode(errors="ignore").encode()),
+        ("error", said.decode(errors="ignore").encode()),
         ("reason", reason.encode()),
         ("source-topic", topic.encode()),
         ("source-partition", str(record.partition).encode()),

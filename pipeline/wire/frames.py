@@ -19,9 +19,11 @@ TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
 
 STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
 STREAM_WANTED = "a stream id of 1 to 200 characters of A-Z a-z 0-9 . _ : -"
+MOST_COUNTER = 10**18 - 1  # of `seq` and `epoch`
 _COUNTER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_VISIBLE = re.compile(rb"[!-~]{1,%d}" % TRACEPARENT_BYTES)
 _MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
-_LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
+LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
 
 
 def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) -> Headers:
@@ -45,7 +47,7 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
         headers = dict(record.headers)
         captured = _milliseconds("captured-at", headers.get("captured-at"))
         seq, epoch = _counter("seq", headers.get("seq")), _counter("epoch", headers.get("epoch"))
-        if not 0 <= record.timestamp_ms <= _LAST_US // 1000:
+        if not 0 <= record.timestamp_ms <= LAST_US // 1000:
             raise MalformedRecordError(f"the timestamp {record.timestamp_ms} ms is out of range")
         if record.value is None:
             return EndOfStream(stream, record.partition, record.offset, record.timestamp_ms)
@@ -96,7 +98,7 @@ def _milliseconds(name: str, raw: bytes | None) -> int | None:
     if raw is None:
         return None
     text = raw.decode("ascii", "replace")
-    if not _MILLISECONDS.fullmatch(text) or (us := int(Decimal(text) * 1000)) > _LAST_US:
+    if not _MILLISECONDS.fullmatch(text) or (us := int(Decimal(text) * 1000)) > LAST_US:
         raise MalformedRecordError(
             f"header {name} is {text[:40]!r}; wanted decimal milliseconds since 1970"
         )
@@ -104,5 +106,8 @@ def _milliseconds(name: str, raw: bytes | None) -> int | None:
 
 
 def _traceparent(raw: bytes | None) -> bytes | None:
-    """Return the header unparsed; drop a long one, which could make a prediction too large."""
-    return raw if raw is not None and len(raw) <= TRACEPARENT_BYTES else None
+    """Return the header unparsed; drop a long one, which could make a prediction too large.
+
+    Also dropped is a header of other bytes than visible ASCII, of which W3C's versions consist.
+    """
+    return raw if raw is not None and _VISIBLE.fullmatch(raw) is not None else None

@@ -157,11 +157,11 @@ class Fields:
             raise self._wrong(name, found, _range("an integer", least, most))
         return found
 
-    def integer_or_none(self, name: str, least: int = 0) -> int | None:
+    def integer_or_none(self, name: str, least: int = 0, most: int = MOST_INTEGER) -> int | None:
         """Take an integer or null."""
         if self._is_null(name):
             return None
-        return self.integer(name, least)
+        return self.integer(name, least, most)
 
     def number(self, name: str, least: float = 0.0, most: float = math.inf) -> float:
         """Take a number."""

@@ -19,7 +19,7 @@ from pipeline.records import (
     Reset,
 )
 from pipeline.wire.changelog import MOST_NAME, SCHEMA, SNAPSHOT_PREFIX, corrupt, snapshot_key
-from pipeline.wire.frames import STREAM, STREAM_WANTED
+from pipeline.wire.frames import LAST_US, MOST_COUNTER, STREAM, STREAM_WANTED
 from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_object
 from pipeline.wire.predictions import CHAIN, CHAIN_WANTED
 
@@ -92,12 +92,12 @@ class Snapshot:
         meta.schema(SCHEMA)
         pending = meta.matching_or_none("pending_reset", NAME, NAME_WANTED)
         admission = Admission(
-            record_ms=meta.integer("record_ms"),
-            seen_us=meta.integer_or_none("seen_us"),
-            planned_us=meta.integer("planned_us"),
-            due_us=meta.integer("due_us"),
-            seq=meta.integer_or_none("seq"),
-            epoch=meta.integer_or_none("epoch"),
+            record_ms=meta.integer("record_ms", 0, LAST_US // 1000),
+            seen_us=meta.integer_or_none("seen_us", 0, LAST_US),
+            planned_us=meta.integer("planned_us", 0, LAST_US),
+            due_us=meta.integer("due_us"),  # a period of the bundle after the last frame
+            seq=meta.integer_or_none("seq", 0, MOST_COUNTER),
+            epoch=meta.integer_or_none("epoch", 0, MOST_COUNTER),
         )
         unknown = meta.rest
         unknown.pop("epoch_from_header", None)
@@ -108,7 +108,7 @@ class Snapshot:
             bundle=meta.text("bundle", MOST_NAME),
             offset=meta.integer("offset"),
             admission=admission,
-            stepped_us=meta.integer_or_none("stepped_us"),
+            stepped_us=meta.integer_or_none("stepped_us", 0, LAST_US),
             age_us=meta.integer("age_us"),
             frames=meta.integer("frames"),
             chain=meta.matching("chain", CHAIN, CHAIN_WANTED),

@@ -1,10 +1,14 @@
 """Records that others wrote into our topics: no command crashes of them, on a real Kafka."""
 
+import json
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import Group, Longtake, Start
+from tests.cli.terminals import HOSTILE, controls, on_a_terminal
+from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import jpeg
 from tests.pipeline.predictions import Tape, resealed
 
@@ -70,6 +74,59 @@ def test_a_tail_marks_foreign_predictions_and_goes_on(soiled: Group, start: Star
     running.says("good .* after 0 frames")
     assert running.log.count("this is no prediction: ") == len(FOREIGN)
     assert "Traceback" not in running.log
+
+
+def told(label: str) -> bytes:
+    """A prediction with this label, and line breaks between its fields."""
+    written = b'"label":' + json.dumps(label, ensure_ascii=False).encode()
+    value = Tape().predict(0, "cam-0").value or b""
+    return resealed(value.replace(b'"label":"walk"', b"\r\n" + written))
+
+
+@pytest.fixture
+def forged_text(group: Group, start: Start) -> Group:
+    """A group whose first prediction has a hostile label, under a hostile key."""
+    for key in (b"cam-0", HOSTILE.encode(errors="replace")):
+        group.cluster.write(group.topics.predictions, 0, key, told(HOSTILE[:-20]))
+    group.cluster.write(group.topics.predictions, 0, b"x", b"{\n\x1b[2J}\r\nx")
+    worker = start("worker", "--config", group.file).ready()
+    group.cluster.publish(0, b"cam-0", jpeg(16, 16, seed=0))
+    group.predictions(4)
+    worker.end(signal.SIGTERM)
+    return group
+
+
+def test_hostile_text_in_predictions_reaches_neither_pipe_nor_terminal(
+    forged_text: Group, tmp_path: Path
+) -> None:
+    other = write_tiny(tmp_path / "other", seed=1)
+    group = ("--config", forged_text.file)
+    for command, until in (
+        (("audit", *group), b""),
+        (("audit", *group, "--json"), b""),
+        (("replay", *group, "--diff", "--bundle", other), b""),
+        (("tail", *group, "--from-start"), b"after 0 frames  reset new\n"),
+        (("tail", *group, "--from-start", "--json"), b'"cam-0","seq":null'),
+    ):
+        written = on_a_terminal(command, until)
+        assert b"OWNED" in written or b"no prediction" in written or b"breaks" in written
+        assert not controls(written)
+
+
+def test_each_line_of_a_json_tail_is_an_object(forged_text: Group, start: Start) -> None:
+    running = start("tail", "--config", forged_text.file, "--from-start", "--json")
+    running.says('"stream":"cam-0","seq":null')
+    lines = [line for line in running.log.splitlines() if "BROKEN" not in line]
+    read = [json.loads(line) for line in lines]
+    assert [line["label"] for line in read if "label" in line][:2] == [HOSTILE[:-20]] * 2
+    assert [line["record"] for line in read if "unreadable" in line] == [
+        {"partition": 0, "offset": 2}
+    ]
+
+
+def test_a_group_that_has_never_written_is_named(group: Group, start: Start) -> None:
+    running = start("tail", "--config", group.file, "--group", "nobody")
+    running.says("no worker of group nobody has written yet: topic nobody.state is missing")
 
 
 @pytest.mark.parametrize(("key", "value"), STATE)

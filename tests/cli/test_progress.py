@@ -3,15 +3,15 @@
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from pipeline.cli.progress import tasks
+from pipeline.terminal import Terminal
 
 
 @pytest.mark.parametrize("by", ["advance", "update"])
 def test_a_line_is_written_for_each_tenth_however_it_is_told(by: str) -> None:
     written = StringIO()
-    with tasks(Console(file=written, width=80)) as progress:
+    with tasks(Terminal(file=written)) as progress:
         task = progress.add_task("frames", total=2000)
         for _ in range(40):
             if by == "advance":

@@ -110,6 +110,32 @@ def test_both_consumers_find_a_prediction_that_is_missing(node: str) -> None:
     assert found[2].startswith("unlinked: prev should be")
 
 
+FOREIGN = (b"[" * 9_000, b"\x1b[2J", b"null", b"{}", b'{"prev":1}', b'{"source":"\\u001b[2J"}')
+
+
+def test_what_is_no_prediction_is_counted_and_the_consumer_goes_on(node: str) -> None:
+    value = lines(tape(range(1)))[0]
+    stdin = b"".join(one + b"\n" for one in (*FOREIGN, value))
+    said = ended(node, EXAMPLES / "consumer.mjs", stdin=stdin)
+    assert (said.returncode, said.stderr) == (1, b"")
+    *found, verdict = said.stdout.decode().splitlines()
+    assert verdict == f"{1 + len(FOREIGN)} predictions, {len(FOREIGN)} broken links"
+    assert found[-1].endswith("walk 0.7311 ok")
+    assert b"\x1b" not in said.stdout
+
+
+@pytest.mark.kafka
+def test_so_does_the_one_in_python(group: Group) -> None:
+    value = lines(tape(range(1)))[0]
+    for one in (*FOREIGN, value):
+        group.cluster.write(group.topics.predictions, 0, b"cam-1", one)
+    there = ("--bootstrap", group.cluster.config.bootstrap, "--topic", group.topics.predictions)
+    said = ended(sys.executable, EXAMPLES / "consumer.py", *there, "--once")
+    assert (said.returncode, said.stderr) == (1, b"")
+    assert said.stdout.splitlines()[-1] == b"7 predictions, 6 broken links"
+    assert b"\x1b" not in said.stdout
+
+
 def test_reading_may_begin_in_the_middle(node: str) -> None:
     value = lines(tape(range(4)))[2:]
     assert judged(node, value) == (0, ["first", "ok"])

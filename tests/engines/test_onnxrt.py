@@ -28,6 +28,17 @@ def test_a_step_that_fails_in_the_runtime_changes_no_row(tmp_path: Path) -> None
     np.testing.assert_array_equal(engine.read([0, 1])["h"], before)
 
 
+def test_the_runtime_itself_writes_nothing_of_a_graph_to_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine = onnxruntime_engine(replace(tiny(tmp_path, cell="gru"), head=head_for_one()), threads=1)
+    engine.reserve(2)
+    features = engine.encode(frames(2))
+    with pytest.raises(DeviceError):
+        engine.step(features, [0, 1], [0, 1])
+    assert capfd.readouterr() == ("", "")
+
+
 def head_for_one() -> bytes:
     """A head that fails as soon as there are two lines."""
     nodes = [

@@ -243,7 +243,14 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert str(tmp_path) in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["max_batch = ", "max_batch: 3", "[", "a = 1\na = 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("max_batch = ", "max_batch: 3", "[", "a = 1\na = 2", "max_batch = " + "9" * 5_000),
+        *("a = " + "[" * 100_000, "a = " + "{a=" * 100_000),
+    ],
+    ids=lambda text: repr(text[:16]),
+)
 def test_a_file_that_is_not_toml_is_named(text: str, tmp_path: Path) -> None:
     path = toml(tmp_path, text)
     assert str(path) in refusal(path)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.printable import printable
+
 Colour = tuple[int, int, int]
 Point = tuple[float, float]  # x, y in pixels from the top left corner
 Cover = NDArray[np.floating]  # (h, w), the fraction of each pixel that a shape covers, 0-1
@@ -73,6 +75,8 @@ class Canvas:
 
 WIDE_FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf")  # on most Linux machines; on macOS
 
+MOST_LETTERS = 200
+
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
@@ -86,6 +90,7 @@ def shortened(words: str, size: int, width: float) -> str:
     """Cut a text to a width in pixels; a text that was cut ends with an ellipsis."""
     if text_width(words, size) <= width:
         return words
+    words = words[:MOST_LETTERS]
     while words and text_width(words + "...", size) > width:
         words = words[:-1]
     return words + "..."
@@ -99,7 +104,11 @@ def _blend(area: NDArray[np.uint8], cover: Cover, colour: Colour) -> None:
 
 @lru_cache(1024)  # numbers change from frame to frame, but there are few different ones
 def _letters(words: str, size: int) -> tuple[Cover, int]:
-    """Render a text (h, w); returns it with the number of rows above the baseline."""
+    """Render a text (h, w); returns it with the number of rows above the baseline.
+
+    It is `printable`, on one line, and cut after `MOST_LETTERS`.
+    """
+    words = printable(words)[:MOST_LETTERS]
     font = _font(size) if words.isascii() else _wide_font(size)
     above, below = font.getmetrics()
     image = Image.new("L", (max(1, round(font.getlength(words)) + 1), above + below))

@@ -5,6 +5,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pipeline.printable import printable
 from pipeline.records import Reset
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
@@ -51,7 +52,7 @@ class ModelMetrics:
 
     def set_labels(self, labels: Sequence[str]) -> None:
         """Set the model's labels, in bundle order."""
-        self._by_label = [self._predictions.labels(label) for label in labels]
+        self._by_label = [self._predictions.labels(printable(label)) for label in labels]
 
     def count_predictions(self, items: Iterable[Item], resets: Iterable[Reset]) -> None:
         """Count a batch's predictions and resets."""

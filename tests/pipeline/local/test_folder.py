@@ -58,8 +58,17 @@ def test_a_data_folder_stays_with_its_number_of_nodes(tmp_path: Path) -> None:
     folder.close()
 
 
-def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cluster.json").write_text("{}")
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"{}", b"", b"\xff", b"[" * 200_000, b'{"cluster_id":"a","nodes":"x"}'),
+        b'{"cluster_id":"a\\u001b","nodes":1}',
+        b'{"cluster_id":"-","nodes":' + b"9" * 5_000 + b"}",
+    ],
+    ids=lambda content: repr(content[:30]),
+)
+def test_a_damaged_identity_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cluster.json").write_bytes(content)
     folder = DataFolder(tmp_path)
     with pytest.raises(LocalKafkaError, match=r"cluster\.json cannot be read"):
         folder.cluster_id(1)

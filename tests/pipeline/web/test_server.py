@@ -61,6 +61,13 @@ def test_why_it_cannot_work_is_told(served: Served) -> None:
         assert served.get(path)[::2] == (503, "the engine cannot start: no GPU\n")
 
 
+def test_what_a_server_said_to_it_is_shown_as_text(served: Served) -> None:
+    served.health = Health(failure="<script>\r\n\r\n\x1b[2J\ud800\u202e")
+    status, kind, text = served.get("/healthz")
+    assert (status, kind.split(";")[0]) == (503, "text/plain")
+    assert text == "<script>\\r\\n\\r\\n\\u001b[2J\\ud800\\u202e\n"
+
+
 def test_metrics_are_what_prometheus_reads(served: Served) -> None:
     status, kind, text = served.get("/metrics")
     assert (status, kind.split(";")[0]) == (200, "text/plain")

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +16,15 @@ from pipeline.errors import CorruptStateError
 from pipeline.records import Admission, Fate, Headers, Outgoing, Record, Reset
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
+from pipeline.wire.frames import LAST_US
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
+from tests.pipeline.foreign import ANYTHING, WRONG, changed, paths
 from tests.pipeline.predictions import Tape
 
-WRONG = [
-    *(None, True, 0, -1, -5, 2**63, 10**30, 1.5, 1e9, float("nan"), float("inf"), -0.5),
-    *("", "5", "x" * 100_000, "\x1b]0;OWNED\x07", "\ud800", "00000000", [], {}, [[1, 2]]),
-    *({"a": {"a": {"a": 1}}}, [1, 2, 3], {"\x00": 1}, {"-1": 5}, {"9" * 5_000: 1}),
-]
 HOSTILE = [
     *(b"", b"[" * 200_000, b'{"a":' * 100_000, b"[]", b"null", b'"', b"\xff\xfe", b"{", b"NaN"),
     *(b'{"schema":' + b"9" * 5_000 + b"}", b"{}", b'{"schema":1}', b'{"schema":2}', b"\x00" * 99),
@@ -72,41 +68,7 @@ FORMATS = {
     "life": state(Life(2, 500, 431, {0: 3, 1: 0}).write(3), Life.read),
 }
 
-ANYTHING = st.recursive(
-    st.integers(0, len(WRONG) - 1).map(lambda n: WRONG[n])
-    | st.integers()
-    | st.floats()
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
 formats = pytest.mark.parametrize("name", FORMATS)
-
-
-def paths(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Return every place in a JSON value."""
-    inner: list[tuple[Any, Any]] = []
-    if isinstance(content, dict):
-        inner = list(content.items())
-    elif isinstance(content, list):
-        inner = list(enumerate(content))
-    for key, value in inner:
-        yield (*before, key)
-        yield from paths(value, (*before, key))
-
-
-def changed(example: Any, path: tuple[Any, ...], wrong: Any) -> Any:
-    """Return the example with another value in one place; `...` removes it."""
-    content = deepcopy(example)
-    place = content
-    for key in path[:-1]:
-        place = place[key]
-    if wrong is ...:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = wrong
-    return content
 
 
 def read_or_refused(name: str, text: bytes) -> Any:
@@ -194,6 +156,10 @@ def test_no_prediction_has_such_a_field(path: tuple[str, ...], wrong: Any) -> No
         ("snapshot", "frames", "1"),
         ("snapshot", "age_us", []),
         ("snapshot", "chain", "x"),
+        *(("snapshot", name, 10**18) for name in ("seq", "epoch")),
+        *(("snapshot", name, LAST_US + 1) for name in ("seen_us", "planned_us", "stepped_us")),
+        ("snapshot", "record_ms", LAST_US // 1000 + 1),
+        ("manifest", "stream_time_ms", LAST_US // 1000 + 1),
         *(("skips", "ranges", wrong) for wrong in ([], [[5, 4]], [[41, 43], [43, 44]], [[41]])),
         ("skips", "ranges", [[42, 43]]),  # under the key of offset 41
         *(("life", "number", wrong) for wrong in (1, 3, "2")),

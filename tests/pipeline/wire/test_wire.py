@@ -102,6 +102,22 @@ def test_a_traceparent_that_would_not_fit_into_a_prediction_is_left_out() -> Non
     assert (kept.traceparent, dropped.traceparent) == (longest, None)
 
 
+@pytest.mark.parametrize("raw", [b"", b"\x1b[2J", b"00-ab\n", b"00-ab-cd 01", b"\xff", b"a\x7f"])
+def test_a_traceparent_of_other_bytes_than_visible_ascii_is_left_out(raw: bytes) -> None:
+    kept = read_frame(record(traceparent=raw), max_bytes=LIMIT)
+    assert isinstance(kept, Frame)
+    assert kept.traceparent is None
+
+
+def test_the_error_of_a_dead_letter_is_one_line_of_text() -> None:
+    bad = BadRecord(record(), "undecodable", "no JPEG")
+    error = "cannot read a\r\nb\x1b[31m\u202e\ud800" + "\x00" * 9_000
+    letter = dead_letter(bad, topic="frames", reason="undecodable", error=error)
+    written = dict(letter.headers)["error"]
+    assert written.startswith(rb"cannot read a\r\nb\u001b[31m\u202e\ud800\u0000")
+    assert len(written) <= 2000
+
+
 def test_a_record_with_more_than_a_hundred_headers_is_malformed() -> None:
     many = {f"h{number}": b"" for number in range(101)}
     bad = read_frame(record(**many), max_bytes=LIMIT)

@@ -42,6 +42,16 @@ def test_a_machine_without_fonts_writes_all_the_same(monkeypatch: pytest.MonkeyP
     assert canvas.pixels.any()
 
 
+def test_text_is_drawn_on_one_line_with_its_escapes() -> None:
+    assert text_width("a\n\x1b[31m\u202eb", 20) == text_width(r"a\n\u001b[31m\u202eb", 20)
+
+
+def test_a_text_without_an_end_is_cut_and_costs_no_more_than_a_long_one() -> None:
+    endless, long = "x" * 1_000_000, "x" * 200
+    assert text_width(endless, 20) == text_width(long, 20)
+    assert shortened(endless, 20, 100) == shortened(long, 20, 100)
+
+
 def test_words_that_are_too_long_end_in_an_ellipsis() -> None:
     assert shortened("walk", 14, text_width("walk", 14)) == "walk"
     cut = shortened("walk backwards", 14, 60)
