@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock demo test test-train model test-all check doubles static docs bench chaos failover mutants format clean
+.PHONY: setup lock pins demo test test-train model test-all check doubles static docs bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -41,7 +41,13 @@ lock:
 	$(LOCK) --group dev --extra local --output-file requirements.lock
 	$(LOCK) --constraints requirements.lock --output-file requirements-runtime.lock  # what the image gets
 	$(LOCK) --group train-tests --extra train --extra pretrained --constraints requirements.lock $(ONLY_ON_A_GPU:%=--no-emit-package %) --output-file requirements-train.lock
+	$(LOCK) --extra tensorrt --constraints requirements-runtime.lock --no-emit-package tensorrt-cu13-libs --output-file requirements-gpu.lock  # the GPU image; deploy/unpinned.toml says why without that one
+	uv pip compile --group build --constraints requirements.lock --constraints doubles/requirements/tools.txt $(LOCK_OPTIONS) --output-file requirements-build.lock  # what both images build with
 	uv pip compile --group docs $(LOCK_OPTIONS) --output-file requirements-docs.lock  # Sphinx, and nothing of longtake
+
+# the digests of the images in deploy/, as Docker Hub has them today
+pins: setup
+	$(BIN)/python -m tests.deploy.pinned_images
 
 demo: setup
 	$(BIN)/longtake demo
