@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TRAIN_BIN := .venv-train/bin
 DOCS_BIN := .venv-docs/bin
-TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
+TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py tests/cli/test_private_training.py
 MINUTES ?= 3
 SEED ?= 1
 WORKERS ?= 3
@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock pins demo test test-train model test-all check doubles static docs bench chaos failover mutants format clean
+.PHONY: setup lock pins demo test evidence test-train model test-all check doubles static docs bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -56,6 +56,10 @@ demo: setup
 test: static doubles
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+
+# what the commands reach and write, line by line
+evidence: setup
+	$(BIN)/python -m pytest --quiet --capture=no tests/cli/test_privacy.py tests/cli/test_private_training.py
 
 test-train: .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TRAIN_TESTS)
