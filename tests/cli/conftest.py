@@ -1,6 +1,7 @@
 """Fixtures for tests of the command line."""
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
     yield run
     for watched in started:
         if watched.process.poll() is None:
-            watched.process.kill()
+            watched.send(signal.SIGKILL)
         watched.process.wait()
 
 

@@ -4,6 +4,7 @@ strace sees system calls, so it sees C and C++ libraries and child processes as 
 lookup of a name shows as the address of the name server, or as the socket of a local resolver.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,6 @@ CALLS = (
 )
 STRACE = (
     "strace",
-    "--daemonize",
     "--follow-forks",
     "--seccomp-bpf",
     "-y",
@@ -34,6 +34,7 @@ UNWANTED = {"CI", "LONGTAKE_CACHE", "ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK", "HF
 CALL = re.compile(r"^\d+ +(\w+)\((.*)", re.MULTILINE)
 INET = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr|pton)\((?:AF_INET6, )?"([^"]+)"')
 UNIX = re.compile(r'sun_path=@?"([^"]+)"')
+ABSENT = "= -1 ENOENT (No such file or directory)"  # a local socket that nobody has made
 PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
 WRITING = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)")
 
@@ -60,7 +61,7 @@ def parse(log: str, *, home: Path, cwd: Path) -> Seen:
     for call, arguments in CALL.findall(log):
         if call in {"connect", "sendto", "sendmsg", "sendmmsg", "bind"}:
             found = {f"{host}:{port}" for port, host in INET.findall(arguments)}
-            found |= set(UNIX.findall(arguments)) if "AF_UNIX" in arguments else set()
+            found |= set() if arguments.endswith(ABSENT) else set(UNIX.findall(arguments))
             (bound if call == "bind" else reached).update(found)
         elif not call.startswith("open") or WRITING.search(arguments):
             paths = {Path(folder or cwd) / path for folder, path in PATH.findall(arguments)}
@@ -117,15 +118,18 @@ class Watched:
         """Wait for words in its output."""
         return until(lambda: re.search(pattern, self.output), f"{pattern!r} in the output")
 
-    def seen(self, *, code: int = 0, patience_s: float = PATIENCE_S) -> Seen:
-        """Wait for its end. Every process that it started must have ended, too."""
-        assert self.process.wait(patience_s) == code, self.output
-        until(self._over, "the end of strace's log")
-        return parse(self._log.read_text("utf-8", "replace"), home=self._home, cwd=self.folder)
+    def send(self, number: int) -> None:
+        """Send a signal to the command itself, which is the first process of the log."""
+        first = until(lambda: re.match(r"\d+", self._logged()), "the first line of strace's log")
+        os.kill(int(first[0]), number)
 
-    def _over(self) -> bool:
-        last = f"{self.process.pid} +++ exited with"
-        return last in self._log.read_text("utf-8", "replace")
+    def seen(self, *, patience_s: float = PATIENCE_S) -> Seen:
+        """Wait for its end, and that of every process that it started; it must succeed."""
+        assert self.process.wait(patience_s) == 0, self.output  # strace has the command's code
+        return parse(self._logged(), home=self._home, cwd=self.folder)
+
+    def _logged(self) -> str:
+        return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
 
 
 def python(code: str, *arguments: str | Path) -> Sequence[str | Path]:
