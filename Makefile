@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock pins demo test evidence test-train model test-all check doubles static docs bench chaos failover mutants format clean
+.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -48,6 +48,10 @@ lock:
 # the digests of the images in deploy/, as Docker Hub has them today
 pins: setup
 	$(BIN)/python -m tests.deploy.pinned_images
+
+# a bill of materials (CycloneDX) and the licences of everything in the locks, and of Kafka's jars
+sbom: setup
+	$(BIN)/python -m tests.deploy.bill_of_materials build
 
 demo: setup
 	$(BIN)/longtake demo
