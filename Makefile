@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TRAIN_BIN := .venv-train/bin
 DOCS_BIN := .venv-docs/bin
-TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py
+TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py tests/cli/test_private_training.py
 MINUTES ?= 3
 SEED ?= 1
 WORKERS ?= 3
@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock demo test test-train model test-all check doubles static docs bench chaos failover mutants format clean
+.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -41,7 +41,17 @@ lock:
 	$(LOCK) --group dev --extra local --output-file requirements.lock
 	$(LOCK) --constraints requirements.lock --output-file requirements-runtime.lock  # what the image gets
 	$(LOCK) --group train-tests --extra train --extra pretrained --constraints requirements.lock $(ONLY_ON_A_GPU:%=--no-emit-package %) --output-file requirements-train.lock
+	$(LOCK) --extra tensorrt --constraints requirements-runtime.lock --no-emit-package tensorrt-cu13-libs --output-file requirements-gpu.lock  # the GPU image; deploy/unpinned.toml says why without that one
+	uv pip compile --group build --constraints requirements.lock --constraints doubles/requirements/tools.txt $(LOCK_OPTIONS) --output-file requirements-build.lock  # what both images build with
 	uv pip compile --group docs $(LOCK_OPTIONS) --output-file requirements-docs.lock  # Sphinx, and nothing of longtake
+
+# the digests of the images in deploy/, as Docker Hub has them today
+pins: setup
+	$(BIN)/python -m tests.deploy.pinned_images
+
+# a bill of materials (CycloneDX) and the licences of everything in the locks, and of Kafka's jars
+sbom: setup
+	$(BIN)/python -m tests.deploy.bill_of_materials build
 
 demo: setup
 	$(BIN)/longtake demo
@@ -50,6 +60,10 @@ demo: setup
 test: static doubles
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+
+# what the commands reach and write, line by line
+evidence: setup
+	$(BIN)/python -m pytest --quiet --capture=no tests/cli/test_privacy.py tests/cli/test_private_training.py
 
 test-train: .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TRAIN_TESTS)

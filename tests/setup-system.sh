@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours;
 # GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s);
+# strace, which shows what the commands reach and write;
 # Prometheus, as a program: its service is masked, so that it does not begin to serve.
 # Quick when it is there already. Without root or apt-get it says what to install and fails.
 set -eu
@@ -12,6 +13,7 @@ command -v kcat >/dev/null || want kcat
 Gst.init(None); Gst.ElementFactory.find("x264enc") or exit(1)' 2>/dev/null ||
     want "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-ugly"
 command -v promtool >/dev/null || want prometheus
+command -v strace >/dev/null || want strace
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -3,7 +3,13 @@
 Two systems train: `clips`, on labelled videos, and `actions`, the demo's model on rendered people.
 They share what is beside them: `encoders`, `heads`, `evaluation`, `exporting`, the checkpoint.
 Everything here needs the extra `longtake[train]`; only commands that train import it.
+
+The only place that turns off the telemetry of huggingface_hub, which timm imports.
 """
+
+import os
+
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 try:
     import torch as _torch  # noqa: F401

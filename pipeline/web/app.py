@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -11,10 +10,11 @@ from starlette.routing import Route
 
 from pipeline.printable import printable
 from pipeline.web.health import Health
+from pipeline.web.page import MetricsPage
 
 
-def web_server(registry: CollectorRegistry, health: Callable[[], Health]) -> uvicorn.Server:
-    """Make the server; the caller runs it on a socket."""
+def web_app(page: MetricsPage, health: Callable[[], Health]) -> Starlette:
+    """Make the application that answers."""
 
     async def readyz(request: Request) -> Response:
         del request
@@ -32,11 +32,7 @@ def web_server(registry: CollectorRegistry, health: Callable[[], Health]) -> uvi
 
     async def metrics(request: Request) -> Response:
         del request
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(page.text(), media_type=CONTENT_TYPE_LATEST)
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return uvicorn.Server(
-        uvicorn.Config(
-            Starlette(routes=routes), log_level="warning", access_log=False, lifespan="off"
-        )
-    )
+    return Starlette(routes=routes)

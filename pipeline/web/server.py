@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from pipeline.clock import SystemClock
 from pipeline.errors import PortTakenError
 from pipeline.web.health import Health
+from pipeline.web.limits import EXCHANGE_S
 
 if TYPE_CHECKING:
     import uvicorn
@@ -21,14 +23,21 @@ if TYPE_CHECKING:
 class Server:
     """Serves the metrics and the health of one process in a thread.
 
-    `health` is called at each request to /healthz and /readyz, in that thread. Raises
-    `PortTakenError` if another program listens on the port.
+    `health` is called at each request to /healthz and /readyz, in that thread. A client has
+    `exchange_s` to send a request and read its answer. Raises `PortTakenError` if another program
+    listens on the port.
     """
 
     def __init__(
-        self, registry: CollectorRegistry, health: Callable[[], Health], *, host: str, port: int
+        self,
+        registry: CollectorRegistry,
+        health: Callable[[], Health],
+        *,
+        host: str,
+        port: int,
+        exchange_s: int = EXCHANGE_S,
     ) -> None:
-        self._registry, self._health = registry, health
+        self._registry, self._health, self._exchange_s = registry, health, exchange_s
         try:
             self._socket = socket.create_server((host, port))
         except OSError as exc:
@@ -55,8 +64,11 @@ class Server:
         self._socket.close()
 
     def _serve(self) -> None:
-        from pipeline.web.app import web_server
+        from pipeline.web.app import web_app
+        from pipeline.web.connections import bounded
+        from pipeline.web.page import MetricsPage
 
-        self._server = web_server(self._registry, self._health)
+        app = web_app(MetricsPage(self._registry, SystemClock()), self._health)
+        self._server = bounded(app, exchange_s=self._exchange_s)
         if not self._stopping.is_set():
             self._server.run([self._socket])

@@ -1,5 +1,7 @@
 """Fixtures for tests of the command line."""
 
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from tests.cli.commands import (
     Start,
     environment,
 )
+from tests.cli.watched import Watch, Watched, why_strace_cannot
 from tests.clusters import KafkaCluster
 from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import write_video
@@ -59,6 +62,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
         with suppress(ProcessLookupError):
             running.process.kill()
         running.process.wait()
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    """Start a command that strace watches; what still runs when the test is over is killed."""
+    if why := why_strace_cannot():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+    started: list[Watched] = []
+
+    def run(*command: str | Path) -> Watched:
+        started.append(Watched(tmp_path / f"watched-{len(started)}", *command))
+        return started[-1]
+
+    yield run
+    for watched in started:
+        if watched.process.poll() is None:
+            watched.send(signal.SIGKILL)
+        watched.process.wait()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_docker_compose_accepts_it(compose: list[str], files: list[str]) -> None
 
 def test_images_are_pinned_to_a_version() -> None:
     foreign = [one.definition["image"] for one in services() if not one.is_longtake]
-    assert [image for image in foreign if not re.search(r":v?\d+\.\d+\.\d+$", image)] == []
+    assert [image for image in foreign if not re.search(r":v?\d+\.\d+\.\d+@sha256:", image)] == []
 
 
 def test_services_wait_for_services_that_can_become_what_is_waited_for() -> None:

@@ -46,6 +46,11 @@ def test_the_cameras_accept_their_settings(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(settings.camera) == list(CAMERAS["camera"])
 
 
+def test_every_service_has_time_to_end_its_work() -> None:
+    ours = [one for one in services() if one.is_longtake]
+    assert {one.definition["stop_grace_period"] for one in ours} == {"15s"}
+
+
 def test_every_worker_has_its_own_slot() -> None:
     assert len(WORKERS) == 2
     for one in WORKERS:

@@ -14,27 +14,38 @@ IMAGE = Dockerfile.read("Dockerfile.gpu")
 
 
 def test_the_stages_have_the_same_cuda_and_python_and_the_last_has_no_toolkit() -> None:
-    build, last = (image.split()[0] for image in IMAGE.arguments("FROM"))
+    build, last = (image.partition("@")[0] for image in IMAGE.arguments("FROM"))
     assert build.replace("-devel-", "-base-") == last
     assert "-devel-" in build
 
 
 def extra() -> dict[str, SpecifierSet]:
-    """Return what the image installs beside longtake: package -> versions allowed by pyproject."""
+    """Return what the extra adds to longtake: package -> versions allowed by pyproject."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (name,) = re.findall(r'"/source\[(\w+)\]"', IMAGE.text)
-    wanted = map(Requirement, project["optional-dependencies"][name])
+    wanted = map(Requirement, project["optional-dependencies"]["tensorrt"])
     return {one.name: one.specifier for one in wanted}
 
 
 def pinned(text: str) -> dict[str, str]:
-    return dict(re.findall(r"([\w-]+)==([\w.]+)", text))
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", text, flags=re.MULTILINE))
+
+
+def locked() -> dict[str, str]:
+    """Return what the image's lock adds to that of the CPU image: package -> version."""
+    gpu, cpu = (
+        pinned((ROOT / f"requirements-{kind}.lock").read_text()) for kind in ("gpu", "runtime")
+    )
+    assert cpu.items() <= gpu.items()
+    return {name: version for name, version in gpu.items() if name not in cpu}
 
 
 def test_what_it_installs_is_pinned_within_what_the_extra_allows() -> None:
-    pins = pinned(IMAGE.text)
-    assert pins.keys() == extra().keys() == {"tensorrt-cu13", "pycuda", "cuda-bindings"}
-    assert [name for name, allowed in extra().items() if pins[name] not in allowed] == []
+    assert extra().keys() == {"tensorrt-cu13", "pycuda", "cuda-bindings"}
+    assert [name for name, allowed in extra().items() if locked()[name] not in allowed] == []
+
+
+def test_the_libraries_of_tensorrt_have_the_version_of_its_bindings() -> None:
+    assert f"tensorrt-cu13-libs=={locked()['tensorrt-cu13-bindings']}" in IMAGE.text.split()
 
 
 def test_it_contains_no_torch() -> None:
@@ -47,8 +58,8 @@ def test_it_contains_no_torch() -> None:
 def test_its_versions_are_those_that_the_tests_run_with() -> None:
     known = ("cuda", "pycuda", f"trt-{BINDINGS[0]}")
     tested = pinned("".join((REQUIREMENTS / f"{name}.txt").read_text() for name in known))
-    tested["tensorrt-cu13"] = tested.pop("tensorrt-cu13-bindings")
-    assert pinned(IMAGE.text).items() <= tested.items()
+    assert {"pycuda", "cuda-bindings", "tensorrt-cu13-bindings"} <= tested.keys()
+    assert tested.items() <= locked().items()
 
 
 def test_pycuda_is_built_without_a_library_that_the_last_stage_lacks() -> None:

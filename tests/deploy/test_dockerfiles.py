@@ -38,7 +38,8 @@ def test_what_is_copied_exists_and_is_sent_to_the_builder(image: Dockerfile) -> 
 
 
 def test_its_bases_are_pinned_to_a_version(image: Dockerfile) -> None:
-    tags = [rest.split()[0].rpartition(":")[2] for rest in image.arguments("FROM")]
+    bases = [rest.split()[0].partition("@")[0] for rest in image.arguments("FROM")]
+    tags = [base.rpartition(":")[2] for base in bases]
     assert len(tags) == 2
     assert [tag for tag in tags if not re.match(r"\d+\.\d+\.\d+-", tag)] == []
 
@@ -57,6 +58,13 @@ def test_it_runs_a_worker_as_an_unprivileged_user(image: Dockerfile) -> None:
     assert command == ["longtake", "worker"]
     assert image.arguments("USER") == ["longtake"]
     assert refusal(command[1:]) is None
+
+
+def test_it_works_in_a_folder_that_is_empty_and_not_its_own(image: Dockerfile) -> None:
+    """A bundle that names a file without a folder finds nothing."""
+    words = [step.word for step in image.stages()[-1]]
+    assert image.arguments("WORKDIR") == ["/var/empty"]
+    assert words.index("USER") < words.index("WORKDIR") < words.index("ENTRYPOINT")
 
 
 def test_its_settings_are_settings(image: Dockerfile) -> None:

@@ -139,11 +139,11 @@ def test_a_decoder_that_does_not_answer_is_not_waited_for_for_long(decoders: Dec
 
 def test_a_picture_counts_unpacked_until_it_is_decoded_or_cancelled(decoders: Decoders) -> None:
     decoders.begin(0, frame(0, brightness=BRIGHT))
-    skipped = decoders.begin(0, frame(1, brightness=BRIGHT))
+    cancelled = decoders.begin(0, frame(1, brightness=BRIGHT))
     decoders.begin(1, frame(0, brightness=1))
     counted = [decoders.decoding.undecoded_bytes(number) for number in (0, 1)]
     assert counted == [2 * COSTLY, 100]
-    skipped.skip()
+    cancelled.abandon()
     assert decoders.decoding.undecoded_bytes(0) == COSTLY
     decoders.steps.run_all()
     assert [decoders.decoding.undecoded_bytes(number) for number in (0, 1)] == [0, 0]
