@@ -1,7 +1,6 @@
 """The address of a source, and the only rule for what may be shown of it: no login, no token.
 
-Every URL that is logged or printed, or from which a stream id is made, is an `Address`. Secrets
-come from the environment or from a file.
+Every URL that is logged or printed, or from which a stream id is made, is an `Address`.
 """
 
 import re
@@ -11,11 +10,10 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from pipeline.errors import ConfigError
+from pipeline.secrets import PLACE, filled
 
-SECRET_BYTES = 4096
 STREAM_CHARACTERS = 190  # a stream id has at most 200; the rest is room for a number
 
-_PLACE = re.compile(r"\$\{(?:file:([^}]+)|([\w.-]+))\}")
 _SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::\d{1,5})?")
 _PROTOCOLS = frozenset(
@@ -37,16 +35,13 @@ class Address:
         """Replace `${NAME}` by an environment variable, `${file:/path}` by a file's first line.
 
         The values are percent-encoded except for `:`, so that `user:password` can be one secret
-        with any characters. Raises `ConfigError` for a variable or file that does not exist.
+        with any characters. Raises `ConfigError` as `filled` does.
         """
-
-        def fill(found: re.Match[str]) -> str:
-            secret = _read(found[1]) if found[1] else environment.get(found[2])
-            if secret is None:
-                raise ConfigError(f"{without_secrets(text)}: the environment has no {found[2]}")
-            return quote(secret, safe=":")
-
-        return cls(_PLACE.sub(fill, text), without_secrets(text))
+        try:
+            url = filled(text, environment=environment, encode=_in_url)
+        except ConfigError as exc:
+            raise ConfigError(f"{without_secrets(text)}: {exc}") from None
+        return cls(url, without_secrets(text))
 
     @classmethod
     def at(cls, path: Path) -> "Address":
@@ -78,7 +73,7 @@ def without_secrets(text: str) -> str:
     could be part of a secret by any reading is hidden; in doubt, everything after the scheme. Even
     the scheme can be one: `user://word@host` is a login without a scheme, or a protocol `user`.
     """
-    text = _PLACE.sub(lambda found: found[0] if found[2] else f"${{{_HIDDEN}}}", text)
+    text = PLACE.sub(lambda found: found[0] if found[2] else f"${{{_HIDDEN}}}", text)
     if _is_file(text):
         return text
     scheme = found[0] if (found := _SCHEME.match(text)) else ""
@@ -110,12 +105,6 @@ def _place(after: str, *, whole: bool) -> str:
     return shown if shown == after else f"{shown}{after[len(shown)]}{_HIDDEN}"
 
 
-def _read(name: str) -> str:
-    try:
-        with Path(name).open(encoding="utf-8") as file:
-            line = file.readline(SECRET_BYTES).rstrip("\r\n")
-    except (OSError, UnicodeError) as exc:
-        raise ConfigError(f"the secret in {name} cannot be read: {type(exc).__name__}") from exc
-    if not line:
-        raise ConfigError(f"the secret in {name} is empty")
-    return line
+def _in_url(secret: str) -> str:
+    """Percent-encode the first line of a secret."""
+    return quote(secret.partition("\n")[0].removesuffix("\r"), safe=":")
