@@ -13,9 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.cameras.capture.connecting import Transport
 from pipeline.config import KafkaName, Number, Servers, Settings, load_settings
 from pipeline.connection import Connection
+from pipeline.media.opening.access import Access
+from pipeline.media.opening.media import Transport
 from pipeline.wire.frames import is_stream_id
 
 MOST_CAMERAS = 10_000
@@ -44,6 +45,12 @@ class CameraSettings(BaseModel):
     """A URL, a video device, a video file, a picture or a folder of pictures."""
     transport: Transport = "tcp"
     """Transport of RTSP: on a bad network `tcp` adds delay, `udp` loses packets."""
+    redirects: bool = False
+    """Follow the camera's server to other hosts: redirects, and parts of a playlist."""
+    verify: bool = True
+    """Require a valid certificate of `https`, `rtsps` and `rtmps`."""
+    ca_file: Path | None = None
+    """The PEM file of the camera's certificate or its authority; None: this machine's list."""
     loop: bool = False
     """Play a file or folder again when it ends."""
     realtime: bool = True
@@ -59,6 +66,11 @@ class CameraSettings(BaseModel):
     """A connection without a good picture for this long is closed, and opened again."""
     frozen_s: Annotated[float, Field(ge=0, le=86_400), Number] = 30.0
     """A live picture that has not changed for this long is withheld until it does; 0: never."""
+
+    @property
+    def access(self) -> Access:
+        """What the camera's server may do, and how it is trusted."""
+        return Access(redirects=self.redirects, verify=self.verify, ca_file=self.ca_file)
 
 
 class CamerasConfig(Settings):

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from pipeline.cameras.camera_service import CameraService
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
-from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import Bootstrap
+from pipeline.cli.options import Bootstrap, CaFile, NoVerify, Redirects
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
+from pipeline.media.opening.media import Transport
 from pipeline.wire.frames import is_stream_id
 
 app = one_command()
@@ -39,6 +39,9 @@ def camera(
     transport: Annotated[
         Transport | None, typer.Option(help="Of RTSP: tcp loses no packet, udp no time. [tcp]")
     ] = None,
+    redirects: Redirects = False,
+    no_verify: NoVerify = False,
+    ca_file: CaFile = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,
     realtime: Annotated[
         bool,
@@ -71,6 +74,9 @@ def camera(
     one = {
         "url": source,
         "transport": transport,
+        "redirects": redirects or None,
+        "verify": False if no_verify else None,
+        "ca_file": ca_file,
         "loop": loop or None,
         "realtime": None if realtime else False,
         "fps": fps,

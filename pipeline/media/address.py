@@ -14,6 +14,7 @@ from pipeline.secrets import PLACE, filled
 
 STREAM_CHARACTERS = 190  # a stream id has at most 200; the rest is room for a number
 
+_NO_DEVICES = ("/dev/fd/", "/dev/shm/", "/dev/stdin")  # noqa: S108 - files all the same
 _SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::\d{1,5})?")
 _PROTOCOLS = frozenset(
@@ -52,6 +53,22 @@ class Address:
     def is_url(self) -> bool:
         """Whether the source is a URL, so on a network."""
         return "://" in self.url
+
+    @property
+    def scheme(self) -> str:
+        """What stands before `://`, in small letters; empty if the source is no URL."""
+        scheme, found, _ = self.url.partition("://")
+        return scheme.lower() if found else ""
+
+    @property
+    def is_device(self) -> bool:
+        """Whether the source is a camera of this machine."""
+        return self.url.startswith("/dev/") and not self.url.startswith(_NO_DEVICES)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source sends at its own pace: everything except a file."""
+        return self.is_url or self.is_device
 
     @property
     def stream(self) -> str:

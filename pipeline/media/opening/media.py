@@ -1,0 +1,177 @@
+"""Opens a URL, a device or a file through libav: the only call of `av.open` for reading."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from pipeline.clock import Clock
+from pipeline.errors import CameraLostError, LossReason
+from pipeline.media.address import Address
+from pipeline.media.opening.access import Access
+from pipeline.media.opening.http_file import HttpFile
+from pipeline.media.opening.http_session import HttpSession
+from pipeline.media.opening.media_url import MediaUrl
+from pipeline.media.opening.patience import Patience
+from pipeline.media.opening.permitted import DEVICE, FILE, RTSP_UDP, WEB, permitted_for
+from pipeline.media.opening.rtsp_check import check_certificate, checked_rtsp
+from pipeline.media.refusals import explain
+
+Transport = Literal["tcp", "udp"]
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
+_REFUSALS = (
+    av.HTTPClientError,
+    av.InvalidDataError,
+    av.ArgumentError,
+    av.DemuxerNotFoundError,
+    av.DecoderNotFoundError,
+    av.ProtocolNotFoundError,
+    FileNotFoundError,
+    IsADirectoryError,
+    PermissionError,
+)
+# libav reuses connections only of its own HTTP client, and ends the process with ours
+_PLAYLIST = {"http_persistent": "0", "http_multiple": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long opening a source may take, and then each wait for a packet."""
+
+    connect_s: float
+    read_s: float
+
+
+class Media:
+    """An open source. Close it."""
+
+    def __init__(self, container: InputContainer, patience: Patience, limits: Limits) -> None:
+        self.container = container
+        self._patience = patience
+        self._limits = limits
+
+    def packets(self, *streams: Stream) -> Iterator["Packet[Any]"]:
+        """Yield packets as they arrive, of all streams or of some.
+
+        Each wait is limited: `av.ExitError` or `TimeoutError`. Raises `CameraLostError` if a server
+        refers to what is not allowed, and libav's errors.
+        """
+        found = self.container.demux(*streams)
+        while True:
+            self._patience.begin(self._limits.read_s)
+            packet = next(found, None)
+            if packet is None:
+                return
+            yield packet
+
+    def close(self) -> None:
+        """Close the source."""
+        self.container.close()
+
+
+def open_media(
+    address: Address,
+    *,
+    access: Access,
+    transport: Transport,
+    limits: Limits,
+    clock: Clock,
+    options: Mapping[str, str] = NO_OPTIONS,
+) -> Media:
+    """Open a source by the rules of `access`. Raises `CameraLostError`."""
+    patience = Patience(clock)
+    patience.begin(limits.connect_s)
+    opening = _Opening(address, access, transport, limits, patience, dict(options))
+    try:
+        return Media(opening.container(), patience, limits)
+    except (av.FFmpegError, OSError) as exc:
+        # libav can report a silent server as invalid data: the elapsed time distinguishes the two
+        if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
+            words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
+            raise CameraLostError(LossReason.UNREACHABLE, words) from None
+        lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
+        # the text of exc can contain the password
+        raise CameraLostError(lost, explain(exc, is_url=address.is_url)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """One attempt to open."""
+
+    address: Address
+    access: Access
+    transport: Transport
+    limits: Limits
+    patience: Patience
+    options: dict[str, str]
+
+    def container(self) -> InputContainer:
+        address = self.address
+        if address.is_device:
+            return self._open(address.url, DEVICE.options, kind="v4l2")
+        if not address.is_url:
+            return self._open(f"file:{address.url}", FILE.options, kind=None)
+        permitted = permitted_for(address)
+        if permitted is WEB:
+            return self._web()
+        options = permitted.options
+        if address.scheme in ("rtsp", "rtsps"):
+            with checked_rtsp(MediaUrl.of(address.url), self.access, self.patience):
+                return self._open(address.url, options | self._rtsp_options(), kind=None)
+        if address.scheme == "rtmps":
+            check_certificate(MediaUrl.of(address.url), self.access, self.patience)
+            options |= self.access.tls_options()
+        return self._open(address.url, options, kind=None)
+
+    def _rtsp_options(self) -> dict[str, str]:
+        options = {"rtsp_transport": self.transport, "allowed_media_types": "video"}
+        if self.address.scheme == "rtsps":
+            return options | {"rtsp_transport": "tcp"} | self.access.tls_options()
+        if self.transport == "udp":  # packets of other senders than the camera are dropped
+            options |= {"rtsp_flags": "filter_src"} | RTSP_UDP.options
+        return options
+
+    def _web(self) -> InputContainer:
+        place = MediaUrl.of(self.address.url)
+        session = HttpSession(place, self.access, self.patience)
+
+        def open_part(url: str, flags: int, part: Mapping[str, str]) -> HttpFile:
+            del flags
+            first, until = int(part.get("offset", "0")), int(part.get("end_offset", "0"))
+            return HttpFile(session, url, first=first, until=until)
+
+        file = HttpFile(session, place.url)
+        options = WEB.options | (_PLAYLIST if file.is_playlist else {})
+        try:
+            return av.open(
+                file,
+                "r",
+                format="hls" if file.is_playlist else None,
+                options=self.options | options,
+                timeout=(self.patience.left_s, self.limits.read_s),
+                io_open=open_part,
+            )
+        except BaseException:
+            file.close()
+            raise
+
+    def _open(self, url: str, options: Mapping[str, str], *, kind: str | None) -> InputContainer:
+        return av.open(
+            url,
+            format=kind,
+            options=self.options | options,
+            timeout=(self.patience.left_s, self.limits.read_s),
+        )
+
+
+def _over(patience: Patience) -> bool:
+    with suppress(TimeoutError):
+        return patience.left_s <= 0
+    return True
