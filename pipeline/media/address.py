@@ -61,6 +61,11 @@ class Address:
         return scheme.lower() if found else ""
 
     @property
+    def is_rtsp(self) -> bool:
+        """Whether it is read by RTSP."""
+        return self.scheme in ("rtsp", "rtsps")
+
+    @property
     def is_device(self) -> bool:
         """Whether the source is a camera of this machine."""
         return self.url.startswith("/dev/") and not self.url.startswith(_NO_DEVICES)

@@ -6,12 +6,12 @@ no certificate of a segment.
 """
 
 import http.client
-import ssl
 from http import HTTPStatus
 from urllib.parse import urljoin
 
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.opening.access import Access
+from pipeline.media.opening.certificates import encrypt
 from pipeline.media.opening.logins import authorization
 from pipeline.media.opening.media_url import PORTS, MediaUrl, printable
 from pipeline.media.opening.patience import Patience, TimedSocket
@@ -19,7 +19,6 @@ from pipeline.media.refusals import (
     LOGIN_REFUSED,
     NOT_FOUND,
     REDIRECTS_ALLOW,
-    explain_certificate,
 )
 
 MAX_REDIRECTS = 5
@@ -162,18 +161,6 @@ class HttpAnswer:
         """Close the connection."""
         self._response.close()
         self._line.close()
-
-
-def encrypt(line: TimedSocket, place: MediaUrl, access: Access) -> None:
-    """Begin TLS on a connection. Raises `CameraLostError` for a certificate that is not trusted."""
-    try:
-        line.encrypt(access.tls(), place.host)
-    except ssl.SSLCertVerificationError as exc:
-        words = explain_certificate(exc.verify_message)
-        raise CameraLostError(LossReason.REFUSED, words) from None
-    except ssl.SSLError as exc:
-        words = f"it does not speak TLS as we do ({exc.reason or 'handshake failed'})"
-        raise CameraLostError(LossReason.REFUSED, words) from None
 
 
 def _range(bytes_from: int, bytes_until: int) -> str:

@@ -15,13 +15,21 @@ from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
 from pipeline.media.opening.access import Access
+from pipeline.media.opening.certificates import check_certificate
 from pipeline.media.opening.http_file import HttpFile
 from pipeline.media.opening.http_session import HttpSession
 from pipeline.media.opening.media_url import MediaUrl
 from pipeline.media.opening.patience import Patience
-from pipeline.media.opening.permitted import DEVICE, FILE, RTSP_UDP, WEB, permitted_for
-from pipeline.media.opening.rtsp_check import check_certificate, checked_rtsp
-from pipeline.media.refusals import explain
+from pipeline.media.opening.permitted import (
+    DEVICE,
+    ENCRYPTED,
+    FILE,
+    RTSP_UDP,
+    WEB,
+    Permitted,
+    permitted_for,
+)
+from pipeline.media.refusals import REDIRECTS_ALLOW, explain
 
 Transport = Literal["tcp", "udp"]
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -98,7 +106,7 @@ def open_media(
             raise CameraLostError(LossReason.UNREACHABLE, words) from None
         lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
         # the text of exc can contain the password
-        raise CameraLostError(lost, explain(exc, is_url=address.is_url)) from None
+        raise CameraLostError(lost, opening.explain(exc)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +130,32 @@ class _Opening:
         if permitted is WEB:
             return self._web()
         options = permitted.options
-        if address.scheme in ("rtsp", "rtsps"):
-            with checked_rtsp(MediaUrl.of(address.url), self.access, self.patience):
-                return self._open(address.url, options | self._rtsp_options(), kind=None)
-        if address.scheme == "rtmps":
-            check_certificate(MediaUrl.of(address.url), self.access, self.patience)
+        if address.is_rtsp:
+            options |= self._rtsp_options(permitted)
+        if address.scheme in ENCRYPTED:
             options |= self.access.tls_options()
         return self._open(address.url, options, kind=None)
 
-    def _rtsp_options(self) -> dict[str, str]:
+    def explain(self, exc: Exception) -> str:
+        """Return why it failed. Raises `CameraLostError` for a certificate that is not trusted."""
+        if self.address.scheme in ENCRYPTED and isinstance(exc, OSError):
+            with suppress(OSError):  # that includes `TimeoutError`
+                check_certificate(MediaUrl.of(self.address.url), self.access, self.patience)
+        if self.address.is_rtsp and isinstance(exc, av.ArgumentError):
+            return f"it refers to another address, or breaks RTSP; {REDIRECTS_ALLOW}"
+        return explain(exc, is_url=self.address.is_url)
+
+    def _rtsp_options(self, permitted: Permitted) -> dict[str, str]:
         options = {"rtsp_transport": self.transport, "allowed_media_types": "video"}
+        protocols = permitted.protocols
         if self.address.scheme == "rtsps":
-            return options | {"rtsp_transport": "tcp"} | self.access.tls_options()
-        if self.transport == "udp":  # packets of other senders than the camera are dropped
-            options |= {"rtsp_flags": "filter_src"} | RTSP_UDP.options
-        return options
+            options["rtsp_transport"] = "tcp"
+        elif self.transport == "udp":
+            protocols = RTSP_UDP
+            options["rtsp_flags"] = "filter_src"  # packets of other senders are dropped
+        if self.access.redirects:  # libav follows only to protocols that are on the list
+            protocols = f"rtsp,rtsps,tls,{protocols}"
+        return options | {"protocol_whitelist": protocols}
 
     def _web(self) -> InputContainer:
         place = MediaUrl.of(self.address.url)

@@ -31,8 +31,10 @@ class Permitted:
 FILE = Permitted("file", f"{_STREAMED},gif,yuv4mpegpipe,nut,mxf,dv,wtv,rm")
 DEVICE = Permitted("file", "v4l2")
 WEB = Permitted("none", f"hls,{_STREAMED}")  # libav opens no connection: see `http_session`
-RTSP_UDP = Permitted("tcp,udp,rtp", "rtsp")
+RTSP_UDP = "tcp,udp,rtp"
+ENCRYPTED = frozenset({"rtsps", "rtmps"})  # by libav
 SCHEMES = {
+    # Without `rtsp` itself: then libav refuses each redirect of a server.
     "rtsp": Permitted("tcp", "rtsp"),
     "rtsps": Permitted("tls,tcp", "rtsp"),
     "http": WEB,
