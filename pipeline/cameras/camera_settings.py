@@ -15,6 +15,7 @@ from pydantic import (
 
 from pipeline.config import KafkaName, Number, Servers, Settings, load_settings
 from pipeline.connection import Connection
+from pipeline.media.address import without_secrets
 from pipeline.media.opening.access import Access
 from pipeline.media.opening.media import Transport
 from pipeline.wire.frames import is_stream_id
@@ -41,7 +42,7 @@ class CameraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: Annotated[str, Field(min_length=1, max_length=4096)]
+    url: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
     """A URL, a video device, a video file, a picture or a folder of pictures."""
     transport: Transport = "tcp"
     """Transport of RTSP: on a bad network `tcp` adds delay, `udp` loses packets."""
@@ -114,7 +115,7 @@ class CamerasConfig(Settings):
         if wrong:
             raise ValueError(
                 f"camera names are stream ids, 1 to 200 characters of A-Z a-z 0-9 . _ : -;"
-                f" not {', '.join(map(repr, wrong))}"
+                f" not {', '.join(repr(without_secrets(name)) for name in wrong)}"
             )
         return self
 

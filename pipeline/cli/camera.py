@@ -16,6 +16,7 @@ from pipeline.cli.commands import one_command
 from pipeline.cli.options import Bootstrap, CaFile, NoVerify, Redirects
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
+from pipeline.media.address import without_secrets
 from pipeline.media.opening.media import Transport
 from pipeline.wire.frames import is_stream_id
 
@@ -89,7 +90,7 @@ def camera(
             raise typer.BadParameter("wanted SOURCE and --stream, or --config", param_hint="SOURCE")
         if not is_stream_id(stream):
             raise typer.BadParameter(
-                f"{stream!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",
+                f"{without_secrets(stream)!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",
                 param_hint="--stream",
             )
     elif given or stream is not None:

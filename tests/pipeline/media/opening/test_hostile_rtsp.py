@@ -31,8 +31,9 @@ def test_a_redirect_to_another_host_is_refused(
 
         with rtsp(answer) as server:
             words = refusal(way, f"rtsp://me:S3cr3t@{server.at}/gate")
-    assert "it refers to another address, or breaks RTSP; `redirects = true`" in words
     assert spied.calls == []
+    if method != "SETUP":  # libav never follows that one
+        assert "it refers to another address, or breaks RTSP; `redirects = true`" in words
 
 
 @pytest.mark.parametrize("location", ["", "Location: http://[x", "Location: \x1b[31mrtsp:"])
