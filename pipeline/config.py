@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -212,17 +212,20 @@ class WorkerConfig(Settings):
         )
 
 
+Known = Callable[[Sequence[str]], Iterable[str]]
+
+
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
     """Read a worker's settings: see `load_settings`."""
-    return load_settings(WorkerConfig, file, flags, known=WorkerConfig.model_fields)
+    return load_settings(WorkerConfig, file, flags, known=lambda _: WorkerConfig.model_fields)
 
 
 def load_settings(
-    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Iterable[str]
+    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Known
 ) -> Loaded:
     """Merge file, environment and flags (those that are not None). Raises `ConfigError`.
 
-    `known` are the names that the message for an unknown setting lists.
+    `known` returns the names that the message for an unknown setting lists, for its place.
     """
     if file is not None and not file.is_file():
         raise ConfigError(f"there is no configuration file {file}")
@@ -261,19 +264,20 @@ def _without_secrets(value: object) -> object:
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, Mapping):
-        return {name: _without_secrets(one) for name, one in value.items()}
+        return {_without_secrets(name): _without_secrets(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_without_secrets(one) for one in value]
     return value
 
 
-def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
+def _explain(exc: ValidationError, known: Known) -> str:
     lines = []
     for error in exc.errors():
-        key = ".".join(str(part) for part in error["loc"])
+        place = [without_secrets(str(part)) for part in error["loc"]]
+        key = ".".join(place)
         if error["type"] == "extra_forbidden":
-            known = ", ".join(sorted(fields))
-            lines.append(f"{key}: no such setting; known are {known}")
+            names = ", ".join(sorted(known(place)))
+            lines.append(f"{key}: no such setting; known are {names}")
         else:
             shown = repr(_without_secrets(error["input"]))
             shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."

@@ -1,7 +1,7 @@
 """The settings of the camera process: from flags (one camera), a TOML file (many), environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,5 +122,11 @@ class CamerasConfig(Settings):
 
 def load_cameras(file: Path | None, flags: Mapping[str, Any]) -> CamerasConfig:
     """Read the settings of a camera process: see `load_settings`."""
-    known = [*CamerasConfig.model_fields, *CameraSettings.model_fields]
-    return load_settings(CamerasConfig, file, flags, known=known)
+    return load_settings(CamerasConfig, file, flags, known=_known)
+
+
+def _known(place: Sequence[str]) -> Iterable[str]:
+    """Return the names of settings at a place in the file: of a camera, or of the process."""
+    if place[0] == "camera" and len(place) > 1:
+        return CameraSettings.model_fields
+    return [*CamerasConfig.model_fields, "defaults"]

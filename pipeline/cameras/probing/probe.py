@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
 
 import av
@@ -61,6 +62,8 @@ class Probed:
 
 def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) -> Probed:
     """Read for `seconds`, or `seconds` of a file. Raises `SourceError`."""
+    if not address.is_live and Path(address.url).is_dir():
+        raise SourceError(f"{address.shown}: a folder; one camera or video file is probed")
     began_s = clock.time()
     with _translated(address), closing(open_camera(address, how, clock)) as media:
         stream = video_of(media.container)

@@ -163,3 +163,29 @@ def test_silence_is_a_stall_in_time() -> None:
         with pytest.raises(CameraLostError, match="nothing came for 1 s"):
             list(found)
         assert time.monotonic() - began_s < 4
+
+
+def test_a_replaced_secret_is_read_at_the_next_connection(tmp_path: Path) -> None:
+    camera = MjpegCamera("gate")
+    camera.login, camera.closes_after = "me:old", 1
+    secret = tmp_path / "login"
+    secret.write_text("me:old\n")
+    with MjpegServer(camera) as server:
+        source = live(server.url("gate", login=f"${{file:{secret}}}"))
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+        camera.login = "me:new"
+        with pytest.raises(CameraLostError, match="refuses the login"):
+            list(source.pictures(threading.Event()))
+        secret.write_text("me:new\n")
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+
+
+def test_a_secret_that_is_missing_for_a_while_is_named_and_waited_for(tmp_path: Path) -> None:
+    camera = MjpegCamera("gate")
+    with MjpegServer(camera) as server:
+        source = live(server.url("gate", login=f"${{file:{tmp_path}/login}}"))
+        with pytest.raises(CameraLostError, match=f"the secret in {tmp_path}/login") as missing:
+            list(source.pictures(threading.Event()))
+        (tmp_path / "login").write_text("me:new")
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+    assert missing.value.reason is LossReason.UNREACHABLE

@@ -106,6 +106,11 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
         probed(str(text))
 
 
+def test_a_folder_is_no_camera(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a folder; one camera or video file is probed"):
+        probed(str(tmp_path))
+
+
 @pytest.mark.slow
 def test_a_camera_that_sends_garbage_sends_no_picture() -> None:
     camera = MjpegCamera("gate", fps=25)
