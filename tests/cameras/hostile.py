@@ -3,12 +3,13 @@
 The canary is a listener that no source may ever reach. All run in threads of the test.
 """
 
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
@@ -72,6 +73,14 @@ class Page:
     status: int = 200
     location: str = ""
     login: bool = False
+    ranges: bool = False
+
+    def part(self, wanted: str) -> "Page":
+        """Return the answer to a header `Range`."""
+        found = re.fullmatch(r"bytes=(\d+)-", wanted)
+        if found is None or not self.ranges:
+            return self
+        return replace(self, body=self.body[int(found[1]) :], status=206)
 
 
 class Web:
@@ -88,11 +97,14 @@ class Web:
                 known = self.headers.get("Authorization", "")
                 web.asked.append((self.path, known))
                 page = pages.get(self.path.partition("?")[0], Page(status=404))
+                page = page.part(self.headers.get("Range", ""))
                 if page.login and not known:
                     page = Page(status=401)
                 self.send_response(page.status)
                 if page.status == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                if page.ranges:
+                    self.send_header("Accept-Ranges", "bytes")
                 if page.location:
                     self.send_header("Location", page.location)
                 self.send_header("Content-Type", page.kind)

@@ -7,7 +7,8 @@ from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.opening.http_session import HttpAnswer, HttpSession
 
 MAX_PLAYLIST_BYTES = 4 << 20
-_PLAYLISTS = ("mpegurl", "m3u")  # in a content type
+_PLAYLIST_KINDS = ("mpegurl", "m3u")
+_PLAYLIST_NAMES = (".m3u8", ".m3u", ".hls")
 
 
 class HttpFile:
@@ -26,11 +27,20 @@ class HttpFile:
         length = answer.header("Content-Length")
         ranges = answer.header("Accept-Ranges").lower() == "bytes"
         self._length = int(length) if length.isdecimal() and ranges and not until else None
-        kind = answer.header("Content-Type").lower()
-        path = urlsplit(answer.url).path.lower()
-        self.is_playlist = any(one in kind for one in _PLAYLISTS) or path.endswith(
-            (".m3u8", ".m3u")
-        )
+        self._kind = answer.header("Content-Type").lower()
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether it is a list of segments, by its content type or its name."""
+        path = urlsplit(self.name).path.lower()
+        return any(one in self._kind for one in _PLAYLIST_KINDS) or path.endswith(_PLAYLIST_NAMES)
+
+    @property
+    def format(self) -> str | None:
+        """The format, where libav takes it from the content type; None: it is in the content."""
+        if self.is_playlist:
+            return "hls"
+        return "mpjpeg" if "multipart/x-mixed-replace" in self._kind else None
 
     def read(self, most_bytes: int) -> bytes:
         """Wait for bytes; none: the end."""

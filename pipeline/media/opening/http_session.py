@@ -56,7 +56,7 @@ class HttpSession:
             if answer.status not in _MOVED:
                 return answer.require(partial=wanted != "")
             answer.close()
-            url = urljoin(place.url, answer.header("Location"))
+            url = _joined(place.url, answer.header("Location"))
         words = f"more than {MAX_REDIRECTS} redirects, one after the other"
         raise CameraLostError(LossReason.REFUSED, words)
 
@@ -101,7 +101,7 @@ class HttpSession:
                 f"GET {place.target} HTTP/1.1\r\nHost: {place.netloc}\r\nUser-Agent: longtake\r\n"
                 f"Accept: */*\r\nConnection: close\r\n{wanted}{known}\r\n"
             )
-            line.send(head.encode("latin-1", "replace"))
+            line.send(head.encode())
             return HttpAnswer(line, place.url)
         except BaseException:
             line.close()
@@ -161,6 +161,13 @@ class HttpAnswer:
         """Close the connection."""
         self._response.close()
         self._line.close()
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise CameraLostError(LossReason.REFUSED, "it refers to an address that is none") from None
 
 
 def _range(bytes_from: int, bytes_until: int) -> str:

@@ -45,8 +45,8 @@ _REFUSALS = (
     IsADirectoryError,
     PermissionError,
 )
-# libav reuses connections only of its own HTTP client, and ends the process with ours
-_PLAYLIST = {"http_persistent": "0", "http_multiple": "0"}
+# libav would reuse the connections of its own HTTP client; with ours it would end the process
+_HLS = {"http_persistent": "0", "http_multiple": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,16 @@ class Limits:
 class Media:
     """An open source. Close it."""
 
-    def __init__(self, container: InputContainer, patience: Patience, limits: Limits) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        patience: Patience,
+        limits: Limits,
+        *,
+        file: HttpFile | None,
+    ) -> None:
         self.container = container
+        self._file = file
         self._patience = patience
         self._limits = limits
 
@@ -82,6 +90,8 @@ class Media:
     def close(self) -> None:
         """Close the source."""
         self.container.close()
+        if self._file is not None:  # libav leaves it to us
+            self._file.close()
 
 
 def open_media(
@@ -98,7 +108,7 @@ def open_media(
     patience.begin(limits.connect_s)
     opening = _Opening(address, access, transport, limits, patience, dict(options))
     try:
-        return Media(opening.container(), patience, limits)
+        return opening.media()
     except (av.FFmpegError, OSError) as exc:
         # libav can report a silent server as invalid data: the elapsed time distinguishes the two
         if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
@@ -120,7 +130,7 @@ class _Opening:
     patience: Patience
     options: dict[str, str]
 
-    def container(self) -> InputContainer:
+    def media(self) -> Media:
         address = self.address
         if address.is_device:
             return self._open(address.url, DEVICE.options, kind="v4l2")
@@ -157,7 +167,7 @@ class _Opening:
             protocols = f"rtsp,rtsps,tls,{protocols}"
         return options | {"protocol_whitelist": protocols}
 
-    def _web(self) -> InputContainer:
+    def _web(self) -> Media:
         place = MediaUrl.of(self.address.url)
         session = HttpSession(place, self.access, self.patience)
 
@@ -167,27 +177,28 @@ class _Opening:
             return HttpFile(session, url, first=first, until=until)
 
         file = HttpFile(session, place.url)
-        options = WEB.options | (_PLAYLIST if file.is_playlist else {})
         try:
-            return av.open(
+            container = av.open(
                 file,
                 "r",
-                format="hls" if file.is_playlist else None,
-                options=self.options | options,
+                format=file.format,
+                options=self.options | WEB.options | _HLS,
                 timeout=(self.patience.left_s, self.limits.read_s),
                 io_open=open_part,
             )
         except BaseException:
             file.close()
             raise
+        return Media(container, self.patience, self.limits, file=file)
 
-    def _open(self, url: str, options: Mapping[str, str], *, kind: str | None) -> InputContainer:
-        return av.open(
+    def _open(self, url: str, options: dict[str, str], *, kind: str | None) -> Media:
+        container = av.open(
             url,
             format=kind,
             options=self.options | options,
             timeout=(self.patience.left_s, self.limits.read_s),
         )
+        return Media(container, self.patience, self.limits, file=None)
 
 
 def _over(patience: Patience) -> bool:

@@ -1,9 +1,9 @@
 """Both ways in which longtake opens a source, and videos for servers of tests."""
 
 import threading
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import pytest
@@ -18,7 +18,12 @@ from pipeline.media.opening.media import Limits
 from pipeline.media.sources import open_source
 
 LIMITS = Limits(connect_s=5, read_s=5)
-Way = Callable[[str, Access], int]
+
+
+class Way(Protocol):
+    """Opens a source, and reads it to its end; returns the number of its pictures."""
+
+    def __call__(self, url: str, access: Access = STRICT) -> int: ...
 
 
 def by_camera(url: str, access: Access = STRICT) -> int:

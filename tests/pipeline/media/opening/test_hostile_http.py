@@ -158,10 +158,13 @@ def test_redirects_within_the_cameras_own_server_are_followed(way: Way, tmp_path
         "/moved": Page(status=302, location="/gate.ts?a=1"),
         "/gate.ts": Page(video(tmp_path / "gate.ts"), login=True),
         "/gate.m3u8": m3u8("gate.ts", "gate.ts"),
+        "/gate": m3u8("gate.ts", "gate.ts"),
+        "/gate.hls": Page(playlist("gate.ts", "gate.ts"), TEXT),
     }
     with web(served) as camera:
         assert way(f"http://me:S3cr3t@{camera.at}/moved") == 5
-        assert way(f"http://me:S3cr3t@{camera.at}/gate.m3u8") >= 5
+        for path in ("/gate.m3u8", "/gate", "/gate.hls"):
+            assert way(f"http://me:S3cr3t@{camera.at}{path}") >= 5
 
 
 def test_a_playlist_without_end_is_refused(tmp_path: Path) -> None:
