@@ -10,7 +10,7 @@ from engines.model.bundle import Bundle
 from pipeline.clock import Clock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
-from pipeline.media.opening.access import Access
+from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.sources import open_source
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.run import (
@@ -59,7 +59,7 @@ class FileRun:
         engine: Engine,
         *,
         truths: Sequence[Sequence[str] | None],
-        access: Access,
+        access: Access = STRICT,
         clock: Clock,
     ) -> None:
         self._addresses = sources

@@ -54,6 +54,6 @@ def permitted_for(address: Address) -> Permitted:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise CameraLostError(
             LossReason.REFUSED,
-            f"addresses of this kind are not read; allowed are {known} and files",
+            f"addresses of this kind are not read; allowed are {known}, and files by their path",
         )
     return found
