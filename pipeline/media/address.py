@@ -3,6 +3,7 @@
 Every URL that is logged or printed, or from which a stream id is made, is an `Address`.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -169,4 +170,4 @@ def _is_random(run: str) -> bool:
 
 def _in_url(secret: str) -> str:
     """Percent-encode the first line of a secret."""
-    return quote(secret.partition("\n")[0].removesuffix("\r"), safe=":")
+    return quote(os.fsencode(secret.partition("\n")[0].removesuffix("\r")), safe=":")

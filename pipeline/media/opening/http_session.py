@@ -6,6 +6,7 @@ no certificate of a segment.
 """
 
 import http.client
+import os
 from http import HTTPStatus
 from urllib.parse import urljoin
 
@@ -101,7 +102,7 @@ class HttpSession:
                 f"GET {place.target} HTTP/1.1\r\nHost: {place.netloc}\r\nUser-Agent: longtake\r\n"
                 f"Accept: */*\r\nConnection: close\r\n{wanted}{known}\r\n"
             )
-            line.send(head.encode())
+            line.send(os.fsencode(head))
             return HttpAnswer(line, place.url)
         except BaseException:
             line.close()

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ def authorization(asked: Sequence[str], login: Login, *, method: str, target: st
             if (answer := _digest(facts, login, method, target)) is not None:
                 return answer
     if any(one.strip().lower().startswith("basic") for one in asked):
-        both = f"{login.user}:{login.password}".encode()
+        both = os.fsencode(f"{login.user}:{login.password}")
         return f"Basic {base64.b64encode(both).decode()}"
     return None
 
@@ -37,7 +38,7 @@ def _digest(facts: dict[str, str], login: Login, method: str, target: str) -> st
         return None
 
     def hashed(*parts: str) -> str:
-        return make(":".join(parts).encode(), usedforsecurity=False).hexdigest()
+        return make(os.fsencode(":".join(parts)), usedforsecurity=False).hexdigest()
 
     realm, nonce, own = facts.get("realm", ""), facts["nonce"], secrets.token_hex(8)
     first = hashed(login.user, realm, login.password)

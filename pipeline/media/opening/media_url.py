@@ -1,5 +1,6 @@
 """Where a URL leads: scheme, host and port, and the login in it."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -50,12 +51,12 @@ class MediaUrl:
         port = PORTS[scheme] if port is None else port
         name = f"[{host}]" if ":" in host else host
         netloc = name if port == PORTS.get(scheme) else f"{name}:{port}"
-        path = quote(parts.path or "/", safe=_IN_TARGET)
-        query = quote(parts.query, safe=_IN_TARGET)
+        path = quote(os.fsencode(parts.path or "/"), safe=_IN_TARGET)
+        query = quote(os.fsencode(parts.query), safe=_IN_TARGET)
         plain = urlunsplit((scheme, netloc, path, query, ""))
         login = None
         if parts.username is not None:
-            login = Login(unquote(parts.username), unquote(parts.password or ""))
+            login = Login(_decoded(parts.username), _decoded(parts.password or ""))
         return cls(scheme, host, port, plain, path + (query and f"?{query}"), login)
 
     @property
@@ -72,6 +73,10 @@ class MediaUrl:
     def shown(self) -> str:
         """Where it leads, for people; a server may have written it, so only plain characters."""
         return f"{self.scheme}://{printable(self.netloc)}"
+
+
+def _decoded(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
 
 
 def printable(text: str) -> str:

@@ -105,6 +105,22 @@ def test_a_login_of_any_characters_is_sent_when_the_server_asks(
     assert [header for _, header in server.asked][:2] == ["", known]
 
 
+@pytest.mark.parametrize("url", ["http://me:\udcff@{}/x", "http://{}/\udcff?\udcff", "http://{}/ä"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_address_may_have_bytes_that_are_no_utf_8(way: Way, url: str) -> None:
+    with web({"/x": Page(login=True)}) as server:
+        assert refusal(way, url.format(server.at)) != ""
+    assert server.asked != []
+
+
+@pytest.mark.parametrize("question", ["Basic", 'Digest realm="x", nonce="n"'])
+def test_a_login_may_have_bytes_that_are_no_utf_8(question: str) -> None:
+    login = "http://${LOGIN}@cam/"
+    place = MediaUrl.of(Address.of(login, {"LOGIN": "me:\udcff"}).url)
+    assert place.login == Login("me", "\udcff")
+    assert authorization([question], place.login, method="GET", target="/") is not None
+
+
 @pytest.mark.parametrize(("algorithm", "make"), [("MD5", hashlib.md5), ("SHA-256", hashlib.sha256)])
 @pytest.mark.parametrize("qop", ["", ', qop="auth,auth-int"'])
 def test_digest_is_answered_as_the_standard_says(algorithm: str, make: object, qop: str) -> None:
