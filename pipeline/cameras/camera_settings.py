@@ -47,7 +47,8 @@ class CameraSettings(BaseModel):
     transport: Transport = "tcp"
     """Transport of RTSP: on a bad network `tcp` adds delay, `udp` loses packets."""
     redirects: bool = False
-    """Follow the camera's server to other hosts: redirects, and parts of a playlist."""
+    """Follow the camera's server to other hosts: redirects, and parts of a playlist. By RTSP, and
+    only by RTSP, the other host gets the login as well."""
     verify: bool = True
     """Require a valid certificate of `https`, `rtsps` and `rtmps`."""
     ca_file: Path | None = None
