@@ -114,13 +114,6 @@ CAMERA_MUTANTS = (
         (f"{OPENING}/test_tls.py",),
     ),
     Mutant(
-        "a byte now and then keeps a connection alive",
-        "pipeline/media/opening/patience.py",
-        "        self._socket.settimeout(self._patience.left_s)\n        return self._socket.recv",
-        "        return self._socket.recv",
-        (f"{OPENING}/test_http.py",),
-    ),
-    Mutant(
         "the name of a file is a protocol",
         "pipeline/media/opening/media.py",
         'f"file:{address.url}"',
