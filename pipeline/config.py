@@ -1,7 +1,7 @@
 """Settings from defaults, a TOML file, LONGTAKE_* variables and flags. Later sources win."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.picture_headers import FRAME_PIXELS, MAX_PIXELS
 from pipeline.records import Topics
 from pipeline.service_links import without_service_links
-from pipeline.settings import KAFKA_VARIABLE, PREFIX, Loaded, Settings, read_settings
+from pipeline.settings import KAFKA_VARIABLE, PREFIX, Known, Loaded, Settings, read_settings
 from pipeline.wire.frames import is_stream_id
 
 OTHER_VARIABLES = {
@@ -168,11 +168,11 @@ class WorkerConfig(KafkaSettings, Settings):
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
     """Read a worker's settings: see `load_settings`."""
-    return load_settings(WorkerConfig, file, flags, known=WorkerConfig.model_fields)
+    return load_settings(WorkerConfig, file, flags, known=lambda _: WorkerConfig.model_fields)
 
 
 def load_settings(
-    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Iterable[str]
+    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Known
 ) -> Loaded:
     """Read settings of any kind, see `read_settings`, and refuse LONGTAKE_* that nothing reads."""
     _refuse_unknown_variables(os.environ)

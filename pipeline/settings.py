@@ -6,7 +6,7 @@ Earlier sources win: flags, environment, the file of `--config`, the file of `--
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,9 @@ from pipeline.service_links import without_service_links
 PREFIX = "LONGTAKE_"
 KAFKA_VARIABLE = f"{PREFIX}KAFKA"  # the file of `--kafka`
 SHOWN = 300  # characters of a wrong value in a message
+
+Known = Callable[[Sequence[str]], Iterable[str]]
+"""The names of the settings at a place in a file."""
 
 
 class _OwnVariables(EnvSettingsSource):
@@ -63,12 +66,12 @@ Loaded = TypeVar("Loaded", bound=Settings)
 
 
 def read_settings(
-    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Iterable[str]
+    kind: type[Loaded], file: Path | None, flags: Mapping[str, Any], *, known: Known
 ) -> Loaded:
     """Merge files, environment and flags (those that are not None). Raises `ConfigError`.
 
-    The flag `kafka` is a file that says only how to reach the Kafka. `known` are the names that the
-    message for an unknown setting lists.
+    The flag `kafka` is a file that says only how to reach the Kafka. `known` returns the names that
+    the message for an unknown setting lists, for its place.
     """
     refuse_secret_flags(flags)
     given = {name: value for name, value in flags.items() if value is not None}
@@ -119,15 +122,18 @@ def _check_kafka_file(file: Path) -> None:
     """Raise `ConfigError` if the file of `--kafka` says more than how to reach the Kafka."""
     unknown = sorted(tomllib.loads(file.read_text("utf-8")).keys() - KafkaSettings.model_fields)
     if unknown:
-        raise ConfigError("; ".join(_no_such(name, KafkaSettings.model_fields) for name in unknown))
+        raise ConfigError(
+            "; ".join(_no_such([name], KafkaSettings.model_fields) for name in unknown)
+        )
 
 
-def _no_such(name: str, fields: Iterable[str]) -> str:
+def _no_such(place: Sequence[str], fields: Iterable[str]) -> str:
+    name = place[-1]
     if name in OTHER_NAMES:
         return f"{name} is called {OTHER_NAMES[name]} here"
     near = difflib.get_close_matches(name, list(fields), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{name}: no such setting{hint}; known are {', '.join(sorted(fields))}"
+    return f"{'.'.join(place)}: no such setting{hint}; known are {', '.join(sorted(fields))}"
 
 
 def _without_secrets(value: object) -> object:
@@ -138,7 +144,7 @@ def _without_secrets(value: object) -> object:
         return without_secrets(value)
     if isinstance(value, Mapping):
         return {
-            name: HIDDEN if name in SECRETS else _without_secrets(one)
+            _without_secrets(name): HIDDEN if name in SECRETS else _without_secrets(one)
             for name, one in value.items()
         }
     if isinstance(value, list | tuple):
@@ -146,12 +152,13 @@ def _without_secrets(value: object) -> object:
     return value
 
 
-def _explain(exc: ValidationError, fields: Iterable[str]) -> str:
+def _explain(exc: ValidationError, known: Known) -> str:
     lines = []
     for error in exc.errors():
-        key = ".".join(str(part) for part in error["loc"])
+        place = [without_secrets(str(part)) for part in error["loc"]]
+        key = ".".join(place)
         if error["type"] == "extra_forbidden":
-            lines.append(_no_such(key, fields))
+            lines.append(_no_such(place, known(place)))
         elif not key:  # settings that do not fit together: their sentence names them
             lines.append(str(error["ctx"]["error"]) if "ctx" in error else error["msg"])
         else:

@@ -1,7 +1,7 @@
 """The settings of the camera process: from flags (one camera), a TOML file (many), environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.cameras.capture.connecting import Transport
 from pipeline.config import KafkaName, Number, load_settings
 from pipeline.kafka_settings import KafkaSettings
+from pipeline.media.address import without_secrets
+from pipeline.media.opening.access import Access
+from pipeline.media.opening.media import Transport
 from pipeline.settings import Settings
 from pipeline.wire.frames import is_stream_id
 
@@ -41,10 +43,17 @@ class CameraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: Annotated[str, Field(min_length=1, max_length=4096)]
+    url: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
     """A URL, a video device, a video file, a picture or a folder of pictures."""
     transport: Transport = "tcp"
     """Transport of RTSP: on a bad network `tcp` adds delay, `udp` loses packets."""
+    redirects: bool = False
+    """Follow the camera's server to other hosts: redirects, and parts of a playlist. By RTSP, and
+    only by RTSP, the other host gets the login as well."""
+    verify: bool = True
+    """Require a valid certificate of `https`, `rtsps` and `rtmps`."""
+    ca_file: Path | None = None
+    """The PEM file of the camera's certificate or its authority; None: this machine's list."""
     loop: bool = False
     """Play a file or folder again when it ends."""
     realtime: bool = True
@@ -60,6 +69,11 @@ class CameraSettings(BaseModel):
     """A connection without a good picture for this long is closed, and opened again."""
     frozen_s: Annotated[float, Field(ge=0, le=86_400), Number] = 30.0
     """A live picture that has not changed for this long is withheld until it does; 0: never."""
+
+    @property
+    def access(self) -> Access:
+        """What the camera's server may do, and how it is trusted."""
+        return Access(redirects=self.redirects, verify=self.verify, ca_file=self.ca_file)
 
 
 class CamerasConfig(KafkaSettings, Settings):
@@ -97,12 +111,18 @@ class CamerasConfig(KafkaSettings, Settings):
         if wrong:
             raise ValueError(
                 f"camera names are stream ids, 1 to 200 characters of A-Z a-z 0-9 . _ : -;"
-                f" not {', '.join(map(repr, wrong))}"
+                f" not {', '.join(repr(without_secrets(name)) for name in wrong)}"
             )
         return self
 
 
 def load_cameras(file: Path | None, flags: Mapping[str, Any]) -> CamerasConfig:
     """Read the settings of a camera process: see `load_settings`."""
-    known = [*CamerasConfig.model_fields, *CameraSettings.model_fields]
-    return load_settings(CamerasConfig, file, flags, known=known)
+    return load_settings(CamerasConfig, file, flags, known=_known)
+
+
+def _known(place: Sequence[str]) -> Iterable[str]:
+    """Return the names of settings at a place in the file: of a camera, or of the process."""
+    if place[0] == "camera" and len(place) > 1:
+        return CameraSettings.model_fields
+    return [*CamerasConfig.model_fields, "defaults"]

@@ -11,7 +11,7 @@ from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import Backoff
 from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.capture.clip import ClipSource
-from pipeline.cameras.capture.connecting import is_live
+from pipeline.cameras.capture.connecting import Connecting
 from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
@@ -19,6 +19,7 @@ from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
 from pipeline.media.address import Address
+from pipeline.media.opening.media import Limits
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Site:
         feed.start()
 
     def _source(self, settings: CameraSettings, address: Address) -> Source:
-        if not is_live(address):
+        if not address.is_live:
             return ClipSource(
                 Path(address.url),
                 loop=settings.loop,
@@ -99,10 +100,12 @@ class Site:
                 clock=self._clock,
             )
         return LiveSource(
-            address,
-            transport=settings.transport,
-            connect_s=settings.connect_s,
-            stall_s=settings.stall_s,
+            lambda: Address.of(settings.url, self._environment),
+            Connecting(
+                Limits(connect_s=settings.connect_s, read_s=settings.stall_s),
+                settings.transport,
+                settings.access,
+            ),
             clock=self._clock,
         )
 

@@ -1,5 +1,6 @@
 """Shots that wait on disk while the broker is away: the newest seconds, in order."""
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from pipeline.broker.shots import Shot
 from pipeline.errors import OutputError
+from pipeline.private_files import FOLDER_MODE, make_private
 
 SCHEMA = 1  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
 _APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's application_id: marks our files
@@ -47,7 +49,8 @@ class Spool:
 
     The oldest shots are dropped when the pictures exceed `most_bytes`, or when a shot has been
     kept for more than `most_us`. One thread uses it. Shots that a killed process left are still
-    there for the next process. A new file is readable by its owner only, as it holds pictures.
+    there for the next process. The file holds pictures, so only its owner can read it, and an
+    existing file that others can read is taken away from them.
     Every method raises `OutputError` if the file cannot be used: the disk is full, another process
     holds the lock, or the file is another program's database.
     """
@@ -57,8 +60,9 @@ class Spool:
         self._most_bytes = most_bytes
         self._most_us = most_us
         with self._translated():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
+            file.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            for one in (file, *(beside for beside in _beside(file) if os.path.lexists(beside))):
+                make_private(one)
             self._base = sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False)
             self._refuse_foreign()
             for statement in _OPEN:
@@ -146,3 +150,8 @@ class Spool:
                 f"the spool {self._file} cannot be used: {exc}. Is the disk full, or does another"
                 " `longtake camera` use it?"
             ) from exc
+
+
+def _beside(file: Path) -> list[Path]:
+    """Return the names of the files in which SQLite keeps a part of this one."""
+    return [file.with_name(f"{file.name}-{end}") for end in ("wal", "shm", "journal")]

@@ -9,13 +9,14 @@ import typer
 
 from pipeline.cameras.camera_service import CameraService
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
-from pipeline.cameras.capture.connecting import Transport
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import KafkaFlags, with_kafka
+from pipeline.cli.options import CaFile, KafkaFlags, NoVerify, Redirects, with_kafka
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
+from pipeline.media.address import without_secrets
+from pipeline.media.opening.media import Transport
 from pipeline.terminal import Terminal, plain
 from pipeline.wire.frames import is_stream_id
 
@@ -40,6 +41,9 @@ def camera(
     transport: Annotated[
         Transport | None, typer.Option(help="Of RTSP: tcp loses no packet, udp no time. [tcp]")
     ] = None,
+    redirects: Redirects = False,
+    no_verify: NoVerify = False,
+    ca_file: CaFile = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,
     realtime: Annotated[
         bool,
@@ -72,6 +76,9 @@ def camera(
     one = {
         "url": source,
         "transport": transport,
+        "redirects": redirects or None,
+        "verify": False if no_verify else None,
+        "ca_file": ca_file,
         "loop": loop or None,
         "realtime": None if realtime else False,
         "fps": fps,
@@ -84,7 +91,7 @@ def camera(
             raise typer.BadParameter("wanted SOURCE and --stream, or --config", param_hint="SOURCE")
         if not is_stream_id(stream):
             raise typer.BadParameter(
-                f"{stream!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",
+                f"{without_secrets(stream)!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",
                 param_hint="--stream",
             )
     elif given or stream is not None:

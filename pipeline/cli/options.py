@@ -14,6 +14,14 @@ Group = Annotated[
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+Redirects = Annotated[
+    bool, typer.Option("--redirects", help="Follow its server to other hosts as well.")
+]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Accept any certificate of TLS.")]
+CaFile = Annotated[
+    Path | None, typer.Option(help="PEM file of the certificate to trust, or its authority.")
+]
 KafkaFlags = Mapping[str, Any]
 """What `with_kafka` passes on: the flags that say how to reach the Kafka, by setting."""
 

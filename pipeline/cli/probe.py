@@ -8,16 +8,18 @@ import typer
 from rich.table import Table
 
 from engines.model.bundle import find_bundle, load_bundle
-from pipeline.cameras.capture.connecting import Transport
+from pipeline.cameras.capture.connecting import Connecting
 from pipeline.cameras.probing.fitness import Fitness, judge
-from pipeline.cameras.probing.probe import SETTLING_S, Probed
+from pipeline.cameras.probing.probe import LIMITS, SETTLING_S, Probed
 from pipeline.cameras.probing.probe import probe as watch
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson
+from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects
 from pipeline.cli.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input
+from pipeline.media.opening.access import Access
+from pipeline.media.opening.media import Transport
 from pipeline.terminal import Terminal, plain
 
 app = one_command()
@@ -33,6 +35,9 @@ def probe(
     transport: Annotated[Transport, typer.Option(help="How RTP comes.")] = "tcp",
     seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to watch.")] = 5.0,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a path.")] = "actions",
+    redirects: Redirects = False,
+    no_verify: NoVerify = False,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Watch a camera for some seconds: what it sends, and whether it suits the bundle.
@@ -46,7 +51,9 @@ def probe(
     wanted = picture_input(loaded, what="longtake probe")
     address = Address.of(source, os.environ)
     with Terminal(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
-        probed = watch(address, transport=transport, seconds=seconds, clock=SystemClock())
+        access = Access(redirects=redirects, verify=not no_verify, ca_file=ca_file)
+        how = Connecting(LIMITS, transport, access)
+        probed = watch(address, how, seconds=seconds, clock=SystemClock())
     fitness = judge(probed, wanted, bundle=loaded.id)
     if as_json:
         print_facts(_facts(address, probed, fitness, loaded.id))

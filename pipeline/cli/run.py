@@ -13,10 +13,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson
+from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects
 from pipeline.cli.output import open_output, print_facts, write_json_line
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
+from pipeline.media.opening.access import Access
 from pipeline.media.sources import read_labels
 from pipeline.offline.file_run import FileRun, FileRunReport
 from pipeline.terminal import Terminal
@@ -44,6 +45,9 @@ def run(
         typer.Option(help="CSV (frame,label) to score against, one per source in their order."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Engine threads.")] = 1,
+    redirects: Redirects = False,
+    no_verify: NoVerify = False,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict videos without a broker: files in, predictions out.
@@ -60,7 +64,10 @@ def run(
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
     with closing(load_engine("onnxruntime", loaded, threads=threads)) as engine:
-        going = FileRun(addresses, loaded, engine, truths=truths, clock=SystemClock())
+        access = Access(redirects=redirects, verify=not no_verify, ca_file=ca_file)
+        going = FileRun(
+            addresses, loaded, engine, truths=truths, access=access, clock=SystemClock()
+        )
         console = Terminal(stderr=True)
         with open_output(output, stdout=not as_json) as out:
             _write(going, overlay, out, console)

@@ -20,6 +20,7 @@ from pipeline.local.temporary import (
     remove_orphans,
     unmark,
 )
+from pipeline.private_files import FOLDER_MODE, make_private_folder
 from pipeline.wire.json_text import Fields, read_object
 
 IDENTITY = "cluster.json"
@@ -31,7 +32,7 @@ class DataFolder:
     """A folder that this process holds locked until `close`.
 
     With `path` None it is a temporary folder, which `close` removes. A folder named by `path` is
-    never removed; if it does not exist, it is created with access for its user only. Raises
+    never removed; only its user has access to it, also if it was made wider before. Raises
     LocalKafkaError if another process holds the lock, or the folder cannot be written.
     """
 
@@ -43,7 +44,9 @@ class DataFolder:
                 remove_orphans(Path(tempfile.gettempdir()))
                 path = make_temporary()
             self.path = path.expanduser().absolute()
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            if self._is_data():
+                make_private_folder(self.path)
             lock = open_regular(self.path / LOCK, os.O_RDWR | os.O_CREAT)
             self._owned.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,6 +63,11 @@ class DataFolder:
         except OSError as exc:
             self._owned.close()
             raise LocalKafkaError(f"the data folder {path} cannot be used: {exc}") from exc
+
+    def _is_data(self) -> bool:
+        """Whether the folder is our own and holds nothing else: a home folder keeps its mode."""
+        own = self.path.stat().st_uid == os.geteuid()
+        return own and ((self.path / IDENTITY).is_file() or not any(self.path.iterdir()))
 
     def close(self) -> None:
         """Release the lock; remove a temporary folder."""

@@ -3,23 +3,29 @@
 Every URL that is logged or printed, or from which a stream id is made, is an `Address`.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pipeline.errors import ConfigError
 from pipeline.secrets import PLACE, filled
 
 STREAM_CHARACTERS = 190  # a stream id has at most 200; the rest is room for a number
 
+_NO_DEVICES = ("/dev/fd/", "/dev/shm/", "/dev/stdin")  # noqa: S108 - files all the same
 _SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)+//")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[^:\[\]]*)(?::\d{1,5})?")
 _PROTOCOLS = frozenset(
     {"async", "cache", "http", "https", "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts",
      "rtp", "rtsp", "rtsps", "srt", "srtp", "tcp", "tls", "udp"}
 )  # fmt: skip
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+_TOKEN_FOLLOWS = re.compile("token|secret|passw|pwd|auth|session|signature|apikey|jwt|^key$", re.I)
+LONG_PART = 20  # characters of a part of a path with letters of both cases and digits
+LONG_RUN = 32  # characters without any separator
 _HIDDEN = "..."
 
 
@@ -54,6 +60,27 @@ class Address:
         return "://" in self.url
 
     @property
+    def scheme(self) -> str:
+        """What stands before `://`, in small letters; empty if the source is no URL."""
+        scheme, found, _ = self.url.partition("://")
+        return scheme.lower() if found else ""
+
+    @property
+    def is_rtsp(self) -> bool:
+        """Whether it is read by RTSP."""
+        return self.scheme in ("rtsp", "rtsps")
+
+    @property
+    def is_device(self) -> bool:
+        """Whether the source is a camera of this machine."""
+        return self.url.startswith("/dev/") and not self.url.startswith(_NO_DEVICES)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source sends at its own pace: everything except a file."""
+        return self.is_url or self.is_device
+
+    @property
     def stream(self) -> str:
         """An id for the stream: the last part of the path, or the host. Contains no secret."""
         scheme = found[0] if (found := _SCHEME.match(self.shown)) else ""
@@ -67,7 +94,10 @@ class Address:
 
 
 def without_secrets(text: str) -> str:
-    """Replace the login, query, fragment and parameters in the path (`NAME=VALUE`) by `...`.
+    """Replace login, query, fragment, and what looks like a secret in the path, by `...`.
+
+    In the path these are parameters (`NAME=VALUE`), `user:password`, long random parts, and what
+    follows a part such as `token`.
 
     A password with an unencoded `@`, `/`, `?` or `#` makes a URL ambiguous. Then everything that
     could be part of a secret by any reading is hidden; in doubt, everything after the scheme. Even
@@ -97,14 +127,47 @@ def _is_file(text: str) -> bool:
 def _place(after: str, *, whole: bool) -> str:
     """Return what may be shown of host, path and query; `whole`: with a scheme, check the host."""
     path = re.match(r"[^?#]*", after)
-    shown = path[0] if path else ""
-    if whole and not _HOST.fullmatch(shown.partition("/")[0]):
+    plain = path[0] if path else ""
+    if whole and not _HOST.fullmatch(plain.partition("/")[0]):
         return _HIDDEN  # a login without its host: user:password
-    if parameter := re.search(r"[^/]*=", shown):
-        return shown[: parameter.start()] + _HIDDEN
-    return shown if shown == after else f"{shown}{after[len(shown)]}{_HIDDEN}"
+    if parameter := re.search(r"[^/]*=", plain):
+        return _path(plain[: parameter.start()]) + _HIDDEN
+    return _path(plain) if plain == after else f"{_path(plain)}{after[len(plain)]}{_HIDDEN}"
+
+
+def _path(plain: str) -> str:
+    """Hide the parts of a path that look like a login or a token, or follow a word for one."""
+    host, *parts = plain.split("/")
+    before = ["", *parts]
+    return "/".join(
+        [host]
+        + [
+            _HIDDEN if part and (_is_token(part) or _TOKEN_FOLLOWS.search(previous)) else part
+            for previous, part in zip(before, parts, strict=False)
+        ]
+    )
+
+
+def _is_token(part: str) -> bool:
+    """Whether a part of a path looks random: a long run of mixed letters and digits, or a UUID."""
+    part = unquote(part)
+    if PLACE.search(part):
+        return False
+    if ":" in part or _UUID.search(part):  # user:password is a login in some cameras' addresses
+        return True
+    if len(part) >= LONG_PART and all(
+        re.search(kind, part) for kind in ("[a-z]", "[A-Z]", "[0-9]")
+    ):
+        return True
+    return any(_is_random(run) for run in re.findall(r"[A-Za-z0-9+~]{16,}", part))
+
+
+def _is_random(run: str) -> bool:
+    if re.search("[0-9]", run) or len(run) >= LONG_RUN:
+        return True
+    return len(run) >= LONG_PART and run.lower() != run != run.upper()
 
 
 def _in_url(secret: str) -> str:
     """Percent-encode the first line of a secret."""
-    return quote(secret.partition("\n")[0].removesuffix("\r"), safe=":")
+    return quote(os.fsencode(secret.partition("\n")[0].removesuffix("\r")), safe=":")

@@ -7,18 +7,20 @@ import csv
 import logging
 import re
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from pipeline.errors import SourceError, UndecodableFrameError
+from pipeline.clock import SystemClock
+from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.opening.access import STRICT, Access
+from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import SCALING, decode_upright, upright
 from pipeline.media.refusals import explain
@@ -43,6 +45,7 @@ class SourceFrame:
 def open_source(
     source: Address | Path,
     *,
+    access: Access = STRICT,
     picture_rate_hz: float = 25.0,
     max_pixels: int = MAX_PIXELS,
     timeout_s: float = 10.0,
@@ -66,17 +69,18 @@ def open_source(
         return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz, max_pixels)
     if path.suffix.lower() in PICTURES and path.is_file():
         return _picture_frames([path], picture_rate_hz, max_pixels)
-    with _translated(name, is_url=address.is_url):
-        container = av.open(
-            address.url,
-            format="v4l2" if address.url.startswith("/dev/video") else None,
-            options={"rtsp_transport": "tcp"} if address.url.startswith("rtsp") else {},
-            timeout=timeout_s,
+    with _translated(name):
+        media = open_media(
+            address,
+            access=access,
+            transport="tcp",
+            limits=Limits(connect_s=timeout_s, read_s=timeout_s),
+            clock=SystemClock(),
         )
     try:
-        return _video_frames(name, container, _video_stream(name, container))
+        return _video_frames(name, media, _video_stream(name, media, live=address.is_live))
     except SourceError:
-        container.close()
+        media.close()
         raise
 
 
@@ -141,26 +145,25 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(digits or -1), text) for digits, text in parts], path.name
 
 
-def _video_stream(name: str, container: InputContainer) -> VideoStream:
-    if container.format.name == "tty":  # libav decodes any text file as a video of a terminal
-        raise SourceError(f"{name}: a text file, no video")
+def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
+    container = media.container
     if not container.streams.video:
         found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         raise SourceError(f"{name}: holds no video (streams: {found})")
     stream = container.streams.video[0]
-    if Path(container.name).is_file():
+    if not live:
         stream.thread_type = "AUTO"  # frame threads are faster, but would delay live pictures
     return stream
 
 
 def _video_frames(
-    name: str, container: InputContainer, stream: VideoStream
+    name: str, media: Media, stream: VideoStream
 ) -> Generator[SourceFrame, None, None]:
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     step_us = round(1_000_000 / rate)
     index, pts_us, origin_us = 0, -step_us, None
-    with container:
-        for frame in _decoded(name, container, stream):
+    with closing(media):
+        for frame in _decoded(name, media, stream):
             if frame.pts is None or stream.time_base is None:
                 pts_us += step_us
             else:
@@ -174,11 +177,11 @@ def _video_frames(
         raise SourceError(f"{name}: holds no frame that decodes")
 
 
-def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _decoded(name: str, media: Media, stream: VideoStream) -> Iterator[av.VideoFrame]:
     lost = 0
     try:
         with _translated(name):
-            for packet in container.demux(stream):
+            for packet in media.packets(stream):
                 try:
                     yield from packet.decode()
                 except av.InvalidDataError:
@@ -189,9 +192,13 @@ def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Itera
 
 
 @contextmanager
-def _translated(name: str, *, is_url: bool = False) -> Iterator[None]:
+def _translated(name: str) -> Iterator[None]:
     try:
         yield
+    except CameraLostError as exc:
+        raise SourceError(f"{name}: {exc}") from None
+    except TimeoutError:
+        raise SourceError(f"{name}: nothing came in time") from None
     except (av.FFmpegError, OSError, UnicodeError, csv.Error, UndecodableFrameError) as exc:
         # the text of exc can contain the password
-        raise SourceError(f"{name}: {explain(exc, is_url=is_url)}") from None
+        raise SourceError(f"{name}: {explain(exc, is_url=False)}") from None

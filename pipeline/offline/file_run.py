@@ -10,6 +10,7 @@ from engines.model.bundle import Bundle
 from pipeline.clock import Clock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
+from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.sources import open_source
 from pipeline.offline.overlay.film import Film
@@ -60,6 +61,7 @@ class FileRun:
         engine: Engine,
         *,
         truths: Sequence[Sequence[str] | None],
+        access: Access = STRICT,
         clock: Clock,
     ) -> None:
         self._addresses = sources
@@ -69,7 +71,9 @@ class FileRun:
         self._clock = clock
         self._reports = [SourceReport(name) for name in stream_names(sources)]
         self._scores = [Score(truth) for truth in truths]
-        self._opened = [open_source(address, max_pixels=FRAME_PIXELS) for address in sources]
+        self._opened = [
+            open_source(address, access=access, max_pixels=FRAME_PIXELS) for address in sources
+        ]
         self._began_s = clock.monotonic()
 
     def film(self, path: Path) -> Film:

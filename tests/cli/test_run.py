@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cameras.hostile import Page, web
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cli.commands import Longtake
 from tests.damaged.seeds import flat_webp
@@ -139,9 +140,10 @@ def test_a_login_comes_from_the_environment(longtake: Longtake, tiny: Path) -> N
 def test_labels_of_another_video_are_refused_without_the_token_of_the_source(
     longtake: Longtake, tiny: Path, clip: Path, tmp_path: Path
 ) -> None:
-    truth, film = labels(tmp_path / "truth.csv", 99), tmp_path / "clip.mp4?token=T0ken"
-    film.write_bytes(clip.read_bytes())
-    ended = longtake("run", f"file://{film}", "--bundle", tiny, "--labels", truth, "--json")
+    truth = labels(tmp_path / "truth.csv", 99)
+    with web({"/clip.mp4": Page(clip.read_bytes())}) as server:
+        url = f"http://{server.at}/clip.mp4?token=T0ken"
+        ended = longtake("run", url, "--bundle", tiny, "--labels", truth, "--json")
     assert ended.complaint.endswith("Are these labels of another video?")
     assert "T0ken" not in ended.err
 

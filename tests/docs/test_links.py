@@ -31,6 +31,12 @@ def test_no_link_is_dead(name: str) -> None:
     assert [link for link in page.links if is_dead(name, link)] == []
 
 
+@pytest.mark.parametrize("name", pages())
+def test_no_merge_is_left_half_done(name: str) -> None:
+    marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+    assert [line for line in Page.read(name).text.splitlines() if line.startswith(marks)] == []
+
+
 def test_a_dead_link_is_found() -> None:
     assert is_dead("docs/index.md", "nowhere.md")
     assert is_dead("docs/index.md", "formats.md#nowhere")

@@ -7,6 +7,7 @@ FEED = "tests/pipeline/cameras/test_feed.py"
 TIMING = "tests/pipeline/cameras/test_timing.py"
 SHUTTER = "tests/pipeline/cameras/test_shutter.py"
 SPOOL = "tests/pipeline/cameras/test_spool.py"
+OPENING = "tests/pipeline/media/opening"
 PACING = "tests/pipeline/cameras/test_pacing.py"
 
 CAMERA_MUTANTS = (
@@ -83,5 +84,40 @@ CAMERA_MUTANTS = (
         "    if _is_file(text):\n",
         "    if True:\n",
         ("tests/pipeline/media/test_address.py",),
+    ),
+    Mutant(
+        "a web server sends us to any host",
+        "pipeline/media/opening/http_session.py",
+        "        if self._is_own(place):\n",
+        "        if self._is_own(place) or not self._access.redirects:\n",
+        (f"{OPENING}/test_hostile_http.py",),
+    ),
+    Mutant(
+        "any format is read",
+        "pipeline/media/opening/permitted.py",
+        '"format_whitelist": self.formats',
+        '"analyzeduration": "0"',
+        (f"{OPENING}/test_hostile_http.py", f"{OPENING}/test_permitted.py"),
+    ),
+    Mutant(
+        "an RTSP server sends us to any host",
+        "pipeline/media/opening/permitted.py",
+        '"rtsp": Permitted("tcp", "rtsp")',
+        '"rtsp": Permitted("tcp,rtsp", "rtsp")',
+        (f"{OPENING}/test_hostile_rtsp.py",),
+    ),
+    Mutant(
+        "libav verifies no certificate",
+        "pipeline/media/opening/access.py",
+        '"tls_verify": "1"',
+        '"tls_verify": "0"',
+        (f"{OPENING}/test_tls.py",),
+    ),
+    Mutant(
+        "the name of a file is a protocol",
+        "pipeline/media/opening/media.py",
+        'f"file:{address.url}"',
+        "address.url",
+        (f"{OPENING}/test_permitted.py",),
     ),
 )

@@ -3,22 +3,22 @@
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from statistics import median_low
 from typing import Any
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.cameras.capture.connecting import Transport, open_camera, video_of
+from pipeline.cameras.capture.connecting import Connecting, open_camera, video_of
 from pipeline.cameras.capture.pacing import Burst, paced
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
-from pipeline.errors import CameraLostError, LossReason, UndecodableFrameError
+from pipeline.errors import CameraLostError, ConfigError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.opening.media import Media
 from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import picture_size, upright
 from pipeline.media.refusals import words_of
@@ -31,33 +31,23 @@ IN_PIECES = "hls"  # arrives in segments of several seconds
 class LiveSource:
     """See `Source`. MJPEG is passed through without decoding, other codecs use one thread.
 
-    Opening takes at most `connect_s`, each later read at most `stall_s`.
+    `address` is called at each connection, so that a replaced secret is used without a restart.
     """
 
     retries = True
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        transport: Transport,
-        connect_s: float,
-        stall_s: float,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, address: Callable[[], Address], how: Connecting, *, clock: Clock) -> None:
         self._address = address
-        self._transport = transport
-        self._connect_s = connect_s
-        self._stall_s = stall_s
+        self._how = how
         self._clock = clock
         self._waited_s = 0.0
 
     def pictures(self, stop: threading.Event) -> Iterator[Picture | PictureFate | None]:
         """See `Source`."""
-        with closing(self._open()) as container:
-            stream = video_of(container)
-            pictures = self._read(container, stream, stop)
-            if container.format.name == IN_PIECES:
+        with closing(self._open()) as media:
+            stream = video_of(media.container)
+            pictures = self._read(media, stream, stop)
+            if media.container.format.name == IN_PIECES:
                 yield from paced(pictures, clock=self._clock, stop=stop)
             else:
                 yield from self._caught_up(pictures)
@@ -80,11 +70,11 @@ class LiveSource:
         yield from burst.end()
 
     def _read(
-        self, container: InputContainer, stream: VideoStream, stop: threading.Event
+        self, media: Media, stream: VideoStream, stop: threading.Event
     ) -> Iterator[Picture | PictureFate | None]:
         """Yield pictures as they arrive; `_waited_s` is how long the newest packet took."""
-        reader = _Reader(stream, timed=container.format.name != INVENTS_TIMES)
-        packets = container.demux()
+        reader = _Reader(stream, timed=media.container.format.name != INVENTS_TIMES)
+        packets = media.packets()
         try:
             while not stop.is_set():
                 began_s = self._clock.monotonic()
@@ -96,21 +86,19 @@ class LiveSource:
                     yield from reader.read(packet)
                 else:
                     yield None
-        except av.ExitError:
-            words = f"nothing came for {self._stall_s:g} s"
+        except (av.ExitError, TimeoutError):
+            words = f"nothing came for {self._how.limits.read_s:g} s"
             raise CameraLostError(LossReason.STALLED, words) from None
         except (av.FFmpegError, OSError) as exc:
             words = f"the connection broke ({words_of(exc)})"
             raise CameraLostError(LossReason.BROKEN, words) from None
 
-    def _open(self) -> InputContainer:
-        return open_camera(
-            self._address,
-            transport=self._transport,
-            connect_s=self._connect_s,
-            stall_s=self._stall_s,
-            clock=self._clock,
-        )
+    def _open(self) -> Media:
+        try:
+            address = self._address()
+        except ConfigError as exc:  # a secret is being replaced, perhaps
+            raise CameraLostError(LossReason.UNREACHABLE, str(exc)) from None
+        return open_camera(address, self._how, self._clock)
 
 
 class _Reader:

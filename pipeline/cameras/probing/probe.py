@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
 
 import av
@@ -17,14 +18,16 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from pipeline.cameras.capture.connecting import Transport, is_live, open_camera, video_of
+from pipeline.cameras.capture.connecting import Connecting, open_camera, video_of
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, SourceError
 from pipeline.media.address import Address
+from pipeline.media.opening.media import Limits
 from pipeline.media.refusals import words_of
 
 PATIENCE_S = 10.0
+LIMITS = Limits(connect_s=PATIENCE_S, read_s=PATIENCE_S)
 SETTLING_S = 1.0  # packets sent while the stream was being opened arrive all at once: not measured
 
 _PARSED = ("h264", "hevc")
@@ -57,14 +60,16 @@ class Probed:
     arrival_jitter_s: float | None
 
 
-def probe(address: Address, *, transport: Transport, seconds: float, clock: Clock) -> Probed:
+def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) -> Probed:
     """Read for `seconds`, or `seconds` of a file. Raises `SourceError`."""
+    if not address.is_live and Path(address.url).is_dir():
+        raise SourceError(f"{address.shown}: a folder; one camera or video file is probed")
     began_s = clock.time()
-    with _translated(address), closing(_open(address, transport, clock)) as container:
-        stream = video_of(container)
-        watched = _StreamStatistics(container, stream, live=is_live(address), clock=clock)
+    with _translated(address), closing(open_camera(address, how, clock)) as media:
+        stream = video_of(media.container)
+        watched = _StreamStatistics(media.container, stream, live=address.is_live, clock=clock)
         with _missed_packets() as missed:
-            for packet in container.demux(stream):
+            for packet in media.packets(stream):
                 if packet.size:
                     watched.take(packet)
                 if watched.span_s > seconds:
@@ -78,19 +83,13 @@ def probe(address: Address, *, transport: Transport, seconds: float, clock: Cloc
         return watched.summary(watched.newest, first_picture_s=first_s, lost=sum(missed))
 
 
-def _open(address: Address, transport: Transport, clock: Clock) -> InputContainer:
-    return open_camera(
-        address, transport=transport, connect_s=PATIENCE_S, stall_s=PATIENCE_S, clock=clock
-    )
-
-
 @contextmanager
 def _translated(address: Address) -> Iterator[None]:
     try:
         yield
     except CameraLostError as exc:
         raise SourceError(f"{address.shown}: {exc}") from None
-    except av.ExitError:
+    except (av.ExitError, TimeoutError):
         raise SourceError(f"{address.shown}: no picture for {PATIENCE_S:g} s") from None
     except (av.FFmpegError, OSError) as exc:
         raise SourceError(f"{address.shown}: the connection broke ({words_of(exc)})") from None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DependencyError, OutputError
 from pipeline.media.pictures import SCALING
+from pipeline.private_files import FILE_MODE
 
 ENCODER = "libx264"
 TICK = Fraction(1, 360_000)  # s; pictures of 23.976, 24, 25, 29.97, 30, 50, 59.94 and 60 Hz fit
@@ -27,9 +28,9 @@ OPTIONS = {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 class FilmReel:
     """Writes a temporary file beside `path`, which `finish` renames to `path`.
 
-    A file that had this name is replaced. All pictures must have the size of the first, and even
-    sides. Raises `OutputError`, and
-    `DependencyError` if the encoder is missing.
+    A file that had this name is replaced. Only its owner can read the new one. All pictures must
+    have the size of the first, and even sides. Raises `OutputError`, and `DependencyError` if the
+    encoder is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +48,7 @@ class FilmReel:
         self._stream: VideoStream | None = None
         with self._translated():
             # fails here if the file cannot be written, before the first picture
-            self._part.touch(exist_ok=False)
+            self._part.touch(mode=FILE_MODE, exist_ok=False)
             self._container: OutputContainer = av.open(
                 str(self._part), "w", format="mp4", options={"movflags": "faststart"}
             )

@@ -17,12 +17,14 @@ from pathlib import Path
 import av
 import pytest
 
+from pipeline.cameras.capture.connecting import Connecting
 from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.local.ports import free_ports
 from pipeline.media.address import Address
+from pipeline.media.opening.media import Limits
 from pipeline.media.pictures import decode_upright
 from tests.cameras.blocks import Mark, draw, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
@@ -30,10 +32,9 @@ from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 FPS = 10
 
 
-def live(url: str) -> LiveSource:
-    return LiveSource(
-        Address.of(url, {}), transport="tcp", connect_s=5, stall_s=5, clock=SystemClock()
-    )
+def live(url: str, *, stall_s: float = 5) -> LiveSource:
+    how = Connecting(Limits(connect_s=5, read_s=stall_s))
+    return LiveSource(lambda: Address.of(url, {}), how, clock=SystemClock())
 
 
 def pictures(url: str, count: int) -> list[Picture]:
@@ -155,12 +156,36 @@ def test_a_page_that_is_no_video_is_refused(tmp_path: Path) -> None:
 def test_silence_is_a_stall_in_time() -> None:
     camera = MjpegCamera("gate")
     with MjpegServer(camera) as server:
-        address = Address.of(server.url("gate"), {})
-        source = LiveSource(address, transport="tcp", connect_s=5, stall_s=1, clock=SystemClock())
-        found = source.pictures(threading.Event())
+        found = live(server.url("gate"), stall_s=1).pictures(threading.Event())
         next(found)
         camera.muted = True
         began_s = time.monotonic()
         with pytest.raises(CameraLostError, match="nothing came for 1 s"):
             list(found)
         assert time.monotonic() - began_s < 4
+
+
+def test_a_replaced_secret_is_read_at_the_next_connection(tmp_path: Path) -> None:
+    camera = MjpegCamera("gate")
+    camera.login, camera.closes_after = "me:old", 1
+    secret = tmp_path / "login"
+    secret.write_text("me:old\n")
+    with MjpegServer(camera) as server:
+        source = live(server.url("gate", login=f"${{file:{secret}}}"))
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+        camera.login = "me:new"
+        with pytest.raises(CameraLostError, match="refuses the login"):
+            list(source.pictures(threading.Event()))
+        secret.write_text("me:new\n")
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+
+
+def test_a_secret_that_is_missing_for_a_while_is_named_and_waited_for(tmp_path: Path) -> None:
+    camera = MjpegCamera("gate")
+    with MjpegServer(camera) as server:
+        source = live(server.url("gate", login=f"${{file:{tmp_path}/login}}"))
+        with pytest.raises(CameraLostError, match=f"the secret in {tmp_path}/login") as missing:
+            list(source.pictures(threading.Event()))
+        (tmp_path / "login").write_text("me:new")
+        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+    assert missing.value.reason is LossReason.UNREACHABLE

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cameras.capture.connecting import Transport
-from pipeline.cameras.probing.probe import Probed, probe
+from pipeline.cameras.capture.connecting import Connecting
+from pipeline.cameras.probing.probe import LIMITS, Probed, probe
 from pipeline.clock import SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
+from pipeline.media.opening.media import Transport
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cameras.mounts import Mount
 from tests.cameras.rtsp import RtspServer, serving
@@ -20,8 +21,8 @@ SAMPLE = str(files("pipeline") / "samples" / "yard.mp4")
 
 
 def probed(url: str, transport: Transport = "tcp", seconds: float = 1.0) -> Probed:
-    clock = SystemClock()
-    return probe(Address.of(url, {}), transport=transport, seconds=seconds, clock=clock)
+    how = Connecting(LIMITS, transport)
+    return probe(Address.of(url, {}), how, seconds=seconds, clock=SystemClock())
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,13 @@ def test_a_token_in_the_address_is_shown_to_nobody() -> None:
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no video\n" * 100)
-    with pytest.raises(SourceError, match=r"notes\.txt: a text file, no video"):
+    with pytest.raises(SourceError, match=r"notes\.txt: no format that is read here"):
         probed(str(text))
+
+
+def test_a_folder_is_no_camera(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a folder; one camera or video file is probed"):
+        probed(str(tmp_path))
 
 
 @pytest.mark.slow

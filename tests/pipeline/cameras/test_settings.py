@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
 from pipeline.errors import ConfigError
+from pipeline.media.opening.access import Access
 
 FILE = """
 bootstrap = "kafka:9092"
@@ -62,6 +63,27 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> No
         load(tmp_path, text)
 
 
+def test_an_unknown_setting_is_named_with_those_of_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"known are ca_file, .*verify$") as of_camera:
+        load(tmp_path, "[camera.gate]\nurl = 'x'\nfsp = 3")
+    assert "bootstrap" not in str(of_camera.value)
+    with pytest.raises(ConfigError, match=r"known are bootstrap, camera, defaults") as of_process:
+        load(tmp_path, "spol = 'x'")
+    assert "quality" not in str(of_process.value)
+
+
+def test_a_camera_is_strict_unless_its_entry_says_otherwise(tmp_path: Path) -> None:
+    text = "[camera.gate]\nurl = 'x'\n"
+    more = "redirects = true\nverify = false\nca_file = 'gate.pem'\n"
+    assert load(tmp_path, text).camera["gate"].access == Access()
+    loose = Access(redirects=True, verify=False, ca_file=Path("gate.pem"))
+    assert load(tmp_path, text + more).camera["gate"].access == loose
+
+
+def test_the_address_of_a_camera_is_in_no_repr(tmp_path: Path) -> None:
+    assert "Secret" not in repr(load(tmp_path, "[camera.gate]\nurl = 'rtsp://me:Secret@cam'"))
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"no configuration file nowhere\.toml"):
         load_cameras(Path("nowhere.toml"), {})
@@ -74,6 +96,8 @@ def test_a_file_that_is_not_there_is_named() -> None:
         "[camera.gate]\nulr = 'rtsp://me:Secret@cam/v'",
         "[camera.'my gate']\nurl = 'rtsp://cam/v?token=Secret'",
         "[camera]\ngate = ['rtsp://me:Sec/ret@cam/v']",
+        "[camera.'rtsp://me:Secret@cam/v']\nurl = 'x'",
+        "[camera.'rtsp://me:Secret@cam/v']\nurl = 'x'\nfsp = 3",
         "[camera.gate]\nurl = 'rtsp://me:Secret@cam/" + "v" * 5000 + "'",
     ],
 )

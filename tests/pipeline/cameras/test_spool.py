@@ -1,8 +1,10 @@
 """Shots on disk: in order, bounded, and available to the next process."""
 
+import os
 import sqlite3
 import stat
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -123,3 +125,52 @@ def test_a_new_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
     one.put([(1, shot(1))], now_us=0)
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
     one.close()
+
+
+@pytest.mark.parametrize("ends", ["", "-wal", "-shm", "-journal"])
+def test_an_existing_spool_is_taken_away_from_others(tmp_path: Path, ends: str) -> None:
+    one = spool(tmp_path / "spool.db")
+    one.put([(1, shot(1))], now_us=0)
+    one.close()
+    file = tmp_path / f"spool.db{ends}"
+    file.touch()
+    file.chmod(0o666)
+    again = spool(tmp_path / "spool.db")
+    again.put([(2, shot(2))], now_us=0)
+    assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()} == {0o600}
+    again.close()
+
+
+def test_a_folder_that_is_made_for_a_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
+    spool(tmp_path / "deep" / "spool.db").close()
+    assert stat.S_IMODE((tmp_path / "deep").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("ends", ["", "-wal"])
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (Path.mkdir, "directory"),
+        (lambda file: file.symlink_to(file.with_name("other")), "symbolic links"),
+    ],
+    ids=["fifo", "folder", "link"],
+)
+def test_what_is_no_file_neither_hangs_a_spool_nor_is_written_to(
+    tmp_path: Path, ends: str, make: Callable[[Path], object], complaint: str
+) -> None:
+    make(tmp_path / f"spool.db{ends}")
+    with pytest.raises(OutputError, match=complaint):
+        spool(tmp_path / "spool.db")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_spool_of_another_user_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "spool.db"
+    file.touch()
+    try:
+        os.chown(file, 12_345, -1)
+    except PermissionError:
+        pytest.skip("only root can give a file to another user")
+    with pytest.raises(OutputError, match="it belongs to another user"):
+        spool(file)

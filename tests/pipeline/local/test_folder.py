@@ -184,3 +184,21 @@ def test_data_folders_are_for_their_owner_alone(shared: Path) -> None:
     assert [stat.S_IMODE(one.path.stat().st_mode) for one in folders] == [0o700, 0o700]
     for one in folders:
         one.close()
+
+
+def test_an_existing_data_folder_is_taken_away_from_others(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    for _ in range(2):
+        path.chmod(0o755)
+        folder = DataFolder(path)
+        folder.cluster_id(1)
+        folder.close()
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_other_things_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    tmp_path.chmod(0o755)
+    DataFolder(tmp_path).close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755

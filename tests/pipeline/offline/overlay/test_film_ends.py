@@ -100,3 +100,12 @@ def test_an_av_without_the_encoder_is_named_with_the_way_out(
         DependencyError, match=r"encoder x262, which this build of av .* pip install"
     ):
         Film(tmp_path / "out.mp4", bundle=bundle, truth=None)
+
+
+def test_a_film_is_for_its_owner_alone(tmp_path: Path, bundle: Bundle) -> None:
+    path = tmp_path / "out.mp4"
+    path.touch(mode=0o644)
+    with Film(path, bundle=bundle, truth=None) as film:
+        for frame in film.watch(sources([grey()] * 2)):
+            film.show(frame.index, prediction(), None)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,82 @@
+"""A file on a web server in the form that libav reads: bytes as they arrive, and seeks."""
+
+import os
+from urllib.parse import urlsplit
+
+from pipeline.errors import CameraLostError, LossReason
+from pipeline.media.opening.http_session import HttpAnswer, HttpSession
+
+MAX_PLAYLIST_BYTES = 4 << 20
+_PLAYLIST_KINDS = ("mpegurl", "m3u")
+_PLAYLIST_NAMES = (".m3u8", ".m3u", ".hls")
+
+
+class HttpFile:
+    """A body that libav reads. `name` is the URL without its login: relative parts start there.
+
+    Where the server supports it, libav can seek: an MP4 may have its index at the end.
+    """
+
+    def __init__(self, session: HttpSession, url: str, *, first: int = 0, until: int = 0) -> None:
+        answer = session.fetch(url, bytes_from=first, bytes_until=until)
+        self.name = answer.url
+        self._session = session
+        self._first, self._until = first, until
+        self._answer: HttpAnswer | None = answer
+        self._at = self._position = 0
+        length = answer.header("Content-Length")
+        ranges = answer.header("Accept-Ranges").lower() == "bytes"
+        self._length = int(length) if length.isdecimal() and ranges and not until else None
+        self._kind = answer.header("Content-Type").lower()
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether it is a list of segments, by its content type or its name."""
+        path = urlsplit(self.name).path.lower()
+        return any(one in self._kind for one in _PLAYLIST_KINDS) or path.endswith(_PLAYLIST_NAMES)
+
+    @property
+    def format(self) -> str | None:
+        """The format, where libav takes it from the content type; None: it is in the content."""
+        if self.is_playlist:
+            return "hls"
+        return "mpjpeg" if "multipart/x-mixed-replace" in self._kind else None
+
+    def read(self, most_bytes: int) -> bytes:
+        """Wait for bytes; none: the end."""
+        if self._answer is None or self._at != self._position:
+            self._reopen()
+        content = self._answer.read(most_bytes) if self._answer is not None else b""
+        self._at += len(content)
+        self._position = self._at
+        if self.is_playlist and self._at > MAX_PLAYLIST_BYTES:
+            words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
+            raise CameraLostError(LossReason.REFUSED, words)
+        return content
+
+    def seekable(self) -> bool:
+        """Whether `seek` works."""
+        return self._length is not None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Read next from this place: nothing is requested before the next `read`."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length or 0}
+        self._position = max(0, start[whence] + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the place of the next `read`."""
+        return self._position
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    def _reopen(self) -> None:
+        self.close()
+        self._at = self._position
+        if self._length is None or self._position < self._length:
+            start = self._first + self._position
+            self._answer = self._session.fetch(self.name, bytes_from=start, bytes_until=self._until)

@@ -1,0 +1,207 @@
+"""Opens a URL, a device or a file through libav: the only call of `av.open` for reading."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from pipeline.clock import Clock
+from pipeline.errors import CameraLostError, LossReason
+from pipeline.media.address import Address
+from pipeline.media.opening.access import Access
+from pipeline.media.opening.certificates import check_certificate
+from pipeline.media.opening.http_file import HttpFile
+from pipeline.media.opening.http_session import HttpSession
+from pipeline.media.opening.media_url import MediaUrl
+from pipeline.media.opening.patience import Patience
+from pipeline.media.opening.permitted import (
+    DEVICE,
+    ENCRYPTED,
+    FILE,
+    RTSP_UDP,
+    WEB,
+    Permitted,
+    permitted_for,
+)
+from pipeline.media.refusals import REDIRECTS_ALLOW, explain
+
+Transport = Literal["tcp", "udp"]
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
+_REFUSALS = (
+    av.HTTPClientError,
+    av.InvalidDataError,
+    av.ArgumentError,
+    av.DemuxerNotFoundError,
+    av.DecoderNotFoundError,
+    av.ProtocolNotFoundError,
+    FileNotFoundError,
+    IsADirectoryError,
+    PermissionError,
+)
+# libav would reuse the connections of its own HTTP client; with ours it would end the process
+_HLS = {"http_persistent": "0", "http_multiple": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long opening a source may take, and then each wait for a packet."""
+
+    connect_s: float
+    read_s: float
+
+
+class Media:
+    """An open source. Close it."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        patience: Patience,
+        limits: Limits,
+        *,
+        file: HttpFile | None,
+    ) -> None:
+        self.container = container
+        self._file = file
+        self._patience = patience
+        self._limits = limits
+
+    def packets(self, *streams: Stream) -> Iterator["Packet[Any]"]:
+        """Yield packets as they arrive, of all streams or of some.
+
+        Each wait is limited: `av.ExitError` or `TimeoutError`. Raises `CameraLostError` if a server
+        refers to what is not allowed, and libav's errors.
+        """
+        found = self.container.demux(*streams)
+        while True:
+            self._patience.begin(self._limits.read_s)
+            packet = next(found, None)
+            if packet is None:
+                return
+            yield packet
+
+    def close(self) -> None:
+        """Close the source."""
+        self.container.close()
+        if self._file is not None:  # libav leaves it to us
+            self._file.close()
+
+
+def open_media(
+    address: Address,
+    *,
+    access: Access,
+    transport: Transport,
+    limits: Limits,
+    clock: Clock,
+    options: Mapping[str, str] = NO_OPTIONS,
+) -> Media:
+    """Open a source by the rules of `access`. Raises `CameraLostError`."""
+    patience = Patience(clock)
+    patience.begin(limits.connect_s)
+    opening = _Opening(address, access, transport, limits, patience, dict(options))
+    try:
+        return opening.media()
+    except (av.FFmpegError, OSError) as exc:
+        # libav can report a silent server as invalid data: the elapsed time distinguishes the two
+        if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
+            words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
+            raise CameraLostError(LossReason.UNREACHABLE, words) from None
+        lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
+        # the text of exc can contain the password
+        raise CameraLostError(lost, opening.explain(exc)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """One attempt to open."""
+
+    address: Address
+    access: Access
+    transport: Transport
+    limits: Limits
+    patience: Patience
+    options: dict[str, str]
+
+    def media(self) -> Media:
+        address = self.address
+        if address.is_device:
+            return self._open(address.url, DEVICE.options, kind="v4l2")
+        if not address.is_url:
+            return self._open(f"file:{address.url}", FILE.options, kind=None)
+        permitted = permitted_for(address)
+        if permitted is WEB:
+            return self._web()
+        options = permitted.options
+        if address.is_rtsp:
+            options |= self._rtsp_options(permitted)
+        if address.scheme in ENCRYPTED:
+            options |= self.access.tls_options()
+        return self._open(address.url, options, kind=None)
+
+    def explain(self, exc: Exception) -> str:
+        """Return why it failed. Raises `CameraLostError` for a certificate that is not trusted."""
+        if self.address.scheme in ENCRYPTED and isinstance(exc, OSError):
+            with suppress(OSError):  # that includes `TimeoutError`
+                check_certificate(MediaUrl.of(self.address.url), self.access, self.patience)
+        if self.address.is_rtsp and isinstance(exc, av.ArgumentError):
+            return f"it refers to another address, or breaks RTSP; {REDIRECTS_ALLOW}"
+        return explain(exc, is_url=self.address.is_url)
+
+    def _rtsp_options(self, permitted: Permitted) -> dict[str, str]:
+        options = {"rtsp_transport": self.transport, "allowed_media_types": "video"}
+        protocols = permitted.protocols
+        if self.address.scheme == "rtsps":
+            options["rtsp_transport"] = "tcp"
+        elif self.transport == "udp":
+            protocols = RTSP_UDP
+            options["rtsp_flags"] = "filter_src"  # packets of other senders are dropped
+        if self.access.redirects:  # libav follows only to protocols that are on the list
+            protocols = f"rtsp,rtsps,tls,{protocols}"
+        return options | {"protocol_whitelist": protocols}
+
+    def _web(self) -> Media:
+        place = MediaUrl.of(self.address.url)
+        session = HttpSession(place, self.access, self.patience)
+
+        def open_part(url: str, flags: int, part: Mapping[str, str]) -> HttpFile:
+            del flags
+            first, until = int(part.get("offset", "0")), int(part.get("end_offset", "0"))
+            return HttpFile(session, url, first=first, until=until)
+
+        file = HttpFile(session, place.url)
+        try:
+            container = av.open(
+                file,
+                "r",
+                format=file.format,
+                options=self.options | WEB.options | _HLS,
+                timeout=(self.patience.left_s, self.limits.read_s),
+                io_open=open_part,
+            )
+        except BaseException:
+            file.close()
+            raise
+        return Media(container, self.patience, self.limits, file=file)
+
+    def _open(self, url: str, options: dict[str, str], *, kind: str | None) -> Media:
+        container = av.open(
+            url,
+            format=kind,
+            options=self.options | options,
+            timeout=(self.patience.left_s, self.limits.read_s),
+        )
+        return Media(container, self.patience, self.limits, file=None)
+
+
+def _over(patience: Patience) -> bool:
+    with suppress(TimeoutError):
+        return patience.left_s <= 0
+    return True
