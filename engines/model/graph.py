@@ -1,4 +1,4 @@
-"""What a graph must be to go into a bundle: its ports, its opset, and the ops it may not use."""
+"""What a graph must be to go into a bundle: a valid one, with the ports that are wanted."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,52 +7,19 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, checker, helper, shape_inference
 
 from engines.errors import BundleError
+from engines.model.graph_bytes import check_bytes
 from engines.model.ports import Port
-
-MIN_OPSET, MAX_OPSET = 13, 23  # what ONNX Runtime >= 1.22 and TensorRT >= 10.16 both read
-
-_QUANTISED = "it picks its scale from the whole batch; export static quantisation or float32"
-_HIDDEN_LOOP = "a step is one explicit cell; export it as MatMul, Sigmoid, Tanh, Mul and Add"
-_RANDOM = "a replay would give other numbers; export the model in evaluation mode"
-_UNEVEN = (  # found by running every batch size: Eigen's vector and scalar code round differently,
-    # and which elements fall to the scalar one depends on where a row lies in the batch
-    "ONNX Runtime rounds it by where in the batch a row lies; {instead}"
-)
-_EXP = _UNEVEN.format(instead="write it with Exp, Where, Mul and Add")
-_NONE = _UNEVEN.format(instead="use Relu, Sigmoid, Tanh, Gelu or Erf")
-
-REFUSED = {
-    **dict.fromkeys(
-        ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "ConvInteger"),
-        _QUANTISED,
-    ),
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "Loop", "Scan", "If", "SequenceMap"), _HIDDEN_LOOP),
-    **dict.fromkeys(
-        (
-            "RandomNormal",
-            "RandomNormalLike",
-            "RandomUniform",
-            "RandomUniformLike",
-            "Bernoulli",
-            "Multinomial",
-        ),
-        _RANDOM,
-    ),
-    **dict.fromkeys(("Elu", "Selu", "Celu"), _EXP),
-    **dict.fromkeys(("Softplus", "Mish", "Log", "Sin", "Cos", "Asin", "Acos", "Atan"), _NONE),
-}
 
 
 def check_graph(
     content: bytes, where: str, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> None:
     """Raise `BundleError`, starting with `where`, unless the graph is fit for every engine."""
+    check_bytes(content, where)  # before the checker, which would look for files
     try:
         model = onnx.load_from_string(content)
     except DecodeError as exc:
         raise BundleError(f"{where} is not an ONNX model: {exc}") from exc
-    _check_self_contained(model, where)  # before the checker, which would look for files
-    _check_ops(model, where)
     try:
         checker.check_model(model, full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError) as exc:
@@ -67,37 +34,6 @@ def holds_float16(content: bytes) -> bool:
     """Return whether a graph has weights or constants in float16."""
     model = onnx.load_from_string(content)
     return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors(model.graph))
-
-
-def _check_self_contained(model: onnx.ModelProto, where: str) -> None:
-    for tensor in tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise BundleError(
-                f"{where}: weight {tensor.name!r} is in another file; "
-                "save the model with save_as_external_data=False"
-            )
-
-
-def _check_ops(model: onnx.ModelProto, where: str) -> None:
-    if model.functions:
-        raise BundleError(f"{where}: has local functions; inline them (onnx.inliner)")
-    for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and not MIN_OPSET <= opset.version <= MAX_OPSET:
-            raise BundleError(
-                f"{where}: opset {opset.version}, wanted is {MIN_OPSET} to {MAX_OPSET}; "
-                f"export again with opset_version={MIN_OPSET} or above"
-            )
-    for node in nodes(model.graph):
-        if node.domain not in ("", "ai.onnx"):
-            raise BundleError(
-                f"{where}: node {node.name!r} is {node.domain}.{node.op_type}; "
-                "only standard ONNX ops run on every engine"
-            )
-        if node.op_type in REFUSED:
-            raise BundleError(
-                f"{where}: node {node.name!r} is {node.op_type}, which is refused: "
-                f"{REFUSED[node.op_type]}"
-            )
 
 
 def _check_ports(found: Sequence[onnx.ValueInfoProto], wanted: Sequence[Port], where: str) -> None:
@@ -132,10 +68,8 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield all weights and constants, those of subgraphs too."""
+    """Yield all weights and constants, those of subgraphs too. There are no sparse ones."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
     for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)

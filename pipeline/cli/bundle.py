@@ -1,20 +1,17 @@
 """`longtake bundle`: check model bundles, and make the benchmark's."""
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engines.load import load_engine
+from engines.checks.bounded import check_in_child
 from engines.model.bundle import find_bundle, load_bundle
-from engines.model.lint import complaints
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
 from pipeline.media.kinds import shown_size
@@ -35,8 +32,8 @@ def check_bundle(
     """
     loaded = load_bundle(find_bundle(bundle))
     began_s = time.monotonic()
-    load_engine("onnxruntime", loaded, threads=1).close()
-    state_bytes = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in loaded.state)
+    refused_by_tensorrt = check_in_child(loaded, threads=1)
+    state_bytes = sum(spec.row_bytes for spec in loaded.state)
     facts: dict[str, Any] = {
         "bundle": loaded.id,
         "digest": loaded.digest,
@@ -45,7 +42,7 @@ def check_bundle(
         "rate_hz": loaded.input.rate_hz,
         "state_bytes_per_stream": state_bytes,
         "verified_s": round(time.monotonic() - began_s, 2),
-        "refused_by_tensorrt": complaints(loaded),
+        "refused_by_tensorrt": refused_by_tensorrt,
     }
     if as_json:
         typer.echo(json.dumps(facts))
@@ -53,7 +50,7 @@ def check_bundle(
     table = Table(show_header=False, box=None)
     refused = facts.pop("refused_by_tensorrt")
     for name, value in facts.items():
-        words = "; ".join(value) if isinstance(value, list) else str(value)
+        words = "; ".join(value) if isinstance(value, list | tuple) else str(value)
         table.add_row(name.replace("_", " "), escape(words))
     fit = f"no, because {'; '.join(refused)}" if refused else "yes, as far as we know without it"
     table.add_row("fit for TensorRT", escape(fit))

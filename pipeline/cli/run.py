@@ -12,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from engines.base import Engine
 from engines.load import load_engine
-from engines.model.bundle import find_bundle, load_bundle
+from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import open_output
@@ -60,7 +62,7 @@ def run(
         _check_overlay(overlay, addresses)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
-    with closing(load_engine("onnxruntime", loaded, threads=threads)) as engine:
+    with closing(_engine(loaded, threads)) as engine:
         going = FileRun(addresses, loaded, engine, truths=truths, clock=SystemClock())
         console = Console(stderr=True)
         with open_output(output, stdout=not as_json) as out:
@@ -70,6 +72,10 @@ def run(
         typer.echo(json.dumps(report.json()))
     else:
         _show(report, console)
+
+
+def _engine(bundle: Bundle, threads: int) -> Engine:
+    return load_engine("onnxruntime", bundle, threads, verdicts=Verdicts.of(os.environ))
 
 
 def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: Console) -> None:
