@@ -61,7 +61,7 @@ def check_in_child(
     child crashes, `VerificationError` and `DeviceError`. `limits` None means those of its size.
     """
     limits = CheckLimits.of(bundle) if limits is None else limits
-    with _child(limits, threads) as (child, line):
+    with started_child(limits, threads) as (child, line):
         answer = None
         with suppress(EOFError, OSError):
             for content in (bundle.source.encode(), bundle.described, bundle.encoder, bundle.head):
@@ -83,9 +83,10 @@ def check_in_child(
 
 
 @contextmanager
-def _child(
+def started_child(
     limits: CheckLimits, threads: int
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Connection]]:
+    """Start the child; it ends when this is left. It takes the four parts of a bundle."""
     line, theirs = Pipe()
     number = theirs.fileno()
     facts = [str(number), str(limits.memory_bytes), str(round(limits.cpu_s)), str(threads)]

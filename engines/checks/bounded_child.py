@@ -5,12 +5,15 @@ one JSON object goes out.
 """
 
 import json
+import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from engines.errors import DeviceError, EngineError
 
@@ -27,9 +30,18 @@ def main(arguments: Sequence[str]) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, cpu_s, hard=cpu_s + GRACE_CPU_S)
     _limit(resource.RLIMIT_AS, memory_bytes)
+    with suppress(OSError):  # where memory ends first, the system ends this process, not a worker
+        Path("/proc/self/oom_score_adj").write_text("1000")
     line = Connection(number)
     source, described, encoder, head = (line.recv_bytes() for _ in range(4))
+    threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
     line.send_bytes(json.dumps(_found(source, described, encoder, head, threads)).encode())
+
+
+def _end_with_parent(line: Connection) -> None:
+    """End when the parent closes the connection or dies: nothing else comes over it."""
+    line.poll(None)
+    os._exit(1)
 
 
 def _found(

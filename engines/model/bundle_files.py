@@ -19,9 +19,11 @@ MAX_UNPACKED_BYTES = 512 << 20  # of all members that are read
 MAX_RATIO = 100  # unpacked bytes for each packed one; weights have below 2
 SMALL_BYTES = 64 << 10  # a member below this may have any ratio
 PIECE_BYTES = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, struct.error, ValueError, OverflowError)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1 | 0x40  # bits of a member's flags
 _END = struct.Struct("<4s4H2LH")  # the end of a .zip: signature, disks, members, directory, comment
+_SIGNATURE = b"PK\x05\x06"
 _ZIP64 = b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
 
@@ -63,7 +65,7 @@ class BundleArchive:
                     member = _member(archive, name, where)
                     _check_member(member, packed_bytes, limit, where)
                     return self._read(archive, member, where)
-        except (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError) as exc:
+        except (*_DAMAGED, OSError) as exc:
             raise BundleError(f"{where} cannot be read: {exc}") from exc
         except (NotImplementedError, RuntimeError) as exc:  # a feature of other packers
             raise BundleError(f"{where} cannot be unpacked: {exc}; use a plain .zip") from exc
@@ -111,7 +113,7 @@ def _check_end(file: IO[bytes], path: str) -> int:
     tail_bytes = min(size, _END.size + _ZIP64_LOCATOR_BYTES)
     file.seek(size - tail_bytes)
     tail = file.read(tail_bytes)
-    if len(tail) < _END.size or tail[-_END.size :][:4] != zipfile.stringEndArchive:
+    if len(tail) < _END.size or tail[-_END.size :][:4] != _SIGNATURE:
         raise BundleError(f"{path} is not a zip file, or something comes after its end")
     _, _, _, _, members, directory_bytes, _, comment_bytes = _END.unpack(tail[-_END.size :])
     if comment_bytes or tail[: -_END.size].startswith(_ZIP64):

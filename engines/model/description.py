@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -38,6 +39,23 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0
 Index = Annotated[int, Field(ge=0)]
 Bone = Annotated[tuple[Index, Index], Field(strict=False)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _bounded_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    _refuse_twins("labels", labels)
+    text_bytes = sum(len(label.encode()) for label in labels)
+    if text_bytes > MAX_LABELS_BYTES:
+        raise ValueError(
+            f"labels are {text_bytes:,} bytes of text, at most {MAX_LABELS_BYTES:,} are taken"
+        )
+    return labels
+
+
+Labels = Annotated[
+    tuple[PlainText, ...],
+    Field(strict=False, min_length=1, max_length=MAX_LABELS),
+    AfterValidator(_bounded_labels),
+]
 
 
 def _bounded(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -104,9 +122,7 @@ class Description(Part):
 
     schema_version: Literal[1] = Field(alias="schema")
     name: Name
-    labels: Annotated[
-        tuple[PlainText, ...], Field(strict=False, min_length=1, max_length=MAX_LABELS)
-    ]
+    labels: Labels
     activation: Literal["softmax", "sigmoid"]
     input: InputSpec
     features: Annotated[Positive, Field(le=MAX_FEATURES)]
@@ -117,19 +133,13 @@ class Description(Part):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        _refuse_twins("labels", self.labels)
         _refuse_twins("state names", [state.name for state in self.state])
         _refuse_twins("head inputs", ["features", *(state.input for state in self.state)])
         _refuse_twins("head outputs", ["logits", *(state.output for state in self.state)])
         return self
 
     @model_validator(mode="after")
-    def _sums_are_bounded(self) -> Self:
-        text_bytes = sum(len(label.encode()) for label in self.labels)
-        if text_bytes > MAX_LABELS_BYTES:
-            raise ValueError(
-                f"labels are {text_bytes:,} bytes of text, at most {MAX_LABELS_BYTES:,} are taken"
-            )
+    def _state_is_bounded(self) -> Self:
         state_bytes = sum(state.row_bytes for state in self.state)
         if state_bytes > MAX_STATE_BYTES:
             raise ValueError(
@@ -156,6 +166,14 @@ def read_description(described: bytes, where: str) -> Description:
     except ValidationError as exc:
         faults = "; ".join(_sentences(exc))
         raise BundleError(f"{where}: {faults} (docs/bundle.md describes the format)") from exc
+
+
+def check_labels(labels: Sequence[str], where: str) -> None:
+    """Raise `BundleError`, which starts with `where`, if a bundle may not have these labels."""
+    try:
+        TypeAdapter(Labels).validate_python(tuple(labels))
+    except ValidationError as exc:
+        raise BundleError(f"{where}: labels: {'; '.join(_sentences(exc))}") from exc
 
 
 def _sentences(exc: ValidationError) -> Iterator[str]:

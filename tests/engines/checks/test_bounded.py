@@ -76,7 +76,7 @@ GRAPHS: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "200 products of 4000 x 4000": (lambda: multiplied(4000, 200), CPU),
     "dimensions that lie": (lambda: sized(2**40), "head.onnx"),
     "dimensions below zero": (lambda: sized(-1), "head.onnx"),
-    "an index out of range": (lambda: gathered("Gather", [10**9]), "head.onnx"),
+    "an index out of range": (lambda: gathered("Gather", [10**9]), "out of data bounds"),
 }
 
 
@@ -148,6 +148,15 @@ def test_a_child_that_cannot_start_says_that_the_installation_may_be_broken(
     monkeypatch.setattr(bounded, "module_command", lambda _: [sys.executable, "-c", "exit(3)"])
     with pytest.raises(EngineError, match=r"exit code 3 .* is the installation complete\?"):
         check_in_child(tiny(tmp_path), threads=1)
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    bundle = load_bundle(folder(tmp_path / "evil", head_model=multiplied(4000, 200)))
+    with bounded.started_child(CheckLimits(3 * GIB, 60, 60), threads=1) as (child, line):
+        for content in (b"evil", bundle.described, bundle.encoder, bundle.head):
+            line.send_bytes(content)
+        line.close()
+        assert child.wait(100) == 1
 
 
 def test_modules_in_the_current_folder_are_not_imported(

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.errors import BundleError
 from engines.model import graph_bytes
-from engines.model.bundle import load_bundle
+from engines.model.bundle import check_graphs, load_bundle
 from engines.model.graph_bytes import FIELDS, FORBIDDEN, check_bytes
 from tests.engines import hostile
 from tests.engines.hostile import archive, external, folder, head, head_with, sparse, state
@@ -248,9 +248,14 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a FIFO as a graph": (lambda p: hostile.fifo(p / "head.onnx"), "not a regular file"),
     "a device": (lambda p: linked(p / "encoder.onnx", "/dev/zero"), "not a regular file"),
     "a link to another file": (lambda p: linked(p / "model.json", "/etc/passwd"), "model.json: "),
-    "a folder": (lambda p: (p / "head.onnx").unlink() or (p / "head.onnx").mkdir(), "regular"),
+    "a folder": (lambda p: replaced_by_folder(p / "head.onnx"), "regular"),
     "an empty graph": (lambda p: (p / "head.onnx").write_bytes(b""), "head.onnx is damaged"),
 }
+
+
+def replaced_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
 
 
 def linked(path: Path, target: str) -> None:
@@ -359,3 +364,29 @@ def test_a_sound_bundle_is_loaded(tmp_path: Path) -> None:
     deep = json.loads("[" * 190 + "]" * 190)
     path = folder(tmp_path / "sound", training={"deep": deep})
     assert load_bundle(path).labels == ("a", "b", "c")
+
+
+# sizes that a picture decides
+
+
+def counted_by(*nodes: onnx.NodeProto) -> bytes:
+    """A head with a range that is as long as `count` says."""
+    weights = {"zero": np.int64(0), "one": np.int64(1)}
+    long = hostile.op("Range", ["zero", "count", "one"], ["r"])
+    summed = hostile.op("Cast", ["r"], ["c"], to=TensorProto.FLOAT)
+    return hostile.raw(
+        head(*nodes, long, summed, *hostile.largest_of("c"), weights=weights, last="l")
+    )
+
+
+def test_a_size_that_comes_from_a_picture_is_refused(tmp_path: Path) -> None:
+    largest = hostile.op("ReduceMax", ["features"], ["m0"], keepdims=0)
+    whole = hostile.op("Cast", ["m0"], ["count"], to=TensorProto.INT64)
+    path = folder(tmp_path / "evil", head_model=counted_by(largest, whole))
+    with pytest.raises(BundleError, match=r"is Range and takes its size from 'count'"):
+        check_graphs(load_bundle(path))
+
+
+def test_a_size_that_comes_from_a_shape_is_accepted(tmp_path: Path) -> None:
+    count = hostile.op("Size", ["features"], ["count"])
+    check_graphs(load_bundle(folder(tmp_path / "sound", head_model=counted_by(count))))
