@@ -23,7 +23,8 @@ MEMORY_PER_GRAPH_BYTE = 6  # the file, two parsed copies, two runtimes and a sum
 CPU_S = 45.0  # of processor time; the demo's bundle takes 1 s, one of 224 x 224 takes 5 s
 CPU_S_PER_GRAPH_MIB = 0.25
 WALL_PER_CPU = 10  # on a busy machine; nothing that runs in the child waits for anything else
-ANSWER_BYTES = 1 << 20
+ENDING_S = 10.0  # from its last word to the end of a child
+ANSWER_BYTES = 4 << 20
 _KINDS = {kind.__name__: kind for kind in (BundleError, VerificationError, DeviceError)}
 _QUIET = {  # each thread and each arena of the allocator takes address space
     "OPENBLAS_NUM_THREADS": "1",
@@ -73,7 +74,7 @@ def check_in_child(
                 )
             answer = line.recv_bytes(ANSWER_BYTES)
         if answer is None:
-            raise _died(child.wait(), bundle, limits)
+            raise _died(_end_of(child), bundle, limits)
     found = json.loads(answer)
     if found["kind"] == "passed":
         return tuple(found["complaints"])
@@ -107,6 +108,14 @@ def started_child(
         child.wait()
 
 
+def _end_of(child: "subprocess.Popen[bytes]") -> int:
+    """Wait for a child that has closed its connection; return its exit code."""
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(ENDING_S)
+    child.kill()
+    return child.wait()
+
+
 def _died(code: int, bundle: Bundle, limits: CheckLimits) -> EngineError:
     """Say why the child has ended without an answer."""
     if code == -signal.SIGXCPU:
@@ -121,8 +130,8 @@ def _died(code: int, bundle: Bundle, limits: CheckLimits) -> EngineError:
         )
     return BundleError(
         f"{bundle.source}: its graphs crash the process that checks them"
-        f" ({signal.Signals(-code).name}), or take more than the {_gib(limits)} GiB of memory that"
-        " are the limit"
+        f" ({signal.Signals(-code).name}), or take more memory than this machine has or than"
+        f" {_gib(limits)} GiB, which is the limit"
     )
 
 

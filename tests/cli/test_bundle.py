@@ -51,7 +51,7 @@ def test_a_bundle_that_asks_for_80_gigabytes_is_one_sentence(
     weights = {"size": np.array([200_000, 100_000])}
     head = hostile.head(filled, *hostile.largest_of("c"), weights=weights, last="l")
     evil = hostile.folder(tmp_path / "evil", head_model=head)
-    rest = {"run": [clip, "--bundle", evil], "bundle check": [evil]}
+    rest: dict[str, list[str | Path]] = {"run": [clip, "--bundle", evil], "bundle check": [evil]}
     ended = longtake(*command.split(), *rest[command])
     assert ended.code == 30
     assert "its check takes more than 3.0 GiB of memory, which is the limit" in ended.complaint
