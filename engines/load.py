@@ -1,12 +1,15 @@
-"""An engine by its name, ready to serve: made and verified."""
+"""An engine by its name, ready to serve: checked, made and verified."""
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 from engines.base import BuildProgress, Engine, EngineName, GpuPrecision
 from engines.cache import cache_folder
+from engines.checks.bounded import check_in_child
 from engines.errors import EngineError, EngineUnavailableError
 from engines.model.bundle import Bundle
 from engines.model.verdicts import Verdicts
@@ -25,32 +28,45 @@ def load_engine(
     gpu_precision: GpuPrecision = "float16",
     progress: BuildProgress = lambda phase, done, steps: None,
 ) -> Engine:
-    """Make the engine and compare it with the oracle, unless `verdicts` hold that it has passed.
+    """Check the bundle, and make the engine; `verdicts` can hold that it has passed.
+
+    The check runs the graphs on ONNX Runtime and compares it with the oracle, in a child process
+    with limits. TensorRT is compared with the oracle here, after that.
 
     `threads` is for the engines on the processor; `gpu_precision` and `progress` are for TensorRT.
     Raises `EngineError` of any kind.
     """
     name = choose() if name == "auto" else name
+    if name not in get_args(EngineName):
+        known = ", ".join(get_args(EngineName))
+        raise EngineError(f"no engine named {name!r}; there are: {known}")
+    machine = find_machine() if name == "tensorrt" else None
+    with _unless_passed(verdicts, bundle, "onnxruntime", str(threads)) as wanted:
+        if wanted:
+            check_in_child(bundle, threads=threads)
     if name == "reference":
         from engines.reference import reference_engine  # it takes 0.15 s and is rarely needed
 
         return reference_engine(bundle)  # it is the oracle
-    if name == "onnxruntime":
-        engine: Engine = onnxruntime_engine(bundle, threads)
-        made_for = str(threads)
-    elif name == "tensorrt":
-        machine = find_machine()
-        engine = _tensorrt(bundle, machine, gpu_precision, progress)
-        made_for = f"{gpu_precision} {machine}"
-    else:
-        known = ", ".join(get_args(EngineName))
-        raise EngineError(f"no engine named {name!r}; there are: {known}")
-    what = "engine", bundle.digest, name, made_for
-    if verdicts is None or not verdicts.passed(*what):
-        _compare(engine, bundle, None if name == "onnxruntime" else gpu_precision)
-    if verdicts is not None:
-        verdicts.remember(*what)
+    if machine is None:
+        return onnxruntime_engine(bundle, threads)
+    engine = _tensorrt(bundle, machine, gpu_precision, progress)
+    with _unless_passed(verdicts, bundle, name, f"{gpu_precision} {machine}") as wanted:
+        if wanted:
+            _compare(engine, bundle, gpu_precision)
     return engine
+
+
+@contextmanager
+def _unless_passed(
+    verdicts: Verdicts | None, bundle: Bundle, engine: EngineName, made_for: str
+) -> Iterator[bool]:
+    """Enter with whether a check is to be made; where it raises nothing, record that it passed."""
+    what = "engine", bundle.digest, engine, made_for
+    known = verdicts is not None and verdicts.passed(*what)
+    yield not known
+    if verdicts is not None and not known:
+        verdicts.remember(*what)
 
 
 def choose() -> EngineName:
@@ -84,7 +100,7 @@ def _tensorrt(
     return TensorRtEngine(bundle, machine, cache, half=precision == "float16", progress=progress)
 
 
-def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision | None) -> None:
+def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision) -> None:
     from engines.checks.verify import promised, verify  # they import the oracle
 
     try:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import Features, InputArray, Rows, Tensors
-from engines.model.bundle import Bundle, StateSpec
+from engines.model.bundle import Bundle
+from engines.model.description import StateSpec
 
 
 @dataclass(frozen=True, slots=True)

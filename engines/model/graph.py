@@ -1,45 +1,35 @@
-"""What a graph must be to go into a bundle: its ports, its opset, and the ops it may not use."""
+"""What a graph must be to go into a bundle: a valid one, with the ports that are wanted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, checker, helper, shape_inference
 
 from engines.errors import BundleError
+from engines.model.graph_bytes import check_bytes
 from engines.model.ports import Port
 
-MIN_OPSET, MAX_OPSET = 13, 23  # what ONNX Runtime >= 1.22 and TensorRT >= 10.16 both read
-
-_QUANTISED = "it picks its scale from the whole batch; export static quantisation or float32"
-_HIDDEN_LOOP = "a step is one explicit cell; export it as MatMul, Sigmoid, Tanh, Mul and Add"
-_RANDOM = "a replay would give other numbers; export the model in evaluation mode"
-_UNEVEN = (  # found by running every batch size: Eigen's vector and scalar code round differently,
-    # and which elements fall to the scalar one depends on where a row lies in the batch
-    "ONNX Runtime rounds it by where in the batch a row lies; {instead}"
-)
-_EXP = _UNEVEN.format(instead="write it with Exp, Where, Mul and Add")
-_NONE = _UNEVEN.format(instead="use Relu, Sigmoid, Tanh, Gelu or Erf")
-
-REFUSED = {
-    **dict.fromkeys(
-        ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "ConvInteger"),
-        _QUANTISED,
-    ),
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "Loop", "Scan", "If", "SequenceMap"), _HIDDEN_LOOP),
-    **dict.fromkeys(
-        (
-            "RandomNormal",
-            "RandomNormalLike",
-            "RandomUniform",
-            "RandomUniformLike",
-            "Bernoulli",
-            "Multinomial",
-        ),
-        _RANDOM,
-    ),
-    **dict.fromkeys(("Elu", "Selu", "Celu"), _EXP),
-    **dict.fromkeys(("Softplus", "Mish", "Log", "Sin", "Cos", "Asin", "Acos", "Atan"), _NONE),
+OF_SHAPES = ("Shape", "Size")  # their outputs do not depend on what a tensor holds
+SIZED_BY: Mapping[str, Sequence[int]] = {  # op -> inputs whose values say how large its output is
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Col2Im": (1,),
+    "ConstantOfShape": (0,),
+    "DFT": (1,),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "ImageDecoder": (0,),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1),
+    "OneHot": (1,),
+    "Pad": (1,),
+    "Range": (0, 1, 2),
+    "Resize": (2, 3),
+    "STFT": (1, 3),
+    "Tile": (1,),
 }
 
 
@@ -47,12 +37,11 @@ def check_graph(
     content: bytes, where: str, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> None:
     """Raise `BundleError`, starting with `where`, unless the graph is fit for every engine."""
+    check_bytes(content, where)  # before the checker, which would look for files
     try:
         model = onnx.load_from_string(content)
     except DecodeError as exc:
         raise BundleError(f"{where} is not an ONNX model: {exc}") from exc
-    _check_self_contained(model, where)  # before the checker, which would look for files
-    _check_ops(model, where)
     try:
         checker.check_model(model, full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError) as exc:
@@ -61,6 +50,7 @@ def check_graph(
     given = [value for value in model.graph.input if value.name not in weights]
     _check_ports(given, inputs, f"{where}: input")
     _check_ports(model.graph.output, outputs, f"{where}: output")
+    _check_sizes(model.graph, {value.name for value in given}, where)
 
 
 def holds_float16(content: bytes) -> bool:
@@ -69,35 +59,22 @@ def holds_float16(content: bytes) -> bool:
     return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors(model.graph))
 
 
-def _check_self_contained(model: onnx.ModelProto, where: str) -> None:
-    for tensor in tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise BundleError(
-                f"{where}: weight {tensor.name!r} is in another file; "
-                "save the model with save_as_external_data=False"
-            )
+def _check_sizes(graph: onnx.GraphProto, inputs: Set[str], where: str) -> None:
+    """Refuse sizes that are computed from a picture: one white picture could ask for any memory.
 
-
-def _check_ops(model: onnx.ModelProto, where: str) -> None:
-    if model.functions:
-        raise BundleError(f"{where}: has local functions; inline them (onnx.inliner)")
-    for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and not MIN_OPSET <= opset.version <= MAX_OPSET:
+    Sizes that are computed from the shapes of tensors are fine. Nodes are in the order of use.
+    """
+    read = set(inputs)  # values that depend on what the inputs hold
+    for node in graph.node:
+        sized_by = [node.input[at] for at in SIZED_BY.get(node.op_type, ()) if at < len(node.input)]
+        if found := read.intersection(sized_by):
             raise BundleError(
-                f"{where}: opset {opset.version}, wanted is {MIN_OPSET} to {MAX_OPSET}; "
-                f"export again with opset_version={MIN_OPSET} or above"
+                f"{where}: node {node.name!r} is {node.op_type} and takes its size from"
+                f" {min(found)!r}, which depends on what is in a picture or in the memory; sizes"
+                " must be constants or come from shapes"
             )
-    for node in nodes(model.graph):
-        if node.domain not in ("", "ai.onnx"):
-            raise BundleError(
-                f"{where}: node {node.name!r} is {node.domain}.{node.op_type}; "
-                "only standard ONNX ops run on every engine"
-            )
-        if node.op_type in REFUSED:
-            raise BundleError(
-                f"{where}: node {node.name!r} is {node.op_type}, which is refused: "
-                f"{REFUSED[node.op_type]}"
-            )
+        if node.op_type not in OF_SHAPES and read.intersection(node.input):
+            read.update(node.output)
 
 
 def _check_ports(found: Sequence[onnx.ValueInfoProto], wanted: Sequence[Port], where: str) -> None:
@@ -132,10 +109,8 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield all weights and constants, those of subgraphs too."""
+    """Yield all weights and constants, those of subgraphs too. There are no sparse ones."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
     for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)

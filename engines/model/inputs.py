@@ -7,17 +7,20 @@ kind has beside these is for its decoder, which `pipeline.media.kinds` chooses. 
 kind: pictures.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, TypeAdapter
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from engines.model.json_parts import Part, Positive, PositiveFloat
 from engines.model.ports import Port
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) of one picture, or (N, H, W, 3); RGB
 Triple = tuple[float, float, float]
+
+MAX_PICTURE_PIXELS = 4096 * 4096
+MIN_RATE_HZ, MAX_RATE_HZ = 0.001, 1000.0
 
 
 class PictureInput(Part):
@@ -30,7 +33,17 @@ class PictureInput(Part):
     colour: Literal["rgb"]
     mean: Annotated[Triple, Field(strict=False)]
     std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field(strict=False)]
-    rate_hz: PositiveFloat | None
+    rate_hz: Annotated[float, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] | None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        pixels = self.height * self.width
+        if pixels > MAX_PICTURE_PIXELS:
+            raise ValueError(
+                f"pictures of {self.height} x {self.width} have {pixels:,} pixels, at most"
+                f" {MAX_PICTURE_PIXELS:,} are taken"
+            )
+        return self
 
     @property
     def words(self) -> str:

@@ -1,7 +1,8 @@
 """Records which bundles have passed their checks on this machine, so that a restart is fast.
 
-Checking the graphs and comparing with the oracle takes half a second and more, and always has the
-same result for the same bundle, engine, libraries and processor.
+Checking the graphs and comparing with the oracle takes a second and more, and always has the same
+result for the same bundle, engine, libraries and processor. A verdict is believed only from a
+folder that no other user can write: anybody can compute the name of its file.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engines.cache import cache_folder
+from engines.trusted_files import PrivateFolder, UntrustedError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,8 @@ class Verdicts:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "verified"
+        self._folder = PrivateFolder(folder / "verified")
+        self._warned = False
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Verdicts | None":
@@ -46,23 +49,37 @@ class Verdicts:
     def passed(self, *what: str) -> bool:
         """Return whether this check has passed before; a newer release's verdict counts as none."""
         try:
-            with self._file(what).open("rb") as file:
-                return file.read(MOST_BYTES) in (b"", _CONTENT)
+            return self._folder.read(_name(what), MOST_BYTES) in (b"", _CONTENT)
+        except UntrustedError as exc:
+            self._warn(exc)
+            return False
         except OSError:
             return False
 
     def remember(self, *what: str) -> None:
         """Record that it has passed."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file(what).write_bytes(_CONTENT)
+            self._folder.make()
+            self._folder.write(_name(what), _CONTENT)
+        except UntrustedError as exc:
+            self._warn(exc)
         except OSError as exc:
             log.info("the next start checks again: %s", exc)
 
-    def _file(self, what: tuple[str, ...]) -> Path:
-        versions = (version(library) for library in LIBRARIES)
-        facts = (*what, _processor(), _own_code(), *versions)
-        return self._folder / hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    def _warn(self, exc: UntrustedError) -> None:
+        if not self._warned:
+            log.warning(
+                "records of earlier checks are not used, so each start checks its bundle: %s;"
+                " LONGTAKE_CACHE names a folder, which must be this user's own",
+                exc,
+            )
+        self._warned = True
+
+
+def _name(what: tuple[str, ...]) -> str:
+    versions = (version(library) for library in LIBRARIES)
+    facts = (*what, _processor(), _own_code(), *versions)
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
 def _processor() -> str:

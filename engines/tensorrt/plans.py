@@ -1,6 +1,7 @@
 """Plans on disk. Only plans that this machine has built itself are ever loaded.
 
-A plan is code: it never comes from a bundle, from the log or from a URL.
+A plan is code: it never comes from a bundle, from the log or from a URL, nor from a folder that
+another user can write.
 """
 
 import fcntl
@@ -8,12 +9,13 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import JsonValue
+
+from engines.trusted_files import PrivateFolder, UntrustedError, open_regular
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +32,21 @@ class PlanCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._private = PrivateFolder(folder)
+        self._warned = False
 
     @contextmanager
     def locked(self, facts: PlanFacts) -> Iterator[None]:
         """Let one process at a time build the plan for `facts`; the others wait, and find it."""
         with ExitStack() as held:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                lock = held.enter_context((self.folder / f"{key_of(facts)}.lock").open("w"))
+                self._private.make()
+                file = self.folder / f"{key_of(facts)}.lock"
+                lock = open_regular(file, os.O_WRONLY | os.O_CREAT)
+                held.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            except UntrustedError as exc:
+                self._warn(exc)
             except OSError as exc:
                 log.warning(
                     "plans in %s cannot be locked (%s): where none can be kept, each start builds",
@@ -52,6 +60,9 @@ class PlanCache:
         try:
             plan = self._read(key_of(facts), "plan")
             card = self._read(key_of(facts), "json")
+        except UntrustedError as exc:
+            self._warn(exc)
+            return None
         except OSError:
             return None
         if card not in (_card(facts, plan), _unnumbered_card(facts, plan)):
@@ -72,6 +83,9 @@ class PlanCache:
         """Read the timings of earlier builds on the same machine; empty if there are none."""
         try:
             return self._read(key_of(facts), "timings")
+        except UntrustedError as exc:
+            self._warn(exc)
+            return b""
         except OSError:
             return b""
 
@@ -80,21 +94,24 @@ class PlanCache:
         self._write(key_of(facts), "timings", timings)
 
     def _read(self, key: str, kind: str) -> bytes:
-        with (self.folder / f"{key}.{kind}").open("rb") as file:
-            size = os.fstat(file.fileno()).st_size  # or the buffer would be as big as the limit
-            return file.read(min(size, MOST_BYTES))
+        return self._private.read(f"{key}.{kind}", MOST_BYTES)
 
     def _write(self, key: str, kind: str, content: bytes) -> None:
         try:
-            with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-                whole = Path(temporary) / kind
-                with whole.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                whole.replace(self.folder / f"{key}.{kind}")
+            self._private.write(f"{key}.{kind}", content)
+        except UntrustedError as exc:
+            self._warn(exc)
         except OSError as exc:
             log.warning("%s.%s cannot be kept in %s: %s", key, kind, self.folder, exc)
+
+    def _warn(self, exc: UntrustedError) -> None:
+        if not self._warned:
+            log.warning(
+                "kept plans and timings are not used, so each start builds: %s; LONGTAKE_CACHE"
+                " names a folder, which must be this user's own",
+                exc,
+            )
+        self._warned = True
 
 
 def key_of(facts: PlanFacts) -> str:

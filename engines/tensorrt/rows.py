@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from engines.base import Tensors
 from engines.errors import DeviceError
-from engines.model.bundle import StateSpec
+from engines.model.description import StateSpec
 from engines.tensorrt.device import Device
 
 RowIndex = NDArray[np.intp]

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from engines.model.bundle import Bundle, StateSpec
+from engines.model.bundle import Bundle
+from engines.model.description import StateSpec
 
 MOST_INPUTS = 1024  # of one `encode`
 FLOATS = ("float32", "float16")

@@ -20,7 +20,8 @@ from torch import nn
 from engines.base import InputArray
 from engines.checks.verify import promised, to_scores, verify
 from engines.errors import BundleError, VerificationError
-from engines.model.bundle import Bundle, Skeleton, load_bundle, write_bundle
+from engines.model.bundle import Bundle, check_graphs, load_bundle, write_bundle
+from engines.model.description import Skeleton
 from engines.onnxrt import onnxruntime_engine
 from engines.train.half import float16_copy, within_range
 from engines.train.heads import Head
@@ -104,7 +105,9 @@ def to_bundle(model: Model) -> Bundle:
     )
     with tempfile.TemporaryDirectory() as folder:
         card = describe(model, training={})
-        return load_bundle(write_bundle(Path(folder), card, encoder=encoder, head=head))
+        bundle = load_bundle(write_bundle(Path(folder), card, encoder=encoder, head=head))
+    check_graphs(bundle)
+    return bundle
 
 
 def prove(bundle: Bundle, model: Model, inputs: InputArray) -> float:

@@ -1,17 +1,14 @@
 """`longtake bundle`: check model bundles, and make the benchmark's."""
 
-import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from engines.load import load_engine
+from engines.checks.bounded import check_in_child
 from engines.model.bundle import find_bundle, load_bundle
-from engines.model.lint import complaints
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import print_facts
@@ -34,8 +31,8 @@ def check_bundle(
     """
     loaded = load_bundle(find_bundle(bundle))
     began_s = time.monotonic()
-    load_engine("onnxruntime", loaded, threads=1).close()
-    state_bytes = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in loaded.state)
+    refused_by_tensorrt = check_in_child(loaded, threads=1)
+    state_bytes = sum(spec.row_bytes for spec in loaded.state)
     facts: dict[str, Any] = {
         "bundle": loaded.id,
         "digest": loaded.digest,
@@ -44,7 +41,7 @@ def check_bundle(
         "rate_hz": loaded.input.rate_hz,
         "state_bytes_per_stream": state_bytes,
         "verified_s": round(time.monotonic() - began_s, 2),
-        "refused_by_tensorrt": complaints(loaded),
+        "refused_by_tensorrt": refused_by_tensorrt,
     }
     if as_json:
         print_facts(facts)

@@ -18,6 +18,7 @@ from engines.base import Engine, EngineName, GpuPrecision, InputArray
 from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.verdicts import Verdicts
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
@@ -89,7 +90,12 @@ def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16"
     loaded = load_bundle(find_bundle(bundle))
     with tasks(Terminal(stderr=True)) as bars:
         engine = load_engine(
-            "tensorrt", loaded, threads=1, gpu_precision=precision, progress=a_bar_each(bars)
+            "tensorrt",
+            loaded,
+            threads=1,
+            verdicts=Verdicts.of(os.environ),
+            gpu_precision=precision,
+            progress=a_bar_each(bars),
         )
     facts = engine.facts
     engine.close()
@@ -125,7 +131,12 @@ def verify(
     console = Terminal(stderr=True)
     with tasks(console) as bars:
         trying = load_engine(
-            engine, loaded, threads=2, gpu_precision=precision, progress=a_bar_each(bars)
+            engine,
+            loaded,
+            threads=2,
+            verdicts=Verdicts.of(os.environ),
+            gpu_precision=precision,
+            progress=a_bar_each(bars),
         )
     with closing(trying):
         wanted = promised(loaded, precision if trying.name == "tensorrt" else None)

@@ -1,5 +1,6 @@
 """`longtake evaluate`: how good a bundle is, and what a lost memory costs."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from rich.table import Table
 
 from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
+from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import print_facts, try_to_write, write_text
@@ -49,7 +51,8 @@ def evaluate(
         ) from exc
     if html is not None:
         try_to_write(html)  # now, not when everything is measured
-    load_engine("onnxruntime", loaded, threads=1).close()  # it is compared with the oracle
+    verdicts = Verdicts.of(os.environ)
+    load_engine("onnxruntime", loaded, threads=1, verdicts=verdicts).close()  # it is checked
     try:
         data = demo_data(loaded, seed=seed, streams=streams)
     except PackError as exc:

@@ -10,8 +10,10 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from engines.base import Engine
 from engines.load import load_engine
-from engines.model.bundle import find_bundle, load_bundle
+from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects
 from pipeline.cli.output import open_output, print_facts, write_json_line
@@ -63,7 +65,7 @@ def run(
         _check_overlay(overlay, addresses)
     truths = [read_labels(path) for path in labels] if labels else [None for _ in sources]
     loaded = load_bundle(find_bundle(bundle))
-    with closing(load_engine("onnxruntime", loaded, threads=threads)) as engine:
+    with closing(_engine(loaded, threads)) as engine:
         access = Access(redirects=redirects, verify=not no_verify, ca_file=ca_file)
         going = FileRun(
             addresses, loaded, engine, truths=truths, access=access, clock=SystemClock()
@@ -76,6 +78,10 @@ def run(
         print_facts(report.json())
     else:
         _show(report, console)
+
+
+def _engine(bundle: Bundle, threads: int) -> Engine:
+    return load_engine("onnxruntime", bundle, threads, verdicts=Verdicts.of(os.environ))
 
 
 def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: Terminal) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from engines.child_python import module_command, module_environment
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
@@ -107,7 +107,8 @@ class KafkaStage:
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         command = [
-            *(sys.executable, "-m", "pipeline", "worker"),
+            *module_command("pipeline"),
+            "worker",
             *("--bootstrap", self._kafka.bootstrap),
             *("--bundle", self._bundle, "--group", GROUP, "--slot", "demo"),
             *("--engine", ENGINE),
@@ -116,6 +117,7 @@ class KafkaStage:
         with Path(self._folder.name, "worker.log").open("ab") as out:
             return subprocess.Popen(  # noqa: S603 - our own program, no shell
                 tethered(command),
+                env=module_environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

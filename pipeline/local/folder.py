@@ -11,12 +11,12 @@ import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
+from engines.trusted_files import ROOT, UntrustedError, open_regular, require_own
 from pipeline.errors import LocalKafkaError
 from pipeline.local.temporary import (
     LOCK,
     make_temporary,
     mark,
-    open_regular,
     remove_orphans,
     unmark,
 )
@@ -32,8 +32,9 @@ class DataFolder:
     """A folder that this process holds locked until `close`.
 
     With `path` None it is a temporary folder, which `close` removes. A folder named by `path` is
-    never removed; only its user has access to it, also if it was made wider before. Raises
-    LocalKafkaError if another process holds the lock, or the folder cannot be written.
+    never removed; if it does not exist, it is created with access for its user only. Raises
+    LocalKafkaError if another process holds the lock, the folder cannot be written, or other users
+    can write it.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -45,6 +46,7 @@ class DataFolder:
                 path = make_temporary()
             self.path = path.expanduser().absolute()
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _require_own(self.path)
             if self._is_data():
                 make_private_folder(self.path)
             lock = open_regular(self.path / LOCK, os.O_RDWR | os.O_CREAT)
@@ -104,6 +106,16 @@ class DataFolder:
                 "were asked for; ask for as many or name another folder"
             )
         return cluster_id
+
+
+def _require_own(folder: Path) -> None:
+    """Raise `UntrustedError` if another user could have written in it, or has set the link to it.
+
+    Brokers read settings from it and follow links in it.
+    """
+    if (found := folder.lstat()).st_uid not in (ROOT, os.geteuid()):
+        raise UntrustedError(f"{folder} belongs to user {found.st_uid}, not to this one")
+    require_own(folder.stat(), folder)
 
 
 def _write(file: Path, text: str) -> None:

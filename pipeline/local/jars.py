@@ -9,12 +9,20 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from engines.cache import cache_folder
+from engines.trusted_files import (
+    OTHERS_MAY_WRITE,
+    PrivateFolder,
+    UntrustedError,
+    open_regular,
+    require_own,
+)
 from pipeline.errors import LocalKafkaError
 from pipeline.local.download import download
 
@@ -38,12 +46,20 @@ def fetched(cache: Path) -> list[Path]:
     wanted = checksums()
     folder = cache / f"kafka-{VERSION}"
     try:
-        if not folder.is_dir():
-            cache.mkdir(parents=True, exist_ok=True)
+        private = PrivateFolder(folder)
+        if not os.path.lexists(folder):
+            private.make_parent()
             with _alone(cache / f"kafka-{VERSION}.lock"):
-                if not folder.is_dir():
+                if not os.path.lexists(folder):
                     _fetch(wanted, folder)
+        _close_to_others(folder)
+        private.check()
         _check(wanted, folder)
+    except UntrustedError as exc:
+        raise LocalKafkaError(
+            f"Kafka's jars are not taken from a folder that others can write: {exc}; LONGTAKE_CACHE"
+            " names another cache folder, which must be this user's own"
+        ) from exc
     except OSError as exc:
         raise LocalKafkaError(
             f"the cache folder {cache} cannot be used ({exc}); LONGTAKE_CACHE can name another"
@@ -64,6 +80,22 @@ def _fetch(wanted: Mapping[str, str], folder: Path) -> None:
         download(list(wanted), staging, label=f"Apache Kafka {VERSION}")
         _check(wanted, staging)
         staging.rename(folder)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take from others the right to write jars of ours, before their checksums are compared.
+
+    They can be written after a download under a loose umask. Raises `UntrustedError` if a jar or a
+    folder is another user's, or a link.
+    """
+    for path in (folder, *sorted(folder.rglob("*"))):
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise UntrustedError(f"{path} is a link; it must be a file or a folder")
+        if found.st_mode & OTHERS_MAY_WRITE and found.st_uid == os.geteuid():
+            path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS_MAY_WRITE)
+            found = path.lstat()
+        require_own(found, path)
 
 
 def _check(wanted: Mapping[str, str], folder: Path) -> None:
@@ -107,6 +139,9 @@ def _jars(libs: Path) -> list[Path]:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("a") as held:
+    held = open_regular(lock, os.O_WRONLY | os.O_CREAT)
+    try:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(held)

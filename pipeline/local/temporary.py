@@ -6,14 +6,14 @@ machine can write to the system's temporary folder, so files in it are opened wi
 links and without blocking.
 """
 
-import errno
 import fcntl
 import os
 import shutil
-import stat
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
+
+from engines.trusted_files import open_regular
 
 LOCK = "lock"
 MARK = "temporary"
@@ -52,15 +52,6 @@ def remove_orphans(parent: Path) -> None:
             opened.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_regular(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
-    """Open a regular file, or create it with mode 0600; `OSError` for links, FIFOs and devices."""
-    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=dir_fd)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file
 
 
 def _opened(opened: ExitStack, folder: Path) -> int:

@@ -5,6 +5,7 @@ frame counts as crashing only if it has killed two child processes. Other causes
 such as a machine that loses power three times, therefore blame no frame.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection, Pipe
 import numpy as np
 
 from engines.base import InputArray
+from engines.child_python import module_command, module_environment
 from engines.model.inputs import InputSpec, read_input
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
@@ -68,9 +70,11 @@ class ChildDecoder:
     def _start(self) -> Connection:
         self._line, theirs = Pipe()
         number = theirs.fileno()
-        command = [sys.executable, "-m", "pipeline.media.crash_child"]
+        command = module_command("pipeline.media.crash_child")
         arguments = [str(number), self._spec.model_dump_json(), str(self._max_frame_pixels)]
-        self._child = subprocess.Popen([*command, *arguments], pass_fds=[number])  # noqa: S603
+        self._child = subprocess.Popen(  # noqa: S603 - our own program, no shell
+            [*command, *arguments], pass_fds=[number], env=module_environment(os.environ)
+        )
         theirs.close()  # the child has the only copy: when it dies, we read an end of file
         return self._line
 

@@ -1,5 +1,6 @@
 """Replays a group on a Kafka: reads its frames again, predicts them, and compares if asked to."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 from engines.base import Engine
 from engines.load import load_engine
 from engines.model.bundle import Bundle
+from engines.model.verdicts import Verdicts
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
@@ -128,6 +130,7 @@ class GroupReplay:
             settings.engine,
             plan.bundle,
             threads=settings.engine_threads,
+            verdicts=Verdicts.of(os.environ),
             gpu_precision=settings.gpu_precision,
         )
         self._pool = ThreadPoolExecutor(settings.decode_threads, "decode")

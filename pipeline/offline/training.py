@@ -186,7 +186,7 @@ def _introduction(footage: Footage) -> str:
 
 def _name(out: Path) -> str:
     """Return the bundle's name: the folder's, with only the characters that a name may have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name)[:64] or "model"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).lstrip(".")[:64] or "model"
 
 
 def _git_revision() -> str | None:

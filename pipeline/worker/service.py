@@ -49,7 +49,7 @@ class Service:
         )
         self._server.start()  # so that probes can see what a slow start is doing
         verdicts = Verdicts.of(os.environ)
-        bundle = load_bundle(find_bundle(config.bundle), verdicts=verdicts)
+        bundle = load_bundle(find_bundle(config.bundle))
         self._engine = self._load(bundle, verdicts)
         self._metrics.set_info(worker=name, bundle=bundle.id, engine=self._engine.name)
         self._stopping = threading.Event()

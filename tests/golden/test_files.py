@@ -18,6 +18,15 @@ from tests.golden.records import FIRST
 ENCODER, STEP = "2882f1284374ee88c31326ea6fe63543", "0f35de116a8ca599c6f70b63e2e41ca8"
 EPOCH = 1796010846
 
+
+def private(kept: Path, into: Path) -> Path:
+    """Copy a folder for its owner alone: a checkout's mode depends on the umask."""
+    copy = shutil.copytree(kept, into / kept.name)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o700)
+    return copy
+
+
 # ----------------------------------------------------------------------------------------- spool
 
 
@@ -64,7 +73,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Verdicts, di
     monkeypatch.setattr(verdicts, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(verdicts, "_own_code", lambda: facts["own_code"])
     monkeypatch.setattr(verdicts, "version", facts["versions"].__getitem__)
-    return Verdicts(FIRST / "verdicts"), facts["digests"]
+    return Verdicts(private(FIRST / "verdicts", tmp_path)), facts["digests"]
 
 
 @pytest.mark.parametrize("bundle", ["seed", "actions"])
@@ -93,19 +102,21 @@ def test_what_has_passed_before_has_passed(
     ],
 )
 def test_a_plan_is_found_by_what_its_card_says_it_was_made_for(
-    key: str, size: int, profiles: set[str]
+    tmp_path: Path, key: str, size: int, profiles: set[str]
 ) -> None:
     facts = json.loads((FIRST / "plans" / f"{key}.json").read_text())
     digest = facts.pop("plan_sha256")
     assert (facts["tensorrt"], facts["gpu"]) == ("11.4.0.106", "Double GPU")
     assert set(facts["profiles"][0]) == profiles
-    plan = PlanCache(FIRST / "plans").load(facts)
+    plan = PlanCache(private(FIRST / "plans", tmp_path)).load(facts)
     assert plan is not None
     assert (key_of(facts), len(plan)) == (key, size)
     assert hashlib.sha256(plan).hexdigest() == digest
 
 
-def test_a_plan_made_for_other_facts_is_not_found() -> None:
+def test_a_plan_made_for_other_facts_is_not_found(tmp_path: Path) -> None:
     facts = json.loads((FIRST / "plans" / f"{ENCODER}.json").read_text())
     del facts["plan_sha256"]
-    assert PlanCache(FIRST / "plans").load(facts | {"gpu": "Another GPU"}) is None
+    assert (
+        PlanCache(private(FIRST / "plans", tmp_path)).load(facts | {"gpu": "Another GPU"}) is None
+    )

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import EngineName, Features, InputArray, Logits, Rows, Tensors
-from engines.model.bundle import Bundle, StateSpec
+from engines.model.bundle import Bundle
+from engines.model.description import StateSpec
 from engines.table import HostFeatures, StateTable, finite_rows, pick_features
 from pipeline.errors import UndecodableFrameError
 from tests.engines.bundles import SIDE, tiny

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.progress import Progress
 
-from engines.model.bundle import Bundle, Skeleton, write_bundle
+from engines.model.bundle import Bundle, write_bundle
+from engines.model.description import Skeleton
 from engines.train.actions.encoder_training import joint_error, train_encoder
 from engines.train.actions.head_training import (
     HeadStage,

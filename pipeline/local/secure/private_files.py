@@ -6,8 +6,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from engines.trusted_files import open_regular
 from pipeline.errors import LocalKafkaError
-from pipeline.local.temporary import open_regular
 
 MARK = "longtake-secure"
 """The name of the file that marks the folder as ours, which is locked while it is in use."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engines.errors import BundleError
+from engines.model.description import check_labels
+from engines.model.json_parts import is_plain
 from pipeline.errors import FootageError
 from pipeline.offline.footage.video import FOREVER_US
 
@@ -76,6 +79,10 @@ def list_videos(path: Path) -> tuple[list[ListedVideo], list[str]]:
             f"{path} has {len(listed):,} videos of {len(labels):,} classes; at most"
             f" {MAX_VIDEOS:,} of {MAX_LABELS:,} are taken"
         )
+    try:
+        check_labels(labels, str(path))  # now, not when everything is trained
+    except BundleError as exc:
+        raise FootageError(str(exc)) from exc
     return listed, warnings
 
 
@@ -174,7 +181,7 @@ class _Table:
         if not fields["video"] or not path.is_file():
             self._fault(line, f"no video {fields['video']!r} beside the table")
         label, split = fields["label"], fields.get(SPLIT, "")
-        if not label or len(label) > MAX_LABEL_CHARACTERS or not label.isprintable():
+        if not label or len(label) > MAX_LABEL_CHARACTERS or not is_plain(label):
             self._fault(line, f"label {label[:40]!r}; {_LABEL}")
         if split not in ("", "train", "validation"):
             self._fault(line, f"split {split!r}; it is train, validation or empty")

@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.model.bundle import Bundle, Skeleton
+from engines.model.bundle import Bundle
+from engines.model.description import Skeleton
 from pipeline.media.kinds import fit_for, picture_input
 from pipeline.media.pictures import Fit, Points, fit_frame, fit_points, unfit_points
 from pipeline.media.sources import SourceFrame

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from engines.model.bundle import Skeleton
+from engines.model.description import Skeleton
 from pipeline.media.pictures import Fit, Points
 from pipeline.offline.overlay.canvas import Canvas, Colour, Point, shortened, text_width
 from pipeline.wire.predictions import Prediction

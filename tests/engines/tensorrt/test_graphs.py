@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import checker, helper
 
-from engines.model.bundle import Bundle, StateSpec, find_bundle, load_bundle
+from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.description import StateSpec
 from engines.tensorrt.subgraphs import (
     BROKEN,
     ENCODED,

@@ -112,6 +112,39 @@ def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
     assert (tmp_path / "plans").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("kind", ["plan", "json", "timings", "folder"])
+def test_a_plan_that_others_can_write_is_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    cache = PlanCache(tmp_path / "plans")
+    with cache.locked(FACTS):
+        cache.store(FACTS, b"plan")
+        cache.keep_timings(FACTS, b"timings")
+    path = cache.folder if kind == "folder" else cache.path(FACTS).with_suffix(f".{kind}")
+    path.chmod(0o777)
+    found = cache.load(FACTS), cache.timings(FACTS)
+    assert found != (b"plan", b"timings")
+    assert "each start builds: other users may write" in caplog.text
+
+
+def test_plans_are_neither_locked_nor_kept_in_a_folder_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans").chmod(0o777)
+    cache = PlanCache(tmp_path / "plans")
+    with cache.locked(FACTS):
+        cache.store(FACTS, b"plan")
+    assert list(cache.folder.iterdir()) == []
+    assert len(caplog.messages) == 1
+
+
+def test_a_fifo_as_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"{key_of(FACTS)}.lock")
+    with PlanCache(tmp_path).locked(FACTS):
+        pass
+
+
 def test_of_two_processes_one_builds_and_the_other_finds_it(tmp_path: Path) -> None:
     with builder(tmp_path) as first:
         assert [first.say(), first.say()] == ["asks", "builds"]

@@ -158,6 +158,14 @@ def test_a_trap_in_the_temporary_folder_is_passed_by(
     assert folder.exists()
 
 
+def test_a_link_as_a_lock_creates_no_file_elsewhere(shared: Path) -> None:
+    folder = left_behind()
+    (folder / "lock").unlink()
+    (folder / "lock").symlink_to(shared / "made-by-the-victim")
+    clean_up()
+    assert not (shared / "made-by-the-victim").exists()
+
+
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_foreign_entry_with_the_prefix_is_passed_by(
     shared: Path, trap: str, monkeypatch: pytest.MonkeyPatch
@@ -202,3 +210,31 @@ def test_a_folder_of_other_things_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     DataFolder(tmp_path).close()
     assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_a_named_folder_that_others_can_write_is_refused(shared: Path, mode: int) -> None:
+    (shared / "open").mkdir()
+    (shared / "open").chmod(mode)
+    with pytest.raises(LocalKafkaError, match=f"other users may write .*mode {mode:o}"):
+        DataFolder(shared / "open")
+    assert list((shared / "open").iterdir()) == []
+
+
+def test_a_named_folder_of_another_user_is_refused(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shared / "named").mkdir()
+    monkeypatch.setattr("pipeline.local.folder.ROOT", -1)
+    monkeypatch.setattr(os, "geteuid", lambda: shared.stat().st_uid + 1)
+    with pytest.raises(LocalKafkaError, match="belongs to user"):
+        DataFolder(shared / "named")
+
+
+def test_a_folder_below_one_that_others_can_write_is_made_for_its_owner_alone(
+    shared: Path,
+) -> None:
+    shared.chmod(0o1777)
+    folder = DataFolder(shared / "below" / "named")
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    folder.close()

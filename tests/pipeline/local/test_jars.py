@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import trusted_files
 from engines.cache import cache_folder
 from pipeline.errors import LocalKafkaError
 from pipeline.local import jars
@@ -87,6 +88,67 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, not a folder")
     with pytest.raises(LocalKafkaError, match="LONGTAKE_CACHE can name another"):
         jars.fetched(tmp_path / "cache")
+
+
+# a cache that others can write
+
+
+@pytest.mark.parametrize("part", ["the cache", "a jar", "a folder of jars", "the jars"])
+def test_jars_of_another_user_are_refused(
+    repository: Repository, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (jar,) = jars.fetched(tmp_path / "cache")
+    paths = {"the cache": tmp_path / "cache", "a jar": jar, "a folder of jars": jar.parent,
+             "the jars": tmp_path / "cache" / f"kafka-{jars.VERSION}"}  # fmt: skip
+    strange = paths[part].stat().st_ino
+    require = trusted_files.require_own
+
+    def foreign(found: os.stat_result, path: Path) -> None:
+        changed = list(found)
+        changed[4] = 4242 if found.st_ino == strange else found.st_uid
+        require(os.stat_result(changed), path)
+
+    monkeypatch.setattr(jars, "require_own", foreign)
+    monkeypatch.setattr(trusted_files, "require_own", foreign)
+    with pytest.raises(LocalKafkaError, match=f"{paths[part]} belongs to user 4242"):
+        jars.fetched(tmp_path / "cache")
+    assert repository.downloads == 1
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_cache_that_all_share_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(LocalKafkaError, match=r"other users may write .*LONGTAKE_CACHE names"):
+        jars.fetched(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.usefixtures("repository")
+def test_jars_written_under_a_loose_umask_are_closed_to_others(tmp_path: Path) -> None:
+    (jar,) = jars.fetched(tmp_path / "cache")
+    for path in (jar, jar.parent):
+        path.chmod(0o777)
+    jars.fetched(tmp_path / "cache")
+    assert [path.stat().st_mode & 0o022 for path in (jar, jar.parent)] == [0, 0]
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("part", ["jars", "jar"])
+def test_a_link_to_jars_is_not_followed(tmp_path: Path, part: str) -> None:
+    (jar,) = jars.fetched(tmp_path / "cache")
+    path = jar if part == "jar" else tmp_path / "cache" / f"kafka-{jars.VERSION}"
+    path.rename(tmp_path / "aside")
+    path.symlink_to(tmp_path / "aside")
+    with pytest.raises(LocalKafkaError, match=f"{path} is a link"):
+        jars.fetched(tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_fifo_as_the_lock_of_the_jars_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"kafka-{jars.VERSION}.lock")
+    with pytest.raises(LocalKafkaError, match="cannot be used"):
+        jars.fetched(tmp_path)
 
 
 def test_without_a_network_the_ways_out_are_named(

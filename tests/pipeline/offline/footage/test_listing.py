@@ -114,3 +114,20 @@ def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
 def test_a_table_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     assert str(tmp_path / "t.csv") in complaint(tmp_path / "t.csv")[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["left", "ri\x1b[31mght"], "text must be printable and on one line, U+001B is not"),
+        ([f"{n:0240}" for n in range(300)], "labels are 72,000 bytes of text, at most 65,536"),
+    ],
+)
+def test_labels_that_a_bundle_may_not_have_are_refused_before_training(
+    tmp_path: Path, names: list[str], sentence: str
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.mp4").touch()
+    (line,) = complaint(tmp_path)
+    assert sentence in line
