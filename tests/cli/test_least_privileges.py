@@ -131,11 +131,6 @@ def fails(longtake: Longtake, start: Start) -> Callable[..., bool]:
     """Run a command that lacks a privilege; whether it ends with an error, or does no work."""
 
     def run(command: Command, *words: str | Path) -> bool:
-        if command is Command.WORKER:  # one that may not read frames restores again and again
-            worker = start(*words)
-            worker.says(r"longtake: |checkpoint \d+ is lost")
-            worker.end(signal.SIGTERM)
-            return True
         ended = start(*words).ended() if command in ENDLESS else longtake(*words)
         return ended.code != 0 or NOTHING_SENT in ended.err
 
