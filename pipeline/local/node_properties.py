@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.local.ports import HOST
-from pipeline.local.secure.private_files import write_private
+from pipeline.local.secure.key_files import write_private
 
 RECORDS = "logs"  # below the node's folder
 RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with its headers

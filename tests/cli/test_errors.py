@@ -62,7 +62,10 @@ def test_a_wrong_key_in_the_file_is_named_with_those_that_are_known(
     (tmp_path / "longtake.toml").write_text('gruop = "mine"\n', "utf-8")
     ended = longtake("worker", "--config", "longtake.toml")
     assert ended.code == 2
-    assert "gruop: no such setting; did you mean group?; known are bootstrap, bundle" in ended.complaint
+    assert (
+        "gruop: no such setting; did you mean group?; known are bootstrap, bundle"
+        in ended.complaint
+    )
 
 
 def test_a_wrong_variable_in_the_environment_is_named_with_those_that_are_known(

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pipeline.errors import LocalKafkaError
 from pipeline.local.ports import HOST
-from pipeline.local.secure.private_files import read_private, write_private
+from pipeline.local.secure.key_files import read_private, write_private
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365

@@ -4,7 +4,7 @@ import json
 
 from pipeline.broker.kafka.privileges import Role
 from pipeline.connection import SaslMechanism, SecurityProtocol
-from pipeline.local.secure.private_files import write_private
+from pipeline.local.secure.key_files import write_private
 from pipeline.local.secure.secure_folder import SecureFolder
 
 

@@ -29,7 +29,7 @@ class Secure:
     `folder` has the certificates, passwords and clients' settings; if it has them already, they
     are used again. The roles may run their commands for `groups`, each with its topics. With
     `jwks`, a file of public keys (RFC 7517), tokens that one of them has signed for the audience
-    `longtake` log in by OAUTHBEARER.
+    `longtake` log in by OAUTHBEARER, as any user that they name.
     """
 
     folder: Path

@@ -25,7 +25,7 @@ from pipeline.connection import (
     Tls,
 )
 from pipeline.errors import LocalKafkaError
-from pipeline.local.secure.private_files import claim_folder, read_private, write_private
+from pipeline.local.secure.key_files import claim_folder, read_private, write_private
 from pipeline.secrets import Secret
 
 BROKER = "broker"  # the name of the brokers among themselves

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.broker.kafka.privileges import Role
 from pipeline.connection import SaslMechanism
-from pipeline.local.secure.private_files import write_private
+from pipeline.local.secure.key_files import write_private
 from pipeline.local.secure.secure_folder import ADMINISTRATOR, BROKER, SecureFolder
 
 KEYSTORE, TRUSTED = "broker.pem", "ca.pem"

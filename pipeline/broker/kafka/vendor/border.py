@@ -36,6 +36,11 @@ RETRY_MS = 20
 ENDS_MS = 10_000  # for looking up ends; without a limit the client may retry for ever (K15)
 METADATA_MS = 30_000
 
+REFUSAL = "AuthorizationFailedError"
+"""K27: a producer hides some refusals in the text of a plain `KafkaError`: one of the offsets of a
+transaction, one of the first producer id, and one that came before the next `send`. Taken for an
+unavailable broker, they were tried again for ever, without a word."""
+
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
@@ -55,6 +60,8 @@ def translated(doing: str) -> Iterator[None]:
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
     except KafkaError as exc:
+        if REFUSAL in repr(exc):
+            raise TopicError(f"{doing}: the broker does not allow it: {exc}") from exc
         raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
 
 

@@ -28,20 +28,27 @@ def claim_folder(path: Path) -> int:
         if found.st_uid != os.geteuid():
             raise LocalKafkaError(f"the folder {path} belongs to another user; name another")
         marked = os.path.lexists(path / MARK)
-        if not marked and any(path.iterdir()):
-            raise LocalKafkaError(
-                f"the folder {path} holds files that `longtake broker --secure` did not make; name"
-                " a new folder"
-            )
+        if not marked:
+            _require_empty(path)
         if marked and stat.S_IMODE(found.st_mode) & OTHERS:
             raise LocalKafkaError(
                 f"others can use the folder {path}, which holds keys: `chmod 700 {path}`, and make"
                 " a new folder if they may have read it"
             )
         path.chmod(0o700)
+        if not marked:  # until now others may have been able to put files there
+            _require_empty(path)
         return _locked(path)
     except OSError as exc:
         raise LocalKafkaError(f"the folder {path} cannot be used: {exc}") from exc
+
+
+def _require_empty(path: Path) -> None:
+    if any(path.iterdir()):
+        raise LocalKafkaError(
+            f"the folder {path} holds files that `longtake broker --secure` did not make; name a"
+            " new folder"
+        )
 
 
 def _locked(path: Path) -> int:
