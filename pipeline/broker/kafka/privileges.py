@@ -1,0 +1,173 @@
+"""The least privileges of each command: what its user must be allowed to do on a Kafka with ACLs.
+
+The only such table. `longtake broker --secure` grants what it says, `topics check --as` compares
+with it, docs/kafka-security.md prints it, and a test runs every command with nothing more.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.records import Topics
+
+
+class Command(StrEnum):
+    """The commands that reach a Kafka."""
+
+    CAMERA = "camera"
+    WORKER = "worker"
+    TAIL = "tail"
+    AUDIT = "audit"
+    REPLAY = "replay"
+    RESET_PARTITION = "reset partition"
+    RESET_STREAM = "reset stream"
+    TOPICS_CREATE = "topics create"
+    TOPICS_CHECK = "topics check"
+
+
+class Role(StrEnum):
+    """A user of a secured local Kafka, who may run some commands."""
+
+    CAMERA = "camera"
+    WORKER = "worker"
+    READER = "reader"
+    OPERATOR = "operator"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """What the user may run."""
+        return _COMMANDS[self]
+
+
+class ResourceKind(StrEnum):
+    """What a privilege is about; the names are Kafka's."""
+
+    TOPIC = "TOPIC"
+    GROUP = "GROUP"
+    TRANSACTIONAL_ID = "TRANSACTIONAL_ID"
+
+
+class Operation(StrEnum):
+    """What a privilege allows; the names are Kafka's."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+    CREATE = "CREATE"
+    DESCRIBE = "DESCRIBE"
+    DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
+
+
+class Resource(StrEnum):
+    """What a command needs privileges on, before topics and group have names."""
+
+    FRAMES = "frames"
+    PREDICTIONS = "predictions"
+    DEAD_LETTERS = "dead letters"
+    STATE = "state"
+    GROUP = "group"
+    WORKERS_TRANSACTIONS = "transactional ids of workers"
+    RESETS_TRANSACTION = "transactional id of resets"
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """What must be allowed on one resource, or on all whose name begins with `name`."""
+
+    resource_kind: ResourceKind
+    name: str
+    prefixed: bool
+    operations: frozenset[Operation]
+
+
+_READ, _WRITE, _CREATE = Operation.READ, Operation.WRITE, Operation.CREATE
+_DESCRIBE, _CONFIGS = Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS
+
+Needs = Mapping[Resource, frozenset[Operation]]
+
+
+def _on(resource: Resource, *operations: Operation) -> Needs:
+    return {resource: frozenset(operations)}
+
+
+TOPICS = (Resource.FRAMES, Resource.PREDICTIONS, Resource.DEAD_LETTERS, Resource.STATE)
+
+NEEDS: Mapping[Command, Needs] = {
+    # DESCRIBE_CONFIGS: the camera reads how large a record of the topic may be
+    Command.CAMERA: _on(Resource.FRAMES, _WRITE, _DESCRIBE, _CONFIGS),
+    Command.WORKER: _on(Resource.FRAMES, _READ, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _WRITE, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _WRITE, _DESCRIBE)
+    | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS)
+    | _on(Resource.GROUP, _READ, _DESCRIBE)
+    | _on(Resource.WORKERS_TRANSACTIONS, _WRITE, _DESCRIBE),
+    Command.TAIL: _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
+    Command.AUDIT: _on(Resource.FRAMES, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
+    | _on(Resource.STATE, _READ, _DESCRIBE, _CONFIGS),
+    Command.REPLAY: _on(Resource.FRAMES, _READ, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
+    | _on(Resource.STATE, _READ, _DESCRIBE),
+    Command.RESET_PARTITION: _on(Resource.FRAMES, _READ, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _DESCRIBE)
+    | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS)
+    | _on(Resource.GROUP, _READ, _DESCRIBE)
+    | _on(Resource.RESETS_TRANSACTION, _WRITE, _DESCRIBE),
+    Command.RESET_STREAM: _on(Resource.FRAMES, _WRITE, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _DESCRIBE)
+    | _on(Resource.STATE, _READ, _DESCRIBE, _CONFIGS),
+    Command.TOPICS_CREATE: {
+        resource: frozenset({_CREATE, _DESCRIBE, _CONFIGS}) for resource in TOPICS
+    },
+    Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS},
+}
+
+_COMMANDS: Mapping[Role, tuple[Command, ...]] = {
+    Role.CAMERA: (Command.CAMERA,),
+    Role.WORKER: (Command.WORKER,),
+    Role.READER: (Command.TAIL, Command.AUDIT, Command.REPLAY),
+    Role.OPERATOR: (
+        Command.TOPICS_CREATE,
+        Command.TOPICS_CHECK,
+        Command.RESET_PARTITION,
+        Command.RESET_STREAM,
+    ),
+}
+
+
+def privileges(command: Command, topics: Topics, group: str) -> tuple[Privilege, ...]:
+    """Return the least privileges of a command, one for each resource, in the table's order."""
+    needs = NEEDS[command].items()
+    return tuple(Privilege(*_resource(resource, topics, group), ops) for resource, ops in needs)
+
+
+def role_privileges(role: Role, every: Iterable[tuple[Topics, str]]) -> tuple[Privilege, ...]:
+    """Return the privileges of a role for several groups and their topics, one per resource."""
+    merged: dict[tuple[ResourceKind, str, bool], frozenset[Operation]] = {}
+    for topics, group in every:
+        for command in role.commands:
+            for one in privileges(command, topics, group):
+                resource = (one.resource_kind, one.name, one.prefixed)
+                merged[resource] = merged.get(resource, frozenset()) | one.operations
+    return tuple(Privilege(*resource, operations) for resource, operations in merged.items())
+
+
+def _resource(resource: Resource, topics: Topics, group: str) -> tuple[ResourceKind, str, bool]:
+    """Return kind and name of a resource, and whether the name is a prefix."""
+    match resource:
+        case Resource.FRAMES:
+            return ResourceKind.TOPIC, topics.frames, False
+        case Resource.PREDICTIONS:
+            return ResourceKind.TOPIC, topics.predictions, False
+        case Resource.DEAD_LETTERS:
+            return ResourceKind.TOPIC, topics.dead_letters, False
+        case Resource.STATE:
+            return ResourceKind.TOPIC, topics.state, False
+        case Resource.GROUP:
+            return ResourceKind.GROUP, group, False
+        case Resource.WORKERS_TRANSACTIONS:
+            return ResourceKind.TRANSACTIONAL_ID, f"{group}.", True
+        case Resource.RESETS_TRANSACTION:
+            return ResourceKind.TRANSACTIONAL_ID, f"{group}.reset", False
