@@ -6,6 +6,7 @@ from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError
 
 
 def nodes_serving(connection: Connection, timeout_s: float) -> int:
@@ -18,7 +19,7 @@ def nodes_serving(connection: Connection, timeout_s: float) -> int:
             bootstrap_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,
         )
-    except (KafkaError, OSError):
+    except BrokerUnavailableError:
         return 0
     try:
         brokers = admin.describe_cluster()["brokers"]
