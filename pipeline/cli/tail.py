@@ -10,7 +10,6 @@ from rich.text import Text
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.config import load_config
-from pipeline.errors import TopicError
 from pipeline.judging.chain import ChainReader, Link
 
 app = one_command()
@@ -49,8 +48,7 @@ def tail(
     settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
     topic = settings.predictions_topic
-    if topic not in admin.partition_counts():
-        raise TopicError(f"topic {topic} is missing; `longtake topics create` makes it")
+    admin.require_topic(topic)
     admin.close()
     wanted = {name.encode() for name in stream or ()}
     show = _show_json if as_json else _show

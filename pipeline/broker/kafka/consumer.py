@@ -47,13 +47,13 @@ class KafkaFrames(ConsumerRebalanceListener):
         heartbeat_s: float,
         leaves: bool,
     ) -> None:
-        self._topic = topic
+        self._connection, self._topic = connection, topic
         self._leaves = leaves or instance is None
         self._session_timeout_s = session_timeout_s
         self._events: deque[Event] = deque()
         self._member: Member | None = None
         session_ms = int(session_timeout_s * 1000)
-        with translated("joining the group"):
+        with translated("joining the group", connection):
             self._consumer = open_consumer(
                 connection,
                 group_id=group,
@@ -100,7 +100,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         """See `FrameConsumer`."""
         batches: dict[TopicPartition, list[Any]] = {}
         gone: Event | None = None
-        with translated("polling"):
+        with translated("polling", self._connection):
             try:
                 batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
             except OffsetOutOfRangeError as exc:
@@ -169,7 +169,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         joined = self._member is not None
         if self._leaves:
             self._coordinator.leave_when_closed()
-        with translated("leaving the group"):
+        with translated("leaving the group", self._connection):
             self._consumer.close(autocommit=False, timeout_ms=LEAVE_MS)
         if joined and self._leaves and not self._coordinator.has_left:
             log.warning(

@@ -19,7 +19,7 @@ class KafkaGroup:
 
     def require_empty(self) -> None:
         """Raise `CannotMoveError`, with the members' names, if workers are in the group."""
-        with translated(f"looking group {self._group} up"):
+        with translated(f"looking group {self._group} up", self._settings.connection):
             admin = open_admin(self._settings.connection)
             found = admin.describe_groups([self._group])[self._group]
             admin.close()

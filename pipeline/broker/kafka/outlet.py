@@ -29,7 +29,7 @@ class KafkaOutlet:
     def publish(self, burst: Sequence[Outgoing]) -> None:
         """See `Outlet`. A burst that the producer still retries is awaited and not sent again."""
         try:
-            with translated("publishing predictions"):
+            with translated("publishing predictions", self._connection, needs="WRITE"):
                 producer = self._producer = self._producer or self._open()
                 self._writes = self._writes or send(producer, self._topics, burst)
                 arrive(producer, self._writes)

@@ -40,7 +40,7 @@ class KafkaWriter:
         producer, claim = self._producer, member.vendor
         if producer is None or not isinstance(claim, ConsumerGroupMetadata):
             raise AssertionError("commit before renew, or with another broker's member")
-        with translated("committing"):
+        with translated(f"committing as {self._name}", self._connection, needs="WRITE"):
             producer.begin_transaction()
             outgoing = [out for part in checkpoint.parts for out in part.outgoing]
             arrive(producer, send(producer, self._topics, outgoing))
@@ -56,7 +56,9 @@ class KafkaWriter:
     def renew(self) -> None:
         """See `CheckpointWriter`. A producer that failed once is never used again (K1, K4, K5)."""
         self.close()
-        with translated("making the transactional producer"):
+        with translated(
+            f"making the transactional producer {self._name}", self._connection, needs="WRITE"
+        ):
             producer = open_producer(
                 self._connection,
                 transactional_id=self._name,

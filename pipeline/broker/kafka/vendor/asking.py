@@ -29,7 +29,7 @@ def names_in_certificate(host: str, port: int, tls: Tls) -> tuple[str, ...]:
         context.wrap_socket(plain, server_hostname=host) as connected,
     ):
         certificate = connected.getpeercert() or {}
-        found = tuple(str(name) for _, name in certificate.get("subjectAltName", ()))
+        found = tuple(str(one[1]) for one in certificate.get("subjectAltName", ()))
     return found
 
 

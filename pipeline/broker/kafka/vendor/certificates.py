@@ -1,4 +1,4 @@
-"""Checks files and secrets before anything is sent, so that a wrong one is named with its setting."""
+"""Checks files and secrets before anything is sent: a wrong one is named with its setting."""
 
 import ssl
 import stat

@@ -41,8 +41,18 @@ _TLS_ALERT = 0x15  # the first byte where a server with TLS answers a client wit
 _EXPIRED, _NOT_YET = 10, 9  # X509_V_ERR_* of OpenSSL
 _UNTRUSTED = (2, 18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
-_WITHOUT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
-_VERSIONS = ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "NO_SHARED_CIPHER")
+_WITHOUT_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "UNKNOWN_PROTOCOL",
+)
+_VERSIONS = (
+    "UNSUPPORTED_PROTOCOL",
+    "PROTOCOL_VERSION",
+    "NO_PROTOCOLS_AVAILABLE",
+    "NO_SHARED_CIPHER",
+)
 
 
 class Stage(Enum):
@@ -177,7 +187,7 @@ def _of_tls(
 
 
 def _of_alert(alert: str, failure: Failure, security: Security) -> Refusal:
-    """Explain the alert that a server sends instead of an answer, in TLS 1.3 after the handshake."""
+    """Explain the alert that a server sends; in TLS 1.3 it comes after the handshake."""
     ours = security.tls.certificate
     unclear = alert == "handshake failure"  # in TLS 1.2 this one is sent for either
     if ours is None:
@@ -269,9 +279,9 @@ def _of_network(
             f" security_protocol = {security.protocol} right?",
             BrokerUnreachableError,
         )
-    if failure.stage is Stage.HANDSHAKE and asks:
-        if speaks_kafka_without_tls(failure.host, failure.port):
-            return _without_tls(failure, security)
+    in_handshake = failure.stage is Stage.HANDSHAKE
+    if in_handshake and asks and speaks_kafka_without_tls(failure.host, failure.port):
+        return _without_tls(failure, security)
     return Refusal(
         f"{at}: the broker closes the connection {_when_closed(failure, security)}", _fate(failure)
     )
@@ -284,7 +294,9 @@ def _fate(failure: Failure) -> type[StopError]:
 
 def _when_closed(failure: Failure, security: Security) -> str:
     if failure.stage is Stage.HANDSHAKE:
-        return "in the TLS handshake: is this the port of a TLS listener, and is the broker running?"
+        return (
+            "in the TLS handshake: is this the port of a TLS listener, and is the broker running?"
+        )
     if failure.stage is Stage.UNSERVED and not security.protocol.has_login:
         with_login = "SASL_SSL" if security.protocol.has_tls else "SASL_PLAINTEXT or SASL_SSL"
         return (
@@ -314,7 +326,9 @@ def _why_not_connected(error: BaseException) -> str:
     number = re.match(r"\d+", said.removeprefix("unable to connect: [Errno "))
     if number is not None and int(number[0]) in errno.errorcode:
         refused = int(number[0]) == errno.ECONNREFUSED
-        return "nobody listens there (connection refused)" if refused else os.strerror(int(number[0]))
+        return (
+            "nobody listens there (connection refused)" if refused else os.strerror(int(number[0]))
+        )
     if said == "Connection timed out":
         return "no answer to the attempt to connect: a firewall, or a wrong address"
     return told(said or repr(error))

@@ -57,7 +57,7 @@ class WholeTcp(KafkaTCPTransport):
     """The vendor's TCP, which discards no bytes that came before the end (K31)."""
 
     def _sock_recv(self) -> Any:
-        received, error = super()._sock_recv()  # type: ignore[no-untyped-call]
+        received, error = super()._sock_recv()  # type: ignore[misc]
         return received, None if received else error  # the next call finds the end again
 
 
@@ -68,7 +68,7 @@ class PunctualTls(KafkaSSLTransport):
     _sock: Any
 
     def _sock_recv(self) -> Any:
-        received, error = super()._sock_recv()  # type: ignore[no-untyped-call]
+        received, error = super()._sock_recv()  # type: ignore[misc]
         return received, None if received else error
 
     async def handshake_by(self, deadline_s: float) -> None:
@@ -94,10 +94,10 @@ class WatchedConnection(KafkaConnection):
     def connection_made(self, transport: Any) -> None:
         """See the vendor's."""
         self.connecting = False
-        super().connection_made(transport)  # type: ignore[no-untyped-call]
+        super().connection_made(transport)
 
     def _send_request(self, request: Any, future: Any = None, timeout_at: Any = None) -> Any:
-        sent = super()._send_request(request, future=future, timeout_at=timeout_at)  # type: ignore[no-untyped-call]
+        sent = super()._send_request(request, future=future, timeout_at=timeout_at)  # type: ignore[misc]
         if isinstance(request, SaslHandshakeRequest):
             sent.add_callback(self._keep_offered)
         elif not self.served and not isinstance(request, _BEFORE_SERVING):
@@ -126,7 +126,7 @@ class WatchedManager(KafkaConnectionManager):
     closed: bool
 
     def __init__(self, net: Any, *, security: Security, **config: Any) -> None:
-        super().__init__(net, **config)  # type: ignore[no-untyped-call]
+        super().__init__(net, **config)
         self._security = security
         self._refused: dict[Any, Refusal] = {}  # by node; the newest
         self._cut: dict[Any, int] = {}  # how often in a row a node closed the connection
@@ -150,12 +150,12 @@ class WatchedManager(KafkaConnectionManager):
             raise found[0].error
 
     def get_connection(
-        self, node_id: Any, timeout_ms: float | None = None, **settings: Any
+        self, node_id: Any, timeout_ms: float | None = None, *how: Any, **settings: Any
     ) -> WatchedConnection:
-        """See the vendor's. A new connection is watched, and has `SETUP_MS` until it is logged in."""
+        """See the vendor's. A new connection is watched; it has `SETUP_MS` to log in."""
         known = self._conns.get(node_id)
         limit_ms = SETUP_MS if timeout_ms is None else min(timeout_ms, SETUP_MS)
-        made: Any = super().get_connection(node_id, timeout_ms=limit_ms, **settings)  # type: ignore[no-untyped-call]
+        made: Any = super().get_connection(node_id, limit_ms, *how, **settings)
         if made is not known:
             made.__class__ = WatchedConnection
             made.close_future.add_errback(partial(self._lost, node_id, made))
@@ -163,14 +163,14 @@ class WatchedManager(KafkaConnectionManager):
         return connection
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        sock = await create_connection(
+        sock = await create_connection(  # type: ignore[no-untyped-call]
             self._net, node.host, node.port, self.config["socket_options"], timeout_at=timeout_at
-        )  # type: ignore[no-untyped-call]
+        )
         if not self.ssl_enabled:
-            return WholeTcp(self._net, sock, host=node.host)  # type: ignore[no-untyped-call]
+            return WholeTcp(self._net, sock, host=node.host)
         settings = {name: one for name, one in self.config.items() if name.startswith("ssl_")}
         try:
-            transport = PunctualTls(self._net, sock, host=node.host, **settings)  # type: ignore[no-untyped-call]
+            transport = PunctualTls(self._net, sock, host=node.host, **settings)
         except BaseException as exc:
             sock.close()
             raise HandshakeFailedError from exc
@@ -181,9 +181,9 @@ class WatchedManager(KafkaConnectionManager):
             raise HandshakeFailedError from exc
         return transport
 
-    def bootstrap(self, timeout_ms: float | None = None, refresh: bool = True) -> None:
-        """See the vendor's. It also requires that one of the cluster's own addresses works (K30)."""
-        super().bootstrap(timeout_ms, refresh)  # type: ignore[no-untyped-call]
+    def bootstrap(self, timeout_ms: float | None = None, refresh: bool = True) -> None:  # noqa: FBT001, FBT002 - the vendor's
+        """See the vendor's. It also requires that an address that the cluster names works (K30)."""
+        super().bootstrap(timeout_ms, refresh)
         if self._opening:
             self._net.run(self._reach)
             self._opening = False
@@ -248,9 +248,9 @@ def _stage(conn: WatchedConnection, error: BaseException) -> Stage:
 
 def watched_client(security: Security, **config: Any) -> KafkaNetClient:
     """Return what the vendor's clients connect by."""
-    net = NetworkSelector(**config)  # type: ignore[no-untyped-call]
+    net = NetworkSelector(**config)
     manager = WatchedManager(net, security=security, **config)
-    return KafkaNetClient(net=net, manager=manager, **config)  # type: ignore[no-untyped-call]
+    return KafkaNetClient(net=net, manager=manager, **config)
 
 
 def trouble_of(client: Any) -> Refusal | None:

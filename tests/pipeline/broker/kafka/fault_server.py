@@ -13,7 +13,12 @@ from dataclasses import dataclass
 
 METADATA, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 3, 17, 18, 36
 NONE, UNSUPPORTED_MECHANISM, ILLEGAL_SASL, UNSUPPORTED_VERSION, REFUSED = 0, 33, 34, 35, 58
-VERSIONS = {METADATA: (0, 1), SASL_HANDSHAKE: (0, 1), API_VERSIONS: (0, 0), SASL_AUTHENTICATE: (0, 0)}
+VERSIONS = {
+    METADATA: (0, 1),
+    SASL_HANDSHAKE: (0, 1),
+    API_VERSIONS: (0, 0),
+    SASL_AUTHENTICATE: (0, 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,15 @@ class FaultServer:
         faults = self._faults
         answers: dict[int, Callable[[], bytes]] = {
             API_VERSIONS: lambda: _versions(NONE if version == 0 else UNSUPPORTED_VERSION),
-            SASL_HANDSHAKE: lambda: struct.pack(">h", faults.handshake)
-            + _array([_text(one) for one in faults.mechanisms]),
-            SASL_AUTHENTICATE: lambda: struct.pack(">h", faults.login)
-            + _text("bad \x1b[31m credentials")
-            + struct.pack(">i", 0),
+            SASL_HANDSHAKE: lambda: (
+                struct.pack(">h", faults.handshake)
+                + _array([_text(one) for one in faults.mechanisms])
+            ),
+            SASL_AUTHENTICATE: lambda: (
+                struct.pack(">h", faults.login)
+                + _text("bad \x1b[31m credentials")
+                + struct.pack(">i", 0)
+            ),
             METADATA: self._metadata,
         }
         return answers[api]()

@@ -52,7 +52,8 @@ def test_a_file_that_is_missing_a_folder_a_fifo_or_garbled_is_named(
     gone, pipe, letter = (tmp_path / name for name in ("gone", "pipe", "letter"))
     os.mkfifo(pipe)
     letter.write_text("Dear reader,")
-    said = [complaint(replace(tls, **{field: file})) for file in (gone, tmp_path, pipe, letter)]
+    wrong = ({field: file} for file in (gone, tmp_path, pipe, letter))
+    said = [complaint(replace(tls, **one)) for one in wrong]  # type: ignore[arg-type]
     assert said[0] == f"{setting} = {gone} cannot be read: No such file or directory"
     assert said[1] == f"{setting} = {tmp_path} is not a regular file"
     assert said[2] == f"{setting} = {pipe} is not a regular file"
@@ -83,5 +84,5 @@ def test_a_certificate_without_its_key_is_named(tls: Tls) -> None:
 def test_the_authorities_of_a_token_endpoint_are_named_with_their_setting(tmp_path: Path) -> None:
     oauth = OAuth("https://issuer/token", "me", Secret("s"), ca=tmp_path / "gone.pem")
     login = Login(SaslMechanism.OAUTHBEARER, oauth=oauth)
-    with pytest.raises(ConfigError, match="sasl_oauthbearer_ca_location = .*gone.pem cannot be"):
+    with pytest.raises(ConfigError, match=r"sasl_oauthbearer_ca_location = .*gone\.pem cannot be"):
         check_login(Security(SecurityProtocol.SASL_PLAINTEXT, login=login))

@@ -148,7 +148,10 @@ def test_a_certificate_of_an_unknown_authority_is_named_with_the_setting(
 ) -> None:
     server = serve(tls=served_by(stranger.papers("broker")))
     said = complaint(server, secured(Tls(ca=authority.ca)))
-    assert f"the certificate of AT is signed by no authority in ssl_ca_location = {authority.ca}" in said
+    assert (
+        f"the certificate of AT is signed by no authority in ssl_ca_location = {authority.ca}"
+        in said
+    )
     assert "no authority that this system trusts (set ssl_ca_location" in complaint(
         server, secured(Tls())
     )
@@ -224,7 +227,7 @@ def test_an_advertised_name_that_the_certificate_lacks_is_named(
 )
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_what_may_heal_is_tried_again_until_the_time_is_over(
-    serve: Serve, authority: Authority, faults: dict[str, object], words: str, encrypted: bool
+    serve: Serve, authority: Authority, faults: dict[str, object], words: str, *, encrypted: bool
 ) -> None:
     server = serve(**faults | ({"tls": served_by(authority.papers("b"))} if encrypted else {}))
     security = secured(Tls(ca=authority.ca)) if encrypted else Security()
@@ -270,4 +273,7 @@ def test_a_secret_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) 
     login = replace(PLAIN_LOGIN, password=Secret(f"${{file:{tmp_path}/gone}}"))
     security = Security(SecurityProtocol.SASL_PLAINTEXT, login=login)
     said = complaint("127.0.0.1:1", security, error=ConfigError)
-    assert said == f"sasl_password: the secret in {tmp_path}/gone cannot be read: No such file or directory"
+    assert (
+        said
+        == f"sasl_password: the secret in {tmp_path}/gone cannot be read: No such file or directory"
+    )
