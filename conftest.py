@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from engines.errors import EngineUnavailableError
 from engines.tensorrt.parts import find_machine
 from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
+from pipeline.local.secure.protection import Secure
+from tests.token_issuer import TokenIssuer
 
 CLOSING_S = 10.0
 
@@ -43,8 +46,30 @@ def no_kafka_client_outlives_its_test() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[LocalKafka]:
     """One real node, started once and shared: topics and groups need names of their own."""
+    with _running(LocalKafka()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def token_issuer() -> TokenIssuer:
+    """The issuer whose tokens `secured` accepts."""
+    return TokenIssuer()
+
+
+@pytest.fixture(scope="session")
+def secured(
+    tmp_path_factory: pytest.TempPathFactory, token_issuer: TokenIssuer
+) -> Iterator[LocalKafka]:
+    """One real node with TLS, logins and ACLs, shared: `protection.grant` allows further groups."""
+    folder = tmp_path_factory.mktemp("secured")
+    jwks = token_issuer.write_jwks(folder / "jwks.json")
+    with _running(LocalKafka(secure=Secure(folder / "users", jwks=jwks))) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _running(cluster: LocalKafka) -> Iterator[LocalKafka]:
     try:
-        cluster = LocalKafka()
         cluster.start()
     except LocalKafkaError as exc:
         if os.environ.get("CI"):

@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import one_command
+from pipeline.config import load_config
 
 app = one_command()
+
+DEFAULT_GROUPS = ("longtake", "actions")  # the default of other commands, and that of the pages
 
 
 @app.command()
@@ -17,13 +20,35 @@ def broker(
     data: Annotated[
         Path | None, typer.Option(help="Keep the logs here; else they go with the broker.")
     ] = None,
+    secure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Want TLS, logins and permissions; put certificates, passwords and the files for"
+            " --kafka of the roles camera, worker, reader and operator here.",
+            metavar="DIR",
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --secure: a group that the roles may use; may be given again."
+            " [longtake, actions]"
+        ),
+    ] = None,
 ) -> None:
     """Run a real Apache Kafka on this machine, on loopback, until Ctrl-C.
 
     Prints `bootstrap 127.0.0.1:PORT` once it serves.
 
-    Example: `longtake broker --port 9092 --data ./kafka-data`
+    Example: `longtake broker --port 9092 --data ./kafka-data --secure ./kafka-users`
     """
     from pipeline.local.command import broker as run_broker
+    from pipeline.local.secure.protection import Secure
 
-    run_broker(nodes, port, data)
+    if secure is None:
+        if group:
+            raise typer.BadParameter("counts only with --secure", param_hint="--group")
+        run_broker(nodes, port, data, None)
+        return
+    settings = [load_config(None, {"group": name}) for name in group or DEFAULT_GROUPS]
+    run_broker(nodes, port, data, Secure(secure, tuple((s.topics, s.group) for s in settings)))

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from pipeline.broker.kafka.privileges import Role
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
-from pipeline.connection import Connection
+from pipeline.connection import Connection, SaslMechanism
 from pipeline.errors import ConfigError, LocalKafkaError, PortTakenError
 from pipeline.local.folder import DataFolder
 from pipeline.local.jars import classpath
@@ -20,6 +21,7 @@ from pipeline.local.java import find_java
 from pipeline.local.node_properties import Detour, Node, write_settings
 from pipeline.local.ports import HOST, free_ports, wanted_ports
 from pipeline.local.processes import Java, Process, end, last_words
+from pipeline.local.secure.protection import Protection, Secure
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
@@ -36,7 +38,8 @@ class LocalKafka:
     `port` is the port of the first node, the next node has the next port; 0 takes any free ports.
     Ports stay the same over `restart`. `data` is the folder of the records, which another
     LocalKafka can use later; None is a temporary folder that `stop` removes. `settings` are broker
-    settings that replace ours; `detours` are second listeners of some nodes, by node id.
+    settings that replace ours; `detours` are second listeners of some nodes, by node id. With
+    `secure` every client needs TLS and a login, and may do what the commands of its role need.
 
     The process that calls `start`, or enters the object as a context, owns the brokers. They do not
     outlive it: `stop`, an ordinary exit and, on Linux, even a SIGKILL of the owner end them.
@@ -50,12 +53,15 @@ class LocalKafka:
         data: Path | None = None,
         settings: Mapping[str, str] = NOTHING_EXTRA,
         detours: Mapping[int, Detour] = NO_DETOURS,
+        secure: Secure | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         if not 1 <= nodes <= MOST_NODES:
             raise ConfigError(f"nodes = {nodes}: 1 to {MOST_NODES} are possible; 3 survive a loss")
         self._count, self._port, self._data = nodes, port, data
         self._settings, self._detours, self._environ = settings, detours, environ
+        self._secure = secure
+        self._protection: Protection | None = None
         self._folder: DataFolder | None = None
         self._java: Java | None = None
         self._nodes: dict[int, Node] = {}
@@ -80,8 +86,23 @@ class LocalKafka:
 
     @property
     def connection(self) -> Connection:
-        """How a client reaches it."""
-        return Connection(self.bootstrap)
+        """How a client reaches it; a secured one as the administrator, who may do everything."""
+        if self._secure is None:
+            return Connection(self.bootstrap)
+        return self.protection.connection
+
+    @property
+    def protection(self) -> Protection:
+        """How roles reach a secured one. Raises LocalKafkaError if it is none, or not started."""
+        if self._protection is None:
+            raise LocalKafkaError("this local Kafka is not secured, or does not run")
+        return self._protection
+
+    def connection_for(
+        self, role: Role, mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512
+    ) -> Connection:
+        """How a role reaches a secured one with its password; see `protection` for other ways."""
+        return self.protection.by_password(role, mechanism)
 
     @property
     def pids(self) -> dict[int, int]:
@@ -107,6 +128,8 @@ class LocalKafka:
             for node_id in self._nodes:
                 self.launch(node_id)
             self._wait(list(self._nodes), together=self._count)
+            if self._protection is not None:
+                self._protection.admit()
         except LocalKafkaError:
             self._keep_logs()
             self.stop()
@@ -131,6 +154,9 @@ class LocalKafka:
         if self._folder is not None:
             self._folder.close()
             self._folder = None
+        if self._protection is not None:
+            self._protection.close()
+            self._protection = None
         atexit.unregister(self.stop)
 
     def kill(self, node: int) -> None:
@@ -175,22 +201,39 @@ class LocalKafka:
     def _prepare(self) -> None:
         java, jars = find_java(self._environ), classpath(self._environ)
         heap_mb = 512 if self._count == 1 else 320
-        self._java = Java(java, jars, heap_mb=heap_mb, environ=self._environ)
+        if self._secure is not None:
+            self._protection = Protection(self._secure)
+        options = () if self._protection is None else self._protection.java_options
+        self._java = Java(java, jars, heap_mb=heap_mb, environ=self._environ, options=options)
         self._folder = DataFolder(self._data)
         cluster_id = self._folder.cluster_id(self._count)
-        self._nodes = _lay_out(self._folder.path, self._count, self._port, self._detours)
+        secured = self._protection is not None
+        self._nodes = _lay_out(
+            self._folder.path, self._count, self._port, self._detours, secured=secured
+        )
         nodes = list(self._nodes.values())
+        security = {} if self._protection is None else self._protection.prepare(nodes)
         for node in nodes:
-            write_settings(node, nodes, self._settings)
+            write_settings(node, nodes, {**security, **self._settings})
         self._java.format([node for node in nodes if not node.is_formatted], cluster_id)
 
     def _wait(self, node_ids: Sequence[int], *, together: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         for node_id in node_ids:
             node = self._nodes[node_id]
-            while not _serves(node, together):
+            while not self._serves(node, together):
                 self._still_starting(node, deadline)
                 time.sleep(PAUSE_S)
+
+    def _serves(self, node: Node, together: int) -> bool:
+        """Whether this node answers a client, and lists at least `together` brokers with itself."""
+        try:
+            socket.create_connection((HOST, node.port), ASK_TIMEOUT_S).close()
+        except OSError:
+            return False
+        plain = self._protection is None
+        connection = Connection(node.address) if plain else self.protection.probe(node)
+        return nodes_serving(connection, ASK_TIMEOUT_S) >= together
 
     def _still_starting(self, node: Node, deadline: float) -> None:
         code = self._processes[node.node_id].poll()
@@ -208,24 +251,18 @@ class LocalKafka:
         raise LocalKafkaError(f"node {node.node_id} of the local Kafka {what}\n{words}")
 
 
-def _lay_out(folder: Path, count: int, port: int, detours: Mapping[int, Detour]) -> dict[int, Node]:
+def _lay_out(
+    folder: Path, count: int, port: int, detours: Mapping[int, Detour], *, secured: bool = False
+) -> dict[int, Node]:
     taken = {door for detour in detours.values() for door in (detour.port, detour.advertised)}
     wanted = wanted_ports(port, count) if port else []
-    ports = wanted + free_ports(2 * count - len(wanted), besides={*taken, *wanted})
+    kinds = 3 if secured else 2
+    ports = wanted + free_ports(kinds * count - len(wanted), besides={*taken, *wanted})
     return {
-        node_id: Node(node_id, ports[node_id - 1], ports[count + node_id - 1],
-                      folder / f"node-{node_id}", detours.get(node_id))
-        for node_id in range(1, count + 1)
+        node_id: Node(node_id, ports[at], ports[count + at], folder / f"node-{node_id}",
+                      detours.get(node_id), ports[2 * count + at] if secured else None)
+        for at, node_id in enumerate(range(1, count + 1))
     }  # fmt: skip
-
-
-def _serves(node: Node, together: int) -> bool:
-    """Whether this node answers a client, and lists at least `together` brokers with itself."""
-    try:
-        socket.create_connection((HOST, node.port), ASK_TIMEOUT_S).close()
-    except OSError:
-        return False
-    return nodes_serving(Connection(node.address), ASK_TIMEOUT_S) >= together
 
 
 def _reap(process: Process, deadline: float) -> None:

@@ -1,5 +1,6 @@
 """`longtake broker`: a local Apache Kafka that runs until a signal ends it."""
 
+import shlex
 import signal
 import sys
 import time
@@ -9,12 +10,13 @@ from types import FrameType
 from rich.console import Console
 
 from pipeline.local.cluster import LocalKafka
+from pipeline.local.secure.protection import Secure
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_EVERY_S = 1.0
 
 
-def broker(nodes: int, port: int, data: Path | None) -> None:
+def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Prints `bootstrap HOST:PORT,...` when all nodes answer.
 
     Raises LocalKafkaError if a node ends by itself, PortTakenError before any node has started.
@@ -23,9 +25,11 @@ def broker(nodes: int, port: int, data: Path | None) -> None:
     before = {number: signal.signal(number, _end) for number in ENDING}
     try:
         hints.print("starting Apache Kafka on this machine ...")
-        with LocalKafka(nodes=nodes, port=port, data=data) as kafka:
+        with LocalKafka(nodes=nodes, port=port, data=data, secure=secure) as kafka:
             sys.stdout.write(f"bootstrap {kafka.bootstrap}\n")
             sys.stdout.flush()
+            if secure is not None:
+                hints.print(_next_steps(secure), markup=False, soft_wrap=True)
             hints.print(_kept(data), "Ctrl-C ends it.")
             while True:
                 time.sleep(LOOK_EVERY_S)
@@ -35,6 +39,18 @@ def broker(nodes: int, port: int, data: Path | None) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _next_steps(secure: Secure) -> str:
+    """Return what to type next, each in a terminal of its own."""
+    folder, (_, group) = shlex.quote(str(secure.folder)), secure.groups[0]
+    return f"""\
+Clients need TLS and a login. {secure.folder} has a file for --kafka for each role:
+  longtake topics create --kafka {folder}/operator.toml --group {group}
+  longtake worker --kafka {folder}/worker.toml --group {group}
+  longtake camera VIDEO_OR_URL --kafka {folder}/camera.toml
+  longtake tail --kafka {folder}/reader.toml --group {group}
+ROLE-mtls.toml reaches it by certificate. The passwords are in {secure.folder}/ROLE.password."""
 
 
 def _kept(data: Path | None) -> str:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.local.ports import HOST
+from pipeline.local.secure.private_files import write_private
 
 RECORDS = "logs"  # below the node's folder
 RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with its headers
+CLIENTS, DETOURS, MTLS = "BROKER", "DETOUR", "MTLS"  # listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,21 @@ class Detour:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """One place where a broker listens; controllers do not advertise theirs."""
+
+    name: str
+    protocol: str
+    port: int
+    advertised: int | None
+
+    @property
+    def has_login(self) -> bool:
+        """Whether clients log in by SASL."""
+        return self.protocol.startswith("SASL_")
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One broker, which is a controller too. `node_id` counts from 1 and is the broker's id."""
 
@@ -34,11 +51,27 @@ class Node:
     controller_port: int
     folder: Path
     detour: Detour | None = None
+    mtls_port: int | None = None  # None: the cluster is not secured
 
     @property
     def address(self) -> str:
         """The address for clients."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Where it listens. Brokers of a secured cluster reach each other by their certificates."""
+        secured = self.mtls_port is not None
+        clients, cluster = ("SASL_SSL", "SSL") if secured else ("PLAINTEXT", "PLAINTEXT")
+        found = [
+            Listener(CLIENTS, clients, self.port, self.port),
+            Listener("CONTROLLER", cluster, self.controller_port, None),
+        ]
+        if self.detour is not None:
+            found.append(Listener(DETOURS, clients, self.detour.port, self.detour.advertised))
+        if self.mtls_port is not None:
+            found.append(Listener(MTLS, cluster, self.mtls_port, self.mtls_port))
+        return tuple(found)
 
     @property
     def properties(self) -> Path:
@@ -78,7 +111,7 @@ def write_settings(node: Node, nodes: Sequence[Node], extra: Mapping[str, str]) 
             log.replace(log.with_suffix(".previous.log"))
     settings = {**server_settings(node, nodes), **extra}
     lines = [f"{key}={value}\n" for key, value in settings.items()]
-    node.properties.write_text("".join(lines), "utf-8")
+    write_private(node.properties, "".join(lines).encode())  # it can hold passwords
     node.logging.write_text(LOGGING.format(file=node.log.name), "utf-8")
 
 
@@ -93,10 +126,8 @@ def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         "controller.quorum.voters": ",".join(
             f"{peer.node_id}@{HOST}:{peer.controller_port}" for peer in nodes
         ),
-        "listeners": f"BROKER://{node.address},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": f"BROKER://{node.address}",
-        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "inter.broker.listener.name": "BROKER",
+        **_listening(node.listeners),
+        "inter.broker.listener.name": CLIENTS if node.mtls_port is None else MTLS,
         "controller.listener.names": "CONTROLLER",
         "log.dirs": RECORDS,
         # Topics.
@@ -129,15 +160,18 @@ def server_settings(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         "background.threads": 2,
         "num.recovery.threads.per.data.dir": 2,
     }
-    if node.detour is not None:
-        settings["listeners"] = f"{settings['listeners']},DETOUR://{HOST}:{node.detour.port}"
-        settings["advertised.listeners"] = (
-            f"{settings['advertised.listeners']},DETOUR://{HOST}:{node.detour.advertised}"
-        )
-        settings["listener.security.protocol.map"] = (
-            f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT"
-        )
     return {key: str(value) for key, value in settings.items()}
+
+
+def _listening(listeners: Sequence[Listener]) -> dict[str, str]:
+    advertised = [(one.name, one.advertised) for one in listeners if one.advertised is not None]
+    return {
+        "listeners": ",".join(f"{one.name}://{HOST}:{one.port}" for one in listeners),
+        "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, port in advertised),
+        "listener.security.protocol.map": ",".join(
+            f"{one.name}:{one.protocol}" for one in listeners
+        ),
+    }
 
 
 LOGGING = """\

@@ -32,8 +32,16 @@ StartProcess = Callable[[], Process]
 class Java:
     """Runs Kafka's programs with one Java, one class path, one heap size and one environment."""
 
-    def __init__(self, java: Path, jars: str, *, heap_mb: int, environ: Mapping[str, str]) -> None:
-        self._command = [str(java), f"-Xmx{heap_mb}m", *FLAGS, "-cp", jars]
+    def __init__(
+        self,
+        java: Path,
+        jars: str,
+        *,
+        heap_mb: int,
+        environ: Mapping[str, str],
+        options: Sequence[str] = (),
+    ) -> None:
+        self._command = [str(java), f"-Xmx{heap_mb}m", *FLAGS, *options, "-cp", jars]
         self._environ = {**environ, "LC_ALL": "C.UTF-8"}  # for folders with non-ASCII names
 
     def broker(self, node: Node) -> Process:

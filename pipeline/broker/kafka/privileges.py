@@ -82,7 +82,7 @@ class Privilege:
 _READ, _WRITE, _CREATE = Operation.READ, Operation.WRITE, Operation.CREATE
 _DESCRIBE, _CONFIGS = Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS
 
-Needs = Mapping[Resource, frozenset[Operation]]
+Needs = dict[Resource, frozenset[Operation]]
 
 
 def _on(resource: Resource, *operations: Operation) -> Needs:

@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 
-BROKER = "from pipeline.local.command import broker; broker(1, 0, None)"
+BROKER = "from pipeline.local.command import broker; broker(1, 0, None, None)"
 LONGEST_END_S = 30
 
 pytestmark = pytest.mark.kafka

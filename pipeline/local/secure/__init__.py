@@ -1,0 +1,1 @@
+"""TLS, logins and permissions of a secured local Kafka: what is in the folder of its users."""
