@@ -68,7 +68,7 @@ def create(
     _show(reports, as_json=as_json)
     wrong = admin.verdict(reports)
     admin.close()
-    if wrong is not None and not isinstance(wrong, NotPermittedError):
+    if wrong is not None:
         raise wrong
 
 

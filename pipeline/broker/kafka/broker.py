@@ -57,6 +57,7 @@ class KafkaBroker:
             session_timeout_s=self._settings.session_timeout_s,
             heartbeat_s=self._settings.heartbeat_s,
             leaves=self._settings.leaves_at_stop,
+            clock=self._clock,
         )
 
     def writer(self) -> KafkaWriter:
@@ -66,11 +67,12 @@ class KafkaBroker:
             topics=self.topics,
             name=f"{self._settings.group}.{self.slot}",
             transaction_timeout_s=self._settings.transaction_timeout_s,
+            clock=self._clock,
         )
 
     def outlet(self) -> KafkaOutlet:
         """See `Broker`."""
-        return KafkaOutlet(self._settings.connection, topics=self.topics)
+        return KafkaOutlet(self._settings.connection, topics=self.topics, clock=self._clock)
 
     def changelog(self) -> KafkaChangelog:
         """See `Broker`."""

@@ -137,7 +137,6 @@ class TopicAdmin:
     ) -> TopicReport:
         remarks = dangers(topic, found, brokers)
         unread = topic.presence is Presence.PRESENT and topic.settings is None
-        user = self._connection.security.user
         return TopicReport(
             topic.name,
             topic.role,
@@ -147,7 +146,7 @@ class TopicAdmin:
             retention_ms=topic.number("retention.ms"),
             problem=self._problem(topic, found),
             danger="; ".join(remark.text for remark in remarks) or None,
-            unchecked=f"{user} may not read its settings (DESCRIBE_CONFIGS)" if unread else None,
+            unchecked=self._unread if unread else None,
             mend=tuple(self._mend(topic.name, remark.mend) for remark in remarks if remark.mend),
         )
 
@@ -182,6 +181,9 @@ class TopicAdmin:
             if (text := self._problem(topic, found)) is not None
             and not (allow_missing and topic.presence is Presence.MISSING)
         }
+        state = found["state"]
+        if state.presence is Presence.PRESENT and state.settings is None:
+            raise NotPermittedError(f"topic {state.name}: {self._unread}")
         if not wrong:
             return found["frames"].partitions
         text = "; ".join(f"topic {topic.name} {text}" for topic, text in wrong.items())
@@ -255,6 +257,10 @@ class TopicAdmin:
         with translated("looking groups up", self._connection, needs="DESCRIBE"):
             found = self._admin.list_topics()
         return sorted(n.removesuffix(STATE_SUFFIX) for n in found if n.endswith(STATE_SUFFIX))
+
+    @property
+    def _unread(self) -> str:
+        return f"{self._connection.security.user} may not read its settings (DESCRIBE_CONFIGS)"
 
     @property
     def _group(self) -> str:

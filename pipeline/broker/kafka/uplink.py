@@ -17,6 +17,7 @@ from pipeline.broker.kafka.topics import read_setting
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
+from pipeline.broker.kafka.vendor.watching import trouble_of
 from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
 from pipeline.connection import Connection
 from pipeline.errors import (
@@ -110,6 +111,12 @@ class KafkaUplink:
     def settled(self) -> Sequence[SettledShot]:
         """See `Uplink`."""
         return [self._settled.popleft() for _ in range(len(self._settled))]
+
+    @property
+    def trouble(self) -> str:
+        """See `Uplink`."""
+        found = trouble_of(self._producer)
+        return "" if found is None else found.text
 
     def close(self) -> None:
         """See `Uplink`."""

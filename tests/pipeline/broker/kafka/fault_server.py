@@ -50,8 +50,16 @@ class FaultServer:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def become(self, faults: Faults) -> None:
+        """Have these faults from now on, and close all connections."""
+        self._faults = faults
+        self._drop(self._open)
+
     def close(self) -> None:
-        for one in (self._listening, *self._open):
+        self._drop((self._listening, *self._open))
+
+    def _drop(self, sockets: Sequence[socket.socket]) -> None:
+        for one in sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
