@@ -175,19 +175,19 @@ class TopicAdmin:
 
     def _require(self, found: Mapping[str, TopicFacts], *, allow_missing: bool) -> int:
         """See `require`."""
-        wrong = {
-            topic: text
+        wrong = [
+            (topic, text)
             for topic in found.values()
             if (text := self._problem(topic, found)) is not None
             and not (allow_missing and topic.presence is Presence.MISSING)
-        }
+        ]
         state = found["state"]
         if state.presence is Presence.PRESENT and state.settings is None:
             raise NotPermittedError(f"topic {state.name}: {self._unread}")
         if not wrong:
             return found["frames"].partitions
-        text = "; ".join(f"topic {topic.name} {text}" for topic, text in wrong.items())
-        kinds = {topic.presence for topic in wrong}
+        text = "; ".join(f"topic {topic.name} {text}" for topic, text in wrong)
+        kinds = {topic.presence for topic, _ in wrong}
         if Presence.HIDDEN in kinds:
             raise NotPermittedError(text)
         if Presence.MISSING in kinds:

@@ -8,10 +8,11 @@ again by a new uplink, which reads the new limit.
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
 from pipeline.broker.kafka.topics import read_setting
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
@@ -21,7 +22,6 @@ from pipeline.broker.kafka.vendor.watching import trouble_of
 from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
 from pipeline.connection import Connection
 from pipeline.errors import (
-    BrokerUnavailableError,
     LongtakeError,
     NotPermittedError,
     TopicError,
@@ -38,7 +38,8 @@ LINGER_MS = 5  # so that shots of several cameras go in one request
 class KafkaUplink:
     """See `Uplink`. The key decides the partition, by murmur2 as in Java.
 
-    Raises `BrokerUnreachableError` if no broker answers, `TopicError` if the topic is missing.
+    Raises `BrokerUnreachableError` if no broker answers, `TopicError` if the topic is missing,
+    `NotPermittedError` if our user may not see it or write to it.
     """
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
@@ -124,12 +125,21 @@ class KafkaUplink:
 
 
 def _limit(connection: Connection, topic: str) -> int:
-    """Return how large a record of the topic may be; our own limit if the broker returns none."""
+    """Return how large a record of the topic may be; our own limit if the broker returns none.
+
+    Raises `NotPermittedError` if our user may not write to the topic: a producer finds that out
+    with its first records, and does not name the topic.
+    """
+    limit: str | None = None
     admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
-        limit = read_setting(admin, connection, topic, "max.message.bytes")
-    except (TopicError, NotPermittedError, BrokerUnavailableError):
-        limit = None  # no such topic, or no permission to read it: sending will fail
+        with translated(f"looking topic {topic} up", connection, needs="WRITE"):
+            (found,) = admin.describe_topics([topic])
+            permitted = found.get("authorized_operations")
+            if found["error_code"] == 0 and permitted is not None and "WRITE" not in permitted:
+                raise TopicAuthorizationFailedError(topic)
+        with suppress(NotPermittedError):
+            limit = read_setting(admin, connection, topic, "max.message.bytes")
     finally:
         admin.close()
     return min(REQUEST_BYTES, int(limit)) if limit else REQUEST_BYTES
