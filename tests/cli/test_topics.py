@@ -8,6 +8,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import Group, Longtake, Start
+from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
 
@@ -133,6 +134,8 @@ def test_a_worker_says_what_endangers_its_frames_and_goes_on(group: Group, start
     alter(group, group.topics.frames, message_timestamp_type="CreateTime")
     worker = start("worker", "--config", group.file).ready()
     assert "message.timestamp.type=CreateTime lets every producer date its records" in worker.log
+    group.cluster.publish(0, b"cam-1", jpeg(16, 16, seed=1))
+    worker.says(r"broker\.kafka\.consumer: topic \S+: message\.timestamp\.type=CreateTime")
 
 
 def test_everything_is_permitted_where_there_are_no_acls(group: Group, longtake: Longtake) -> None:

@@ -20,10 +20,10 @@ from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
+from pipeline.broker.kafka.vendor.connecting.patience import Patience
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.broker.kafka.vendor.patience import Patience
-from pipeline.broker.kafka.vendor.watching import trouble_of
 from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError

@@ -6,8 +6,8 @@ from typing import Any
 from kafka import KafkaProducer
 
 from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.connecting.patience import Patience
 from pipeline.broker.kafka.vendor.opening import open_producer
-from pipeline.broker.kafka.vendor.patience import Patience
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
 from pipeline.clock import Clock
 from pipeline.connection import Connection

@@ -16,9 +16,9 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailed
 
 from pipeline.broker.kafka.topics import read_setting
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
-from pipeline.broker.kafka.vendor.watching import trouble_of
 from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
 from pipeline.connection import Connection
 from pipeline.errors import (

@@ -24,9 +24,9 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
-from pipeline.broker.kafka.vendor.certificates import check_login
-from pipeline.broker.kafka.vendor.refusals import Refusal
-from pipeline.broker.kafka.vendor.watching import trouble_of, watched_client
+from pipeline.broker.kafka.vendor.connecting.certificates import check_login
+from pipeline.broker.kafka.vendor.connecting.refusals import Refusal
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of, watched_client
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, LongtakeError
 

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
+from pipeline.broker.kafka.vendor.connecting.patience import REFUSED_S, Patience
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.broker.kafka.vendor.patience import REFUSED_S, Patience
-from pipeline.broker.kafka.vendor.watching import trouble_of
 from pipeline.clock import ManualClock
 from pipeline.connection import Connection, Login, SaslMechanism, Security, SecurityProtocol
 from pipeline.errors import BrokerUnavailableError, SecurityError

@@ -22,7 +22,10 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from pipeline.broker.kafka.vendor.asking import names_in_certificate, speaks_kafka_without_tls
+from pipeline.broker.kafka.vendor.connecting.asking import (
+    names_in_certificate,
+    speaks_kafka_without_tls,
+)
 from pipeline.connection import Security, SecurityProtocol
 from pipeline.errors import (
     BrokerUnreachableError,

@@ -27,7 +27,7 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import ApiVersionsRequest
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslBytesRequest, SaslHandshakeRequest
 
-from pipeline.broker.kafka.vendor.refusals import (
+from pipeline.broker.kafka.vendor.connecting.refusals import (
     Failure,
     HandshakeFailedError,
     Refusal,
