@@ -88,6 +88,17 @@ class Security:
     tls: Tls = Tls()
     login: Login | None = None
 
+    @property
+    def user(self) -> str:
+        """Who we are for the brokers, as far as a client can know."""
+        if self.protocol.has_login and self.login is not None:
+            if self.login.oauth is not None:
+                return f"the user of client {self.login.oauth.client_id}"
+            return f"User:{self.login.username}"
+        if self.protocol.has_tls and self.tls.certificate is not None:
+            return f"the user of certificate {self.tls.certificate}"
+        return "User:ANONYMOUS"
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:

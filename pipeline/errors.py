@@ -10,9 +10,9 @@ LongtakeError
 ├── RetryError                 retry: an outside system does not answer, nothing was decided
 │   ├── BrokerUnavailableError     the broker does not answer
 │   ├── CommitRefusedError         the group has a newer generation; wait for it
-│   ├── TokenError                 the token endpoint of a login does not answer, or refuses
+│   ├── TokenError                 the token endpoint of a login does not answer
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-26)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-28)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or has the wrong settings
@@ -30,7 +30,9 @@ LongtakeError
     ├── NothingToAuditError        no worker of the group has ever committed
     ├── CannotMoveError            the partition cannot be moved there, or not now
     ├── FootageError               the labelled videos to train on are wrong
-    └── TrainingError              training cannot begin, or cannot continue
+    ├── TrainingError              training cannot begin, or cannot continue
+    ├── SecurityError              broker and client refuse each other: login, certificate, protocol
+    └── NotPermittedError          the broker does not permit an operation to our user
 """
 
 from enum import StrEnum
@@ -98,7 +100,7 @@ class CommitRefusedError(RetryError):
 
 
 class TokenError(RetryError):
-    """The token endpoint of a login does not answer, refuses the client, or sends no token."""
+    """The token endpoint of a login does not answer, or has an error of its own."""
 
 
 class LossReason(StrEnum):
@@ -231,3 +233,18 @@ class TrainingError(StopError):
     """Training cannot begin or continue: a wrong name, a wrong checkpoint, a loss that explodes."""
 
     exit_code = 26
+
+
+class SecurityError(StopError):
+    """The broker refuses our login or certificate, we do not trust its, or it is no Kafka.
+
+    The same connection is refused again until a person changes a setting or the broker.
+    """
+
+    exit_code = 27
+
+
+class NotPermittedError(StopError):
+    """The broker knows our user and does not permit what we asked for."""
+
+    exit_code = 28

@@ -12,6 +12,7 @@ class Log:
     def __init__(self) -> None:
         self.shots = list[Shot]()
         self.up = True
+        self.trouble = ""
         self.most_bytes = 5000
 
     def connect(self) -> Uplink:
@@ -47,6 +48,10 @@ class LogUplink:
 
     def fail(self) -> None:
         self._settled.append(SettledShot(0, ShotOutcome.FAILED, "fenced"))
+
+    @property
+    def trouble(self) -> str:
+        return "" if self._log.up else self._log.trouble
 
     def close(self) -> None:
         self._waiting.clear()

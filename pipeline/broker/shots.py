@@ -59,5 +59,9 @@ class Uplink(Protocol):
     def settled(self) -> Sequence[SettledShot]:
         """Return the outcomes since the last call."""
 
+    @property
+    def trouble(self) -> str:
+        """Why the broker cannot be reached now, as far as it is known; empty if it can."""
+
     def close(self) -> None:
         """Release it without waiting for shots in flight."""

@@ -82,7 +82,8 @@ class CameraService:
     def _health(self) -> Health:
         if self._relay.broker_up:
             return Health(ready=True)
-        return Health(starting="the broker does not answer; frames are spooled")
+        why = f": {self._relay.trouble}" if self._relay.trouble else ""
+        return Health(starting=f"the broker does not answer; frames are spooled{why}")
 
     def stop(self) -> None:
         """Request the end of `run`, from any thread."""

@@ -102,6 +102,7 @@ class Relay:
         self._dropped = 0
         self._logged: set[str] = set()
         self.broker_up = uplink is not None  # as of the last turn
+        self.trouble = ""  # why it is not, as far as this is known
         self.failure: Exception | None = None  # the exception that ended the thread
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
@@ -171,6 +172,7 @@ class Relay:
                 numbered.append((self._number, shot))
         self._keep(numbered)
         self._drain()
+        self._look_for_trouble()
         self.broker_up = self._answers
 
     def _take_fresh(self, wait_s: float) -> list[Shot]:
@@ -203,7 +205,16 @@ class Relay:
                 self._uplink = opened.result()
             except LongtakeError as exc:
                 self._try_s = self._clock.monotonic() + AGAIN_S
-                self._log_once("away", f"the broker is away: {exc}; frames are spooled")
+                self.trouble = str(exc)
+                self._log_once(self.trouble, f"the broker is away: {exc}; frames are spooled")
+
+    def _look_for_trouble(self) -> None:
+        """Keep why the broker does not answer, and log each reason once."""
+        if self._answers:
+            self.trouble = ""
+        elif self._uplink is not None and self._uplink.trouble:
+            self.trouble = self._uplink.trouble
+            self._log_once(self.trouble, f"the broker does not answer: {self.trouble}")
 
     def _settle(self) -> None:
         """Process the broker's answers. After a failure, spool all unanswered shots."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.broker.kafka.privileges import Command
+from pipeline.errors import NotPermittedError
 from pipeline.kafka_settings import KafkaSettings
 
 Group = Annotated[
@@ -52,6 +54,13 @@ def _option(name: str) -> Any:
     return Annotated[str | None, made]
 
 
+def _needs_of(command: Callable[..., None]) -> Command | None:
+    """Return the command whose privileges a function needs; None if the table has none."""
+    if command.__name__ == "check":  # it has said what is lacking
+        return None
+    return next((one for one in Command if one.split()[-1] == command.__name__), None)
+
+
 def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how to reach the Kafka; the command takes them as `kafka`.
 
@@ -63,7 +72,15 @@ def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
 
     def called(**values: Any) -> None:
         kafka = {name: values.pop(name) for name in options}
-        command(kafka=kafka, **values)
+        try:
+            command(kafka=kafka, **values)
+        except NotPermittedError as exc:
+            needs = _needs_of(command)
+            if needs is None:
+                raise
+            raise NotPermittedError(
+                f"{exc}. `longtake topics check --as '{needs}'` lists what is not permitted"
+            ) from exc
 
     kinds = {name: one.annotation for name, one in own.items() if name != "kafka"} | options
     called.__name__, called.__doc__ = command.__name__, command.__doc__

@@ -10,7 +10,6 @@ from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import write_json_line
 from pipeline.config import load_config
-from pipeline.errors import TopicError
 from pipeline.judging.chain import ChainReader, Link
 from pipeline.terminal import Terminal, plain
 
@@ -51,13 +50,12 @@ def tail(
 
     settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
-    topics = admin.partition_counts()
-    admin.close()
     topic, state = settings.predictions_topic, settings.topics.state
-    if topic not in topics:
-        raise TopicError(f"topic {topic} is missing; `longtake topics create` makes it")
+    admin.require_topic(topic)
+    has_written = state in admin.partition_counts()
+    admin.close()
     out, hints = Terminal(), Terminal(stderr=True)
-    if group is not None and state not in topics:
+    if group is not None and not has_written:
         hints.say(
             f"no worker of group {group} has written yet: topic {state} is missing, or this user"
             f" may not see it. These are the predictions of all groups that write to {topic}"

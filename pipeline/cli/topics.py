@@ -1,18 +1,35 @@
 """`longtake topics`: create and check the topics of a group."""
 
-from pathlib import Path
-from typing import Annotated
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from pipeline.broker.kafka.privileges import Command
+from pipeline.broker.kafka.topic_rules import TopicReport
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import print_facts
-from pipeline.config import load_config
+from pipeline.config import WorkerConfig, load_config
+from pipeline.errors import NotPermittedError
 from pipeline.terminal import Terminal
 
 app = command_group("topics", about="Create and check the topics of a group.")
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+MAX_RETENTION_S = 100 * 365 * 86_400
+
+
+def _retention(text: str) -> int:
+    """Read a duration such as 90m, 6h or 7d. Returns milliseconds."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    seconds = int(found[1]) * UNITS_S[found[2]] if found else 0
+    if not 0 < seconds <= MAX_RETENTION_S:
+        raise typer.BadParameter(f"{text!r}; wanted a number and s, m, h, d or w, such as 6h or 7d")
+    return seconds * 1000
 
 
 @app.command()
@@ -20,15 +37,38 @@ app = command_group("topics", about="Create and check the topics of a group.")
 def create(
     kafka: KafkaFlags,
     group: Group = None,
-    partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Of each topic.")] = 4,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Of each topic. [as many as frames has, else 4]"),
+    ] = None,
+    replication_factor: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Copies of each. [the broker's default]")
+    ] = None,
+    retention: Annotated[
+        int | None,
+        typer.Option(parser=_retention, metavar="DURATION", help="Of frames: 90m, 6h, 7d. [6h]"),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing: frames, predictions, dead letters, the group's state.
 
-    Example: `longtake topics create --group actions --partitions 8`
+    If a topic that exists does not fit, nothing is created.
+
+    Example: `longtake topics create --group actions --partitions 8 --retention 1d`
     """
-    _topics(kafka, group, config, partitions=partitions, as_json=as_json)
+    from pipeline.broker.kafka.topics import TopicAdmin
+
+    settings = load_config(config, {**kafka, "group": group})
+    admin = TopicAdmin(settings.connection, settings.topics)
+    reports = admin.create(
+        partitions, replication_factor=replication_factor, retention_ms=retention
+    )
+    _show(reports, as_json=as_json)
+    wrong = admin.verdict(reports)
+    admin.close()
+    if wrong is not None:
+        raise wrong
 
 
 @app.command()
@@ -36,37 +76,103 @@ def create(
 def check(
     kafka: KafkaFlags,
     group: Group = None,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", metavar="COMMAND", help="Also check what this command may not do."),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the topics of a group; exit code 11 or 12 says that something is wrong with them.
+    """Look at the topics of a group, what is wrong with them, and how to mend it.
 
-    Example: `longtake topics check --group actions --json`
+    Exit code 11 or 12 says that something is wrong with them, 28 that something is not permitted.
+
+    Example: `longtake topics check --group actions --as worker`
     """
-    _topics(kafka, group, config, partitions=None, as_json=as_json)
-
-
-def _topics(
-    kafka: KafkaFlags,
-    group: str | None,
-    config: Path | None,
-    *,
-    partitions: int | None,
-    as_json: bool,
-) -> None:
+    settings = load_config(config, {**kafka, "group": group})
+    if as_ is not None:
+        _check_as(_command(as_), settings, as_json=as_json)
+        return
     from pipeline.broker.kafka.topics import TopicAdmin
 
-    settings = load_config(config, {**kafka, "group": group})
     admin = TopicAdmin(settings.connection, settings.topics)
-    reports = admin.check() if partitions is None else admin.create(partitions)
+    reports = admin.check()
+    _show(reports, as_json=as_json)
+    wrong = admin.verdict(reports)
+    admin.close()
+    if wrong is not None:
+        raise wrong
+
+
+def _command(text: str) -> Command:
+    try:
+        return Command(text)
+    except ValueError:
+        known = ", ".join(Command)
+        raise typer.BadParameter(f"{text!r}; known are {known}", param_hint="--as") from None
+
+
+def _check_as(command: Command, settings: WorkerConfig, *, as_json: bool) -> None:
+    """Compare what a command needs with what our user may do."""
+    from pipeline.broker.kafka.permissions import compare
+
+    connection = settings.connection
+    found = compare(connection, command, settings.topics, settings.group)
     if as_json:
-        shown = ("name", "partitions", "created", "problem", "danger")
-        rows = [{name: getattr(report, name) for name in shown} for report in reports]
-        print_facts({"topics": rows})
+        rows: list[Mapping[str, Any]] = [
+            {
+                "resource": str(one.privilege.resource_kind),
+                "name": one.privilege.name,
+                "prefixed": one.privilege.prefixed,
+                "needs": sorted(one.privilege.operations),
+                "lacking": list(one.lacking),
+            }
+            for one in found
+        ]
+        print_facts({"command": command, "privileges": rows})
     else:
-        table = Table("topic", "for", "partitions", "")
-        for r in reports:
-            note = r.problem or r.danger or ("created" if r.created else "ok")
-            table.add_row(r.name, r.role.replace("_", " "), str(r.partitions), note)
-        Terminal().print(table)
-    admin.require()
+        table = Table("resource", "needs", "lacking")
+        for one in found:
+            needs = ", ".join(sorted(one.privilege.operations))
+            table.add_row(one.resource, needs, ", ".join(one.lacking) or "nothing")
+        out = Terminal()
+        out.print(table)
+        for one in found:
+            if one.lacking:
+                out.print(one.mend(connection), soft_wrap=True)
+    lacking = [f"{', '.join(one.lacking)} on {one.resource}" for one in found if one.lacking]
+    if lacking:
+        raise NotPermittedError(
+            f"{connection.security.user} lacks for `longtake {command}`: {'; '.join(lacking)}"
+        )
+
+
+def _show(reports: Sequence[TopicReport], *, as_json: bool) -> None:
+    """Print a table, and below it the commands that mend what is wrong; or one JSON object."""
+    if as_json:
+        rows = [asdict(report) for report in reports]
+        print_facts({"topics": rows})
+        return
+    table = Table("topic", "for", "partitions", "copies", "kept", "")
+    for one in reports:
+        note = one.problem or one.danger or ("created" if one.created else one.unchecked or "ok")
+        cells = (one.name, one.role.replace("_", " "), one.partitions, one.replicas, _kept(one))
+        table.add_row(*(str(cell) for cell in (*cells, note)))
+    out = Terminal()
+    out.print(table)
+    for one in reports:
+        for command in one.mend:
+            out.print(command, soft_wrap=True)
+
+
+def _kept(report: TopicReport) -> str:
+    """How long records are kept, as people write it."""
+    kept_ms = report.retention_ms
+    if kept_ms is None or report.role == "state":
+        return "" if kept_ms is None else "newest of each"
+    if kept_ms < 0:
+        return "for ever"
+    unit = next(
+        (one for one in ("d", "h", "m") if kept_ms % (UNITS_S[one] * 1000) == 0 and kept_ms), "s"
+    )
+    return f"{kept_ms // (UNITS_S[unit] * 1000)}{unit}"

@@ -128,6 +128,7 @@ class Committer:
         self._fenced_s: deque[float] = deque(maxlen=FENCED_LIMIT)
         self._aborts: Counter[str] = Counter()
         self._commits = 0
+        self.trouble = ""  # why commits do not reach the broker now
 
     @property
     def busy(self) -> bool:
@@ -198,12 +199,14 @@ class Committer:
         except RetryError as exc:
             self._fail(order, exc, refused=None)
         else:
-            self._stage = None
+            self._stage, self.trouble = None, ""
             parts = order.checkpoint.parts
             return [self._settled(order, part, committed=True) for part in parts]
         return []
 
     def _fail(self, order: _Order, exc: Exception, *, refused: Member | None) -> None:
+        if isinstance(exc, BrokerUnavailableError):
+            self.trouble = str(exc)
         self._aborts[type(exc).__name__] += 1
         self._renew(order, refused)
 
@@ -225,9 +228,11 @@ class Committer:
         now_s = self._clock.monotonic()
         try:
             stage.renewal.result()
-        except BrokerUnavailableError:
+        except BrokerUnavailableError as exc:
+            self.trouble = str(exc)
             self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
+            self.trouble = ""
             self._stage = _Waiting(stage.order, stage.refused, now_s)
 
     def _after_pause(self, stage: _Pausing) -> None:

@@ -21,7 +21,7 @@ AFTER_A_CRASH: Mapping[str, str] = MappingProxyType(
 )
 """Settings of a broker that has records already.
 
-K28: a broker that was killed and is back within `broker.session.timeout.ms` (9 s) is refused by the
+K32: a broker that was killed and is back within `broker.session.timeout.ms` (9 s) is refused by the
 controller until that has passed. Meanwhile its coordinator aborts transactions that have timed out,
 finds no leader for their partitions, takes these for deleted, and writes no markers: no reader gets
 past such a transaction any more. So the first check comes later than that, as it does by default.

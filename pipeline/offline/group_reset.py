@@ -73,7 +73,7 @@ def plan_move(settings: GroupSettings, number: int, to: str, *, clock: Clock) ->
     changelog = changelogs[number]
     before = require_manifest(number, changelog)
     target = find_target(to, changelog)
-    KafkaGroup(settings).require_empty()
+    KafkaGroup(settings, clock=clock).require_empty()
     streams = sum(key.startswith(SNAPSHOT_PREFIX) for key in changelog.records)
     return PlannedMove(number, before.next_offset, target, streams)
 
@@ -87,7 +87,7 @@ def move_partition(settings: GroupSettings, planned: PlannedMove, *, clock: Cloc
     to = Move(number, planned.target, *_ends(settings, number, clock=clock))
     changelog = read_changelogs(settings, clock=clock)[number]
     checkpoint = move(changelog, to, now_s=clock.time())
-    KafkaGroup(settings).commit(checkpoint)
+    KafkaGroup(settings, clock=clock).commit(checkpoint)
     return checkpoint.parts[0].manifest.life
 
 

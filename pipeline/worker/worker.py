@@ -25,6 +25,7 @@ from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.throttle import Throttle
+from pipeline.worker.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ class Worker:
         # partitions that are dropped and not yet requested again.
         self.ready = False
         self.restores = 0
+        self._unpolled = ""  # why the last poll reached no broker
+        self._troubles = TroubleLog()
 
     def turn(self) -> None:
         """Run the loop once: poll, admit, restore, commit, predict one batch."""
@@ -120,6 +123,7 @@ class Worker:
         self._throttle.look(self._membership.partitions)
         self._look_for_stalls()
         self.ready = self._membership.running
+        self._troubles.look(self.trouble)
         self._update_metrics()
 
     def _update_metrics(self) -> None:
@@ -180,11 +184,18 @@ class Worker:
 
     def _poll(self) -> Poll:
         try:
-            return self._consumer.poll(0.0 if self._pending else IDLE_POLL_S, POLL_RECORDS)
+            polled = self._consumer.poll(0.0 if self._pending else IDLE_POLL_S, POLL_RECORDS)
         except BrokerUnavailableError as exc:
             self._metrics.broker_unavailable()
-            log.warning("polling: %s; trying again", exc)
+            self._unpolled = str(exc)
             return Poll((), ())
+        self._unpolled = ""
+        return polled
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker cannot be used now; empty if it can."""
+        return self._unpolled or self._committer.trouble
 
     def _take_over(self) -> None:
         """Take restored partitions. They are read once their attempt count is in the log."""

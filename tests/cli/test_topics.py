@@ -9,6 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from pipeline.broker.kafka.topics import read_setting
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import Group, Longtake, Start
+from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
 
@@ -25,53 +26,145 @@ def settings(tmp_path: Path, bootstrap: str, prefix: str) -> Path:
     return path
 
 
-def test_create_makes_what_is_missing_and_check_finds_it(
-    kafka: LocalKafka, longtake: Longtake, tmp_path: Path
-) -> None:
-    file = settings(tmp_path, kafka.bootstrap, f"made-{tmp_path.parent.name}")
+@pytest.fixture
+def file(kafka: LocalKafka, tmp_path: Path) -> Path:
+    """Settings of a group without any topic."""
+    return settings(tmp_path, kafka.bootstrap, f"made-{abs(hash(tmp_path)) % 10**9}")
+
+
+def alter(group: Group, topic: str, **values: str) -> None:
+    settings = {name.replace("_", "."): value for name, value in values.items()}
+    admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+    admin.close()
+
+
+def test_create_makes_what_is_missing_and_check_finds_it(longtake: Longtake, file: Path) -> None:
     missing = longtake("topics", "check", "--config", file, "--json")
     assert missing.code == 11
     assert all("is missing" in topic["problem"] for topic in missing.json["topics"])
+    assert "(--group made-" in missing.complaint
     made = longtake("topics", "create", "--config", file, "--partitions", "3", "--json")
     assert [t["name"].rpartition(".")[2] for t in made.json["topics"]] == list(ROLES)
     assert all((t["partitions"], t["created"]) == (3, True) for t in made.json["topics"])
     found = longtake("topics", "check", "--config", file, "--json")
     assert (found.code, [t["problem"] for t in found.json["topics"]]) == (0, [None] * 4)
+    again = longtake("topics", "create", "--config", file, "--json")
+    assert (again.code, [t["created"] for t in again.json["topics"]]) == (0, [False] * 4)
 
 
 def test_the_topic_of_dead_letters_is_made_with_an_end(
-    kafka: LocalKafka, longtake: Longtake, tmp_path: Path
+    kafka: LocalKafka, longtake: Longtake, file: Path
 ) -> None:
-    prefix = f"ends-{tmp_path.parent.name}"
-    file = settings(tmp_path, kafka.bootstrap, prefix)
-    assert longtake("topics", "create", "--config", file, "--json").code == 0
+    made = longtake("topics", "create", "--config", file, "--json")
+    topic = next(t["name"] for t in made.json["topics"] if t["role"] == "dead_letters")
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     wanted = ("retention.bytes", "retention.ms")
-    limits = [int(read_setting(admin, f"{prefix}.dlq", name) or -1) for name in wanted]
+    limits = [read_setting(admin, kafka.connection, topic, name) for name in wanted]
     admin.close()
-    assert limits == [1 << 30, 7 * 24 * 3600 * 1000]
+    assert limits == [str(1 << 30), str(7 * 24 * 3600 * 1000)]
 
 
-def test_create_leaves_alone_what_is_there(group: Group, longtake: Longtake) -> None:
-    ended = longtake("topics", "create", "--config", group.file, "--partitions", "9", "--json")
-    assert [(t["partitions"], t["created"]) for t in ended.json["topics"]] == [(2, False)] * 4
+def test_create_keeps_frames_for_as_long_as_asked(longtake: Longtake, file: Path) -> None:
+    how = ("--retention", "10d", "--replication-factor", "1")
+    made = longtake("topics", "create", "--config", file, *how)
+    frames, predictions = [line for line in made.out.splitlines() if "10d" in line]
+    assert (made.code, "created" in frames, "created" in predictions) == (0, True, True)
 
 
-def test_a_topic_of_frames_that_the_broker_unpacks_is_a_danger_and_no_problem(
-    group: Group, longtake: Longtake, start: Start
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [
+        (("--retention", "soon"), 2, "wanted a number and s, m, h, d or w"),
+        (("--replication-factor", "3"), 2, "--replication-factor 3: the cluster has 1 brokers"),
+    ],
+)
+def test_create_refuses_what_cannot_be_and_makes_nothing(
+    longtake: Longtake, file: Path, how: tuple[str, ...], code: int, words: str
 ) -> None:
-    resource = ConfigResource(
-        ConfigResourceType.TOPIC, group.topics.frames, {"compression.type": "uncompressed"}
-    )
-    admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
-    admin.alter_configs([resource])
-    admin.close()
+    ended = longtake("topics", "create", "--config", file, *how)
+    assert ended.code == code
+    assert words in ended.err.replace("\n", " ")
+    missing = longtake("topics", "check", "--config", file, "--json").json["topics"]
+    assert [topic["partitions"] for topic in missing] == [0] * 4
+
+
+def test_create_makes_nothing_beside_topics_that_do_not_fit(
+    group: Group, longtake: Longtake, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    name = group.cluster.config.group
+    other.write_text(group.file.read_text().replace(f'group = "{name}"', f'group = "{name}2"'))
+    ended = longtake("topics", "create", "--config", other, "--partitions", "9")
+    assert ended.code == 12
+    assert f"{group.topics.frames} has 2 partitions" in ended.complaint
+    assert "nothing was created. Use --partitions 2" in ended.complaint
+    made = longtake("topics", "create", "--config", other, "--json")
+    assert [(t["partitions"], t["created"]) for t in made.json["topics"]] == [
+        *[(2, False)] * 3,
+        (2, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("message_timestamp_type", "CreateTime", "one camera with a wrong clock makes the others"),
+        ("compression_type", "uncompressed", "makes the broker unpack what producers compress"),
+        ("cleanup_policy", "compact", "deletes all frames of a camera but its newest"),
+        ("max_message_bytes", "1000000", "larger frames are refused by the broker"),
+        ("retention_ms", "600000", "deletes frames after 10 min"),
+        ("min_insync_replicas", "2", "is more than its 1 copies: no write is accepted"),
+        ("unclean_leader_election_enable", "true", "lets a broker lead that lacks committed"),
+    ],
+)
+def test_a_setting_that_endangers_frames_is_named_with_the_command_that_mends_it(
+    group: Group, longtake: Longtake, setting: str, value: str, words: str
+) -> None:
+    alter(group, group.topics.frames, **{setting: value})
     found = longtake("topics", "check", "--config", group.file, "--json")
     frames, *others = found.json["topics"]
-    assert (found.code, frames["problem"]) == (0, None)
-    assert frames["danger"].startswith("compression.type=uncompressed makes the broker unpack")
+    name = setting.replace("_", ".")
+    assert (found.code, frames["problem"]) == (12, None)
+    assert f"{name}={value}" in frames["danger"]
+    assert words in frames["danger"]
+    assert f"--entity-name {group.topics.frames} --add-config {name}=" in "".join(frames["mend"])
     assert [topic["danger"] for topic in others] == [None] * 3
-    start("worker", "--config", group.file).ready()
+    assert f"(--group {group.cluster.config.group})" in found.complaint
+
+
+def test_predictions_that_are_deleted_before_their_frames_are_a_danger(
+    group: Group, longtake: Longtake
+) -> None:
+    alter(group, group.topics.predictions, retention_ms="7200000")
+    ended = longtake("topics", "check", "--config", group.file)
+    assert ended.code == 12
+    assert "is shorter than that of frames" in ended.complaint
+    assert "--add-config retention.ms=21600000" in ended.out
+
+
+def test_a_worker_says_what_endangers_its_frames_and_goes_on(group: Group, start: Start) -> None:
+    alter(group, group.topics.frames, message_timestamp_type="CreateTime")
+    worker = start("worker", "--config", group.file).ready()
+    assert "message.timestamp.type=CreateTime lets every producer date its records" in worker.log
+    group.cluster.publish(0, b"cam-1", jpeg(16, 16, seed=1))
+    worker.says(r"broker\.kafka\.consumer: topic \S+: message\.timestamp\.type=CreateTime")
+
+
+def test_everything_is_permitted_where_there_are_no_acls(group: Group, longtake: Longtake) -> None:
+    for command in ("worker", "camera", "topics create"):
+        ended = longtake("topics", "check", "--config", group.file, "--as", command, "--json")
+        assert ended.code == 0
+        assert [one["lacking"] for one in ended.json["privileges"]].count([]) > 0
+        assert all(one["lacking"] == [] for one in ended.json["privileges"])
+
+
+def test_a_command_that_does_not_exist_is_named_with_those_that_do(
+    group: Group, longtake: Longtake
+) -> None:
+    ended = longtake("topics", "check", "--config", group.file, "--as", "king")
+    assert ended.code == 2
+    assert "known are camera, worker, tail" in ended.err
 
 
 def test_the_table_names_every_topic(group: Group, longtake: Longtake) -> None:

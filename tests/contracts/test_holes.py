@@ -9,13 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.opening import open_admin, open_consumer, open_producer
 from pipeline.connection import Connection
-from pipeline.errors import CommitRefusedError
+from pipeline.errors import BrokerUnavailableError, CommitRefusedError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
 from pipeline.records import MAX_HEADERS
@@ -118,7 +117,7 @@ def test_k11_a_claim_of_the_past_takes_no_partition_from_who_has_it_now() -> Non
 def test_k16_a_client_that_reaches_nobody_leaves_no_thread(opened: Callable[..., object]) -> None:
     before = set(threading.enumerate())
     (port,) = free_ports(1)
-    with pytest.raises(KafkaError):
+    with pytest.raises(BrokerUnavailableError):
         opened(Connection(f"127.0.0.1:{port}"), bootstrap_timeout_ms=300)
     assert set(threading.enumerate()) - before == set()
 

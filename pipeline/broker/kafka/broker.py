@@ -1,5 +1,6 @@
 """One worker's access to a real Kafka."""
 
+import logging
 import uuid
 
 from pipeline.broker.kafka.consumer import KafkaFrames
@@ -11,6 +12,8 @@ from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.records import Topics
+
+log = logging.getLogger(__name__)
 
 
 class KafkaBroker:
@@ -31,9 +34,18 @@ class KafkaBroker:
         """See `Broker`."""
         admin = TopicAdmin(self._settings.connection, self.topics)
         try:
-            return admin.require()
+            count = admin.require()
+            for topic in admin.check():
+                if topic.danger is not None:
+                    log.warning(
+                        "topic %s: %s; `longtake topics check --group %s` shows how to mend it",
+                        topic.name,
+                        topic.danger,
+                        self._settings.group,
+                    )
         finally:
             admin.close()
+        return count
 
     def consumer(self) -> KafkaFrames:
         """See `Broker`."""
@@ -45,6 +57,7 @@ class KafkaBroker:
             session_timeout_s=self._settings.session_timeout_s,
             heartbeat_s=self._settings.heartbeat_s,
             leaves=self._settings.leaves_at_stop,
+            clock=self._clock,
         )
 
     def writer(self) -> KafkaWriter:
@@ -54,11 +67,12 @@ class KafkaBroker:
             topics=self.topics,
             name=f"{self._settings.group}.{self.slot}",
             transaction_timeout_s=self._settings.transaction_timeout_s,
+            clock=self._clock,
         )
 
     def outlet(self) -> KafkaOutlet:
         """See `Broker`."""
-        return KafkaOutlet(self._settings.connection, topics=self.topics)
+        return KafkaOutlet(self._settings.connection, topics=self.topics, clock=self._clock)
 
     def changelog(self) -> KafkaChangelog:
         """See `Broker`."""

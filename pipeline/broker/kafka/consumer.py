@@ -20,13 +20,18 @@ from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
+from pipeline.broker.kafka.vendor.connecting.patience import Patience
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
+from pipeline.clock import Clock
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError
 
 log = logging.getLogger(__name__)
 
 TOPIC_REFRESH_MS = 5_000
+CREATE_TIME = 0  # as `timestamp_type` of a record
 LEAVE_MS = 2_000  # how long to wait for the broker's answer before the process ends
 
 
@@ -46,14 +51,17 @@ class KafkaFrames(ConsumerRebalanceListener):
         session_timeout_s: float,
         heartbeat_s: float,
         leaves: bool,
+        clock: Clock,
     ) -> None:
-        self._topic = topic
+        self._connection, self._topic = connection, topic
         self._leaves = leaves or instance is None
         self._session_timeout_s = session_timeout_s
+        self._patience = Patience(clock)
+        self._warned = False  # of records that their producer has dated
         self._events: deque[Event] = deque()
         self._member: Member | None = None
         session_ms = int(session_timeout_s * 1000)
-        with translated("joining the group"):
+        with translated("joining the group", connection):
             self._consumer = open_consumer(
                 connection,
                 group_id=group,
@@ -97,22 +105,44 @@ class KafkaFrames(ConsumerRebalanceListener):
     # ----------------------------------------------------------------- the owner thread's part
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
-        """See `FrameConsumer`."""
+        """See `FrameConsumer`. Without a broker the client itself returns nothing, and no error."""
         batches: dict[TopicPartition, list[Any]] = {}
         gone: Event | None = None
-        with translated("polling"):
+        with translated("polling", self._connection):
             try:
                 batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
             except OffsetOutOfRangeError as exc:
                 gone = self._out_of_range(exc.args[0])
             except LogTruncationError as exc:
                 gone = self._out_of_range(exc.divergent_offsets)
+        if not batches and gone is None and not self._events:
+            with self._patience.retried():
+                self._require_broker()
         events = [gone] if gone is not None else []
         while self._events:
             events.append(self._events.popleft())
         events = [event for event in events if event.partitions]
+        if not self._warned:
+            self._look_at_clock(raw for batch in batches.values() for raw in batch)
         records = (as_record(raw) for batch in batches.values() for raw in batch)
         return Poll(tuple(events), tuple(records))
+
+    def _look_at_clock(self, records: Iterable[Any]) -> None:
+        """Warn once of records that their producer has dated; this needs no permission."""
+        if any(raw.timestamp_type == CREATE_TIME for raw in records):
+            self._warned = True
+            log.warning(
+                "topic %s: message.timestamp.type=CreateTime lets every producer date its records:"
+                " one camera with a wrong clock makes the others of its partition lose their"
+                " memory; `longtake topics check` shows how to mend it",
+                self._topic,
+            )
+
+    def _require_broker(self) -> None:
+        """Raise why no broker can be reached, if the client knows it."""
+        trouble = trouble_of(self._consumer)
+        if trouble is not None:
+            raise BrokerUnavailableError(trouble.text) if trouble.heals else trouble.error
 
     def _out_of_range(self, offsets: Iterable[TopicPartition]) -> OutOfRange:
         partitions = list(offsets)
@@ -169,7 +199,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         joined = self._member is not None
         if self._leaves:
             self._coordinator.leave_when_closed()
-        with translated("leaving the group"):
+        with translated("leaving the group", self._connection):
             self._consumer.close(autocommit=False, timeout_ms=LEAVE_MS)
         if joined and self._leaves and not self._coordinator.has_left:
             log.warning(

@@ -6,6 +6,7 @@ from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.kafka.writer import KafkaWriter
+from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.errors import CannotMoveError
 
@@ -13,13 +14,13 @@ from pipeline.errors import CannotMoveError
 class KafkaGroup:
     """Commits for a group without being a member, for `longtake reset`. One thread."""
 
-    def __init__(self, settings: GroupSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: GroupSettings, *, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
         self._group = settings.group
 
     def require_empty(self) -> None:
         """Raise `CannotMoveError`, with the members' names, if workers are in the group."""
-        with translated(f"looking group {self._group} up"):
+        with translated(f"looking group {self._group} up", self._settings.connection):
             admin = open_admin(self._settings.connection)
             found = admin.describe_groups([self._group])[self._group]
             admin.close()
@@ -45,6 +46,7 @@ class KafkaGroup:
             topics=self._settings.topics,
             name=f"{self._group}.reset",
             transaction_timeout_s=self._settings.transaction_timeout_s,
+            clock=self._clock,
         )
         try:
             self.require_empty()

@@ -6,8 +6,10 @@ from typing import Any
 from kafka import KafkaProducer
 
 from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.connecting.patience import Patience
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
+from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import LongtakeError
 from pipeline.records import Outgoing, Topics
@@ -20,16 +22,20 @@ NEVER_MS = 7 * 86_400_000
 class KafkaOutlet:
     """See `Outlet`."""
 
-    def __init__(self, connection: Connection, *, topics: Topics) -> None:
+    def __init__(self, connection: Connection, *, topics: Topics, clock: Clock) -> None:
         self._connection = connection
         self._topics = topics
+        self._patience = Patience(clock)
         self._producer: KafkaProducer | None = None
         self._writes: list[Any] = []  # of the burst that has not arrived
 
     def publish(self, burst: Sequence[Outgoing]) -> None:
         """See `Outlet`. A burst that the producer still retries is awaited and not sent again."""
         try:
-            with translated("publishing predictions"):
+            with (
+                self._patience.retried(),
+                translated("publishing predictions", self._connection, needs="WRITE"),
+            ):
                 producer = self._producer = self._producer or self._open()
                 self._writes = self._writes or send(producer, self._topics, burst)
                 arrive(producer, self._writes)

@@ -5,14 +5,14 @@ Cameras use `uplink`, which loses no frame; this producer counts the frames that
 
 from contextlib import suppress
 
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
-from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.border import at_start, missing, translated
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.partitioner import partition_of
 from pipeline.connection import Connection
-from pipeline.errors import BrokerUnreachableError, TopicError
+from pipeline.errors import TopicError
 from pipeline.records import Headers
 
 END_S = 10.0
@@ -27,10 +27,11 @@ class KafkaPublisher:
     """
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
+        self._connection = connection
         self._topic = topic
         self._sent = self._taken = 0
         self.lost = 0  # frames that the broker did not take in time
-        try:
+        with at_start():
             self._producer = open_producer(
                 connection,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
@@ -38,25 +39,19 @@ class KafkaPublisher:
                 linger_ms=5,
                 max_block_ms=TOPIC_MS,
             )
-        except KafkaError as exc:
-            raise BrokerUnreachableError(
-                f"no Kafka answers at {connection.shown} ({exc}); `longtake broker` starts one here"
-            ) from exc
         self._require(topic)
 
     def _require(self, topic: str) -> None:
-        with translated(f"looking topic {topic} up"):
+        with translated(f"looking topic {topic} up", self._connection, needs="DESCRIBE"):
             try:
                 self._producer.partitions_for(topic)
             except KafkaTimeoutError as exc:
                 self._producer.close(timeout=0)
-                raise TopicError(
-                    f"topic {topic} is missing; `longtake topics create` makes it"
-                ) from exc
+                raise TopicError(missing(topic, self._connection)) from exc
 
     def publish(self, stream: str, content: bytes | None, headers: Headers) -> None:
         """Send one encoded picture; None ends the stream."""
-        with translated(f"publishing a frame of {stream}"):
+        with translated(f"publishing a frame of {stream}", self._connection, needs="WRITE"):
             sending = self._producer.send(
                 self._topic, key=stream.encode(), value=content, headers=list(headers)
             )
@@ -66,13 +61,13 @@ class KafkaPublisher:
 
     def partition_of(self, stream: str) -> int:
         """Return the partition that this producer publishes a stream's frames to."""
-        with translated(f"looking topic {self._topic} up"):
+        with translated(f"looking topic {self._topic} up", self._connection, needs="DESCRIBE"):
             partitions = len(self._producer.partitions_for(self._topic))
         return partition_of(stream.encode(), partitions)
 
     def end(self, stream: str, partition: int) -> int:
         """End a stream in a partition, and wait until the log has it. Returns the offset."""
-        with translated(f"ending stream {stream}"):
+        with translated(f"ending stream {stream}", self._connection, needs="WRITE"):
             sending = self._producer.send(
                 self._topic, key=stream.encode(), value=None, partition=partition
             )
@@ -89,7 +84,10 @@ class KafkaPublisher:
 
     def close(self) -> None:
         """Wait a few seconds for frames in flight. Those not taken by then are lost."""
-        with translated("flushing frames"), suppress(KafkaTimeoutError):
+        with (
+            translated("flushing frames", self._connection, needs="WRITE"),
+            suppress(KafkaTimeoutError),
+        ):
             self._producer.flush(timeout=5)
             self._producer.close(timeout=2)
         self.lost = self._sent - self._taken

@@ -8,18 +8,24 @@ again by a new uplink, which reads the new limit.
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
 from pipeline.broker.kafka.topics import read_setting
-from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, translated
+from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
 from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
 from pipeline.connection import Connection
-from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, TopicError
+from pipeline.errors import (
+    LongtakeError,
+    NotPermittedError,
+    TopicError,
+)
 
 NEVER_MS = 7 * 86_400_000  # as in `outlet`: a batch that expired would let the next overtake it
 CONNECT_MS = 5000
@@ -32,27 +38,29 @@ LINGER_MS = 5  # so that shots of several cameras go in one request
 class KafkaUplink:
     """See `Uplink`. The key decides the partition, by murmur2 as in Java.
 
-    Raises `BrokerUnreachableError` if no broker answers, `TopicError` if the topic is missing.
+    Raises `BrokerUnreachableError` if no broker answers, `TopicError` if the topic is missing,
+    `NotPermittedError` if our user may not see it or write to it.
     """
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
-        self._topic = topic
+        self._connection, self._topic = connection, topic
         self._settled: deque[SettledShot] = deque()
-        try:
+        with at_start():
             self._most_bytes = _limit(connection, topic)
             self._producer = self._open(connection)
-        except (KafkaError, OSError, ValueError) as exc:
-            raise BrokerUnreachableError(
-                f"no Kafka answers at {connection.shown} ({exc}); `longtake broker` starts one here"
-            ) from exc
-        with translated(f"looking topic {topic} up"):
+        try:
+            self._require_topic()
+        except BaseException:
+            abandon(self._producer)
+            raise
+
+    def _require_topic(self) -> None:
+        doing = f"looking topic {self._topic} up"
+        with translated(doing, self._connection, needs="DESCRIBE"):
             try:
-                self._producer.partitions_for(topic)
+                self._producer.partitions_for(self._topic)
             except KafkaTimeoutError as exc:
-                abandon(self._producer)
-                raise TopicError(
-                    f"topic {topic} is missing; `longtake topics create` makes it"
-                ) from exc
+                raise TopicError(missing(self._topic, self._connection)) from exc
 
     def _open(self, connection: Connection) -> KafkaProducer:
         return open_producer(
@@ -95,11 +103,21 @@ class KafkaUplink:
         self._settled.append(SettledShot(number, ShotOutcome.TAKEN))
 
     def _fail(self, number: int, exc: BaseException) -> None:
-        self._settled.append(SettledShot(number, ShotOutcome.FAILED, repr(exc)))
+        try:
+            with translated("publishing frames", self._connection, needs="WRITE"):
+                raise exc
+        except LongtakeError as ours:
+            self._settled.append(SettledShot(number, ShotOutcome.FAILED, str(ours)))
 
     def settled(self) -> Sequence[SettledShot]:
         """See `Uplink`."""
         return [self._settled.popleft() for _ in range(len(self._settled))]
+
+    @property
+    def trouble(self) -> str:
+        """See `Uplink`."""
+        found = trouble_of(self._producer)
+        return "" if found is None else found.text
 
     def close(self) -> None:
         """See `Uplink`."""
@@ -107,12 +125,21 @@ class KafkaUplink:
 
 
 def _limit(connection: Connection, topic: str) -> int:
-    """Return how large a record of the topic may be; our own limit if the broker returns none."""
+    """Return how large a record of the topic may be; our own limit if the broker returns none.
+
+    Raises `NotPermittedError` if our user may not write to the topic: a producer finds that out
+    with its first records, and does not name the topic.
+    """
+    limit: str | None = None
     admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
-        limit = read_setting(admin, topic, "max.message.bytes")
-    except (TopicError, BrokerUnavailableError):
-        limit = None  # no such topic, or no permission to read it: sending will fail
+        with translated(f"looking topic {topic} up", connection, needs="WRITE"):
+            (found,) = admin.describe_topics([topic])
+            permitted = found.get("authorized_operations")
+            if found["error_code"] == 0 and permitted is not None and "WRITE" not in permitted:
+                raise TopicAuthorizationFailedError(topic)
+        with suppress(NotPermittedError):
+            limit = read_setting(admin, connection, topic, "max.message.bytes")
     finally:
         admin.close()
     return min(REQUEST_BYTES, int(limit)) if limit else REQUEST_BYTES

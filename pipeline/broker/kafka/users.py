@@ -11,13 +11,12 @@ from kafka.admin import (
     ResourceType,
     UserScramCredentialUpsertion,
 )
-from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.privileges import Privilege
-from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.border import at_start, translated
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection, SaslMechanism
-from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError
+from pipeline.errors import BrokerUnavailableError
 
 SCRAM = (SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512)
 CONNECT_MS = 10_000
@@ -30,16 +29,15 @@ class UserAdmin:
     """
 
     def __init__(self, connection: Connection) -> None:
-        try:
+        self._connection = connection
+        with at_start():
             self._admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
-        except (KafkaError, OSError) as exc:
-            raise BrokerUnreachableError(f"no Kafka answers at {connection.shown} ({exc})") from exc
 
     def set_password(self, user: str, password: str) -> None:
         """Let a user log in by SCRAM with this password, and with no other from now on."""
         for mechanism in SCRAM:  # the broker accepts one change of a user per request
             wanted = UserScramCredentialUpsertion(user, mechanism.value, password)
-            with translated(f"setting the password of {user}"):
+            with translated(f"setting the password of {user}", self._connection, needs="ALTER"):
                 refused = self._admin.alter_user_scram_credentials([wanted])[user]
             if refused is not None:
                 raise BrokerUnavailableError(f"the password of {user} was not set: {refused}")
@@ -47,7 +45,7 @@ class UserAdmin:
     def allow(self, user: str, privileges: Iterable[Privilege]) -> None:
         """Allow a user what the privileges say, in addition to what it is allowed already."""
         wanted = [acl for privilege in privileges for acl in _acls(user, privilege)]
-        with translated(f"allowing {user} its privileges"):
+        with translated(f"allowing {user} its privileges", self._connection, needs="ALTER"):
             refused = self._admin.create_acls(wanted)["failed"]
         if refused:
             raise BrokerUnavailableError(f"privileges of {user} were not set: {refused}")

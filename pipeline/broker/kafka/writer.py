@@ -8,8 +8,10 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.connecting.patience import Patience
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
+from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.records import Topics
 
@@ -22,14 +24,20 @@ class KafkaWriter:
     """See `CheckpointWriter`."""
 
     def __init__(
-        self, connection: Connection, *, topics: Topics, name: str, transaction_timeout_s: float
+        self,
+        connection: Connection,
+        *,
+        topics: Topics,
+        name: str,
+        transaction_timeout_s: float,
+        clock: Clock,
     ) -> None:
         self._connection = connection
         self._name = name
         self._timeout_ms = int(transaction_timeout_s * 1000)
         self._topics = topics
-        self._producer: KafkaProducer | None = None
-        self.renew()
+        self._patience = Patience(clock)
+        self._producer: KafkaProducer | None = self._opened()
 
     def commit(self, checkpoint: Checkpoint, member: Member) -> None:
         """See `CheckpointWriter`.
@@ -40,7 +48,7 @@ class KafkaWriter:
         producer, claim = self._producer, member.vendor
         if producer is None or not isinstance(claim, ConsumerGroupMetadata):
             raise AssertionError("commit before renew, or with another broker's member")
-        with translated("committing"):
+        with translated(f"committing as {self._name}", self._connection, needs="WRITE"):
             producer.begin_transaction()
             outgoing = [out for part in checkpoint.parts for out in part.outgoing]
             arrive(producer, send(producer, self._topics, outgoing))
@@ -56,7 +64,13 @@ class KafkaWriter:
     def renew(self) -> None:
         """See `CheckpointWriter`. A producer that failed once is never used again (K1, K4, K5)."""
         self.close()
-        with translated("making the transactional producer"):
+        with self._patience.retried():
+            self._producer = self._opened()
+
+    def _opened(self) -> KafkaProducer:
+        with translated(
+            f"making the transactional producer {self._name}", self._connection, needs="WRITE"
+        ):
             producer = open_producer(
                 self._connection,
                 transactional_id=self._name,
@@ -72,7 +86,7 @@ class KafkaWriter:
             except KafkaError:
                 abandon(producer)
                 raise
-        self._producer = producer
+        return producer
 
     def close(self) -> None:
         """See `CheckpointWriter`."""

@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.broker.kafka.readers.span_reader import read_to
 from pipeline.clock import ManualClock
+from pipeline.connection import Connection
 from pipeline.errors import RestoreStalledError
 from pipeline.records import Record
 
@@ -74,7 +75,8 @@ def reading(clock: ManualClock) -> Callable[..., Iterator[list[Record]]]:
         spans: Mapping[TopicPartition, range], *polls: tuple[Sequence[RawRecord], Any]
     ) -> Iterator[list[Record]]:
         consumer = cast("KafkaConsumer", Scripted(clock, iter(polls)))
-        return read_to(consumer, spans, stall_s=STALL_S, clock=clock)
+        connection = Connection("127.0.0.1:9092")
+        return read_to(consumer, spans, connection=connection, stall_s=STALL_S, clock=clock)
 
     return read
 

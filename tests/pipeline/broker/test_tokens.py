@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.broker.kafka.vendor.tokens import TokenSource
 from pipeline.connection import OAuth
-from pipeline.errors import TokenError
+from pipeline.errors import SecurityError, TokenError
 from pipeline.secrets import Secret
 
 WORD = "s3cret/with:signs"
@@ -95,9 +95,18 @@ def test_what_is_no_token_is_an_error_that_shows_no_secret(
     endpoint: Endpoint, answer: tuple[int, object], words: str
 ) -> None:
     endpoint.answers = [answer]
-    with pytest.raises(TokenError, match=words) as caught:
+    with pytest.raises(SecurityError, match=words) as caught:
         endpoint.source().token()
     assert WORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_an_endpoint_that_cannot_answer_now_is_asked_again(endpoint: Endpoint, code: int) -> None:
+    endpoint.answers = [(code, {}), (200, {"access_token": "abc"})]
+    source = endpoint.source()
+    with pytest.raises(TokenError, match=f"HTTP {code}"):
+        source.token()
+    assert source.token() == "abc"
 
 
 def test_an_endpoint_that_is_away_is_named() -> None:

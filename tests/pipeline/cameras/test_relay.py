@@ -87,6 +87,20 @@ def test_while_it_is_away_shots_wait_on_disk_and_leave_in_order(scene: Scene) ->
     assert (scene.relay.broker_up, scene.relay.spooled) == (True, (0, 0))
 
 
+def test_why_the_broker_does_not_answer_is_logged_once_and_forgotten_when_it_answers(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.film(10)
+    scene.log.up, scene.log.trouble = False, "k:9093 refuses the login of user camera"
+    scene.film(100)
+    assert scene.relay.trouble == scene.log.trouble
+    assert caplog.text.count(scene.log.trouble) == 1
+    scene.log.up = True
+    scene.film(20)
+    scene.settle()
+    assert scene.relay.trouble == ""
+
+
 def test_what_failed_on_its_way_leaves_again_before_all_later_shots(scene: Scene) -> None:
     scene.log.up = False
     scene.film(30)

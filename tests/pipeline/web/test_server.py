@@ -55,6 +55,13 @@ def test_what_it_does_before_it_can_work_is_told(served: Served) -> None:
     assert served.get("/readyz")[::2] == (503, "making a plan, 3 of 7\n")
 
 
+def test_what_keeps_it_from_working_now_is_told(served: Served) -> None:
+    served.health = Health(trouble="k:9093 refuses the login of user worker")
+    wanted = "alive, in trouble: k:9093 refuses the login of user worker\n"
+    assert served.get("/healthz")[::2] == (200, wanted)
+    assert served.get("/readyz")[::2] == (503, "k:9093 refuses the login of user worker\n")
+
+
 def test_why_it_cannot_work_is_told(served: Served) -> None:
     served.health = Health(failure="the engine cannot start: no GPU")
     for path in ("/healthz", "/readyz"):

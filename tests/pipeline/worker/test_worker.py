@@ -198,7 +198,7 @@ def test_what_was_polled_of_a_partition_that_left_is_never_committed(bundle: Bun
 
 
 def test_a_broker_that_does_not_answer_a_poll_is_survived_and_counted(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away(timeout_s: float, max_records: int) -> None:
         raise BrokerUnavailableError(f"no answer in {timeout_s} s to a poll of {max_records}")
@@ -208,8 +208,10 @@ def test_a_broker_that_does_not_answer_a_poll_is_survived_and_counted(
     with monkeypatch.context() as patch:
         patch.setattr(working.broker.made, "poll", away)
         working.turn(2)
+        assert working.worker.trouble.startswith("no answer in")
     working.film(1)
     working.turn(2, after_s=CHECKPOINT_S)
+    assert (working.worker.trouble, caplog.text.count("no answer in")) == ("", 1)
     assert working.value("longtake_broker_unavailable_total") == 2
     assert working.predictions() == [0]
 

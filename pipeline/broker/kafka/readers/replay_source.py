@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
 from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.broker.kafka.topics import TopicAdmin
-from pipeline.broker.kafka.vendor.border import require_crc32c
+from pipeline.broker.kafka.vendor.border import missing, require_crc32c
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError, TopicError
@@ -42,9 +42,10 @@ class ReplaySource:
             )
         for topic in (topics.frames, topics.predictions):
             if topic not in counts:
+                text = missing(topic, self._settings.connection)
                 raise TopicError(
-                    f"topic {topic} is missing; the group's own are named by its workers'"
-                    " --config: use the same"
+                    f"{text.partition(';')[0]}; the group's own are named by its workers' --config:"
+                    " use the same"
                 )
         return min(counts[topics.frames], counts[topics.state])
 

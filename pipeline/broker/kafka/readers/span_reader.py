@@ -19,7 +19,12 @@ FETCH_MS = 10  # short, because streams stand still during a restore and the end
 
 
 def read_to(
-    consumer: KafkaConsumer, spans: Mapping[TopicPartition, range], *, stall_s: float, clock: Clock
+    consumer: KafkaConsumer,
+    spans: Mapping[TopicPartition, range],
+    *,
+    connection: Connection,
+    stall_s: float,
+    clock: Clock,
 ) -> Iterator[list[Record]]:
     """Read the committed records of `spans`, offsets by partition, each partition in order.
 
@@ -38,7 +43,7 @@ def read_to(
     waiting = _unread(consumer, positions, spans)
     progress_s = clock.monotonic()
     while waiting:
-        batches, reached = _poll(consumer, waiting)
+        batches, reached = _poll(consumer, waiting, connection)
         for batch in batches.values():
             yield [as_record(raw) for raw in batch]
         if any(reached[place] > positions[place] for place in waiting):
@@ -51,10 +56,10 @@ def read_to(
 
 
 def _poll(
-    consumer: KafkaConsumer, waiting: Mapping[TopicPartition, int]
+    consumer: KafkaConsumer, waiting: Mapping[TopicPartition, int], connection: Connection
 ) -> tuple[dict[TopicPartition, list[Any]], dict[TopicPartition, int]]:
     """Return the records that arrived, and the positions after them and after markers."""
-    with translated(f"reading {_named(waiting)}"):
+    with translated(f"reading {_named(waiting)}", connection):
         try:
             batches = consumer.poll(POLL_MS, max_records=POLL_RECORDS)
         except OffsetOutOfRangeError as exc:
@@ -111,9 +116,9 @@ class SpanReader:
     """
 
     def __init__(self, connection: Connection, *, stall_s: float, clock: Clock) -> None:
-        self._stall_s = stall_s
+        self._connection, self._stall_s = connection, stall_s
         self._clock = clock
-        with translated("opening a reader"):
+        with translated("opening a reader", connection):
             self._records = open_consumer(
                 connection, auto_offset_reset="none", fetch_max_wait_ms=FETCH_MS
             )
@@ -123,13 +128,15 @@ class SpanReader:
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions; an empty list if there is no such topic."""
-        with translated(f"looking topic {topic} up"):
+        with translated(f"looking topic {topic} up", self._connection, needs="DESCRIBE"):
             return sorted(self._ends.partitions_for_topic(topic) or ())
 
     def spans(self, topic: str, partitions: Iterable[int]) -> dict[int, range]:
         """Return the offsets that the log holds now, by partition, including open transactions."""
         places = [TopicPartition(topic, number) for number in partitions]
-        with translated(f"looking up the ends of {_named(places)}"):
+        with translated(
+            f"looking up the ends of {_named(places)}", self._connection, needs="DESCRIBE"
+        ):
             starts = self._ends.beginning_offsets(places, timeout_ms=ENDS_MS)
             ends = self._ends.end_offsets(places, timeout_ms=ENDS_MS)
         return {place.partition: range(starts[place], ends[place]) for place in places}
@@ -137,17 +144,25 @@ class SpanReader:
     def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the ends of what can be read now: the first open transaction, or the log's end."""
         places = [TopicPartition(topic, number) for number in partitions]
-        with translated(f"looking up the ends of {_named(places)}"):
+        with translated(
+            f"looking up the ends of {_named(places)}", self._connection, needs="DESCRIBE"
+        ):
             ends = self._records.end_offsets(places, timeout_ms=ENDS_MS)
         return {place.partition: ends[place] for place in places}
 
     def read(self, topic: str, spans: Mapping[int, range]) -> Iterator[list[Record]]:
         """Read spans of a topic: see `read_to`."""
         places = {TopicPartition(topic, number): span for number, span in spans.items()}
-        return read_to(self._records, places, stall_s=self._stall_s, clock=self._clock)
+        return read_to(
+            self._records,
+            places,
+            connection=self._connection,
+            stall_s=self._stall_s,
+            clock=self._clock,
+        )
 
     def close(self) -> None:
         """Close the connections."""
-        with translated("closing a reader"):
+        with translated("closing a reader", self._connection):
             self._records.close(timeout_ms=1000)
             self._ends.close(timeout_ms=1000)

@@ -16,7 +16,8 @@ class TopicTail:
     """Reads the committed records of one topic, all partitions, without a group."""
 
     def __init__(self, connection: Connection, *, topic: str, from_start: bool) -> None:
-        with translated(f"opening topic {topic}"):
+        self._connection = connection
+        with translated(f"opening topic {topic}", connection):
             self._consumer = open_consumer(connection)
             numbers = self._consumer.partitions_for_topic(topic) or set()
             places = [TopicPartition(topic, number) for number in sorted(numbers)]
@@ -30,11 +31,11 @@ class TopicTail:
 
     def read(self, timeout_s: float) -> Sequence[Record]:
         """Wait at most `timeout_s` for records."""
-        with translated("reading"):
+        with translated("reading", self._connection):
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=POLL_RECORDS)
         return [as_record(raw) for batch in batches.values() for raw in batch]
 
     def close(self) -> None:
         """Close the connection."""
-        with translated("closing"):
+        with translated("closing", self._connection):
             self._consumer.close(timeout_ms=1000)

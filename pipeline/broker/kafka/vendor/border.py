@@ -7,21 +7,27 @@ from typing import Any
 
 from kafka.errors import (
     AuthorizationError,
+    ClusterAuthorizationFailedError,
     CommitFailedError,
     FencedInstanceIdError,
+    GroupAuthorizationFailedError,
     InvalidProducerEpochError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFencedError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
+from pipeline.connection import Connection, Security
 from pipeline.errors import (
     BrokerUnavailableError,
+    BrokerUnreachableError,
     CommitRefusedError,
     DependencyError,
     FencedError,
+    NotPermittedError,
     TopicError,
 )
 from pipeline.records import Record
@@ -36,15 +42,23 @@ RETRY_MS = 20
 ENDS_MS = 10_000  # for looking up ends; without a limit the client may retry for ever (K15)
 METADATA_MS = 30_000
 
-REFUSAL = "AuthorizationFailedError"
-"""K27: a producer hides some refusals in the text of a plain `KafkaError`: one of the offsets of a
+_HIDDEN = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+)
+"""K33: a producer hides some refusals in the text of a plain `KafkaError`: one of the offsets of a
 transaction, one of the first producer id, and one that came before the next `send`. Taken for an
 unavailable broker, they were tried again for ever, without a word."""
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn the vendor's errors into ours. The class of ours says how to react."""
+def translated(doing: str, connection: Connection, *, needs: str = "READ") -> Iterator[None]:
+    """Turn the vendor's errors into ours. The class of ours says how to react.
+
+    `needs`: the operation, in Kafka's words, that must be permitted on the topics.
+    """
     try:
         yield
     except CommitFailedError as exc:
@@ -53,16 +67,51 @@ def translated(doing: str) -> Iterator[None]:
         raise FencedError(f"{doing}: another process has taken our --slot over") from exc
     except (ProducerFencedError, InvalidProducerEpochError) as exc:
         raise FencedError(f"{doing}: {exc}") from exc
-    except (TopicAuthorizationFailedError, AuthorizationError) as exc:
-        raise TopicError(f"{doing}: the broker does not allow it: {exc}") from exc
+    except AuthorizationError as exc:
+        raise NotPermittedError(f"{doing}: {_lacking(exc, connection, needs)}") from exc
     except MessageSizeTooLargeError as exc:
         raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
     except KafkaError as exc:
-        if REFUSAL in repr(exc):
-            raise TopicError(f"{doing}: the broker does not allow it: {exc}") from exc
+        hidden = next((kind for kind in _HIDDEN if kind.__name__ in repr(exc)), None)
+        if hidden is not None:
+            raise NotPermittedError(f"{doing}: {_lacking(hidden(), connection, needs)}") from exc
         raise BrokerUnavailableError(f"{doing}: {exc!r}") from exc
+
+
+@contextmanager
+def at_start() -> Iterator[None]:
+    """Let a broker that cannot be reached end a command: nothing is left that would try again."""
+    try:
+        yield
+    except BrokerUnavailableError as exc:
+        raise BrokerUnreachableError(str(exc)) from exc
+
+
+def missing(topic: str, connection: Connection) -> str:
+    """Say that a topic is missing. Kafka hides a topic from users who may not describe it."""
+    hidden = f", or {connection.security.user} may not see it (DESCRIBE)"
+    secured = connection.security != Security()
+    return f"topic {topic} is missing{hidden if secured else ''}; `longtake topics create` makes it"
+
+
+def _lacking(exc: AuthorizationError, connection: Connection, needs: str) -> str:
+    """Name the user, the operation and the resource that are not permitted."""
+    named = exc.args[0] if exc.args else ""
+    names = ", ".join(sorted(map(str, named))) if isinstance(named, set | frozenset) else str(named)
+    match exc:
+        case TopicAuthorizationFailedError():
+            what = f"{needs} topic {names}"
+        case GroupAuthorizationFailedError():
+            what = f"READ the group {names}"
+        case TransactionalIdAuthorizationFailedError():
+            what = f"WRITE its transactional id {names}"
+        case ClusterAuthorizationFailedError():
+            what = "WRITE to any topic as an idempotent producer (or IDEMPOTENT_WRITE the cluster)"
+        case _:
+            what = str(exc)
+    return f"the broker does not permit {connection.security.user} to {what.rstrip()}"
 
 
 class RefusedValue(bytes):

@@ -6,6 +6,7 @@ place of the vendor's, and read a `Secret` when a connection logs in or renews i
 K26: the vendor's SCRAM sends a name with `,` or `=` unescaped (RFC 5802, section 5.1).
 """
 
+from functools import partial
 from typing import Any
 
 from kafka.net.sasl import register_sasl_mechanism
@@ -13,6 +14,7 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.net.sasl.plain import SaslMechanismPlain
 from kafka.net.sasl.scram import SaslMechanismScram
 
+from pipeline.broker.kafka.vendor.connecting.certificates import key_password
 from pipeline.broker.kafka.vendor.tokens import TokenSource
 from pipeline.connection import Login, SaslMechanism, Security, Tls
 
@@ -43,7 +45,7 @@ class Tokens(AbstractTokenProvider):
         self._source = source
 
     def token(self) -> str:
-        """Return a token that is valid now. Raises `ConfigError` and `TokenError`."""
+        """Return a token that is valid now: see `TokenSource`."""
         return self._source.token()
 
 
@@ -70,7 +72,7 @@ def _of_tls(tls: Tls) -> dict[str, Any]:
         "ssl_cafile": _text(tls.ca),
         "ssl_certfile": _text(tls.certificate),
         "ssl_keyfile": _text(tls.key),
-        "ssl_password": None if tls.key_password is None else tls.key_password.read,
+        "ssl_password": partial(key_password, tls),
         "ssl_check_hostname": tls.checks_host_name,
     }
 

@@ -6,10 +6,11 @@ from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError, SecurityError
 
 
 def nodes_serving(connection: Connection, timeout_s: float) -> int:
-    """Count the brokers that the cluster lists and that accept a connection; 0 if none answers."""
+    """Count the brokers that the cluster lists and that accept us; 0 if none does."""
     timeout_ms = max(1, round(timeout_s * 1e3))
     try:
         admin = open_admin(
@@ -18,7 +19,7 @@ def nodes_serving(connection: Connection, timeout_s: float) -> int:
             bootstrap_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,
         )
-    except (KafkaError, OSError):
+    except (BrokerUnavailableError, SecurityError):
         return 0
     try:
         brokers = admin.describe_cluster()["brokers"]

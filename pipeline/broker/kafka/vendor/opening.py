@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from pipeline.broker.kafka.vendor import logins, parsing
@@ -23,7 +24,11 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
+from pipeline.broker.kafka.vendor.connecting.certificates import check_login
+from pipeline.broker.kafka.vendor.connecting.refusals import Refusal
+from pipeline.broker.kafka.vendor.connecting.watching import trouble_of, watched_client
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, LongtakeError
 
 Client = TypeVar("Client")
 
@@ -72,10 +77,16 @@ def open_admin(connection: Connection, **settings: Any) -> KafkaAdminClient:
 def _opened(
     kind: Callable[..., Client], connection: Connection, settings: dict[str, Any]
 ) -> Client:
+    """Return an opened client that reaches one of the cluster's brokers.
+
+    Raises `BrokerUnavailableError` if none answers in time; `SecurityError` and `ConfigError` at
+    once for what another attempt cannot change.
+    """
+    check_login(connection.security)
     clients: list[KafkaNetClient] = []
 
     def connect(**config: Any) -> KafkaNetClient:
-        client = KafkaNetClient(**config)
+        client = watched_client(connection.security, **config)
         clients.append(client)
         cluster = client._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - K17
         cluster.config["retry_backoff_ms"] = config["retry_backoff_ms"]
@@ -91,7 +102,26 @@ def _opened(
         return kind(
             bootstrap_servers=list(connection.servers), kafka_client=connect, **(ours | settings)
         )
-    except BaseException:
+    except BaseException as exc:
         for client in clients:
             client.close()
+        if isinstance(exc, KafkaError | OSError | BrokerUnreachableError):
+            why = next((found for one in clients if (found := trouble_of(one)) is not None), None)
+            raise _unreached(connection, exc, why) from exc
         raise
+
+
+def _unreached(connection: Connection, exc: BaseException, why: Refusal | None) -> LongtakeError:
+    """Say why no broker was reached, as well as it is known."""
+    if isinstance(exc, BrokerUnreachableError):
+        return BrokerUnavailableError(str(exc))
+    if why is not None and not why.heals:
+        return why.error
+    text = str(exc) if why is None else why.text.removeprefix(f"{connection.shown}: ")
+    hint = (
+        ""
+        if text.endswith("?")
+        else ". Is it running? `longtake broker` starts one on this machine; --bootstrap names"
+        " another; `longtake run` needs none"
+    )
+    return BrokerUnavailableError(f"no Kafka answers at {connection.shown}: {text}{hint}")

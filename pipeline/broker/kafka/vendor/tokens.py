@@ -8,14 +8,16 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
+from http import HTTPStatus
 from http.client import HTTPMessage
 from typing import IO
 from urllib.parse import quote, urlencode
 
 from pipeline.connection import OAuth
-from pipeline.errors import TokenError
+from pipeline.errors import SecurityError, TokenError
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 2.0
+NOT_NOW = (408, 425, 429)  # answers of HTTP below 500 that another attempt may change
 ANSWER_BYTES = 64 << 10
 RENEWED_AT = 0.8  # of a token's life, as Java's client does
 LIFE_S = 60.0  # of a token whose answer does not say
@@ -50,7 +52,8 @@ class TokenSource:
     def token(self) -> str:
         """Return a token that is valid now; a new one when most of the last one's life is over.
 
-        Raises `ConfigError` if the secret cannot be read, `TokenError` if the endpoint gives none.
+        Raises `ConfigError` if the secret cannot be read, `TokenError` if the endpoint is away,
+        `SecurityError` if it refuses us or its certificate is not trusted.
         """
         with self._lock:
             if not self._token or self._now() >= self._renew_s:
@@ -80,12 +83,19 @@ def _asked(oauth: OAuth) -> tuple[str, float]:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             body = answer.read(ANSWER_BYTES + 1)
     except urllib.error.HTTPError as exc:
-        raise TokenError(
+        refused = exc.code < HTTPStatus.INTERNAL_SERVER_ERROR and exc.code not in NOT_NOW
+        raise (SecurityError if refused else TokenError)(
             f"the token endpoint {oauth.token_endpoint} refuses client {oauth.client_id}:"
-            f" HTTP {exc.code} {exc.reason}"
+            f" HTTP {exc.code} {exc.reason}. Look at sasl_oauthbearer_client_id, its secret and its"
+            " scope"
         ) from None
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "reason", exc)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise SecurityError(
+                f"the certificate of the token endpoint {oauth.token_endpoint} cannot be verified:"
+                f" {reason.verify_message}. Look at sasl_oauthbearer_ca_location"
+            ) from exc
         raise TokenError(
             f"the token endpoint {oauth.token_endpoint} does not answer: {reason}"
         ) from exc
@@ -93,7 +103,7 @@ def _asked(oauth: OAuth) -> tuple[str, float]:
 
 
 def _read(body: bytes, endpoint: str) -> tuple[str, float]:
-    wrong = TokenError(f"the token endpoint {endpoint} answers, but not with a bearer token")
+    wrong = SecurityError(f"the token endpoint {endpoint} answers, but not with a bearer token")
     try:
         answer = json.loads(body) if len(body) <= ANSWER_BYTES else None
     except (ValueError, RecursionError):

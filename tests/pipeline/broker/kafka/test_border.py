@@ -4,8 +4,10 @@ import pytest
 from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from pipeline.broker.kafka.vendor.border import translated
-from pipeline.errors import BrokerUnavailableError, TopicError
+from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError, NotPermittedError
 
+HERE = Connection("127.0.0.1:9092")
 REFUSED = "Unexpected error in TxnOffsetCommitResponse: [Error 29] TopicAuthorizationFailedError"
 
 
@@ -17,10 +19,10 @@ REFUSED = "Unexpected error in TxnOffsetCommitResponse: [Error 29] TopicAuthoriz
     ],
 )
 def test_a_refusal_in_a_plain_error_is_not_tried_again(error: KafkaError) -> None:
-    with pytest.raises(TopicError, match="the broker does not allow it"), translated("committing"):
+    with pytest.raises(NotPermittedError, match="does not permit"), translated("committing", HERE):
         raise error
 
 
 def test_any_other_plain_error_is_tried_again() -> None:
-    with pytest.raises(BrokerUnavailableError), translated("committing"):
+    with pytest.raises(BrokerUnavailableError), translated("committing", HERE):
         raise KafkaError("Unexpected error in TxnOffsetCommitResponse: [Error -1] UnknownError")

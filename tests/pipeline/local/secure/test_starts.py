@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.broker.kafka.privileges import Role
-from pipeline.broker.kafka.topics import TopicAdmin, TopicReport
+from pipeline.broker.kafka.topic_rules import TopicReport
+from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.vendor.nodes import nodes_serving
 from pipeline.config import load_config
 from pipeline.connection import Connection

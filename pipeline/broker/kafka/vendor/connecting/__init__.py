@@ -1,0 +1,1 @@
+"""Why a connection to a broker fails: watched, explained, and checked for in advance."""

@@ -1,0 +1,79 @@
+"""What can go wrong with topics of clusters that no test here has."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from pipeline.broker.kafka.topic_rules import (
+    SETTINGS,
+    Presence,
+    TopicFacts,
+    dangers,
+    new_settings,
+    problem,
+)
+
+SOUND = {role: {"min.insync.replicas": "2"} | dict(SETTINGS[role]) for role in SETTINGS}
+DAY_MS = 86_400_000
+
+
+def topics(**changed: Mapping[str, str]) -> dict[str, TopicFacts]:
+    """Four topics of three copies with our settings, except for those that are changed."""
+    return {
+        role: TopicFacts(role, role, Presence.PRESENT, 4, 3, {**settings, **changed.get(role, {})})
+        for role, settings in SOUND.items()
+    }
+
+
+def remarks(role: str, *, replicas: int = 3, brokers: int = 3, **settings: str) -> list[str]:
+    changed = {name.replace("_", "."): value for name, value in settings.items()}
+    found = topics(**{role: changed})
+    topic = replace(found[role], replicas=replicas)
+    return [one.text for one in dangers(topic, found, brokers)]
+
+
+@pytest.mark.parametrize("role", SETTINGS)
+def test_our_own_settings_are_no_danger(role: str) -> None:
+    assert remarks(role) == []
+
+
+@pytest.mark.parametrize(
+    ("synced", "replicas", "words"),
+    [
+        ("3", 2, "is more than its 2 copies"),
+        ("3", 3, "while one broker restarts nothing can be written"),
+        ("1", 3, "acknowledges what is on one broker alone"),
+    ],
+)
+def test_copies_that_lose_or_stop_writes_are_named(synced: str, replicas: int, words: str) -> None:
+    (remark,) = remarks("state", replicas=replicas, min_insync_replicas=synced)
+    assert words in remark
+
+
+def test_one_copy_is_a_danger_only_where_there_could_be_more() -> None:
+    assert remarks("state", replicas=1, brokers=1, min_insync_replicas="1") == []
+    (remark,) = remarks("state", replicas=1, brokers=3, min_insync_replicas="1")
+    assert "has one copy, though there are 3 brokers" in remark
+
+
+def test_a_topic_whose_settings_are_not_known_has_no_danger() -> None:
+    found = topics()
+    assert dangers(replace(found["frames"], settings=None), found, 3) == []
+
+
+def test_predictions_and_dead_letters_are_not_to_be_compacted() -> None:
+    for role in ("predictions", "dead_letters"):
+        (remark,) = remarks(role, cleanup_policy="compact,delete")
+        assert "cleanup.policy=compact deletes" in remark
+
+
+def test_state_that_is_deleted_too_is_a_problem() -> None:
+    found = topics(state={"cleanup.policy": "compact,delete"})
+    assert "is not compacted" in str(problem(found["state"], found["frames"]))
+
+
+def test_frames_that_are_kept_long_keep_their_predictions_as_long() -> None:
+    kept = [new_settings(role, 3, 30 * DAY_MS).get("retention.ms") for role in SETTINGS]
+    assert kept == [str(30 * DAY_MS), str(30 * DAY_MS), None, None]
+    assert new_settings("state", 3, None)["min.insync.replicas"] == "2"
