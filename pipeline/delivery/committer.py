@@ -128,6 +128,8 @@ class Committer:
         self._fenced_s: deque[float] = deque(maxlen=FENCED_LIMIT)
         self._aborts: Counter[str] = Counter()
         self._commits = 0
+        self._submitted = 0
+        self.trouble = ""  # why the present checkpoint is not committed yet
 
     @property
     def busy(self) -> bool:
@@ -138,6 +140,11 @@ class Committer:
     def commit_in_flight(self) -> int | None:
         """The number of the transaction that is being written now; None if there is none."""
         return self._commits if isinstance(self._stage, _Committing) else None
+
+    @property
+    def pending(self) -> int | None:
+        """The number of the checkpoint that is to be committed, however often; None if idle."""
+        return None if self._stage is None else self._submitted
 
     def take_aborts(self) -> Counter[str]:
         """Return the count of failed commits since the last call, by the name of the error."""
@@ -152,7 +159,11 @@ class Committer:
 
     def submit(self, checkpoint: Checkpoint, member: Member, *, when: Callable[[], bool]) -> None:
         """Commit a checkpoint as soon as `when` returns True. Call it only when not busy."""
-        holding = _Holding(_Order(checkpoint, member, when))
+        self._submitted += 1
+        self._hold(_Order(checkpoint, member, when))
+
+    def _hold(self, order: _Order) -> None:
+        holding = _Holding(order)
         self._stage = holding
         self._begin(holding)
 
@@ -198,12 +209,13 @@ class Committer:
         except RetryError as exc:
             self._fail(order, exc, refused=None)
         else:
-            self._stage = None
+            self._stage, self.trouble = None, ""
             parts = order.checkpoint.parts
             return [self._settled(order, part, committed=True) for part in parts]
         return []
 
     def _fail(self, order: _Order, exc: Exception, *, refused: Member | None) -> None:
+        self.trouble = str(exc)
         self._aborts[type(exc).__name__] += 1
         self._renew(order, refused)
 
@@ -225,7 +237,8 @@ class Committer:
         now_s = self._clock.monotonic()
         try:
             stage.renewal.result()
-        except BrokerUnavailableError:
+        except BrokerUnavailableError as exc:
+            self.trouble = str(exc)
             self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
             self._stage = _Waiting(stage.order, stage.refused, now_s)
@@ -257,7 +270,8 @@ class Committer:
             return []
         try:
             changelogs = stage.manifests.result()
-        except BrokerUnavailableError:
+        except BrokerUnavailableError as exc:
+            self.trouble = str(exc)
             self._stage = stage.waited
             return []
         settled, again = [], []
@@ -274,7 +288,10 @@ class Committer:
                 settled.append(self._settled(order, part, committed=False))
         self._stage = None
         if again:
-            self.submit(replace(order.checkpoint, parts=tuple(again)), member, when=order.when)
+            checkpoint = replace(order.checkpoint, parts=tuple(again))
+            self._hold(_Order(checkpoint, member, order.when))
+        else:
+            self.trouble = ""
         return settled
 
     def _settled(self, order: _Order, part: PartitionCheckpoint, *, committed: bool) -> SettledPart:

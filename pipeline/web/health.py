@@ -5,18 +5,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One answer. `failure`: why it cannot work; `starting`: what it still does before it can."""
+    """One answer. `failure`: why it cannot work; `starting`: what it still does before it can.
+
+    `trouble`: what keeps it from working now, though it may end by itself.
+    """
 
     failure: str = ""
     starting: str = ""
+    trouble: str = ""
     ready: bool = False
 
     @property
     def alive(self) -> str:
         """The text of a successful /healthz."""
+        if self.trouble:
+            return f"alive, in trouble: {self.trouble}"
         return f"alive, starting: {self.starting}" if self.starting else "alive"
 
     @property
     def waiting(self) -> str:
         """The text of an unsuccessful /readyz: why the process is not ready."""
-        return self.failure or self.starting or "restoring, or not in the group yet"
+        return self.failure or self.starting or self.trouble or "restoring, or not in the group yet"

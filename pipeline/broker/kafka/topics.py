@@ -29,7 +29,9 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     "predictions": {"message.timestamp.type": "LogAppendTime"},
     # Anyone who may publish frames can cause dead letters, so their topic has an end.
+    # The log's own time: a worker's clock that is wrong would let retention delete them at once.
     "dead_letters": {
+        "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(1 << 20),
         "retention.ms": str(7 * 24 * 3600 * 1000),
         "retention.bytes": str(1 << 30),
@@ -38,6 +40,8 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     # small segments and eager compaction: a restore reads the live records and little more
     "state": {
         "cleanup.policy": "compact",
+        # else the broker refuses all commits of a worker whose clock is an hour ahead (KAFKA-14991)
+        "message.timestamp.type": "LogAppendTime",
         "segment.bytes": str(32 << 20),
         "segment.ms": "60000",
         "min.cleanable.dirty.ratio": "0.1",

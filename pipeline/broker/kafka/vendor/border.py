@@ -10,9 +10,13 @@ from kafka.errors import (
     CommitFailedError,
     FencedInstanceIdError,
     InvalidProducerEpochError,
+    InvalidSessionTimeoutError,
+    InvalidTimestampError,
+    InvalidTransactionTimeoutError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFencedError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -20,6 +24,7 @@ from kafka.errors import (
 from pipeline.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
+    ConfigError,
     DependencyError,
     FencedError,
     TopicError,
@@ -35,6 +40,10 @@ REQUEST_MS = 5000
 RETRY_MS = 20
 ENDS_MS = 10_000  # for looking up ends; without a limit the client may retry for ever (K15)
 METADATA_MS = 30_000
+CLOCK_WAY_OUT = (
+    "the broker refuses the time of our records: set this machine's clock (NTP), or the topic's"
+    " message.timestamp.type to LogAppendTime"
+)
 
 
 @contextmanager
@@ -52,6 +61,19 @@ def translated(doing: str) -> Iterator[None]:
         raise TopicError(f"{doing}: the broker does not allow it: {exc}") from exc
     except MessageSizeTooLargeError as exc:
         raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
+    except RecordListTooLargeError as exc:
+        raise TopicError(f"{doing}: {exc}; raise the topic's segment.bytes") from exc
+    except InvalidTransactionTimeoutError as exc:
+        raise ConfigError(
+            f"{doing}: transaction_timeout_s is above the broker's transaction.max.timeout.ms"
+        ) from exc
+    except InvalidSessionTimeoutError as exc:
+        raise ConfigError(
+            f"{doing}: session_timeout_s is not within the broker's group.min.session.timeout.ms"
+            " and group.max.session.timeout.ms"
+        ) from exc
+    except InvalidTimestampError as exc:
+        raise BrokerUnavailableError(f"{doing}: {exc!r}; {CLOCK_WAY_OUT}") from exc
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
     except KafkaError as exc:
