@@ -42,11 +42,12 @@ class Readiness:
         self.ready = False
         self.trouble = ""
 
-    def look(self, report: Callable[[float, float], None]) -> None:
+    def look(self, report: Callable[[float, float], None], *, why: str) -> None:
         """Update `ready` and `trouble` at the end of a turn.
 
         `report` is called with the seconds since Kafka should have answered, and since a checkpoint
-        should have been committed. Raises `TopicError` or `PartitionCountError`.
+        should have been committed; `why` is the last error of a commit. Raises `TopicError` or
+        `PartitionCountError`.
         """
         restoring = self._membership.restoring  # it has the same thread as questions about ends
         self._unanswered.look(
@@ -55,11 +56,11 @@ class Readiness:
                 Question.ENDS: None if restoring else self._stalls.unanswered,
                 Question.COMMIT: self._committer.pending,
             },
-            why=self._committer.trouble,
+            why=why,
         )
         silent_s = self._unanswered.seconds(Question.GROUP, Question.ENDS)
         pending_s = self._unanswered.seconds(Question.COMMIT)
         self._topics.look(wanted=pending_s > OVERDUE_S and silent_s < PROMPT_S)
-        self.trouble = self._unanswered.trouble(self._committer.trouble)
+        self.trouble = self._unanswered.trouble(why)
         self.ready = self._membership.running and not self.trouble
         report(silent_s, pending_s)

@@ -130,7 +130,8 @@ class Worker:
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._reading.look()
-        self.readiness.look(self._metrics.set_waits)
+        why = self._committer.trouble or self._outbox.trouble
+        self.readiness.look(self._metrics.set_waits, why=why)
         self._update_metrics()
 
     def _update_metrics(self) -> None:
@@ -151,6 +152,8 @@ class Worker:
             self._commit(due_s=0.0)
             for executor in (self._executors.sends, self._executors.writes):
                 wait([executor.submit(_nothing)], timeout=0.1)
+        if self._unsettled:
+            log.warning("not all is committed after %g s; it will be read again", timeout_s)
         self.close()
 
     def close(self) -> None:

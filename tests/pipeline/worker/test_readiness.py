@@ -16,8 +16,8 @@ ONE = "one"
 class Silent:
     """A world with one ready worker, which can lose any kind of answer."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.world = World(bundle, lambda _: Adder(), partitions=1, max_batch=4)
+    def __init__(self, bundle: Bundle, **settings: str) -> None:
+        self.world = World(bundle, lambda _: Adder(), partitions=1, max_batch=4, **settings)
         self.world.launch(ONE)
         self.world.settle()
         self.process = self.world.processes[ONE]
@@ -89,6 +89,16 @@ def test_a_commit_that_fails_again_and_again_makes_the_worker_unready_and_names_
     silent.process.faults.arm("", 0, BrokerUnavailableError)
     silent.pass_time(1)
     assert silent.trouble == ""
+
+
+def test_predictions_that_cannot_be_published_at_once_make_the_worker_unready(
+    bundle: Bundle,
+) -> None:
+    silent = Silent(bundle, delivery="low_latency")
+    silent.process.faults.arm_for_good("publish", BrokerUnavailableError)
+    silent.world.log.publish(0, b"cam-1", b"ab")
+    silent.pass_time(OVERDUE_S + 1)
+    assert silent.trouble.endswith(" s (fault at publish)")
 
 
 def test_a_worker_whose_topic_was_deleted_ends_once_commits_have_failed_for_long(
