@@ -7,11 +7,14 @@ from kafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     NotCoordinatorError,
-    for_code,
 )
 
 # answers of a broker that does not coordinate the group now
-ABSENT = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+ABSENT = (
+    CoordinatorLoadInProgressError.errno,
+    CoordinatorNotAvailableError.errno,
+    NotCoordinatorError.errno,
+)
 
 
 class PatientCoordinator(ConsumerCoordinator):
@@ -53,14 +56,14 @@ class PatientCoordinator(ConsumerCoordinator):
 
     def _handle_heartbeat_response(self, response: Any, send_time: float) -> Any:
         self._count_answer(response)
-        return super()._handle_heartbeat_response(response, send_time)  # type: ignore[no-untyped-call]
+        return super()._handle_heartbeat_response(response, send_time)  # type: ignore[misc]
 
     def _process_join_group_response(self, response: Any, send_time: float) -> Any:
         self._count_answer(response)
-        return super()._process_join_group_response(response, send_time)  # type: ignore[no-untyped-call]
+        return super()._process_join_group_response(response, send_time)  # type: ignore[misc]
 
     def _count_answer(self, response: Any) -> None:
-        if for_code(response.error_code) not in ABSENT:
+        if response.error_code not in ABSENT:
             self.answers += 1
 
     def need_rejoin(self) -> bool:
