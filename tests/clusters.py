@@ -172,5 +172,11 @@ class KafkaCluster:
         admin.create_partitions({topic: NewPartitions(partitions)})
         admin.close()
 
+    def delete(self, topic: str) -> None:
+        """Delete a topic, as an administrator by mistake."""
+        admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
+        admin.delete_topics([topic])
+        admin.close()
+
     def close(self) -> None:
         self._producer.close(timeout=2)

@@ -15,7 +15,7 @@ from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_consumer import MemoryConsumer
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
-from pipeline.errors import UndecodableFrameError
+from pipeline.errors import TopicError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
@@ -65,20 +65,28 @@ class Steps(Executor):
 
 
 class Faults:
-    """Makes a worker's broker fail at the n-th passage of a step from now on."""
+    """Makes a worker's broker fail at the n-th passage of a step from now on, or at each."""
 
     def __init__(self) -> None:
+        self._lasts = False
         self._step, self._passages = "", 0
         self._failure: type[BaseException] = CrashError
 
     def arm(self, step: str, passages: int, failure: type[BaseException]) -> None:
         self._step, self._passages, self._failure = step, passages, failure
+        self._lasts = False
+
+    def arm_for_good(self, step: str, failure: type[BaseException]) -> None:
+        """Fail at each passage of a step, until another one is armed."""
+        self.arm(step, 0, failure)
+        self._lasts = True
 
     def __call__(self, step: str) -> None:
         if step == self._step:
             self._passages -= 1
             if self._passages < 0:
-                self._step = ""
+                if not self._lasts:
+                    self._step = ""
                 raise self._failure(f"fault at {step}")
 
 
@@ -93,15 +101,20 @@ def decode(content: bytes) -> InputArray:
 
 
 class Consumer(MemoryConsumer):
-    """Never waits. While `quiet`, it rejoins under another id without an event (K12)."""
+    """Never waits. While `quiet`, it rejoins under another id without an event (K12).
+
+    While `frozen`, nothing is answered, and nothing fails.
+    """
 
     def __init__(self, log: MovableLog) -> None:
         super().__init__(log)
         self._group = log.group
-        self.quiet = False
+        self.quiet = self.frozen = False
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
         del timeout_s  # nothing changes here during a wait
+        if self.frozen:
+            return Poll((), ())
         return super().poll(0.0, max_records)
 
     def _rejoin(self) -> Poll:
@@ -114,13 +127,19 @@ class Consumer(MemoryConsumer):
 
 
 class Broker(FaultyBroker):
-    """Keeps the consumer that it made, so that tests know its member id."""
+    """Keeps the consumer that it made, so that tests know its member id, and can lose a topic."""
 
     made: Consumer
 
     def __init__(self, log: MovableLog, *, slot: str, fault: Faults) -> None:
         super().__init__(log, slot=slot, fault=fault, stall_s=0.0)
         self._movable = log
+        self.missing = ""  # the name of a topic that was deleted
+
+    def partition_count(self) -> int:
+        if self.missing:
+            raise TopicError(f"topic {self.missing} is missing")
+        return super().partition_count()
 
     def consumer(self) -> Consumer:
         self.made = Consumer(self._movable)

@@ -57,6 +57,9 @@ class FrameConsumer(Protocol):
         events of the last poll are handled.
         """
 
+    def group_answers(self) -> int:
+        """Count the answers of the group so far. A member gets some in each session timeout."""
+
     def start(self, partition: int, offset: int) -> None:
         """Read an assigned partition from `offset` on."""
 

@@ -128,7 +128,9 @@ class Committer:
         self._fenced_s: deque[float] = deque(maxlen=FENCED_LIMIT)
         self._aborts: Counter[str] = Counter()
         self._commits = 0
-        self.trouble = ""  # why commits do not reach the broker now
+        self._submitted = 0
+        self.trouble = ""  # why the present checkpoint is not committed yet
+        self.unreached = ""  # the same, if the reason is that the broker cannot be reached
 
     @property
     def busy(self) -> bool:
@@ -139,6 +141,11 @@ class Committer:
     def commit_in_flight(self) -> int | None:
         """The number of the transaction that is being written now; None if there is none."""
         return self._commits if isinstance(self._stage, _Committing) else None
+
+    @property
+    def pending(self) -> int | None:
+        """The number of the checkpoint that is to be committed, however often; None if idle."""
+        return None if self._stage is None else self._submitted
 
     def take_aborts(self) -> Counter[str]:
         """Return the count of failed commits since the last call, by the name of the error."""
@@ -153,7 +160,11 @@ class Committer:
 
     def submit(self, checkpoint: Checkpoint, member: Member, *, when: Callable[[], bool]) -> None:
         """Commit a checkpoint as soon as `when` returns True. Call it only when not busy."""
-        holding = _Holding(_Order(checkpoint, member, when))
+        self._submitted += 1
+        self._hold(_Order(checkpoint, member, when))
+
+    def _hold(self, order: _Order) -> None:
+        holding = _Holding(order)
         self._stage = holding
         self._begin(holding)
 
@@ -199,14 +210,17 @@ class Committer:
         except RetryError as exc:
             self._fail(order, exc, refused=None)
         else:
-            self._stage, self.trouble = None, ""
+            self._stage, self.trouble, self.unreached = None, "", ""
             parts = order.checkpoint.parts
             return [self._settled(order, part, committed=True) for part in parts]
         return []
 
+    def _note(self, exc: Exception) -> None:
+        self.trouble = str(exc)
+        self.unreached = self.trouble if isinstance(exc, BrokerUnavailableError) else ""
+
     def _fail(self, order: _Order, exc: Exception, *, refused: Member | None) -> None:
-        if isinstance(exc, BrokerUnavailableError):
-            self.trouble = str(exc)
+        self._note(exc)
         self._aborts[type(exc).__name__] += 1
         self._renew(order, refused)
 
@@ -229,10 +243,10 @@ class Committer:
         try:
             stage.renewal.result()
         except BrokerUnavailableError as exc:
-            self.trouble = str(exc)
+            self._note(exc)
             self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
-            self.trouble = ""
+            self.trouble = self.unreached = ""
             self._stage = _Waiting(stage.order, stage.refused, now_s)
 
     def _after_pause(self, stage: _Pausing) -> None:
@@ -262,7 +276,8 @@ class Committer:
             return []
         try:
             changelogs = stage.manifests.result()
-        except BrokerUnavailableError:
+        except BrokerUnavailableError as exc:
+            self._note(exc)
             self._stage = stage.waited
             return []
         settled, again = [], []
@@ -279,7 +294,10 @@ class Committer:
                 settled.append(self._settled(order, part, committed=False))
         self._stage = None
         if again:
-            self.submit(replace(order.checkpoint, parts=tuple(again)), member, when=order.when)
+            checkpoint = replace(order.checkpoint, parts=tuple(again))
+            self._hold(_Order(checkpoint, member, order.when))
+        else:
+            self.trouble = self.unreached = ""
         return settled
 
     def _settled(self, order: _Order, part: PartitionCheckpoint, *, committed: bool) -> SettledPart:

@@ -30,6 +30,7 @@ class Outbox:
         self._retry_s = 0.0
         self.taken = 0  # number of predictions that were put in
         self.departed = 0  # number of these that are in the log
+        self.trouble = ""  # why the present burst is not in the log yet
 
     @property
     def size(self) -> int:
@@ -48,9 +49,11 @@ class Outbox:
             task, self._task = self._task, None
             try:
                 task.result()
-            except BrokerUnavailableError:
+            except BrokerUnavailableError as exc:
+                self.trouble = str(exc)
                 self._retry_s = self._clock.monotonic() + PAUSE_S
             else:
+                self.trouble = ""
                 departed, self._burst = self._burst, []
                 self.departed += len(departed)
         if self._task is None and self._clock.monotonic() >= self._retry_s:

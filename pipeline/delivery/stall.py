@@ -25,9 +25,16 @@ class StallDetector:
         self._clock = clock
         self.ends: Mapping[int, int] = {}  # ends of the log, as of the last answer
         self._answer: Future[Mapping[int, int]] | None = None
+        self._answers = 0
+        self._failed = False  # whether the last query had no answer
         self._looked_s = clock.monotonic()
         self._before: Mapping[int, int] = {}  # positions at the last check
         self._strikes: dict[int, int] = {}
+
+    @property
+    def unanswered(self) -> int | None:
+        """The number of answers so far, while the next one is missing; None if none is."""
+        return self._answers if self._failed or self._answer is not None else None
 
     @property
     def due(self) -> bool:
@@ -49,7 +56,10 @@ class StallDetector:
         try:
             ends = answer.result()
         except BrokerUnavailableError:
+            self._failed = True
             return []
+        self._failed = False
+        self._answers += 1
         self.ends = ends
         before = self._before
         self._before = {number: at for number, at in positions.items() if number not in paused}

@@ -38,6 +38,11 @@ class Membership:
         return {number: p for number, p in self._partitions.items() if p.opened}
 
     @property
+    def restoring(self) -> bool:
+        """Whether partitions of ours are being restored."""
+        return bool(self._restorer.wanted)
+
+    @property
     def running(self) -> bool:
         """Whether we are in the group, and all our partitions are restored and read."""
         return (

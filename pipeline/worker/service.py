@@ -101,7 +101,10 @@ class Service:
         self._health = Health(starting=f"making a plan: {phase}, {done} of {steps}")
 
     def _current_health(self) -> Health:
-        return self._health or Health(ready=self._worker.ready, trouble=self._worker.trouble)
+        return self._health or Health(
+            ready=self._worker.ready,
+            trouble=self._worker.trouble or self._worker.readiness.trouble,
+        )
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
         decoder = decoder_for(bundle.input, max_frame_pixels=self._config.max_frame_pixels)

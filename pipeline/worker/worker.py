@@ -16,6 +16,7 @@ from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
 from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
+from pipeline.delivery.topic_check import TopicCheck
 from pipeline.errors import BrokerUnavailableError
 from pipeline.media.decoder import Decoder
 from pipeline.records import Frame, Record
@@ -24,6 +25,8 @@ from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.readiness import Readiness
+from pipeline.worker.reading import Reading
 from pipeline.worker.throttle import Throttle
 from pipeline.worker.trouble_log import TroubleLog
 
@@ -88,22 +91,31 @@ class Worker:
         )
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
-        self._stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
+        stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
         costs, decodes = DecodeCosts.of(config), executors.decodes
         self._decoding = Decoding(
             model.decoder, sandboxed, costs=costs, executor=decodes, clock=clock, metrics=metrics
         )
-        self._throttle = Throttle(
+        throttle = Throttle(
             self._consumer,
             most_bytes=config.max_pending_bytes,
             input_bytes=model.input_bytes,
             undecoded_bytes=self._decoding.undecoded_bytes,
         )
+        self._reading = Reading(
+            self._consumer, stalls, membership=self._membership, throttle=throttle, metrics=metrics
+        )
+        self.readiness = Readiness(
+            self._membership,
+            self._consumer,
+            stalls,
+            self._committer,
+            TopicCheck(broker.partition_count, reads=executors.reads, clock=clock),
+            session_timeout_s=config.session_timeout_s,
+            clock=clock,
+        )
         self._frozen_s = self._counted_s = clock.monotonic()
         self.turns = 0
-        # As `Membership.running` at the end of a turn: during one, another thread would see
-        # partitions that are dropped and not yet requested again.
-        self.ready = False
         self.restores = 0
         self._unpolled = ""  # why the last poll reached no broker
         self._troubles = TroubleLog()
@@ -120,9 +132,9 @@ class Worker:
         self._depart()
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
-        self._throttle.look(self._membership.partitions)
-        self._look_for_stalls()
-        self.ready = self._membership.running
+        self._reading.look()
+        why = self._committer.trouble or self._outbox.trouble
+        self.readiness.look(self._metrics.set_waits, why=why)
         self._troubles.look(self.trouble)
         self._update_metrics()
 
@@ -144,6 +156,8 @@ class Worker:
             self._commit(due_s=0.0)
             for executor in (self._executors.sends, self._executors.writes):
                 wait([executor.submit(_nothing)], timeout=0.1)
+        if self._unsettled:
+            log.warning("not all is committed after %g s; it will be read again", timeout_s)
         self.close()
 
     def close(self) -> None:
@@ -152,6 +166,11 @@ class Worker:
         self._writer.close()
         self._outlet.close()
         self._reader.close()
+
+    @property
+    def ready(self) -> bool:
+        """See `Readiness`."""
+        return self.readiness.ready
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -195,7 +214,7 @@ class Worker:
     @property
     def trouble(self) -> str:
         """Why the broker cannot be used now; empty if it can."""
-        return self._unpolled or self._committer.trouble
+        return self._unpolled or self._committer.unreached
 
     def _take_over(self) -> None:
         """Take restored partitions. They are read once their attempt count is in the log."""
@@ -245,25 +264,6 @@ class Worker:
         for partition in self._membership.partitions.values():
             self._outbox.put(partition.departures(headers))
         self._metrics.departed(self._outbox.advance(), now_s=self._clock.time())
-
-    def _look_for_stalls(self) -> None:
-        """Seek again in partitions whose reading does not advance although the log has more."""
-        if not self._stalls.due:
-            return
-        opened = self._membership.opened
-        positions = {n: at for n in opened if (at := self._consumer.position(n)) is not None}
-        lost = self._stalls.look(positions, paused=self._throttle.paused)
-        ends = self._stalls.ends
-        lag = sum(max(0, ends.get(n, 0) - p.next_offset) for n, p in opened.items())
-        self._metrics.set_lag(lag)
-        for number in lost:
-            log.warning(
-                "partition %d stands still at offset %d, the log has more: seeking there anew",
-                number,
-                positions[number],
-            )
-            self._metrics.stalled()
-            self._consumer.start(number, positions[number])
 
     # ------------------------------------------------------------------------------ checkpoints
 

@@ -174,12 +174,15 @@ def test_the_table_names_every_topic(group: Group, longtake: Longtake) -> None:
         assert topic in ended.out
 
 
-def test_frames_are_stamped_by_the_log_and_state_is_compacted(group: Group) -> None:
-    names = (group.topics.frames, group.topics.state)
+def test_every_topic_is_stamped_by_the_log_and_state_is_compacted(group: Group) -> None:
+    topics = group.topics
+    names = (topics.frames, topics.state, topics.dead_letters, topics.predictions)
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
-    frames, state = admin.describe_configs(asked)["topic"].values()
+    found = admin.describe_configs(asked)["topic"]
     admin.close()
-    assert frames["message.timestamp.type"]["value"] == "LogAppendTime"
+    frames, state = found[topics.frames], found[topics.state]
+    stamps = {settings["message.timestamp.type"]["value"] for settings in found.values()}
+    assert stamps == {"LogAppendTime"}
     assert frames["compression.type"]["value"] == "producer"
     assert state["cleanup.policy"]["value"] == "compact"

@@ -164,6 +164,14 @@ def test_a_position_is_where_reading_goes_on(cluster: Cluster, open_parts: OpenP
     assert owner.consumer.position(PARTITIONS) is None
 
 
+def test_a_member_gets_answers_of_its_group_as_long_as_it_polls(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    owner = settled(cluster, open_parts)
+    before = owner.consumer.group_answers()
+    until(lambda: owner.consumer.group_answers() >= before + 2, [owner])
+
+
 def test_the_ends_of_the_frames_are_those_that_can_be_read(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:

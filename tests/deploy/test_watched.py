@@ -66,6 +66,8 @@ def test_numbers_that_explode_raise_an_alert(stage: WatchedStage) -> None:
         ("slow engine", "PredictionsLate"),
         ("failing commits", "CommitsFail"),
         ("no broker", "WorkerWithoutBroker"),
+        ("silent ends", "WorkerWithoutBroker"),
+        ("failing commits", "CommitsStand"),
         ("standing still", "ReadingStalls"),
     ],
 )
@@ -150,6 +152,13 @@ def test_a_camera_that_fails_again_and_again_raises_an_alert(stage: WatchedStage
     for _ in range(10):
         stage.cameras.fails("gate", "broken")
     stage.prometheus.fires("CameraFlaps")
+
+
+@pytest.mark.slow
+def test_a_camera_with_many_damaged_pictures_raises_an_alert(stage: WatchedStage) -> None:
+    for _ in range(1000):
+        stage.cameras.loses("gate", "damaged")
+    stage.prometheus.fires("CameraDamaged")
 
 
 @pytest.mark.slow

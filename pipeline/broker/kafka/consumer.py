@@ -166,6 +166,10 @@ class KafkaFrames(ConsumerRebalanceListener):
             self._member = Member(seen.member_id, seen.generation_id, seen)
         return self._member
 
+    def group_answers(self) -> int:
+        """See `FrameConsumer`."""
+        return self._coordinator.answers
+
     def start(self, partition: int, offset: int) -> None:
         """See `FrameConsumer`."""
         place = TopicPartition(self._topic, partition)

@@ -118,8 +118,9 @@ NEEDS: Mapping[Command, Needs] = {
     | _on(Resource.PREDICTIONS, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _DESCRIBE)
     | _on(Resource.STATE, _READ, _DESCRIBE, _CONFIGS),
-    Command.TOPICS_CREATE: {resource: frozenset({_CREATE, _DESCRIBE}) for resource in TOPICS}
-    | _on(Resource.STATE, _CREATE, _DESCRIBE, _CONFIGS),
+    Command.TOPICS_CREATE: {
+        resource: frozenset({_CREATE, _DESCRIBE, _CONFIGS}) for resource in TOPICS
+    },
     Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS},
 }
 

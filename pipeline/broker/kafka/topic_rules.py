@@ -25,7 +25,9 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     "predictions": {"message.timestamp.type": "LogAppendTime"},
     # Anyone who may publish frames can cause dead letters, so their topic has an end.
+    # The log's own time: a worker's clock that is wrong would let retention delete them at once.
     "dead_letters": {
+        "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
         "retention.ms": str(7 * 24 * 3600 * 1000),
         "retention.bytes": str(1 << 30),
@@ -34,6 +36,8 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     # small segments and eager compaction: a restore reads the live records and little more
     "state": {
         "cleanup.policy": "compact",
+        # else the broker refuses all commits of a worker whose clock is an hour ahead (KAFKA-14991)
+        "message.timestamp.type": "LogAppendTime",
         "segment.bytes": str(32 << 20),
         "segment.ms": "60000",
         "min.cleanable.dirty.ratio": "0.1",
@@ -198,6 +202,13 @@ def _of_dead_letters(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Ite
 
 def _of_state(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
     del topics
+    stamped = topic.text("message.timestamp.type")
+    if stamped not in (None, "LogAppendTime"):
+        yield Remark(
+            f"message.timestamp.type={stamped} lets workers date their records: the broker refuses"
+            " all commits of one whose clock is an hour ahead",
+            {"message.timestamp.type": "LogAppendTime"},
+        )
     yield from _too_small(topic, DEAD_LETTER_BYTES - (1 << 16), "larger memories stop commits")
 
 

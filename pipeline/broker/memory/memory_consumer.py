@@ -18,9 +18,11 @@ class MemoryConsumer:
         self._assigned: set[int] = set()
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
+        self._polls = 0
 
     def poll(self, timeout_s: float, max_records: int) -> Poll:
         """See `FrameConsumer`."""
+        self._polls += 1
         generation = self._log.group.generation_of(self.member_id)
         if generation is None:
             return self._rejoin()
@@ -70,6 +72,10 @@ class MemoryConsumer:
     def member(self) -> Member | None:
         """See `FrameConsumer`."""
         return self._member
+
+    def group_answers(self) -> int:
+        """See `FrameConsumer`. This group answers each poll."""
+        return self._polls
 
     def start(self, partition: int, offset: int) -> None:
         """See `FrameConsumer`."""

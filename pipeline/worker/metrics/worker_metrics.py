@@ -146,7 +146,17 @@ class WorkerMetrics:
             "longtake_lag_records",
             "Records of our partitions that are in the log and not finished, every few seconds.",
         )
-        self._ready = gauge("longtake_ready", "1 when all our partitions are restored.")
+        self._ready = gauge(
+            "longtake_ready", "1 when all our partitions are restored and Kafka answers."
+        )
+        self._silent = gauge(
+            "longtake_broker_silent_seconds",
+            "How long Kafka has left our oldest question about the group or the log unanswered.",
+        )
+        self._uncommitted = gauge(
+            "longtake_commit_pending_seconds",
+            "How long the present checkpoint has been waiting for its commit; 0 if none is.",
+        )
 
     def set_info(self, *, worker: str, bundle: str, engine: str) -> None:
         """Set the worker's name, its bundle and its engine."""
@@ -157,6 +167,11 @@ class WorkerMetrics:
         self._partitions.set(len(partitions))
         self._pending.set(sum(p.pending_bytes for p in partitions))
         self._ready.set(ready)
+
+    def set_waits(self, silent_s: float, pending_s: float) -> None:
+        """Set how long Kafka has been silent, and how long a checkpoint has not been committed."""
+        self._silent.set(silent_s)
+        self._uncommitted.set(pending_s)
 
     def set_lag(self, records: int) -> None:
         """Set how many records of our partitions are not finished, in the log or in this worker."""

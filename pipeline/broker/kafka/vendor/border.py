@@ -12,9 +12,13 @@ from kafka.errors import (
     FencedInstanceIdError,
     GroupAuthorizationFailedError,
     InvalidProducerEpochError,
+    InvalidSessionTimeoutError,
+    InvalidTimestampError,
+    InvalidTransactionTimeoutError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFencedError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -25,6 +29,7 @@ from pipeline.errors import (
     BrokerUnavailableError,
     BrokerUnreachableError,
     CommitRefusedError,
+    ConfigError,
     DependencyError,
     FencedError,
     NotPermittedError,
@@ -41,6 +46,10 @@ REQUEST_MS = 5000
 RETRY_MS = 20
 ENDS_MS = 10_000  # for looking up ends; without a limit the client may retry for ever (K15)
 METADATA_MS = 30_000
+CLOCK_WAY_OUT = (
+    "the broker refuses the time of our records: set this machine's clock (NTP), or the topic's"
+    " message.timestamp.type to LogAppendTime"
+)
 
 _HIDDEN = (
     TopicAuthorizationFailedError,
@@ -71,6 +80,19 @@ def translated(doing: str, connection: Connection, *, needs: str = "READ") -> It
         raise NotPermittedError(f"{doing}: {_lacking(exc, connection, needs)}") from exc
     except MessageSizeTooLargeError as exc:
         raise TopicError(f"{doing}: {exc}; raise the topic's max.message.bytes") from exc
+    except RecordListTooLargeError as exc:
+        raise TopicError(f"{doing}: {exc}; raise the topic's segment.bytes") from exc
+    except InvalidTransactionTimeoutError as exc:
+        raise ConfigError(
+            f"{doing}: transaction_timeout_s is above the broker's transaction.max.timeout.ms"
+        ) from exc
+    except InvalidSessionTimeoutError as exc:
+        raise ConfigError(
+            f"{doing}: session_timeout_s is not within the broker's group.min.session.timeout.ms"
+            " and group.max.session.timeout.ms"
+        ) from exc
+    except InvalidTimestampError as exc:
+        raise BrokerUnavailableError(f"{doing}: {exc!r}; {CLOCK_WAY_OUT}") from exc
     except UnknownTopicOrPartitionError as exc:
         raise TopicError(f"{doing}: {exc}; see `longtake topics check`") from exc
     except KafkaError as exc:

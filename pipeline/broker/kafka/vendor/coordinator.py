@@ -3,6 +3,18 @@
 from typing import Any, cast
 
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
+
+# answers of a broker that does not coordinate the group now
+ABSENT = (
+    CoordinatorLoadInProgressError.errno,
+    CoordinatorNotAvailableError.errno,
+    NotCoordinatorError.errno,
+)
 
 
 class PatientCoordinator(ConsumerCoordinator):
@@ -20,6 +32,7 @@ class PatientCoordinator(ConsumerCoordinator):
     _manager: Any
     _leaving = False
     has_left = False  # whether the broker has confirmed that we left
+    answers = 0  # of the coordinator to heartbeats and joins; written by the client's own thread
 
     @classmethod
     def install(cls, consumer: Any) -> "PatientCoordinator":
@@ -40,6 +53,18 @@ class PatientCoordinator(ConsumerCoordinator):
         super()._handle_leave_group_response(response)  # type: ignore[misc]
         errors = [response.error_code, *(member.error_code for member in response.members)]
         self.has_left = not any(errors)
+
+    def _handle_heartbeat_response(self, response: Any, send_time: float) -> Any:
+        self._count_answer(response)
+        return super()._handle_heartbeat_response(response, send_time)  # type: ignore[misc]
+
+    def _process_join_group_response(self, response: Any, send_time: float) -> Any:
+        self._count_answer(response)
+        return super()._process_join_group_response(response, send_time)  # type: ignore[misc]
+
+    def _count_answer(self, response: Any) -> None:
+        if response.error_code not in ABSENT:
+            self.answers += 1
 
     def need_rejoin(self) -> bool:
         """Return whether to join the group, or a join's outcome has not been processed yet."""

@@ -1,0 +1,53 @@
+"""The reading of partitions: paused by what is pending, sought again where it stands still."""
+
+import logging
+
+from pipeline.broker.contract import FrameConsumer
+from pipeline.delivery.stall import StallDetector
+from pipeline.worker.membership import Membership
+from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.throttle import Throttle
+
+log = logging.getLogger(__name__)
+
+
+class Reading:
+    """The reading of one worker's partitions. Owner thread only."""
+
+    def __init__(
+        self,
+        consumer: FrameConsumer,
+        stalls: StallDetector,
+        *,
+        membership: Membership,
+        throttle: Throttle,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._consumer = consumer
+        self._stalls = stalls
+        self._membership = membership
+        self._throttle = throttle
+        self._metrics = metrics
+
+    def look(self) -> None:
+        """Pause or resume by what is pending, and look for stalls."""
+        self._throttle.look(self._membership.partitions)
+        if self._stalls.due:
+            self._look_for_stalls()
+
+    def _look_for_stalls(self) -> None:
+        """Seek again in partitions whose reading does not advance although the log has more."""
+        opened = self._membership.opened
+        positions = {n: at for n in opened if (at := self._consumer.position(n)) is not None}
+        lost = self._stalls.look(positions, paused=self._throttle.paused)
+        ends = self._stalls.ends
+        lag = sum(max(0, ends.get(n, 0) - p.next_offset) for n, p in opened.items())
+        self._metrics.set_lag(lag)
+        for number in lost:
+            log.warning(
+                "partition %d stands still at offset %d, the log has more: seeking there anew",
+                number,
+                positions[number],
+            )
+            self._metrics.stalled()
+            self._consumer.start(number, positions[number])
