@@ -1,0 +1,28 @@
+"""Sets how strict the decoders of libav are. The only place that does."""
+
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+
+from pipeline.media.pictures import MAX_PIXELS
+
+ERRORS = "crccheck+bitstream+buffer+careful+explode"  # else libav conceals what is missing
+
+
+def make_strict(decoder: VideoCodecContext) -> None:
+    """Prepare a decoder, before its first packet, to report damage with the unit that has it.
+
+    It gets one thread: with more, pictures and errors are delayed.
+    """
+    decoder.thread_count = 1
+    decoder.thread_type = "NONE"
+    decoder.options = {"err_detect": ERRORS, "max_pixels": str(MAX_PIXELS)}
+
+
+def open_at_once(codec: str, *, sets: bytes) -> VideoCodecContext:
+    """Open a decoder that gives each picture with its unit. `sets`: parameter sets in Annex B."""
+    decoder = VideoCodecContext.create(codec, "r")
+    make_strict(decoder)
+    decoder.flags |= Flags.low_delay
+    if sets:
+        decoder.extradata = sets
+    return decoder
