@@ -19,8 +19,11 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.completeness import Completeness, Missing
 from pipeline.media.pictures import SCALING, decode_upright, upright
 from pipeline.media.refusals import explain
+from pipeline.media.video.outcomes import Decoded
+from pipeline.media.video.packet_decoders import packet_decoder
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
 
@@ -39,17 +42,38 @@ class SourceFrame:
     picture: av.VideoFrame
 
 
+class FrameSource(Iterator[SourceFrame]):
+    """The frames of an open source, once."""
+
+    def __init__(self, frames: Generator[SourceFrame, None, None], missing: Missing) -> None:
+        self._frames = frames
+        self._missing = missing
+
+    def __next__(self) -> SourceFrame:
+        """Return the next frame. Raises `SourceError` if the source breaks."""
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Close the source, also before its end."""
+        self._frames.close()
+
+    @property
+    def completeness(self) -> Completeness:
+        """What is missing of what was read so far; at the end, of the whole source."""
+        return self._missing.so_far
+
+
 def open_source(
     source: Address | Path, *, picture_rate_hz: float = 25.0, timeout_s: float = 10.0
-) -> Generator[SourceFrame, None, None]:
+) -> FrameSource:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
     later. Frames come in presentation order with the time stamps of the stream; missing ones are
     computed from its average rate. Pictures come in natural order of their names (2 before 10) at
-    `picture_rate_hz`. A packet that does not decode is left out (a camera with a bad radio link
-    sends such packets), and the number of them is logged at the end. `timeout_s` limits every wait
-    for a network or device. Close the generator to close the source early.
+    `picture_rate_hz`. Damaged frames, and frames that build on them, are left out (a camera with a
+    bad radio link sends such); what is missing is logged at the end. `timeout_s` limits every wait
+    for a network or device.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -57,9 +81,11 @@ def open_source(
         pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
         if not pictures:
             raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
-        return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz)
+        return FrameSource(
+            _picture_frames(sorted(pictures, key=_natural), picture_rate_hz), Missing()
+        )
     if path.suffix.lower() in PICTURES and path.is_file():
-        return _picture_frames([path], picture_rate_hz)
+        return FrameSource(_picture_frames([path], picture_rate_hz), Missing())
     with _translated(name, is_url=address.is_url):
         container = av.open(
             address.url,
@@ -68,7 +94,9 @@ def open_source(
             timeout=timeout_s,
         )
     try:
-        return _video_frames(name, container, _video_stream(name, container))
+        missing = Missing()
+        frames = _video_frames(name, container, _video_stream(name, container), missing)
+        return FrameSource(frames, missing)
     except SourceError:
         container.close()
         raise
@@ -146,13 +174,13 @@ def _video_stream(name: str, container: InputContainer) -> VideoStream:
 
 
 def _video_frames(
-    name: str, container: InputContainer, stream: VideoStream
+    name: str, container: InputContainer, stream: VideoStream, missing: Missing
 ) -> Generator[SourceFrame, None, None]:
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     step_us = round(1_000_000 / rate)
     index, pts_us, origin_us = 0, -step_us, None
     with container:
-        for frame in _decoded(name, container, stream):
+        for frame in _decoded(name, container, stream, missing):
             if frame.pts is None or stream.time_base is None:
                 pts_us += step_us
             else:
@@ -163,21 +191,27 @@ def _video_frames(
             yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
             index += 1
     if index == 0:
-        raise SourceError(f"{name}: holds no frame that decodes")
+        words = str(missing.so_far)
+        raise SourceError(f"{name}: holds no frame that decodes{words and f': {words}'}")
 
 
-def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    lost = 0
+def _decoded(
+    name: str, container: InputContainer, stream: VideoStream, missing: Missing
+) -> Iterator[av.VideoFrame]:
     try:
         with _translated(name):
+            decoder = packet_decoder(stream)
             for packet in container.demux(stream):
-                try:
-                    yield from packet.decode()
-                except av.InvalidDataError:
-                    lost += 1
+                missing.saw(packet)
+                for outcome in decoder.feed(packet):
+                    if isinstance(outcome, Decoded):
+                        yield outcome.picture
+                    else:
+                        missing.count(outcome)
+            missing.ended(container, stream)
     finally:
-        if lost:
-            _log.warning("%s: %d packets did not decode and were left out", name, lost)
+        if words := str(missing.so_far):
+            _log.warning("%s: %s", name, words)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from pipeline.media.video.outcomes import Broken, Decoded, Outcome
 from pipeline.media.video.regrouping import Codec, Regrouper, TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
 
+CHECKED = ("h264", "hevc")  # whose units are checked, each with its own settings of the decoder
+
 
 class PacketDecoder(Protocol):
     """Decodes the packets of one stream. One thread at a time."""
@@ -27,8 +29,11 @@ class PacketDecoder(Protocol):
 def packet_decoder(stream: VideoStream) -> PacketDecoder:
     """Return the decoder for a stream. Its codec context must not have been used.
 
-    Raises `UndecodableFrameError` if the parameter sets of the container cannot be read.
+    Raises `UndecodableFrameError` if no decoder is known for its codec, or the parameter sets of
+    the container cannot be read.
     """
+    if stream.codec_context is None:  # PyAV's own types do not say so
+        raise UndecodableFrameError("video in a codec that is not known")
     name = stream.codec_context.name
     if name == "h264":
         return _UnitPackets(stream, "h264")

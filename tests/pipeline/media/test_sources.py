@@ -134,7 +134,7 @@ def test_packets_that_do_not_decode_are_left_out_and_counted(
     (tmp_path / "clip.mjpeg").write_bytes(broken)
     with caplog.at_level(logging.WARNING, "pipeline.media.sources"):
         assert len(list(open_source(tmp_path / "clip.mjpeg"))) == 3
-    assert "1 packets did not decode" in caplog.text
+    assert "frames left out: 1 damaged" in caplog.text
 
 
 def test_a_source_can_be_closed_early(tmp_path: Path) -> None:
