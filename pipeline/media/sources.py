@@ -27,9 +27,6 @@ from pipeline.media.video.packet_decoders import packet_decoder
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
 
-# degrees counter-clockwise by which a video must be turned -> EXIF orientation
-_ORIENTATIONS = {-90: 6, 90: 8, 180: 3, -180: 3}
-
 _log = logging.getLogger(__name__)
 
 
@@ -126,11 +123,6 @@ def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
-def rotation(frame: av.VideoFrame) -> int:
-    """Return the EXIF orientation of a video frame."""
-    return _ORIENTATIONS.get(frame.rotation, 1)
-
-
 def read_labels(path: Path) -> list[str]:
     """Read the label of every frame from a CSV file `frame,label`, one row per frame from 0."""
     with _translated(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
@@ -180,7 +172,8 @@ def _video_frames(
     step_us = round(1_000_000 / rate)
     index, pts_us, origin_us = 0, -step_us, None
     with container:
-        for frame in _decoded(name, container, stream, missing):
+        for decoded in _decoded(name, container, stream, missing):
+            frame = decoded.picture
             if frame.pts is None or stream.time_base is None:
                 pts_us += step_us
             else:
@@ -188,7 +181,7 @@ def _video_frames(
                 if origin_us is None:
                     origin_us = shown_us - (pts_us + step_us)
                 pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
+            yield SourceFrame(index, pts_us, upright(frame, decoded.orientation))
             index += 1
     if index == 0:
         words = str(missing.so_far)
@@ -197,7 +190,7 @@ def _video_frames(
 
 def _decoded(
     name: str, container: InputContainer, stream: VideoStream, missing: Missing
-) -> Iterator[av.VideoFrame]:
+) -> Iterator[Decoded]:
     try:
         with _translated(name):
             decoder = packet_decoder(stream)
@@ -205,7 +198,7 @@ def _decoded(
                 missing.saw(packet)
                 for outcome in decoder.feed(packet):
                     if isinstance(outcome, Decoded):
-                        yield outcome.picture
+                        yield outcome
                     else:
                         missing.count(outcome)
             missing.ended(container, stream)

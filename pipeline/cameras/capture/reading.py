@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from statistics import median_low
 from typing import Any
 
-import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import MAX_PIXELS, picture_size, upright
-from pipeline.media.sources import rotation
 from pipeline.media.video.outcomes import Decoded, Unkeyed
 from pipeline.media.video.packet_decoders import CHECKED, packet_decoder
 
@@ -55,7 +53,7 @@ class PacketReader:
             yield None
         for outcome in outcomes:
             if isinstance(outcome, Decoded):
-                yield self._picture(outcome.picture)
+                yield self._picture(outcome)
             else:
                 yield PictureFate.UNKEYED if isinstance(outcome, Unkeyed) else PictureFate.DAMAGED
 
@@ -69,12 +67,12 @@ class PacketReader:
             return PictureFate.DAMAGED
         return Picture(width, height, jpeg=jpeg, pts_us=pts_us, wall_us=self._wall(pts_us))
 
-    def _picture(self, frame: av.VideoFrame) -> Picture | PictureFate:
+    def _picture(self, decoded: Decoded) -> Picture | PictureFate:
         try:
-            shown = upright(frame, rotation(frame))
+            shown = upright(decoded.picture, decoded.orientation)
         except UndecodableFrameError:
             return PictureFate.DAMAGED
-        pts_us = self._microseconds(frame.pts)
+        pts_us = self._microseconds(decoded.picture.pts)
         return Picture(
             shown.width, shown.height, frame=shown, pts_us=pts_us, wall_us=self._wall(pts_us)
         )

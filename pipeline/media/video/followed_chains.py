@@ -18,12 +18,14 @@ class FollowedLink:
     """A unit of a chain. `new`: it needs a new decoder. `again`: it is a frame's second field.
 
     `usable` is False for a picture that is predicted from some before the chain: it belongs to the
-    chain, and is not shown.
+    chain, and is not shown. `key`: it begins a group. `turned`: it says how it is to be turned.
     """
 
     new: bool = False
     again: bool = False
     usable: bool = True
+    key: bool = False
+    turned: bool = False
 
 
 class FollowedChain(Protocol):
@@ -86,7 +88,9 @@ class FollowedH264:
         else:
             new = self._continue(first)
         self._field = first if first.field and len(pictures) == 1 else None
-        return FollowedLink(new=new, usable=self._is_usable(first))
+        return FollowedLink(
+            new=new, usable=self._is_usable(first), key=unit.key, turned=unit.turned
+        )
 
     def _begin(self, first: H264Slice) -> bool:
         """Begin a group; returns whether it needs a new decoder."""
@@ -144,15 +148,17 @@ class FollowedH265:
         unit = H265Unit.of(content)
         if unit.sets:
             self._sets.take(unit)
+        if unit.key or self._going:
+            self._sets.refuse_cut(unit)
         if unit.key and self._sets.complete:
             new = not self._going
             self._going, self._leading = True, not new and unit.kind not in BLA
-            return FollowedLink(new=new)
+            return FollowedLink(new=new, key=True, turned=unit.turned)
         if not self._going:
             return None
         if unit.kind in RASL and not self._leading:
             return None
-        return FollowedLink()
+        return FollowedLink(turned=unit.turned)
 
 
 def _recovery_frames(unit: H264Unit, pictures: list[list[H264Slice]]) -> int | None:

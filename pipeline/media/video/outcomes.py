@@ -7,10 +7,14 @@ import av
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The picture of a unit. `key`: a new chain of units began with it."""
+    """The picture of a unit. `key`: a new chain of units began with it.
+
+    `orientation` is the EXIF orientation: the picture is to be turned by it.
+    """
 
     picture: av.VideoFrame
     key: bool = False
+    orientation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.headers.annexb import Framing
+from pipeline.media.video.orientation import rotation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome
 from pipeline.media.video.regrouping import Codec, Regrouper, TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
@@ -100,4 +101,4 @@ class _PlainPackets:
 def _outcome(frame: object) -> Outcome:
     if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
         return Broken("its picture is damaged")
-    return Decoded(frame)
+    return Decoded(frame, orientation=rotation(frame))

@@ -105,7 +105,7 @@ class StrictH264:
 
 
 class StrictH265:
-    """See `StrictChain`. A lost part of a picture cannot be detected in H.265."""
+    """See `StrictChain`. A lost part of a picture is found only by checksums (MD5 SEI)."""
 
     def __init__(self, sets: bytes) -> None:
         self._given = sets
@@ -123,6 +123,7 @@ class StrictH265:
         elif unit.kind in RASL:
             raise UndecodableFrameError("a leading picture (RASL): its pictures are reordered")
         self._sets.take(unit)
+        self._sets.refuse_cut(unit)
         sequence = self._sets.sequence
         if sequence is None:
             raise UndecodableFrameError("a picture whose parameter sets are missing")

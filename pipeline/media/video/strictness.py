@@ -18,6 +18,21 @@ def make_strict(decoder: VideoCodecContext) -> None:
     decoder.options = {"err_detect": ERRORS, "max_pixels": str(MAX_PIXELS)}
 
 
+def renewed(decoder: VideoCodecContext) -> VideoCodecContext:
+    """Return a new decoder with the settings of a used one, for what comes after damage.
+
+    libav's decoders keep more than `flush_buffers` removes: after a damaged unit (of CAVLC, say)
+    all later pictures can be wrong, those of new keyframes too.
+    """
+    new = VideoCodecContext.create(decoder.name, "r")
+    make_strict(new)
+    new.extradata = decoder.extradata
+    new.reorder_depth = decoder.reorder_depth
+    new.color_range, new.colorspace = decoder.color_range, decoder.colorspace
+    new.color_primaries, new.color_trc = decoder.color_primaries, decoder.color_trc
+    return new
+
+
 def open_at_once(codec: str, *, sets: bytes) -> VideoCodecContext:
     """Open a decoder that gives each picture with its unit. `sets`: parameter sets in Annex B."""
     decoder = VideoCodecContext.create(codec, "r")

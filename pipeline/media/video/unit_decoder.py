@@ -5,6 +5,7 @@ This is the decoder of cameras and files. `strict_decoder` is the one of single 
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -17,11 +18,21 @@ from pipeline.media.video.followed_chains import (
     FollowedH265,
     FollowedLink,
 )
+from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
 from pipeline.media.video.regrouping import Codec, TimedUnit
-from pipeline.media.video.strictness import make_strict
+from pipeline.media.video.strictness import make_strict, renewed
 
 MOST_REORDERED = 16  # pictures, in H.264 and H.265
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A unit whose picture is to come."""
+
+    unit: TimedUnit
+    key: bool
+    turned: bool
 
 
 class UnitDecoder:
@@ -40,8 +51,9 @@ class UnitDecoder:
         self._chain: FollowedChain
         self._chain = FollowedH264(sets) if codec == "h264" else FollowedH265(sets)
         self._number = 0  # of the newest frame
-        self._waiting: dict[int, TimedUnit] = {}  # the units whose pictures are due, by number
-        self._ready = deque[tuple[int, av.VideoFrame | None]]()  # None: it is not shown
+        self._waiting: dict[int, _Due] = {}  # by number
+        self._ready = deque[tuple[int, Decoded | None]]()  # None: it is not shown
+        self._orientation = Orientation()
 
     def feed(self, unit: TimedUnit) -> Sequence[Outcome]:
         """Decode one unit; returns what is known now, of this unit and of those before."""
@@ -53,7 +65,10 @@ class UnitDecoder:
             return self._break(str(exc), first_bad=self._number + 1)
         if link is None:
             return [Unkeyed()]
-        due = self.end() if link.new else []
+        due = list[Outcome]()
+        if link.new and self._number:
+            due = self.end()
+            self._decoder = renewed(self._decoder)
         return [*due, *self._decode(unit, link)]
 
     def end(self) -> list[Outcome]:
@@ -66,8 +81,6 @@ class UnitDecoder:
                 bad = None
             if bad is not None:
                 outcomes += self._drop("its picture is damaged", bad)
-        if self._number:
-            self._decoder.flush_buffers()
         outcomes += [Broken("no picture came of it") for _ in self._waiting]
         self._waiting = {}
         return [*self._release(), *outcomes]
@@ -77,7 +90,7 @@ class UnitDecoder:
         if not link.again:
             self._number += 1
             if link.usable:
-                self._waiting[self._number] = unit
+                self._waiting[self._number] = _Due(unit, link.key, link.turned)
             else:
                 outcomes.append(Unkeyed())
         try:
@@ -105,12 +118,14 @@ class UnitDecoder:
             number = -1 if picture.pts is None else picture.pts
             if picture.is_corrupt and number in self._waiting:
                 return number
-            unit = self._waiting.pop(number, None)
-            if unit is not None:
-                picture.pts = unit.pts
-                if unit.time_base is not None:
-                    picture.time_base = unit.time_base
-                self._ready.append((number, picture if unit.shown else None))
+            due = self._waiting.pop(number, None)
+            if due is not None:
+                picture.pts = due.unit.pts
+                if due.unit.time_base is not None:
+                    picture.time_base = due.unit.time_base
+                turn = self._orientation.of(picture, key=due.key, turned=due.turned)
+                decoded = Decoded(picture, key=due.key, orientation=turn)
+                self._ready.append((number, decoded if due.unit.shown else None))
         return None
 
     def _release(self) -> list[Outcome]:
@@ -126,7 +141,7 @@ class UnitDecoder:
                 continue
             self._ready.popleft()
             if picture is not None:
-                outcomes.append(Decoded(picture))
+                outcomes.append(picture)
         return outcomes
 
     def _break(self, words: str, *, first_bad: int | None = None) -> list[Outcome]:

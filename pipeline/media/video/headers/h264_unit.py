@@ -16,6 +16,7 @@ from pipeline.media.video.headers.h264_headers import (
     SPS,
     H264Sequence,
     H264Slice,
+    is_orientation,
     read_pps,
     read_slice,
     read_sps,
@@ -68,6 +69,11 @@ class H264Unit:
         """After how many frames decoding that begins here is right; None if it does not say."""
         found = (recovery_frames(message) for message in self.messages)
         return next((frames for frames in found if frames is not None), None)
+
+    @property
+    def turned(self) -> bool:
+        """Whether it says how its picture is to be turned."""
+        return any(is_orientation(message) for message in self.messages)
 
 
 class H264Sets:

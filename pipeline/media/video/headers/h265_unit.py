@@ -7,6 +7,7 @@ from pipeline.media.pictures import MAX_PIXELS
 from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES, Bits
 from pipeline.media.video.headers.h265_headers import (
+    CHECKSUM_BYTES,
     IRAP,
     SETS,
     SPS,
@@ -14,6 +15,8 @@ from pipeline.media.video.headers.h265_headers import (
     VPS,
     H265Sequence,
     begins_picture,
+    is_checksum,
+    is_orientation,
     nal_type,
     read_sps,
 )
@@ -25,6 +28,8 @@ class H265Unit:
 
     sets: tuple[bytes, ...]
     kind: int  # the NAL unit type of the picture; -1: no picture
+    checksum: bool  # it has the checksum of its picture
+    turned: bool  # it says how its picture is to be turned
 
     @classmethod
     def of(cls, content: bytes) -> "H265Unit":
@@ -37,7 +42,7 @@ class H265Unit:
     @classmethod
     def parts(cls, content: bytes) -> "H265Unit":
         """Scan parameter sets, or a unit, which may have no picture."""
-        sets, picture = list[bytes](), -1
+        sets, picture, checksum, turned = list[bytes](), -1, False, False
         for begin, end in nals(content):
             head = content[begin : begin + 3]
             kind = nal_type(head)
@@ -46,7 +51,9 @@ class H265Unit:
             elif kind in VCL:
                 _refuse_stranger(picture, kind, first=begins_picture(head))
                 picture = kind
-        return cls(tuple(sets), picture)
+            checksum |= is_checksum(content[begin : min(end, begin + CHECKSUM_BYTES)])
+            turned |= is_orientation(head)
+        return cls(tuple(sets), picture, checksum, turned)
 
     @property
     def key(self) -> bool:
@@ -65,6 +72,7 @@ class H265Sets:
     def __init__(self, annexb: bytes = b"") -> None:
         self._nals: dict[tuple[int, int], bytes] = {}
         self.sequence: H265Sequence | None = None  # the newest
+        self._checksums = False
         if annexb:
             self.take(H265Unit.parts(annexb))
 
@@ -80,6 +88,15 @@ class H265Sets:
     def complete(self) -> bool:
         """Whether there is a set of each kind."""
         return {kind for kind, _ in self._nals} == set(SETS)
+
+    def refuse_cut(self, unit: H265Unit) -> None:
+        """Refuse a unit without a checksum, in a stream whose units had one so far.
+
+        The checksum comes last. It is all that can show that a part of a picture is missing.
+        """
+        if self._checksums and not unit.checksum:
+            raise UndecodableFrameError("its checksum is missing")
+        self._checksums = unit.checksum
 
     @property
     def annexb(self) -> bytes:
