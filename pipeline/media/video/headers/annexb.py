@@ -55,7 +55,7 @@ class Framing:
         """Return a packet with parameter sets, given in Annex B, before its own NAL units."""
         if not self.length_bytes or packet.startswith(START):
             return sets + packet
-        found = [sets[begin:end] for begin, end in nals(sets)]
+        found = [sets[begin:end].rstrip(b"\x00") for begin, end in nals(sets)]
         return b"".join([len(one).to_bytes(self.length_bytes) + one for one in found]) + packet
 
 
