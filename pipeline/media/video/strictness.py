@@ -1,6 +1,6 @@
 """Sets how strict the decoders of libav are. The only place that does."""
 
-from av.codec.context import Flags
+from av.codec.context import CodecContext, Flags
 from av.video.codeccontext import VideoCodecContext
 
 from pipeline.media.pictures import MAX_PIXELS
@@ -24,7 +24,7 @@ def renewed(decoder: VideoCodecContext) -> VideoCodecContext:
     libav's decoders keep more than `flush_buffers` removes: after a damaged unit (of CAVLC, say)
     all later pictures can be wrong, those of new keyframes too.
     """
-    new = VideoCodecContext.create(decoder.name, "r")
+    new = _create(decoder.name)
     make_strict(new)
     new.extradata = decoder.extradata
     new.reorder_depth = decoder.reorder_depth
@@ -35,9 +35,16 @@ def renewed(decoder: VideoCodecContext) -> VideoCodecContext:
 
 def open_at_once(codec: str, *, sets: bytes) -> VideoCodecContext:
     """Open a decoder that gives each picture with its unit. `sets`: parameter sets in Annex B."""
-    decoder = VideoCodecContext.create(codec, "r")
+    decoder = _create(codec)
     make_strict(decoder)
     decoder.flags |= Flags.low_delay
     if sets:
         decoder.extradata = sets
+    return decoder
+
+
+def _create(codec: str) -> VideoCodecContext:
+    decoder = CodecContext.create(codec, "r")
+    if not isinstance(decoder, VideoCodecContext):
+        raise TypeError(f"{codec} is no video codec")
     return decoder

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice, pairwise
 
 import pytest
@@ -48,8 +47,7 @@ def number(picture: Picture) -> int:
 def test_without_loss_every_picture_is_the_cameras_own(
     path: str, transport: Transport, server: RtspServer
 ) -> None:
-    with closing(arriving(server, path, transport)) as found:
-        settled = [one for one in islice(found, 45) if one is not None]
+    settled = [one for one in islice(arriving(server, path, transport), 45) if one is not None]
     numbers = [number(one) for one in settled if isinstance(one, Picture)]
     assert len(numbers) >= 25
     assert {b - a for a, b in pairwise(numbers)} == {1}
@@ -59,8 +57,8 @@ def test_without_loss_every_picture_is_the_cameras_own(
 def test_with_loss_pictures_are_missing_and_none_is_wrong(server: RtspServer) -> None:
     server.lose("sliced", 23)
     try:
-        with closing(arriving(server, "sliced", "udp")) as found:
-            settled = [one for one in islice(found, 80) if one is not None]
+        found = islice(arriving(server, "sliced", "udp"), 80)
+        settled = [one for one in found if one is not None]
     finally:
         server.lose("sliced", 0)
     numbers = [number(one) for one in settled if isinstance(one, Picture)]

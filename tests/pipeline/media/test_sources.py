@@ -170,13 +170,14 @@ def test_a_file_that_is_cut_off_says_what_it_declares_and_what_was_read(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     times_ms, first = [40 * n for n in range(100)], {"movflags": "faststart"}
-    path = write_video(tmp_path / name, times_ms, keyframe_every=5, options=first)
+    path = write_video(tmp_path / name, times_ms, height=480, keyframe_every=1, options=first)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     source = open_source(path)
     frames = len(list(source))
     gone = source.completeness.shortfall
     assert gone is not None
-    assert (gone.declared_s, gone.read_frames) == (pytest.approx(4, abs=0.05), frames)
+    assert gone.declared_s == pytest.approx(4, abs=0.05)
+    assert frames <= gone.read_frames <= frames + 1  # the last one is cut
     assert 0.5 < gone.read_s < 3.5
     assert "film" in caplog.text
     assert "declares 4.0 s" in caplog.text

@@ -229,8 +229,12 @@ def _read_vui(bits: Bits) -> int | None:
         bits.ue()
     if bits.flag():
         bits.u(65)
-    reference_decoders = [_skip_hrd(bits) for _ in range(2) if bits.flag()]
-    if reference_decoders:
+    buffers = 0
+    for _ in range(2):
+        if bits.flag():
+            _skip_hrd(bits)
+            buffers += 1
+    if buffers:
         bits.u(1)
     bits.u(1)
     if not bits.flag():

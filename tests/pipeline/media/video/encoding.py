@@ -54,7 +54,8 @@ def encoded(name: str, *, width: int = WIDTH, more: str = "") -> tuple[bytes, ..
     vendor = "x264" if codec == "h264" else "x265"
     quiet = "" if codec == "h264" else "log-level=none:pools=none:frame-threads=1:"
     given = f"{quiet}keyint={GROUP}:min-keyint={GROUP}:scenecut=0:{parameters}:{more}".strip(":")
-    encoder = av.VideoCodecContext.create(f"lib{vendor}", "w")
+    encoder = av.CodecContext.create(f"lib{vendor}", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.thread_count = 1
