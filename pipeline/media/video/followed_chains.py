@@ -37,6 +37,12 @@ class FollowedChain(Protocol):
         Raises `UndecodableFrameError` if the unit does not follow those before.
         """
 
+    def lacks_field(self, content: bytes | None) -> bool:
+        """Whether the newest frame lacks its second field, and a unit is not that; None: the end.
+
+        Half a picture would be shown with the rows of another between its own.
+        """
+
     def end(self) -> None:
         """End the chain; the next one begins with a keyframe."""
 
@@ -62,6 +68,16 @@ class FollowedH264:
     def sets(self) -> bytes:
         """See `FollowedChain`."""
         return self._sets.annexb
+
+    def lacks_field(self, content: bytes | None) -> bool:
+        """See `FollowedChain`."""
+        if self._field is None or content is None:
+            return self._field is not None
+        try:
+            first = self._sets.pictures(H264Unit.of(content))[0][0]
+        except UndecodableFrameError:
+            return True
+        return not follows(first, self._field)
 
     def end(self) -> None:
         """See `FollowedChain`."""
@@ -138,6 +154,10 @@ class FollowedH265:
     def sets(self) -> bytes:
         """See `FollowedChain`."""
         return self._sets.annexb
+
+    def lacks_field(self, content: bytes | None) -> bool:
+        """See `FollowedChain`: in H.265 a field is a picture of its own."""
+        return False
 
     def end(self) -> None:
         """See `FollowedChain`."""

@@ -8,10 +8,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.headers.annexb import Framing
 from pipeline.media.video.orientation import rotation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome
-from pipeline.media.video.regrouping import Codec, Regrouper, TimedUnit
+from pipeline.media.video.regrouping import Regrouper, TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
 
 CHECKED = ("h264", "hevc")  # whose units are checked, each with its own settings of the decoder

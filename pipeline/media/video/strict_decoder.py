@@ -4,8 +4,8 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
-from pipeline.media.video.regrouping import Codec
 from pipeline.media.video.strict_chains import StrictChain, StrictH264, StrictH265, StrictLink
 from pipeline.media.video.strictness import open_at_once
 

@@ -12,6 +12,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.followed_chains import (
     FollowedChain,
     FollowedH264,
@@ -20,7 +21,7 @@ from pipeline.media.video.followed_chains import (
 )
 from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
-from pipeline.media.video.regrouping import Codec, TimedUnit
+from pipeline.media.video.regrouping import TimedUnit
 from pipeline.media.video.strictness import make_strict, renewed
 
 MOST_REORDERED = 16  # pictures, in H.264 and H.265
@@ -57,6 +58,10 @@ class UnitDecoder:
 
     def feed(self, unit: TimedUnit) -> Sequence[Outcome]:
         """Decode one unit; returns what is known now, of this unit and of those before."""
+        content = None if unit.damaged else unit.content
+        return [*self._end_half(content), *self._feed(unit)]
+
+    def _feed(self, unit: TimedUnit) -> Sequence[Outcome]:
         try:
             if unit.damaged:
                 raise UndecodableFrameError("a part of it was lost on the way")
@@ -67,12 +72,21 @@ class UnitDecoder:
             return [Unkeyed()]
         due = list[Outcome]()
         if link.new and self._number:
-            due = self.end()
+            due = self._drain()
             self._decoder = renewed(self._decoder)
         return [*due, *self._decode(unit, link)]
 
-    def end(self) -> list[Outcome]:
-        """End the stream, or its part before a break: returns the outcomes that are still due."""
+    def end(self) -> Sequence[Outcome]:
+        """End the stream; returns the outcomes that are still due."""
+        return [*self._end_half(None), *self._drain()]
+
+    def _end_half(self, content: bytes | None) -> list[Outcome]:
+        if not self._chain.lacks_field(content):
+            return []
+        return self._break("a field of its picture is missing", first_bad=self._number)
+
+    def _drain(self) -> list[Outcome]:
+        """End the part of the stream that was decoded so far."""
         outcomes = list[Outcome]()
         if self._waiting:
             try:
@@ -149,7 +163,7 @@ class UnitDecoder:
         self._chain.end()
         bad = self._number if first_bad is None else first_bad
         dropped = self._drop(words, bad)
-        return [*self.end(), *dropped]
+        return [*self._drain(), *dropped]
 
     def _drop(self, words: str, bad: int) -> list[Outcome]:
         """Drop frame `bad` and all that were decoded after it: they can be predicted from it."""

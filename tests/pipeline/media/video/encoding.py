@@ -9,8 +9,9 @@ from itertools import groupby
 import av
 import numpy as np
 
+from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.outcomes import Decoded, Outcome, Unkeyed
-from pipeline.media.video.regrouping import Codec, TimedUnit
+from pipeline.media.video.regrouping import TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
 
 Units = Sequence[tuple[int, bytes]]  # the number of a unit in its undamaged stream, its bytes

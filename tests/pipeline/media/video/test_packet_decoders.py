@@ -8,6 +8,7 @@ import av
 import pytest
 from PIL import Image
 
+from pipeline.media.video.first_slice import Codec, first_slice
 from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome
 from pipeline.media.video.packet_decoders import packet_decoder
@@ -61,6 +62,19 @@ def test_only_keyframes_wait_for_the_packet_after_them() -> None:
     regrouper = Regrouper("h264")
     waits = [not list(regrouper.add(TimedUnit(unit))) for unit in encoded("cabac")[:12]]
     assert [n for n, one in enumerate(waits) if one] == [0, 10]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x00\x01", b"no start code", START, START + b"\x67"]
+)
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_what_has_no_slice_has_no_first_slice(codec: Codec, content: bytes) -> None:
+    assert first_slice(codec, content) is None
+
+
+def test_the_first_slice_says_whether_a_unit_is_a_keyframe() -> None:
+    found = [first_slice("h264", unit) for unit in encoded("messages")[:12]]
+    assert [n for n, one in enumerate(found) if one is not None and one.key] == [0, 10]
 
 
 def test_parameter_sets_in_a_packet_of_their_own_belong_to_the_next_unit() -> None:
