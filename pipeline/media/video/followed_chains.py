@@ -15,13 +15,15 @@ from pipeline.media.video.headers.h265_unit import H265Sets, H265Unit
 
 @dataclass(frozen=True, slots=True)
 class FollowedLink:
-    """A unit of a chain. `new`: it needs a new decoder. `again`: it is a frame's second field.
+    """A unit of a chain. `new`: it needs a new decoder; `recovers`: at a recovery point, where
+    later units may name pictures from before it. `again`: it is a frame's second field.
 
     `usable` is False for a picture that is predicted from some before the chain: it belongs to the
     chain, and is not shown. `key`: it begins a group. `turned`: it says how it is to be turned.
     """
 
     new: bool = False
+    recovers: bool = False
     again: bool = False
     usable: bool = True
     key: bool = False
@@ -61,6 +63,7 @@ class FollowedH264:
         self._sequence: H264Sequence | None = None  # None: there is no chain
         self._frame_num = 0  # of the newest reference frame
         self._field: H264Slice | None = None  # a first field that waits for the second
+        self._recovering = False  # the chain began with a recovery point
         self._recovery: int | None = None  # frame_num of the first right picture that is to come
         self._start: H264Slice | None = None  # pictures shown before it are left out
 
@@ -88,7 +91,12 @@ class FollowedH264:
         unit = H264Unit.of(content)
         if unit.sps or unit.pps:
             self._sets.take(unit)
-        pictures = self._sets.pictures(unit)
+        try:
+            pictures = self._sets.pictures(unit)
+        except UndecodableFrameError:
+            if self._sequence is None and not unit.key:
+                return None
+            raise
         first = pictures[0][0]
         if self._field is not None and follows(first, self._field):
             self._field = None
@@ -99,18 +107,23 @@ class FollowedH264:
             frames = _recovery_frames(unit, pictures)
             if frames is None:
                 return None
-            new = self._begin(first)
+            new = self._recovering = self._begin(first)
             self._recovery = (first.frame_num + frames) % (1 << first.sequence.frame_num_bits)
         else:
             new = self._continue(first)
         self._field = first if first.field and len(pictures) == 1 else None
         return FollowedLink(
-            new=new, usable=self._is_usable(first), key=unit.key, turned=unit.turned
+            new=new,
+            recovers=self._recovering,
+            usable=self._is_usable(first),
+            key=unit.key,
+            turned=unit.turned,
         )
 
     def _begin(self, first: H264Slice) -> bool:
         """Begin a group; returns whether it needs a new decoder."""
-        new = first.sequence != self._sequence
+        new = first.sequence != self._sequence or self._recovering
+        self._recovering = False
         self._sequence, self._frame_num = first.sequence, first.frame_num
         self._recovery = self._start = None
         return new

@@ -6,26 +6,28 @@ from av.video.codeccontext import VideoCodecContext
 from pipeline.media.pictures import MAX_PIXELS
 
 ERRORS = "crccheck+bitstream+buffer+careful+explode"  # else libav conceals what is missing
+# What libav calls an error, and still decodes right, if decoding began at a recovery point: units
+# name pictures from before it as no longer needed. Damaged pictures are marked nevertheless.
+ERRORS_AFTER_RECOVERY = "crccheck+bitstream+buffer+careful"
 
 
-def make_strict(decoder: VideoCodecContext) -> None:
+def make_strict(decoder: VideoCodecContext, *, errors: str = ERRORS) -> None:
     """Prepare a decoder, before its first packet, to report damage with the unit that has it.
 
     It gets one thread: with more, pictures and errors are delayed.
     """
     decoder.thread_count = 1
     decoder.thread_type = "NONE"
-    decoder.options = {"err_detect": ERRORS, "max_pixels": str(MAX_PIXELS)}
+    decoder.options = {"err_detect": errors, "max_pixels": str(MAX_PIXELS)}
 
 
 def renewed(decoder: VideoCodecContext) -> VideoCodecContext:
-    """Return a new decoder with the settings of a used one, for what comes after damage.
+    """Return a new decoder with the parameters of a used one, for what comes after damage.
 
     libav's decoders keep more than `flush_buffers` removes: after a damaged unit (of CAVLC, say)
     all later pictures can be wrong, those of new keyframes too.
     """
     new = _create(decoder.name)
-    make_strict(new)
     new.extradata = decoder.extradata
     new.reorder_depth = decoder.reorder_depth
     new.color_range, new.colorspace = decoder.color_range, decoder.colorspace

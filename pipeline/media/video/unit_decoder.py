@@ -22,7 +22,12 @@ from pipeline.media.video.followed_chains import (
 from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
 from pipeline.media.video.regrouping import TimedUnit
-from pipeline.media.video.strictness import make_strict, renewed
+from pipeline.media.video.strictness import (
+    ERRORS,
+    ERRORS_AFTER_RECOVERY,
+    make_strict,
+    renewed,
+)
 
 MOST_REORDERED = 16  # pictures, in H.264 and H.265
 
@@ -47,7 +52,6 @@ class UnitDecoder:
     """
 
     def __init__(self, codec: Codec, decoder: VideoCodecContext, *, sets: bytes = b"") -> None:
-        make_strict(decoder)
         self._decoder = decoder
         self._chain: FollowedChain
         self._chain = FollowedH264(sets) if codec == "h264" else FollowedH265(sets)
@@ -71,9 +75,12 @@ class UnitDecoder:
         if link is None:
             return [Unkeyed()]
         due = list[Outcome]()
-        if link.new and self._number:
-            due = self._drain()
-            self._decoder = renewed(self._decoder)
+        if link.new:
+            if self._number:
+                due = self._drain()
+                self._decoder = renewed(self._decoder)
+            errors = ERRORS_AFTER_RECOVERY if link.recovers else ERRORS
+            make_strict(self._decoder, errors=errors)
         return [*due, *self._decode(unit, link)]
 
     def end(self) -> Sequence[Outcome]:

@@ -63,13 +63,16 @@ MISPLACED = st.lists(
 
 def changed(units: Units, changes: Sequence[Change]) -> Units:
     for change, at in changes:
-        units = change(units, at % len(units))
+        if units:
+            units = change(units, at % len(units))
     return units
 
 
 def spoiled(units: Units, rng: Random) -> Units:
     """Damage some units in any way, also within a unit."""
     for _ in range(rng.randint(1, 3)):
+        if not units:
+            break
         at = rng.randrange(len(units))
         way = rng.choice([drop, repeat, swap, join, start_late, cut, flip])
         units = way(units, at, rng) if way in (cut, flip) else way(units, at)  # type: ignore[operator]

@@ -64,10 +64,11 @@ def test_after_a_lost_unit_no_picture_comes_until_the_next_keyframe(name: str) -
 
 def test_after_a_loss_an_open_group_begins_with_its_keyframe_not_with_what_leads_to_it() -> None:
     outcomes = followed("open groups", numbered("open groups")[4:])
-    first, *others = [number for number, _ in shown(outcomes)]
-    kept = encoded("open groups")[first]
-    assert H264Unit.of(kept).recovery_frames == 0
-    assert all(number > first for number in others)
+    order = list(right("open groups"))
+    key = next(n for n, unit in numbered("open groups")[4:] if _recovers(unit))
+    assert [number for number, _ in shown(outcomes)] == order[order.index(key) :]
+    assert order.index(key) < key + 2  # pictures that lead to it come after it, and are left out
+    assert not any(isinstance(one, Broken) for one in outcomes)
     assert wrong("open groups", outcomes) == []
 
 
@@ -75,7 +76,9 @@ def test_a_gradual_refresh_is_waited_for() -> None:
     outcomes = followed("gradual refresh", numbered("gradual refresh")[1:])
     assert wrong("gradual refresh", outcomes) == []
     begun = next(n for n, unit in numbered("gradual refresh")[1:] if _recovers(unit))
-    assert begun < shown(outcomes)[0][0] <= begun + GROUP
+    first = shown(outcomes)[0][0]
+    assert begun < first <= begun + GROUP
+    assert fates(outcomes) == f"{first - 1} unkeyed, {FRAMES - first} picture"
 
 
 def _recovers(unit: bytes) -> bool:
