@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.media.video.headers.h264_unit import H264Unit
-from pipeline.media.video.outcomes import Broken, Unkeyed
+from pipeline.media.video.outcomes import Broken, Decoded, Unkeyed
 from pipeline.media.video.regrouping import TimedUnit
 from pipeline.media.video.strictness import make_strict
 from pipeline.media.video.unit_decoder import UnitDecoder
@@ -37,6 +37,7 @@ from tests.pipeline.media.video.encoding import (
     shown,
     wrong,
 )
+from tests.pipeline.media.video.fields import nal
 
 
 @pytest.mark.parametrize("name", H264 + HEVC)
@@ -116,6 +117,15 @@ def test_units_that_are_cut_anywhere_are_found_nearly_always(name: str) -> None:
         outcomes = followed(name, cut(numbered(name), rng.randrange(1, FRAMES), rng))
         found += not wrong(name, outcomes)
     assert found >= 39  # the last bytes of a unit can be missing without a sign
+
+
+def test_a_rotation_that_only_the_first_picture_of_a_group_carries_holds_for_the_group() -> None:
+    quarter = "000" + f"{1 << 14:016b}" + "1" + "0"  # anticlockwise, of 65536; until the next
+    message = nal(0x06, f"{47:08b}{3:08b}{quarter}000")
+    units = numbered("cabac")
+    outcomes = followed("cabac", [(0, message + units[0][1]), *units[1:20]])
+    turns = [one.orientation for one in outcomes if isinstance(one, Decoded)]
+    assert turns == [8] * 10 + [1] * 10
 
 
 def test_nothing_is_raised_whatever_is_damaged() -> None:
