@@ -6,10 +6,12 @@ Annex B is the form of H.264 and H.265 in which each NAL unit follows a start co
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from pipeline.errors import UndecodableFrameError
 
 MAX_NALS = 1024  # of one access unit; the highest level of H.264 allows 600 slices a picture
+MAX_SETS = 64  # parameter sets in one access unit; cameras send two or three
 START = b"\x00\x00\x00\x01"
 
 _START = re.compile(rb"\x00\x00\x01")
@@ -77,8 +79,8 @@ def nals(content: bytes) -> list[tuple[int, int]]:
 
 
 def heads(content: bytes) -> Iterator[bytes]:
-    """Yield the first three bytes of each NAL unit; nothing if `content` is not Annex B."""
-    for found in _START.finditer(content):
+    """Yield the first three bytes of each NAL unit, of `MAX_NALS` at most."""
+    for found in islice(_START.finditer(content), MAX_NALS):
         yield content[found.end() : found.end() + 3]
 
 

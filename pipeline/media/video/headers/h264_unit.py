@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import MAX_PIXELS
-from pipeline.media.video.headers.annexb import START, nals
+from pipeline.media.video.headers.annexb import MAX_SETS, START, nals
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES
 from pipeline.media.video.headers.h264_headers import (
     IDR,
@@ -22,6 +22,8 @@ from pipeline.media.video.headers.h264_headers import (
     read_sps,
     recovery_frames,
 )
+
+MAX_MESSAGES = 8  # NAL units of SEI messages that are looked into; units have one to four
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ class H264Unit:
                 sps.append(_set(content, begin, end))
             elif kind == PPS:
                 pps.append(_set(content, begin, end))
-            elif kind == SEI:
+            elif kind == SEI and len(messages) < MAX_MESSAGES:
                 messages.append(content[begin : min(end, begin + MAX_HEADER_BYTES)])
             elif kind in PARTITIONS:
                 raise UndecodableFrameError("a picture in data partitions, which are not decoded")
+            if len(sps) + len(pps) > MAX_SETS:
+                raise UndecodableFrameError(f"a unit of more than {MAX_SETS} parameter sets")
         return cls(tuple(sps), tuple(pps), tuple(messages), tuple(slices))
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import MAX_PIXELS
-from pipeline.media.video.headers.annexb import START, nals
+from pipeline.media.video.headers.annexb import MAX_SETS, START, nals
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES, Bits
 from pipeline.media.video.headers.h265_headers import (
     CHECKSUM_BYTES,
@@ -51,6 +51,8 @@ class H265Unit:
             elif kind in VCL:
                 _refuse_stranger(picture, kind, first=begins_picture(head))
                 picture = kind
+            if len(sets) > MAX_SETS:
+                raise UndecodableFrameError(f"a unit of more than {MAX_SETS} parameter sets")
             checksum |= is_checksum(content[begin : min(end, begin + CHECKSUM_BYTES)])
             turned |= is_orientation(head)
         return cls(tuple(sets), picture, checksum, turned)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import groupby
+from pathlib import Path
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.media.video.unit_decoder import UnitDecoder
 
 Units = Sequence[tuple[int, bytes]]  # the number of a unit in its undamaged stream, its bytes
 
+STORED = Path(__file__).with_name("streams")
 FRAMES, GROUP = 40, 10
 WIDTH, HEIGHT = 96, 64
 
@@ -76,6 +78,16 @@ def right(name: str) -> dict[int, str]:
         packet.pts = packet.dts = number
         frames += decoder.decode(packet)
     return {frame.pts or 0: digest(frame) for frame in [*frames, *decoder.decode(None)]}
+
+
+def stored(name: str) -> list[tuple[int, bytes]]:
+    """Return the numbered units of a file in `streams`."""
+    content, units = (STORED / f"{name}.h264.au").read_bytes(), list[tuple[int, bytes]]()
+    while content:
+        end = 4 + int.from_bytes(content[:4])
+        units.append((len(units), content[4:end]))
+        content = content[end:]
+    return units
 
 
 def numbered(name: str) -> list[tuple[int, bytes]]:

@@ -121,3 +121,9 @@ def test_the_parameter_sets_of_an_mp4_are_found() -> None:
     for cut in range(1, len(box)):
         with pytest.raises(UndecodableFrameError):
             Framing.of("h264", box[:cut])
+
+
+def test_parameter_sets_are_put_before_a_packet_in_its_own_form() -> None:
+    sets = START + b"\x67abc" + START + b"\x68d"
+    assert Framing(0, b"").with_sets(b"\x00\x00\x01e", sets) == sets + b"\x00\x00\x01e"
+    assert Framing(2, b"").with_sets(b"\0\1e", sets) == b"\0\4\x67abc\0\2\x68d\0\1e"

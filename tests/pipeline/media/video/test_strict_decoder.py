@@ -31,6 +31,7 @@ from tests.pipeline.media.video.encoding import (
     fates,
     numbered,
     right,
+    stored,
 )
 
 WHOLE = f"{FRAMES} picture"
@@ -226,3 +227,14 @@ def test_after_an_end_a_chain_begins_anew() -> None:
     assert [decoder.whole, decoder.feed(encoded("cabac")[1])] == [False, Unkeyed()]
     assert isinstance(decoder.feed(encoded("cabac")[0]), Decoded)
     assert decoder.whole
+
+
+def test_streams_whose_pictures_may_come_later_than_their_units_are_refused() -> None:
+    assert fates(decoded("cabac", stored("reordering_allowed"))) == "1 broken, 29 unkeyed"
+    assert fates(decoded("cabac", stored("order_unsaid"))) == "1 picture, 1 broken, 28 unkeyed"
+
+
+def test_a_unit_of_many_headers_is_refused_in_time() -> None:
+    sps = only(encoded("messages")[0], 7)
+    flood = sps * 500 + encoded("messages")[0]
+    assert StrictDecoder("h264").feed(flood) == Broken("a unit of more than 64 parameter sets")

@@ -35,6 +35,7 @@ from tests.pipeline.media.video.encoding import (
     numbered,
     right,
     shown,
+    stored,
     wrong,
 )
 from tests.pipeline.media.video.fields import nal
@@ -143,3 +144,23 @@ def test_what_the_demuxer_knows_to_be_damaged_ends_the_chain() -> None:
     (outcome,) = decoder.feed(replace(second, damaged=True))
     assert outcome == Broken("a part of it was lost on the way")
     assert decoder.feed(third) == [Unkeyed()]
+
+
+def test_a_stream_that_does_not_say_how_it_is_reordered_comes_in_order() -> None:
+    outcomes = followed("cabac", stored("order_unsaid"))
+    numbers = [number for number, _ in shown(outcomes)]
+    assert len(outcomes) == 30
+    assert len(numbers) >= 28  # libav learns the order from the first pictures, and loses one
+    assert fates(outcomes[5:]).startswith("25 picture")
+
+
+def test_a_stream_that_only_allows_reordering_is_shown_completely() -> None:
+    outcomes = followed("cabac", stored("reordering_allowed"))
+    assert [number for number, _ in shown(outcomes)] == list(range(30))
+
+
+def test_a_unit_that_a_file_does_not_show_has_no_outcome() -> None:
+    decoder = UnitDecoder("h264", av.VideoCodecContext.create("h264", "r"))
+    first, second = (TimedUnit(unit) for unit in encoded("cabac")[:2])
+    assert decoder.feed(replace(first, shown=False)) == []
+    assert fates(decoder.feed(second)) == "1 picture"
