@@ -29,6 +29,12 @@ REPORT_INTERVAL_NS = 500_000_000  # of RTCP; the default of 5 s would make the t
 def launch_line(mount: Mount) -> str:
     if mount.codec == "mjpeg":
         encoder = "jpegenc ! rtpjpegpay name=pay0 pt=26"
+    elif mount.codec == "h265":
+        encoder = (
+            f"x265enc tune=zerolatency key-int-max={mount.gop} speed-preset=ultrafast"
+            " option-string=log-level=none:frame-threads=1 ! video/x-h265,profile=main"
+            f" ! rtph265pay config-interval={mount.sets_every} name=pay0 pt=96"
+        )
     else:
         tuning = f"bframes={mount.b_frames} b-adapt=false" if mount.b_frames else "tune=zerolatency"
         # constrained-baseline has no B-frames

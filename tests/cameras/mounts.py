@@ -13,7 +13,7 @@ class Mount:
     """
 
     path: str
-    codec: Literal["h264", "mjpeg"] = "h264"
+    codec: Literal["h264", "h265", "mjpeg"] = "h264"
     width: int = 320
     height: int = 240
     fps: int = 10

@@ -1,4 +1,4 @@
-"""H.264 over RTSP, sliced and with parameter sets as servers send them: every picture is right."""
+"""H.264 and H.265 over RTSP, sliced and with parameter sets as servers send them: every picture is right."""
 
 import threading
 from collections.abc import Iterator
@@ -20,6 +20,8 @@ MOUNTS = [
     Mount("sliced", gop=10, slices=3),
     Mount("sets-in-sdp", gop=10, slices=3, sets_every=0),
     Mount("reordered", gop=10, b_frames=2),
+    Mount("h265", codec="h265", gop=10),
+    Mount("h265-sets-in-sdp", codec="h265", gop=10, sets_every=0),
 ]
 
 
