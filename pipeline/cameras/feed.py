@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 0.01
 WELL_S = 10.0  # a connection that lasted this long resets the backoff
+# A new connection may begin in the middle of a group of pictures: it can take so long (and
+# `stall_s`) until the next keyframe. Connecting anew would begin in the middle again.
+KEYFRAME_S = 60.0
+WAITING = "waiting for a keyframe"
 
 
 class Source(Protocol):
@@ -109,19 +113,27 @@ class Feed:
 
     def _watch(self) -> None:
         seen_s = self._clock.monotonic()
+        began = waiting = False
         for picture in self._source.pictures(self._stop):
             if self._stop.is_set():
                 return
             now_s = self._clock.monotonic()
             if isinstance(picture, Picture) and self._take(picture):
                 seen_s = now_s
+                began, waiting = True, False
             elif isinstance(picture, PictureFate):
                 self._tally.count(picture)
-            if now_s - seen_s > self._stall_s:
-                raise CameraLostError(
-                    LossReason.STALLED,
-                    f"no good picture for {self._stall_s:g} s, though something came",
-                )
+                if picture is PictureFate.UNKEYED and not began:
+                    waiting = True
+                    self._wait_for_keyframe()
+            limit_s = self._stall_s + (KEYFRAME_S if waiting else 0.0)
+            if now_s - seen_s > limit_s:
+                raise CameraLostError(LossReason.STALLED, _stall_words(limit_s, waiting=waiting))
+
+    def _wait_for_keyframe(self) -> None:
+        if not self._tally.why.startswith(WAITING):  # said once, not at every attempt
+            self._tally.change_state(self._tally.state, WAITING)
+            log.info("%s: %s", self._name, WAITING)
 
     def _take(self, picture: Picture) -> bool:
         """Make a shot of one picture and post it; returns whether the picture was good."""
@@ -162,3 +174,9 @@ class Feed:
             again = "; trying again" if self._source.retries else ""
             level = logging.WARNING if again or exc.reason is LossReason.REFUSED else logging.INFO
             log.log(level, "%s: %s: %s%s", self._name, exc.reason, exc, again)
+
+
+def _stall_words(limit_s: float, *, waiting: bool) -> str:
+    if waiting:
+        return f"{WAITING}: none came in {limit_s:g} s; set its keyframe interval to 1 or 2 s"
+    return f"no good picture for {limit_s:g} s, though something came"

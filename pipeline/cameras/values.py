@@ -21,7 +21,8 @@ class PictureFate(StrEnum):
 
     PUBLISHED = "published"  # the broker acknowledged it
     THINNED = "thinned"  # above the limit of `fps`
-    DAMAGED = "damaged"  # does not decode
+    DAMAGED = "damaged"  # does not decode, or something is missing before it
+    UNKEYED = "unkeyed"  # no whole keyframe is before it, so that it would be wrong
     FROZEN = "frozen"  # the same as the pictures before it
     OVERFLOWED = "overflowed"  # this process could not keep up
     EXPIRED = "expired"  # the broker was away for longer than the spool holds

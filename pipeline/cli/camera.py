@@ -158,7 +158,8 @@ def _line(site: Site, *, lost: int = 0, how: bool = False) -> str:
     frames = f"{sent} frames sent, {lost} lost"
     if len(tallies) == 1:
         ((name, tally),) = tallies.items()
-        return f"{name}, {tally.state}: {frames}" if how else f"{name}: {frames}"
+        why = f" ({tally.why})" if tally.why else ""
+        return f"{name}, {tally.state}{why}: {frames}" if how else f"{name}: {frames}"
     states = [
         f"{count} {state}"
         for state in State

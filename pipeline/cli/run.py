@@ -106,10 +106,12 @@ def _write(going: FileRun, overlay: Path | None, out: BinaryIO | None, console: 
 
 
 def _show(report: FileRunReport, console: Terminal) -> None:
-    for source, score in report.streams:
+    for (source, score), missing in zip(report.streams, report.missing, strict=True):
         right = "" if score.accuracy is None else f", {score.accuracy:.1%} right"
+        gone = str(missing)
         console.print(
             f"{source.stream}: {score.predictions} predictions of {source.frames} frames{right}"
+            f"{gone and f'; {gone}'}",
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.clip import ClipSource
 from pipeline.cameras.capture.shutter import Exposure, Shutter
+from pipeline.cameras.values import Picture
 from pipeline.clock import SystemClock
 from pipeline.demo.stage import KafkaStage, MemoryStage, Stage
 from pipeline.demo.view import StreamView, View
@@ -129,6 +130,8 @@ def _film(
     source = ClipSource(clip, loop=True, realtime=True, clock=clock)
     try:
         for picture in source.pictures(stop):
+            if not isinstance(picture, Picture):
+                continue
             shot = shutter.take(picture, arrived_us=0)
             if isinstance(shot, Shot):
                 stage.publish(shot.stream, shot.content, shot.headers)

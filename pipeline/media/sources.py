@@ -19,16 +19,16 @@ from av.video.stream import VideoStream
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.completeness import Completeness, Missing
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import SCALING, decode_upright, upright
 from pipeline.media.refusals import explain
+from pipeline.media.video.outcomes import Decoded
+from pipeline.media.video.packet_decoders import packet_decoder
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
-
-# degrees counter-clockwise by which a video must be turned -> EXIF orientation
-_ORIENTATIONS = {-90: 6, 90: 8, 180: 3, -180: 3}
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,27 @@ class SourceFrame:
     picture: av.VideoFrame
 
 
+class FrameSource(Iterator[SourceFrame]):
+    """The frames of an open source, once."""
+
+    def __init__(self, frames: Generator[SourceFrame, None, None], missing: Missing) -> None:
+        self._frames = frames
+        self._missing = missing
+
+    def __next__(self) -> SourceFrame:
+        """Return the next frame. Raises `SourceError` if the source breaks."""
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Close the source, also before its end."""
+        self._frames.close()
+
+    @property
+    def completeness(self) -> Completeness:
+        """What is missing of what was read so far; at the end, of the whole source."""
+        return self._missing.so_far
+
+
 def open_source(
     source: Address | Path,
     *,
@@ -49,16 +70,15 @@ def open_source(
     picture_rate_hz: float = 25.0,
     max_pixels: int = MAX_PIXELS,
     timeout_s: float = 10.0,
-) -> Generator[SourceFrame, None, None]:
+) -> FrameSource:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
     later. Frames come in presentation order with the time stamps of the stream; missing ones are
     computed from its average rate. Pictures come in natural order of their names (2 before 10) at
-    `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left out (a
-    camera with a bad radio link sends such packets), and the number of them is logged at the end.
-    `timeout_s` limits every wait for a network or device. Close the generator to close the source
-    early.
+    `picture_rate_hz`, and have at most `max_pixels`. Damaged frames, and frames that build on them,
+    are left out (a camera with a bad radio link sends such); what is missing is logged at the end.
+    `timeout_s` limits every wait for a network or device.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -66,9 +86,10 @@ def open_source(
         pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
         if not pictures:
             raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
-        return _picture_frames(sorted(pictures, key=_natural), picture_rate_hz, max_pixels)
+        frames = _picture_frames(sorted(pictures, key=_natural), picture_rate_hz, max_pixels)
+        return FrameSource(frames, Missing())
     if path.suffix.lower() in PICTURES and path.is_file():
-        return _picture_frames([path], picture_rate_hz, max_pixels)
+        return FrameSource(_picture_frames([path], picture_rate_hz, max_pixels), Missing())
     with _translated(name):
         media = open_media(
             address,
@@ -78,7 +99,9 @@ def open_source(
             clock=SystemClock(),
         )
     try:
-        return _video_frames(name, media, _video_stream(name, media, live=address.is_live))
+        missing = Missing()
+        stream = _video_stream(name, media, live=address.is_live)
+        return FrameSource(_video_frames(name, media, stream, missing), missing)
     except SourceError:
         media.close()
         raise
@@ -106,11 +129,6 @@ def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
     encoder.thread_count = 1
     encoder.qmin = encoder.qmax = 31 - round((quality - 1) * 29 / 99)
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
-
-
-def rotation(frame: av.VideoFrame) -> int:
-    """Return the EXIF orientation of a video frame."""
-    return _ORIENTATIONS.get(frame.rotation, 1)
 
 
 def read_labels(path: Path) -> list[str]:
@@ -157,13 +175,14 @@ def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
 
 
 def _video_frames(
-    name: str, media: Media, stream: VideoStream
+    name: str, media: Media, stream: VideoStream, missing: Missing
 ) -> Generator[SourceFrame, None, None]:
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     step_us = round(1_000_000 / rate)
     index, pts_us, origin_us = 0, -step_us, None
     with closing(media):
-        for frame in _decoded(name, media, stream):
+        for decoded in _decoded(name, media, stream, missing):
+            frame = decoded.picture
             if frame.pts is None or stream.time_base is None:
                 pts_us += step_us
             else:
@@ -171,24 +190,28 @@ def _video_frames(
                 if origin_us is None:
                     origin_us = shown_us - (pts_us + step_us)
                 pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
+            yield SourceFrame(index, pts_us, upright(frame, decoded.orientation))
             index += 1
     if index == 0:
-        raise SourceError(f"{name}: holds no frame that decodes")
+        words = str(missing.so_far)
+        raise SourceError(f"{name}: holds no frame that decodes{words and f': {words}'}")
 
 
-def _decoded(name: str, media: Media, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    lost = 0
+def _decoded(name: str, media: Media, stream: VideoStream, missing: Missing) -> Iterator[Decoded]:
     try:
         with _translated(name):
+            decoder = packet_decoder(stream)
             for packet in media.packets(stream):
-                try:
-                    yield from packet.decode()
-                except av.InvalidDataError:
-                    lost += 1
+                missing.saw(packet)
+                for outcome in decoder.feed(packet):
+                    if isinstance(outcome, Decoded):
+                        yield outcome
+                    else:
+                        missing.count(outcome)
+            missing.ended(media.container, stream)
     finally:
-        if lost:
-            _log.warning("%s: %d packets did not decode and were left out", name, lost)
+        if words := str(missing.so_far):
+            _log.warning("%s: %s", name, words)
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from engines.model.bundle import Bundle
 from pipeline.clock import Clock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
+from pipeline.media.completeness import Completeness
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.picture_headers import FRAME_PIXELS
-from pipeline.media.sources import open_source
+from pipeline.media.sources import SourceFrame, open_source
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.run import (
     FrameOutcome,
@@ -32,6 +33,7 @@ class FileRunReport:
     bundle: str
     seconds: float
     streams: tuple[tuple[SourceReport, Score], ...]
+    missing: tuple[Completeness, ...]
 
     def json(self) -> dict[str, Any]:
         """The report as scripts read it."""
@@ -40,8 +42,9 @@ class FileRunReport:
             "seconds": round(self.seconds, 3),
             "streams": {
                 source.stream: {"frames": source.frames, "fates": dict(source.fates)}
+                | missing.json()
                 | score.summary()
-                for source, score in self.streams
+                for (source, score), missing in zip(self.streams, self.missing, strict=True)
             },
         }
 
@@ -85,7 +88,7 @@ class FileRun:
 
     def run(self, film: Film | None) -> Iterator[FrameOutcome]:
         """Predict and score each frame, and draw it into the film. Raises what a source raises."""
-        opened = list(self._opened)
+        opened: list[Iterator[SourceFrame]] = list(self._opened)
         if film is not None:
             opened[0] = film.watch(opened[0])
         for outcome in predict_sources(
@@ -105,16 +108,19 @@ class FileRun:
 
         Raises `SourceError` when a source has more or fewer frames than labels.
         """
-        for address, source, truth in zip(
-            self._addresses, self._reports, self._truths, strict=True
+        missing = tuple(source.completeness for source in self._opened)
+        for address, source, truth, gone in zip(
+            self._addresses, self._reports, self._truths, missing, strict=True
         ):
             if truth is not None and len(truth) != source.frames:
+                words = str(gone) or "Are these labels of another video?"
                 raise SourceError(
                     f"{address.shown} has {source.frames} frames, its label file {len(truth)} rows;"
-                    " every frame has one row. Are these labels of another video?"
+                    f" every frame has one row. {words}"
                 )
         return FileRunReport(
             bundle=self._bundle.id,
             seconds=self._clock.monotonic() - self._began_s,
             streams=tuple(zip(self._reports, self._scores, strict=True)),
+            missing=missing,
         )

@@ -29,13 +29,20 @@ REPORT_INTERVAL_NS = 500_000_000  # of RTCP; the default of 5 s would make the t
 def launch_line(mount: Mount) -> str:
     if mount.codec == "mjpeg":
         encoder = "jpegenc ! rtpjpegpay name=pay0 pt=26"
+    elif mount.codec == "h265":
+        encoder = (
+            f"x265enc tune=zerolatency key-int-max={mount.gop} speed-preset=ultrafast"
+            " option-string=log-level=none:frame-threads=1 ! video/x-h265,profile=main"
+            f" ! rtph265pay config-interval={mount.sets_every} name=pay0 pt=96"
+        )
     else:
         tuning = f"bframes={mount.b_frames} b-adapt=false" if mount.b_frames else "tune=zerolatency"
         # constrained-baseline has no B-frames
         profile = "main" if mount.b_frames else "constrained-baseline"
         encoder = (
             f"x264enc {tuning} key-int-max={mount.gop} speed-preset=superfast threads=1"
-            f" ! video/x-h264,profile={profile} ! rtph264pay config-interval=-1 name=pay0 pt=96"
+            f" option-string=slices={mount.slices} ! video/x-h264,profile={profile}"
+            f" ! rtph264pay config-interval={mount.sets_every} name=pay0 pt=96"
         )
     return f"( appsrc name=camera is-live=true format=time max-bytes=0 ! {encoder} )"
 

@@ -6,13 +6,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Mount:
-    """One camera at `rtsp://.../path`; `gop` is the number of frames between keyframes (H.264)."""
+    """One camera at `rtsp://.../path`; `gop` is the number of frames between keyframes (H.264).
+
+    `sets_every` is config-interval of GStreamer: the parameter sets are sent before each slice of a
+    keyframe (-1), every so many seconds, or never (0: they are in the SDP alone).
+    """
 
     path: str
-    codec: Literal["h264", "mjpeg"] = "h264"
+    codec: Literal["h264", "h265", "mjpeg"] = "h264"
     width: int = 320
     height: int = 240
     fps: int = 10
     gop: int = 20
     b_frames: int = 0
+    slices: int = 1  # of a picture (H.264 without B-frames)
+    sets_every: int = -1
     reports: bool = True  # send RTCP sender reports, which contain the camera's wall-clock time

@@ -12,6 +12,8 @@ from tests.cameras.mjpeg import MjpegCamera, MjpegServer
 from tests.cli.commands import Longtake
 from tests.damaged.seeds import flat_webp
 from tests.engines.bundles import LABELS
+from tests.pipeline.media.video.encoding import numbered
+from tests.pipeline.pictures import write_video
 
 KEYS = ["schema", "stream", "seq", "captured_at", "label", "confidence", "scores", "memory"]
 KEYS += ["model", "source", "prev", "chain"]
@@ -80,6 +82,29 @@ def test_a_reader_that_has_enough_ends_it_quietly(
     with os.fdopen(write, "wb") as pipe:
         ended = longtake("run", clip, "--bundle", tiny, stdout=pipe)
     assert (ended.code, ended.err) == (141, "")
+
+
+def test_what_a_film_lacks_is_in_its_summary(
+    longtake: Longtake, tiny: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.h264"
+    film.write_bytes(b"".join(unit for n, unit in numbered("cabac") if n != 5))
+    counted = longtake("run", film, "--bundle", tiny, "--json").json["streams"]["film"]
+    assert (counted["frames"], counted["left_out"]) == (35, {"damaged": 1, "unkeyed": 3})
+    shown = longtake("run", film, "--bundle", tiny, "--output", tmp_path / "out.jsonl")
+    assert "35 predictions of 35 frames; frames left out: 1 damaged, 3 unkeyed" in shown.err
+
+
+def test_a_film_that_is_cut_off_says_what_it_declares(
+    longtake: Longtake, tiny: Path, tmp_path: Path
+) -> None:
+    film = write_video(tmp_path / "film.mkv", [40 * n for n in range(100)], keyframe_every=5)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    ended = longtake("run", film, "--bundle", tiny, "--json")
+    cut_off = ended.json["streams"]["film"]["cut_off"]
+    assert cut_off["declared_s"] == pytest.approx(4, abs=0.05)
+    assert cut_off["read_s"] < 3
+    assert "declares 4.0 s" in ended.err
 
 
 @pytest.mark.parametrize("rows", [19, 21])

@@ -3,6 +3,7 @@
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
 from tests.mutants.mutant import Mutant
+from tests.mutants.video import VIDEO_MUTANTS
 
 ALONE = "tests/properties/test_alone.py"
 PROTOCOL = "tests/properties/test_protocol.py"
@@ -159,5 +160,6 @@ MUTANTS = (
         (PROTOCOL,),
     ),
     *CAMERA_MUTANTS,
+    *VIDEO_MUTANTS,
     *GPU_MUTANTS,
 )

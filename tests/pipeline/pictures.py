@@ -64,17 +64,24 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 def write_video(
-    path: Path, times_ms: Sequence[int], *, muxer: str | None = None, height: int = 48
+    path: Path,
+    times_ms: Sequence[int],
+    *,
+    muxer: str | None = None,
+    height: int = 48,
+    keyframe_every: int = 250,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write H.264, or MPEG-4 without that encoder; the left half is red."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     pixels = np.zeros((height, 64, 3), np.uint8)
     pixels[:, :32] = (200, 30, 30)
-    with av.open(str(path), "w", format=muxer) as container:
+    with av.open(str(path), "w", format=muxer, options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.gop_size = keyframe_every
         for time_ms in times_ms:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = time_ms, Fraction(1, 1000)

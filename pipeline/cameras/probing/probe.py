@@ -21,10 +21,12 @@ from av.video.stream import VideoStream
 from pipeline.cameras.capture.connecting import Connecting, open_camera, video_of
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
 from pipeline.clock import Clock
-from pipeline.errors import CameraLostError, SourceError
+from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
 from pipeline.media.refusals import words_of
+from pipeline.media.video.outcomes import Decoded
+from pipeline.media.video.packet_decoders import packet_decoder
 
 PATIENCE_S = 10.0
 LIMITS = Limits(connect_s=PATIENCE_S, read_s=PATIENCE_S)
@@ -53,7 +55,7 @@ class Probed:
     b_frames: bool
     first_picture_s: float  # from the call until the first picture was decoded
     frames: int
-    frames_damaged: int
+    frames_damaged: int  # or with no whole keyframe before them
     packets_lost: int  # RTP packets over UDP that never arrived
     wall_clock: bool  # whether RTCP sender reports contain capture times
     clock_offset_s: float | None  # the camera's clock minus ours, too low by the network delay
@@ -89,6 +91,8 @@ def _translated(address: Address) -> Iterator[None]:
         yield
     except CameraLostError as exc:
         raise SourceError(f"{address.shown}: {exc}") from None
+    except UndecodableFrameError as exc:
+        raise SourceError(f"{address.shown}: {exc}") from None
     except (av.ExitError, TimeoutError):
         raise SourceError(f"{address.shown}: no picture for {PATIENCE_S:g} s") from None
     except (av.FFmpegError, OSError) as exc:
@@ -105,6 +109,7 @@ class _StreamStatistics:
         self.newest: av.VideoFrame | None = None
         self.first_picture_at_s = 0.0
         self._format_name, self._stream = container.format.name, stream
+        self._decoder = packet_decoder(stream)
         self._timed = container.format.name != "mpjpeg"  # it has no time stamps: libav invents them
         self._live, self._clock = live, clock
         self._steady_from_s = clock.time() + (SETTLING_S if live else 0.0)
@@ -129,13 +134,11 @@ class _StreamStatistics:
             keyframe=packet.is_keyframe,
         )
         self.arrivals.append(arrival)
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError:
-            self._damaged += 1
-            return
-        for frame in frames:
-            self._see(frame)
+        for outcome in self._decoder.feed(packet):
+            if isinstance(outcome, Decoded):
+                self._see(outcome.picture)
+            else:
+                self._damaged += 1
 
     def summary(self, newest: av.VideoFrame, *, first_picture_s: float, lost: int) -> Probed:
         """Return all measures; size and pixel format are those of the newest picture."""
@@ -170,7 +173,6 @@ class _StreamStatistics:
             self.first_picture_at_s = self._clock.time()
         self.newest = frame
         self._frames += 1
-        self._damaged += frame.is_corrupt
         self._b_frames |= frame.pict_type == PictureType.B
 
     def _steady(self) -> list[Arrival]:

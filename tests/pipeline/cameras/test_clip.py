@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras.capture.clip import ClipSource
+from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
 from tests.pipeline.cameras.scene import START_S, START_US, Pause
+from tests.pipeline.media.video.encoding import numbered
 from tests.pipeline.pictures import write_video
 
 
@@ -28,6 +30,7 @@ class Scene:
         times = []
         try:
             for picture in islice(self.source.pictures(self.stop), frames):
+                assert isinstance(picture, Picture)
                 times.append(round(((picture.captured_us or 0) - START_US) / 1000, 1))
                 self.clock.advance(self._costs_s)
         except CameraLostError as exc:
@@ -82,6 +85,14 @@ def test_it_stops_between_two_frames(clip: str) -> None:
     assert len(list(islice(pictures, 2))) == 2
     scene.stop.set()
     assert list(pictures) == []
+
+
+def test_frames_that_are_left_out_are_counted_where_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "film.h264"
+    path.write_bytes(b"".join(unit for n, unit in numbered("cabac") if n != 5))
+    found = Scene(str(path)).source.pictures(Pause(ManualClock(START_S)))
+    fates = [one for one in islice(found, 39) if isinstance(one, PictureFate)]
+    assert fates == [PictureFate.DAMAGED, *[PictureFate.UNKEYED] * 3]
 
 
 def test_a_clip_that_cannot_be_opened_is_refused() -> None:

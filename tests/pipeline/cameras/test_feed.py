@@ -78,15 +78,17 @@ class Scene:
         return True
 
     def _step(self, what: str | LossReason) -> Step:
-        def step() -> Picture | PictureFate:
+        def step() -> Picture | PictureFate | None:
             if isinstance(what, LossReason):
                 raise CameraLostError(what, "in words")
             if what == "bug":
                 raise ZeroDivisionError("rtsp://me:secret@gate/")
             self.states.append(self.tally.state)  # its state after the last picture
             self.clock.advance(0.5)
-            if what == "bad":
-                return PictureFate.DAMAGED
+            if what in ("bad", "unkeyed"):
+                return PictureFate.DAMAGED if what == "bad" else PictureFate.UNKEYED
+            if what == "nothing":
+                return None
             grey = 7 if what == "still" else next(self._greys)
             return decoded(grey, at_us=round(self.clock.time() * 1e6))
 
@@ -147,6 +149,32 @@ def test_pictures_that_are_all_damaged_are_a_stall() -> None:
         1,
         11,
     )
+
+
+@pytest.mark.parametrize("what", ["unkeyed", "nothing"])
+def test_a_camera_that_goes_blind_is_a_stall_whatever_it_sends(what: str) -> None:
+    scene = Scene(["good", *[what] * 20])
+    scene.run()
+    assert scene.tally.losses == {LossReason.STALLED: 1}
+    assert scene.stop.states[0] is State.STALLED
+
+
+def test_a_new_connection_waits_long_for_its_first_keyframe_and_says_so() -> None:
+    scene = Scene([*["unkeyed"] * 100, "good"])
+    scene.run()
+    assert (len(scene.shots), scene.tally.fates[PictureFate.UNKEYED]) == (1, 100)
+    assert scene.tally.losses == {LossReason.ENDED: 1}
+
+
+def test_a_camera_that_never_sends_a_keyframe_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    scene = Scene(["unkeyed"] * 200, ["unkeyed"] * 200)
+    scene.run()
+    assert scene.tally.losses == {LossReason.STALLED: 2}
+    assert scene.tally.why.startswith("waiting for a keyframe: none came in 65 s")
+    assert caplog.text.count("waiting for a keyframe") == 2  # while waiting, and when given up
 
 
 def test_a_bug_in_the_reading_of_a_camera_is_logged_without_its_text_and_it_is_tried_again(

@@ -7,7 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +28,7 @@ from pipeline.media.opening.media import Limits
 from pipeline.media.pictures import decode_upright
 from tests.cameras.blocks import Mark, draw, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
+from tests.pipeline.media.video.encoding import digest, numbered, right
 
 FPS = 10
 
@@ -40,6 +41,11 @@ def live(url: str, *, stall_s: float = 5) -> LiveSource:
 def pictures(url: str, count: int) -> list[Picture]:
     found = (one for one in live(url).pictures(threading.Event()) if isinstance(one, Picture))
     return list(islice(found, count))
+
+
+def until_lost(source: LiveSource) -> Iterator[Picture | PictureFate | None]:
+    with suppress(CameraLostError):
+        yield from source.pictures(threading.Event())
 
 
 def lost(url: str) -> CameraLostError:
@@ -87,12 +93,36 @@ def test_a_file_on_a_web_server_is_read_to_its_end_and_then_lost(tmp_path: Path)
     film(str(tmp_path / "gate.flv"), "flv", frames=30)
     with web(tmp_path) as address:
         found = live(f"{address}/gate.flv").pictures(threading.Event())
-        seen = [one for one in islice(found, 30) if isinstance(one, Picture)]
+        seen = list[Picture]()
         with pytest.raises(CameraLostError, match="the connection was closed"):
-            list(found)
+            seen.extend(one for one in found if isinstance(one, Picture))
     assert [mark(one).number for one in seen] == list(range(30))
     steps = [(b.pts_us or 0) - (a.pts_us or 0) for a, b in pairwise(seen)]
     assert steps == pytest.approx([100_000] * 29, abs=1000)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cabac", "h264"), ("cavlc", "h264"), ("hevc", "hevc")])
+def test_after_a_lost_unit_no_picture_comes_until_the_next_keyframe(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    film = b"".join(unit for n, unit in numbered(name) if n != 5)
+    (tmp_path / f"gate.{kind}").write_bytes(film)
+    with web(tmp_path) as address:
+        found = list(until_lost(live(f"{address}/gate.{kind}")))
+    frames = [one.frame for one in found if isinstance(one, Picture)]
+    wanted = [planes for n, planes in right(name).items() if not 5 <= n < 10]
+    assert [digest(frame) for frame in frames if frame is not None] == wanted
+    fates = [one for one in found if isinstance(one, PictureFate)]
+    assert fates == [PictureFate.DAMAGED, *[PictureFate.UNKEYED] * 3]
+
+
+def test_a_codec_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    film(str(tmp_path / "gate.mp4"), "mp4", frames=5, options={"movflags": "faststart"})
+    content = (tmp_path / "gate.mp4").read_bytes().replace(b"avc1", b"zzzz")
+    (tmp_path / "gate.mp4").write_bytes(content)
+    with web(tmp_path) as address:
+        gone = lost(f"{address}/gate.mp4")
+    assert (gone.reason, str(gone)) == (LossReason.REFUSED, "video in a codec that is not known")
 
 
 def test_hls_is_played_at_its_own_rate(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from PIL import Image
 
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
+from pipeline.media.completeness import LeftOut
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.sources import encode_jpeg, open_source, read_labels
+from tests.pipeline.media.video.encoding import digest, numbered, right
 from tests.pipeline.pictures import encoded, scene, seen, turn_video, turned, write_video
 
 TIMES_MS = [500, 540, 700, 720, 760, 900]
@@ -134,7 +136,59 @@ def test_packets_that_do_not_decode_are_left_out_and_counted(
     (tmp_path / "clip.mjpeg").write_bytes(broken)
     with caplog.at_level(logging.WARNING, "pipeline.media.sources"):
         assert len(list(open_source(tmp_path / "clip.mjpeg"))) == 3
-    assert "1 packets did not decode" in caplog.text
+    assert "frames left out: 1 damaged" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cabac", "h264"), ("hevc", "hevc")])
+def test_frames_that_stand_on_a_lost_one_are_left_out_and_counted(
+    name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"film.{kind}"
+    path.write_bytes(b"".join(unit for n, unit in numbered(name) if n != 5))
+    source = open_source(path)
+    seen = [digest(frame.picture) for frame in source]
+    assert seen == [found for n, found in right(name).items() if not 5 <= n < 10]
+    assert source.completeness.left_out == {LeftOut.DAMAGED: 1, LeftOut.UNKEYED: 3}
+    assert "frames left out: 1 damaged, 3 unkeyed" in caplog.text
+
+
+def test_a_lossy_transport_stream_shows_no_wrong_picture(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.ts", [40 * n for n in range(60)], keyframe_every=10)
+    wanted = {digest(frame.picture) for frame in open_source(path)}
+    content = path.read_bytes()
+    kept = [content[n : n + 188] for n in range(0, len(content), 188) if n // 188 % 29 != 28]
+    path.write_bytes(b"".join(kept))
+    source = open_source(path)
+    seen = [digest(frame.picture) for frame in source]
+    assert 10 < len(seen) < 60
+    assert wanted.issuperset(seen)
+    assert sum(source.completeness.left_out.values()) > 0
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_a_file_that_is_cut_off_says_what_it_declares_and_what_was_read(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    times_ms, first = [40 * n for n in range(100)], {"movflags": "faststart"}
+    path = write_video(tmp_path / name, times_ms, height=480, keyframe_every=1, options=first)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    source = open_source(path)
+    frames = len(list(source))
+    gone = source.completeness.shortfall
+    assert gone is not None
+    assert gone.declared_s == pytest.approx(4, abs=0.05)
+    assert frames <= gone.read_frames <= frames + 1  # the last one is cut
+    assert 0.5 < gone.read_s < 3.5
+    assert "film" in caplog.text
+    assert "declares 4.0 s" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts", "film.avi", "film.flv"])
+def test_a_whole_file_is_complete(name: str, tmp_path: Path) -> None:
+    muxer = "mpegts" if name == "film.ts" else None
+    source = open_source(write_video(tmp_path / name, [40 * n for n in range(60)], muxer=muxer))
+    assert len(list(source)) == 60
+    assert str(source.completeness) == ""
 
 
 def test_a_source_can_be_closed_early(tmp_path: Path) -> None:

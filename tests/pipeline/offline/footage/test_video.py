@@ -50,6 +50,16 @@ def test_the_frames_are_those_that_run_predicts(tmp_path: Path, rate_hz: float |
     assert len(frames) > 10
 
 
+def test_a_video_that_is_cut_off_is_named_with_what_it_declares(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_moving(tmp_path / "a.mkv", [("left", 60), ("right", 60)], seed=0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert list(video(path).frames(shape(None)))
+    assert "a.mkv: " in caplog.text
+    assert "declares 4.0 s" in caplog.text
+
+
 def test_the_rows_of_a_table_label_its_videos(tmp_path: Path) -> None:
     footage = open_footage(write_table(tmp_path / "t", videos=3), validation=0.3, seed=0)
     for one in footage.videos:

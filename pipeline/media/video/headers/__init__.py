@@ -1,0 +1,1 @@
+"""Parses the headers of H.264 and H.265. No decoder: values only."""
