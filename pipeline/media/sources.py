@@ -19,16 +19,14 @@ from av.video.stream import VideoStream
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.display import Display
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.picture_headers import MAX_PIXELS
-from pipeline.media.pictures import SCALING, decode_upright, upright
+from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.refusals import explain
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
-
-# degrees counter-clockwise by which a video must be turned -> EXIF orientation
-_ORIENTATIONS = {-90: 6, 90: 8, 180: 3, -180: 3}
 
 _log = logging.getLogger(__name__)
 
@@ -108,11 +106,6 @@ def encode_jpeg(frame: av.VideoFrame, *, quality: int = 90) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
-def rotation(frame: av.VideoFrame) -> int:
-    """Return the EXIF orientation of a video frame."""
-    return _ORIENTATIONS.get(frame.rotation, 1)
-
-
 def read_labels(path: Path) -> list[str]:
     """Read the label of every frame from a CSV file `frame,label`, one row per frame from 0."""
     with _translated(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
@@ -162,6 +155,7 @@ def _video_frames(
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     step_us = round(1_000_000 / rate)
     index, pts_us, origin_us = 0, -step_us, None
+    display = Display()
     with closing(media):
         for frame in _decoded(name, media, stream):
             if frame.pts is None or stream.time_base is None:
@@ -171,7 +165,7 @@ def _video_frames(
                 if origin_us is None:
                     origin_us = shown_us - (pts_us + step_us)
                 pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
+            yield SourceFrame(index, pts_us, display.upright(frame))
             index += 1
     if index == 0:
         raise SourceError(f"{name}: holds no frame that decodes")

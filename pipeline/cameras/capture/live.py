@@ -18,11 +18,11 @@ from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, ConfigError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.display import Display
 from pipeline.media.opening.media import Media
 from pipeline.media.picture_headers import MAX_PIXELS
-from pipeline.media.pictures import picture_size, upright
+from pipeline.media.pictures import picture_size
 from pipeline.media.refusals import words_of
-from pipeline.media.sources import rotation
 
 INVENTS_TIMES = "mpjpeg"  # MJPEG over HTTP has no time stamps: libav invents them, at 25 Hz
 IN_PIECES = "hls"  # arrives in segments of several seconds
@@ -112,6 +112,7 @@ class _Reader:
     def __init__(self, stream: VideoStream, *, timed: bool) -> None:
         self._stream = stream
         self._timed = timed
+        self._display = Display()
         self._walls_us: deque[int] = deque(maxlen=9)  # the camera's clock at time stamp 0
         self._passes = stream.codec_context.name == "mjpeg"
         stream.codec_context.thread_count = 1
@@ -142,7 +143,7 @@ class _Reader:
                 yield PictureFate.DAMAGED
                 continue
             pts_us = self._microseconds(frame.pts)
-            shown = upright(frame, rotation(frame))
+            shown = self._display.upright(frame)
             yield Picture(
                 shown.width, shown.height, frame=shown, pts_us=pts_us, wall_us=self._wall(pts_us)
             )
