@@ -1,8 +1,8 @@
 """Removes libav's mark of an interlaced frame, so that every frame is scaled as one picture.
 
-libav scales the two fields of a marked frame apart. That is wrong for an interlaced PNG (Adam7 is an
-order of storage, and its decoder sets the same mark), and a JPEG cannot carry the mark: the worker
-would see other pixels than `longtake run`. The rows of both fields stay where they are.
+libav scales the two fields of a marked frame apart. That is wrong for an interlaced PNG (Adam7 is
+an order of storage, and its decoder sets the same mark), and a JPEG cannot carry the mark: the
+worker would see other pixels than `longtake run`. The rows of both fields stay where they are.
 """
 
 from fractions import Fraction

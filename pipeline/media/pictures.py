@@ -19,6 +19,8 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.headers.encoded import Encoded
+from pipeline.media.headers.png import refuse_bomb
 from pipeline.media.interlaced import progressive
 from pipeline.media.lossless import decode_lossless_webp
 from pipeline.media.picture_headers import (
@@ -26,9 +28,7 @@ from pipeline.media.picture_headers import (
     MAX_PIXELS,
     NAMES,
     SCANS_OF_LARGEST,
-    Encoded,
     affordable_pixels,
-    refuse_bomb,
     walk,
 )
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import FRAME_PIXELS, UNASKED_BYTES
+from pipeline.media.headers.png import UNASKED_BYTES
+from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.pictures import Fit, decode_picture, decode_upright
 from tests.damaged.seeds import flat_png, packed_zeros
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
@@ -110,6 +111,18 @@ def test_broken_exif_does_no_harm(exif: bytes) -> None:
     content = encoded(SCENE, "JPEG", exif=b"Exif\0\0" + exif)
     plain = decode_picture(encoded(SCENE, "JPEG"), SIZE)
     assert np.array_equal(decode_picture(content, SIZE), plain)
+
+
+@pytest.mark.parametrize("kind", ["jpeg CMYK", "jpeg 4:4:4"])
+def test_a_jpeg_with_two_components_of_one_number_is_refused(kind: str) -> None:
+    content = bytearray(KINDS[kind])
+    frame = content.index(b"\xff\xc0")
+    last = content[frame + 9] - 1  # the place of its last component
+    scan = content.index(b"\xff\xda", frame)
+    content[frame + 10 + 3 * last] = content[frame + 10]
+    content[scan + 5 + 2 * last] = content[scan + 5]
+    with pytest.raises(UndecodableFrameError, match="has two components of one number"):
+        decode_picture(bytes(content), SIZE)
 
 
 def adam7(height: int, width: int, *, interlaced: bool) -> bytes:
