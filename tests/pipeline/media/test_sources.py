@@ -31,6 +31,15 @@ def test_times_are_the_streams_own_and_begin_at_zero(name: str, tmp_path: Path) 
     assert [frame.index for frame in frames] == list(range(6))
 
 
+@pytest.mark.parametrize("name", ["2026-11-30T10:00:00.mp4", "cam:1.mp4", "http:x.mp4", "-.mp4"])
+def test_a_recording_opens_from_its_own_folder_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "clip.mp4", TIMES_MS).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(open_source(Address.of(name, {})))) == len(TIMES_MS)
+
+
 def test_missing_times_are_filled_at_the_average_rate(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mkv", TIMES_MS)
     raw = tmp_path / "clip.h264"
