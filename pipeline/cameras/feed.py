@@ -120,7 +120,7 @@ class Feed:
             if now_s - seen_s > self._stall_s:
                 raise CameraLostError(
                     LossReason.STALLED,
-                    f"no good picture for {self._stall_s:g} s, though something came",
+                    f"no good picture for {self._stall_s:g} s (`stall_s`), though something came",
                 )
 
     def _take(self, picture: Picture) -> bool:

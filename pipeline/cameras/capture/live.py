@@ -87,7 +87,7 @@ class LiveSource:
                 else:
                     yield None
         except (av.ExitError, TimeoutError):
-            words = f"nothing came for {self._how.limits.read_s:g} s"
+            words = f"nothing came for {self._how.limits.read_s:g} s (`stall_s`)"
             raise CameraLostError(LossReason.STALLED, words) from None
         except (av.FFmpegError, OSError) as exc:
             words = f"the connection broke ({words_of(exc)})"
