@@ -3,7 +3,7 @@
 import struct
 
 import av
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData
 
 from pipeline.media.interlaced import progressive
 from pipeline.media.pictures import upright
@@ -36,8 +36,8 @@ class Display:
 
     def upright(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return the frame upright and progressive. Raises `UndecodableFrameError`."""
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-        if matrix is not None:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if isinstance(matrix, SideData):
             self._orientation = orientation_of(bytes(matrix))
         return upright(progressive(frame), self._orientation)
 

@@ -1,5 +1,6 @@
 """Videos are shown turned and mirrored as they declare, and interlaced ones as whole pictures."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import encode_jpeg, open_source
 from tests.pipeline.pictures import encoded, scene, turn_video, write_video
 
+Turn = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
 # a, b, c, d of a display matrix -> what numpy does to rows and columns
-MATRICES = {
+MATRICES: dict[str, tuple[tuple[int, int, int, int], Turn]] = {
     "none": ((1, 0, 0, 1), lambda p: p),
     "mirrored": ((-1, 0, 0, 1), lambda p: p[:, ::-1]),
     "half": ((-1, 0, 0, -1), lambda p: p[::-1, ::-1]),
@@ -91,7 +95,9 @@ def test_a_turn_that_one_frame_carries_holds_for_those_after_it(tmp_path: Path) 
 def test_interlaced_video_is_scaled_as_whole_pictures(height: int, tmp_path: Path) -> None:
     fit = Fit(height, 64, "stretch")
     frame = next(open_source(interlaced(tmp_path / "clip.mp4"))).picture
-    whole = decode_picture(encoded(frame.to_image(), "PNG"), fit)  # a PNG knows no fields
+    whole = decode_picture(
+        encoded(Image.fromarray(frame.to_ndarray(format="rgb24")), "PNG"), fit
+    )  # a PNG knows no fields
     assert np.abs(fit_frame(frame, fit).astype(int) - whole).max() <= 3
 
 

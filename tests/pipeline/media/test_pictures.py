@@ -145,7 +145,7 @@ def test_an_interlaced_png_is_the_same_picture(
 ) -> None:
     twins = [adam7(height, width, interlaced=interlaced) for interlaced in (True, False)]
     seen_by_model = [decode_picture(twin, Fit(20, 24, fit)) for twin in twins]
-    assert np.array_equal(*seen_by_model)
+    assert np.array_equal(seen_by_model[0], seen_by_model[1])
     assert np.array_equal(seen(twins[0]), seen(twins[1]))
 
 
