@@ -1,5 +1,6 @@
 """Opens a URL, a device or a file through libav: the only call of `av.open` for reading."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def open_media(
         if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
             words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
             raise CameraLostError(LossReason.UNREACHABLE, words) from None
-        lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
+        refused = isinstance(exc, _REFUSALS) or exc.errno == errno.EPROTONOSUPPORT  # RTSP's 461
+        lost = LossReason.REFUSED if refused else LossReason.UNREACHABLE
         # the text of exc can contain the password
         raise CameraLostError(lost, opening.explain(exc)) from None
 

@@ -36,7 +36,7 @@ def refused(
         with pytest.raises(CameraLostError) as lost:
             list(live.pictures(threading.Event()))
     assert "S3cr3t" not in str(lost.value)
-    return str(lost.value)
+    return f"{lost.value.reason}: {lost.value}"
 
 
 def saying(status: str, method: str) -> Answer:
@@ -46,9 +46,17 @@ def saying(status: str, method: str) -> Answer:
 @pytest.mark.parametrize(
     ("status", "method", "words"),
     [
-        ("453 Not Enough Bandwidth", "SETUP", "mostly 453: not enough bandwidth.*close others"),
+        (
+            "453 Not Enough Bandwidth",
+            "SETUP",
+            "^refused: .*mostly 453: not enough bandwidth.*close others",
+        ),
         ("454 Session Not Found", "SETUP", "4xx, mostly 453"),
-        ("503 Service Unavailable", "DESCRIBE", "5xx, mostly 503: unavailable.*close others"),
+        (
+            "503 Service Unavailable",
+            "DESCRIBE",
+            "^unreachable: .*5xx, mostly 503: unavailable.*close others",
+        ),
         ("503 Service Unavailable", "SETUP", "5xx, mostly 503: unavailable"),
         ("400 Bad Request", "DESCRIBE", "calls the request wrong .400."),
         ("403 Forbidden", "DESCRIBE", "refuses the login"),
@@ -64,7 +72,7 @@ def test_the_other_transport_is_named_if_one_is_refused(
     transport: Transport, other: Transport
 ) -> None:
     words = refused(saying("461 Unsupported Transport", "SETUP"), transport=transport)
-    assert f"does not send by {transport} (461: unsupported transport)" in words
+    assert f"refused: the camera does not send by {transport} (461: unsupported" in words
     assert f'set `transport = "{other}"`' in words
 
 
