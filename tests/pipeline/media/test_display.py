@@ -1,6 +1,8 @@
 """Videos are shown turned and mirrored as they declare, and interlaced ones as whole pictures."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +13,16 @@ from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.cameras.capture.connecting import Connecting
+from pipeline.cameras.capture.live import LiveSource
+from pipeline.cameras.values import Picture
+from pipeline.clock import SystemClock
+from pipeline.errors import CameraLostError
+from pipeline.media.address import Address
+from pipeline.media.opening.media import Limits
 from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import encode_jpeg, open_source
+from tests.cameras.hostile import Page, web
 from tests.pipeline.pictures import encoded, scene, turn_video, write_video
 
 Turn = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -76,9 +86,9 @@ def test_a_matrix_of_no_quarter_turn_is_not_followed(tmp_path: Path) -> None:
     assert [frame.picture.width for frame in open_source(path)] == [64, 64]
 
 
-def test_a_turn_that_one_frame_carries_holds_for_those_after_it(tmp_path: Path) -> None:
-    path = film(tmp_path / "clip.mp4", [np.asarray(scene(64, 96))] * 12, g="4", bf="0")
-    turned = tmp_path / "turned.h264"
+def turned_once(folder: Path) -> Path:
+    """Write twelve frames, three of them keyframes; only the first carries a turn (SEI)."""
+    path = film(folder / "clip.mp4", [np.asarray(scene(64, 96))] * 12, g="4", bf="0")
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
         first, *others = [packet for packet in source.demux(stream) if packet.size]
@@ -87,8 +97,36 @@ def test_a_turn_that_one_frame_carries_holds_for_those_after_it(tmp_path: Path) 
         )
         plain = BitStreamFilterContext("h264_mp4toannexb", stream)
         units = [*turn.filter(first), *(unit for one in others for unit in plain.filter(one))]
-        turned.write_bytes(b"".join(bytes(unit) for unit in units))
-    assert [picture.shape for picture in shown(turned)] == [(96, 64, 3)] * 12
+    turned = folder / "turned.h264"
+    turned.write_bytes(b"".join(bytes(unit) for unit in units))
+    return turned
+
+
+def seen_live(content: bytes) -> list[av.VideoFrame]:
+    """Return the frames that a camera sees which sends these bytes."""
+    how = Connecting(Limits(connect_s=5, read_s=5))
+    with web({"/live": Page(content)}) as server:
+        address = Address.of(f"http://{server.at}/live", {})
+        live = LiveSource(lambda: address, how, clock=SystemClock())
+        frames = []
+        with suppress(CameraLostError):  # the end
+            for picture in live.pictures(threading.Event()):
+                frames += [picture.frame] if isinstance(picture, Picture) else []
+    return [frame for frame in frames if frame is not None]
+
+
+def test_a_turn_that_one_frame_carries_holds_for_those_after_it(tmp_path: Path) -> None:
+    path = turned_once(tmp_path)
+    assert [picture.shape for picture in shown(path)] == [(96, 64, 3)] * 12
+    assert {(frame.height, frame.width) for frame in seen_live(path.read_bytes())} == {(96, 64)}
+
+
+def test_a_camera_that_sends_interlaced_video_is_seen_as_a_file_is(tmp_path: Path) -> None:
+    path = interlaced(tmp_path / "clip.mkv")
+    file, *_ = open_source(path)
+    live, *_ = seen_live(path.read_bytes())
+    fit = Fit(48, 48, "stretch")
+    assert np.array_equal(fit_frame(live, fit), fit_frame(file.picture, fit))
 
 
 @pytest.mark.parametrize("height", [48, 40, 192])
