@@ -61,8 +61,8 @@ def find_machine() -> Machine:
 def _tensorrt() -> Any:
     trt = _imported(
         "tensorrt",
-        missing="TensorRT is not installed: pip install 'longtake[tensorrt]' on a machine with an"
-        " NVIDIA GPU, or take deploy/Dockerfile.gpu",
+        missing="TensorRT is not installed: on a machine with an NVIDIA GPU, in longtake's"
+        " repository, pip install '.[tensorrt]', or take deploy/Dockerfile.gpu",
         broken="TensorRT is installed but cannot be loaded ({}): its libraries come with"
         " tensorrt-cu13-libs, for CUDA 13",
     )
@@ -70,7 +70,7 @@ def _tensorrt() -> Any:
     if found < OLDEST_TENSORRT:
         raise EngineUnavailableError(
             f"TensorRT {trt.__version__} is too old, {_dotted(OLDEST_TENSORRT)} or newer is wanted:"
-            " pip install -U 'longtake[tensorrt]'"
+            " in longtake's repository, pip install -U '.[tensorrt]'"
         )
     return trt
 

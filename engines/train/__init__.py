@@ -2,7 +2,7 @@
 
 Two systems train: `clips`, on labelled videos, and `actions`, the demo's model on rendered people.
 They share what is beside them: `encoders`, `heads`, `evaluation`, `exporting`, the checkpoint.
-Everything here needs the extra `longtake[train]`; only commands that train import it.
+Everything here needs the extra `train`; only commands that train import it.
 
 The only place that turns off the telemetry of huggingface_hub, which timm imports.
 """
@@ -15,7 +15,8 @@ try:
     import torch as _torch  # noqa: F401
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "engines.train needs PyTorch: pip install 'longtake[train]'", name="torch"
+        "engines.train needs PyTorch: in longtake's repository, pip install -e '.[train]'",
+        name="torch",
     ) from exc
 
 from engines.train.exporting import export

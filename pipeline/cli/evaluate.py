@@ -47,7 +47,7 @@ def evaluate(
     except ModuleNotFoundError as exc:
         raise DependencyError(
             f"`longtake evaluate` needs {exc.name}, which is not installed: "
-            "pip install 'longtake[train]', or from a clone: pip install -e '.[train]'"
+            "in longtake's repository, pip install -e '.[train]'"
         ) from exc
     if html is not None:
         try_to_write(html)  # now, not when everything is measured

@@ -136,7 +136,8 @@ def _modules() -> tuple[Any, Any]:
         from pipeline.offline import training
     except ModuleNotFoundError as exc:
         raise DependencyError(
-            f"training needs the package {exc.name}: pip install 'longtake[train]'"
+            f"training needs the package {exc.name}: in longtake's repository,"
+            " pip install -e '.[train]'"
         ) from exc
     return training, request
 

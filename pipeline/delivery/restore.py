@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -195,6 +195,8 @@ def restore(
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
+    if changelog.log_end <= max(manifest.next_offset, changelog.log_start):
+        manifest = _without_attempt(manifest)
     partition = Partition(number, era=era, manifest=manifest, wanted_s=wanted_s)
     partition.expire(changelog.log_start)
     if partition.next_offset > changelog.log_end:
@@ -224,6 +226,14 @@ def restore(
     _fill_rows(streams, snapshots, changelog, engine, rows)
     partition.adopt(streams)
     return partition
+
+
+def _without_attempt(manifest: Manifest) -> Manifest:
+    """Return the manifest with one attempt less: there is no record that its worker failed at.
+
+    Without that, workers that were started and stopped while no frames came would count as failed.
+    """
+    return replace(manifest, attempts=max(0, manifest.attempts - 1))
 
 
 def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:

@@ -43,9 +43,9 @@ def _jgo(into: Path) -> Fetch:
         from jgo.maven import MavenContext
     except ImportError as exc:
         raise LocalKafkaError(
-            "fetching Apache Kafka needs the package jgo: `pip install 'longtake[local]'`, "
-            "or set KAFKA_HOME to an unpacked Apache Kafka 4, or start Kafka from the compose file "
-            "in deploy/, or use `longtake run`, which needs no broker"
+            "fetching Apache Kafka needs the package jgo: `pip install '.[local]'` in "
+            "longtake's repository, or set KAFKA_HOME to an unpacked Apache Kafka 4, or start "
+            "Kafka from the compose file in deploy/, or use `longtake run`, which needs no broker"
         ) from exc
     maven = MavenContext(repo_cache=into, timeout=TIMEOUT_S)
     mirrors = GlobalSettings.load().repositories  # from jgo.conf, for example a company's: go first

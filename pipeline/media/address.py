@@ -41,18 +41,21 @@ class Address:
         """Replace `${NAME}` by an environment variable, `${file:/path}` by a file's first line.
 
         The values are percent-encoded except for `:`, so that `user:password` can be one secret
-        with any characters. Raises `ConfigError` as `filled` does.
+        with any characters. Blanks around a URL are removed, its scheme is written in small
+        letters, because libav knows no others. Raises `ConfigError` as `filled` does.
         """
+        if "://" in text:
+            text = _SCHEME.sub(lambda found: found[0].lower(), text.strip(), count=1)
         try:
             url = filled(text, environment=environment, encode=_in_url)
         except ConfigError as exc:
             raise ConfigError(f"{without_secrets(text)}: {exc}") from None
-        return cls(url, without_secrets(text))
+        return cls(url, text if _exists(text) else without_secrets(text))
 
     @classmethod
     def at(cls, path: Path) -> "Address":
         """Make the address of a path, without replacing `${`."""
-        return cls(str(path), without_secrets(str(path)))
+        return cls(str(path), str(path) if _exists(str(path)) else without_secrets(str(path)))
 
     @property
     def is_url(self) -> bool:
@@ -115,6 +118,14 @@ def without_secrets(text: str) -> str:
         return f"{scheme}{_HIDDEN}"
     clear = at == "" or (scheme != "" and "/" not in before)
     return scheme + ("" if clear else f"{_HIDDEN}@") + _place(after, whole=whole)
+
+
+def _exists(text: str) -> bool:
+    """Whether the text is the path of a file or folder, so no address of anything else.
+
+    A recording may be named by its time: `gate/2026-11-30T10:00:00.mp4`.
+    """
+    return "://" not in text and os.path.exists(text)  # noqa: PTH110 - False for any odd text
 
 
 def _is_file(text: str) -> bool:

@@ -19,15 +19,16 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.headers.encoded import Encoded
+from pipeline.media.headers.png import refuse_bomb
+from pipeline.media.interlaced import progressive
 from pipeline.media.lossless import decode_lossless_webp
 from pipeline.media.picture_headers import (
     FRAME_PIXELS,
     MAX_PIXELS,
     NAMES,
     SCANS_OF_LARGEST,
-    Encoded,
     affordable_pixels,
-    refuse_bomb,
     walk,
 )
 
@@ -247,6 +248,7 @@ def _decode_by_libav(
     }
     try:
         frames = [*decoder.decode(av.Packet(picture.content)), *decoder.decode(None)]
+        frames = [progressive(frame) for frame in frames]
     except (av.FFmpegError, ValueError, MemoryError) as exc:
         raise UndecodableFrameError(f"{shown} does not decode: {exc}") from exc
     if len(frames) != 1 or frames[0].is_corrupt:

@@ -20,10 +20,12 @@ from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness, Missing
+from pipeline.media.display import shown
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
+from pipeline.media.opening.video_streams import find_video, stream_kinds
 from pipeline.media.picture_headers import MAX_PIXELS
-from pipeline.media.pictures import SCALING, decode_upright, upright
+from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.refusals import explain
 from pipeline.media.video.outcomes import Decoded
 from pipeline.media.video.packet_decoders import packet_decoder
@@ -77,19 +79,17 @@ def open_source(
     later. Frames come in presentation order with the time stamps of the stream; missing ones are
     computed from its average rate. Pictures come in natural order of their names (2 before 10) at
     `picture_rate_hz`, and have at most `max_pixels`. Damaged frames, and frames that build on them,
-    are left out (a camera with a bad radio link sends such); what is missing is logged at the end.
-    `timeout_s` limits every wait for a network or device.
+    are left out (a camera with a bad radio link sends such), as are pictures of a folder that do
+    not decode; what is missing is logged at the end. `timeout_s` limits every wait for a network or
+    device.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
     if path.is_dir():
-        pictures = [one for one in path.iterdir() if one.suffix.lower() in PICTURES]
-        if not pictures:
-            raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
-        frames = _picture_frames(sorted(pictures, key=_natural), picture_rate_hz, max_pixels)
-        return FrameSource(frames, Missing())
+        paths = _pictures_in(name, path)
+        return FrameSource(_folder_frames(name, paths, picture_rate_hz, max_pixels), Missing())
     if path.suffix.lower() in PICTURES and path.is_file():
-        return FrameSource(_picture_frames([path], picture_rate_hz, max_pixels), Missing())
+        return FrameSource(_picture_frame(name, path, max_pixels), Missing())
     with _translated(name):
         media = open_media(
             address,
@@ -149,13 +149,47 @@ def read_labels(path: Path) -> list[str]:
     return labels
 
 
-def _picture_frames(
-    paths: list[Path], rate_hz: float, max_pixels: int
+def _pictures_in(name: str, folder: Path) -> list[Path]:
+    """Return the pictures of a folder in their order, without hidden files (`._1.jpg`)."""
+    with _translated(name):
+        found = [
+            one
+            for one in folder.iterdir()
+            if one.suffix.lower() in PICTURES and not one.name.startswith(".") and one.is_file()
+        ]
+    if not found:
+        raise SourceError(f"{name}: the folder holds no {', '.join(sorted(PICTURES))} file")
+    return sorted(found, key=_natural)
+
+
+def _picture_frame(name: str, path: Path, max_pixels: int) -> Generator[SourceFrame, None, None]:
+    with _translated(name):
+        picture = decode_upright(path.read_bytes(), max_pixels=max_pixels)
+    yield SourceFrame(0, 0, picture)
+
+
+def _folder_frames(
+    name: str, paths: list[Path], rate_hz: float, max_pixels: int
 ) -> Generator[SourceFrame, None, None]:
-    for index, path in enumerate(paths):
-        with _translated(str(path)):
-            picture = decode_upright(path.read_bytes(), max_pixels=max_pixels)
-        yield SourceFrame(index, round(index * 1_000_000 / rate_hz), picture)
+    """Yield the pictures that decode; each keeps the time of its place in the folder."""
+    index, first_place, faults = 0, 0, list[str]()
+    try:
+        for place, path in enumerate(paths):
+            try:
+                with _translated(path.name):
+                    picture = decode_upright(path.read_bytes(), max_pixels=max_pixels)
+            except SourceError as exc:
+                faults.append(str(exc))
+                continue
+            first_place = first_place if index else place
+            yield SourceFrame(index, round((place - first_place) * 1_000_000 / rate_hz), picture)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{name}: none of its {len(paths)} pictures decodes; {faults[0]}")
+    finally:
+        if faults and index:
+            left_out = f"{len(faults)} of {len(paths)} pictures"
+            _log.warning("%s: %s were left out; the first: %s", name, left_out, faults[0])
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -164,11 +198,11 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
-    container = media.container
-    if not container.streams.video:
-        found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-        raise SourceError(f"{name}: holds no video (streams: {found})")
-    stream = container.streams.video[0]
+    with _translated(name):
+        stream = find_video(media.container)
+    if stream is None:
+        kinds = stream_kinds(media.container)
+        raise SourceError(f"{name}: holds no video (streams: {kinds})")
     if not live:
         stream.thread_type = "AUTO"  # frame threads are faster, but would delay live pictures
     return stream
@@ -190,7 +224,7 @@ def _video_frames(
                 if origin_us is None:
                     origin_us = shown_us - (pts_us + step_us)
                 pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, upright(frame, decoded.orientation))
+            yield SourceFrame(index, pts_us, shown(frame, decoded.orientation))
             index += 1
     if index == 0:
         words = str(missing.so_far)

@@ -1,5 +1,6 @@
 """Errors that a user meets before any broker is asked: one clear line, an exit code of its own."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -171,3 +172,16 @@ def test_without_crc32c_no_worker_starts(tiny: Path) -> None:
     ended = Ended(process.returncode, process.stdout, process.stderr)
     assert ended.code == 20
     assert "`pip install crc32c`" in ended.complaint
+
+
+def test_no_message_tells_to_install_longtake_from_a_registry() -> None:
+    """It is on none: anyone could register the name, and be run by those who follow the hint."""
+    root = Path(__file__).parents[2]
+    sources = [
+        *root.glob("pipeline/**/*.py"),
+        *root.glob("engines/**/*.py"),
+        *root.glob("docs/*.md"),
+    ]
+    hints = {str(one): one.read_text() for one in (*sources, root / "README.md")}
+    registry = re.compile(r"longtake\[|pip install longtake")
+    assert [name for name, text in hints.items() if registry.search(text)] == []

@@ -16,7 +16,7 @@ def test_without_the_extra_it_says_how_to_get_it(tiny: Path) -> None:
     ended = Ended(process.returncode, process.stdout, process.stderr)
     assert ended.code == 20
     assert "`longtake evaluate` needs torch" in ended.complaint
-    assert "pip install 'longtake[train]'" in ended.complaint
+    assert "pip install -e '.[train]'" in ended.complaint
 
 
 def test_a_bundle_that_is_not_there_is_named_first(longtake: Longtake) -> None:

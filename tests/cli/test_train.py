@@ -87,7 +87,7 @@ def test_what_is_wrong_in_a_table_ends_it_before_anything_is_trained(
 def test_without_pytorch_it_says_what_to_install(longtake: Longtake, tmp_path: Path) -> None:
     ended = longtake("train", tmp_path, "--out", "out")
     assert ended.code == 20
-    assert ended.complaint.endswith("torch: pip install 'longtake[train]'")
+    assert ended.complaint.endswith("torch: in longtake's repository, pip install -e '.[train]'")
 
 
 @needs_torch

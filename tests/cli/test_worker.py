@@ -47,7 +47,7 @@ def test_a_worker_whose_engine_cannot_start_tells_its_probes_why(
 ) -> None:
     worker = start("worker", "--config", group.file, "--engine", "tensorrt")
     address = worker.says("http://([^ ]+)/healthz says so for 30 s")[1]
-    why = "the engine cannot start: TensorRT is not installed: pip install 'longtake[tensorrt]'"
+    why = "the engine cannot start: TensorRT is not installed: on a machine with an NVIDIA GPU"
     for path in ("/healthz", "/readyz"):
         with closing(HTTPConnection(address, timeout=5)) as connection:
             connection.request("GET", path)

@@ -45,4 +45,4 @@ def test_a_damaged_video_gives_frames_or_says_why_not(tmp_path: Path, kind: str)
 
 def test_the_error_of_a_folder_with_a_bomb_names_the_picture(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(bombs()["more rows than said"])
-    assert watch(tmp_path).startswith(f"{tmp_path / '1.png'}: PNG of ")
+    assert watch(tmp_path).startswith(f"{tmp_path}: none of its 1 pictures decodes; 1.png: PNG of ")

@@ -10,6 +10,7 @@ from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
 from pipeline.media.opening.access import Access
 from pipeline.media.opening.media import Limits, Media, Transport, open_media
+from pipeline.media.opening.video_streams import find_video, stream_kinds
 
 # How much of a stream libav analyses before it returns the first picture. By default libav measures
 # the frame rate over twenty frames. `nobuffer` is not used: it would discard the analysed packets,
@@ -40,7 +41,8 @@ def open_camera(address: Address, how: Connecting, clock: Clock) -> Media:
 
 def video_of(container: InputContainer) -> VideoStream:
     """Return the first video stream. Raises `CameraLostError` if there is none."""
-    if not container.streams.video:
-        found = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-        raise CameraLostError(LossReason.REFUSED, f"sends no video (streams: {found})")
-    return container.streams.video[0]
+    found = find_video(container)
+    if found is None:
+        words = f"sends no video (streams: {stream_kinds(container)})"
+        raise CameraLostError(LossReason.REFUSED, words)
+    return found

@@ -80,7 +80,7 @@ class LiveSource:
                 else:
                     yield None
         except (av.ExitError, TimeoutError):
-            words = f"nothing came for {self._how.limits.read_s:g} s"
+            words = f"nothing came for {self._how.limits.read_s:g} s (`stall_s`)"
             raise CameraLostError(LossReason.STALLED, words) from None
         except UndecodableFrameError as exc:
             raise CameraLostError(LossReason.REFUSED, str(exc)) from None

@@ -11,8 +11,9 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.display import shown
 from pipeline.media.picture_headers import MAX_PIXELS
-from pipeline.media.pictures import picture_size, upright
+from pipeline.media.pictures import picture_size
 from pipeline.media.video.outcomes import Decoded, Unkeyed
 from pipeline.media.video.packet_decoders import CHECKED, packet_decoder
 
@@ -70,12 +71,12 @@ class PacketReader:
 
     def _picture(self, decoded: Decoded) -> Picture | PictureFate:
         try:
-            shown = upright(decoded.picture, decoded.orientation)
+            whole = shown(decoded.picture, decoded.orientation)
         except UndecodableFrameError:
             return PictureFate.DAMAGED
         pts_us = self._microseconds(decoded.picture.pts)
         return Picture(
-            shown.width, shown.height, frame=shown, pts_us=pts_us, wall_us=self._wall(pts_us)
+            whole.width, whole.height, frame=whole, pts_us=pts_us, wall_us=self._wall(pts_us)
         )
 
     def _microseconds(self, pts: int | None) -> int | None:

@@ -133,7 +133,7 @@ class SecureFolder:
         except ImportError as exc:
             raise LocalKafkaError(
                 f"a secured local Kafka needs the package cryptography ({exc}): `pip install"
-                " 'longtake[local]'`"
+                " '.[local]'` in longtake's repository"
             ) from exc
         authority = Authority(self._cluster / "ca.pem", now)
         if read_private(self.ca) != authority.certificate_pem:

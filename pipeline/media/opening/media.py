@@ -1,5 +1,6 @@
 """Opens a URL, a device or a file through libav: the only call of `av.open` for reading."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from pipeline.media.opening.permitted import (
     Permitted,
     permitted_for,
 )
-from pipeline.media.refusals import REDIRECTS_ALLOW, explain
+from pipeline.media.opening.rtsp_refusals import explain_digest, explain_rtsp
+from pipeline.media.refusals import explain
 
 Transport = Literal["tcp", "udp"]
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
@@ -114,7 +116,8 @@ def open_media(
         if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
             words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
             raise CameraLostError(LossReason.UNREACHABLE, words) from None
-        lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
+        refused = isinstance(exc, _REFUSALS) or exc.errno == errno.EPROTONOSUPPORT  # RTSP's 461
+        lost = LossReason.REFUSED if refused else LossReason.UNREACHABLE
         # the text of exc can contain the password
         raise CameraLostError(lost, opening.explain(exc)) from None
 
@@ -151,16 +154,22 @@ class _Opening:
         if self.address.scheme in ENCRYPTED and isinstance(exc, OSError):
             with suppress(OSError):  # that includes `TimeoutError`
                 check_certificate(MediaUrl.of(self.address.url), self.access, self.patience)
-        if self.address.is_rtsp and isinstance(exc, av.ArgumentError):
-            return f"it refers to another address, or breaks RTSP; {REDIRECTS_ALLOW}"
-        return explain(exc, is_url=self.address.is_url)
+        words: str | None = None
+        if self.address.is_rtsp:
+            words = explain_rtsp(exc, scheme=self.address.scheme, transport=self._rtsp_transport)
+            if isinstance(exc, av.HTTPUnauthorizedError):
+                place = MediaUrl.of(self.address.url)
+                words = explain_digest(place, self.access, self.patience)
+        return words or explain(exc, is_url=self.address.is_url)
+
+    @property
+    def _rtsp_transport(self) -> Transport:
+        return "tcp" if self.address.scheme == "rtsps" else self.transport
 
     def _rtsp_options(self, permitted: Permitted) -> dict[str, str]:
-        options = {"rtsp_transport": self.transport, "allowed_media_types": "video"}
+        options = {"rtsp_transport": self._rtsp_transport, "allowed_media_types": "video"}
         protocols = permitted.protocols
-        if self.address.scheme == "rtsps":
-            options["rtsp_transport"] = "tcp"
-        elif self.transport == "udp":
+        if self._rtsp_transport == "udp":
             protocols = RTSP_UDP
             options["rtsp_flags"] = "filter_src"  # packets of other senders are dropped
         if self.access.redirects:  # libav follows only to protocols that are on the list

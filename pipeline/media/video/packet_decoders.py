@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.headers.annexb import Framing
-from pipeline.media.video.orientation import rotation
+from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome
 from pipeline.media.video.regrouping import Regrouper, TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
@@ -90,16 +90,18 @@ class _UnitPackets:
 class _PlainPackets:
     """Other codecs: libav alone decides what is damaged. What stands on damage is not detected."""
 
+    def __init__(self) -> None:
+        self._orientation = Orientation()
+
     def feed(self, packet: "Packet[Any]") -> Sequence[Outcome]:
         """See `PacketDecoder`."""
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError, MemoryError) as exc:
             return [Broken(f"does not decode ({type(exc).__name__})")]
-        return [_outcome(frame) for frame in frames]
+        return [self._outcome(frame) for frame in frames]
 
-
-def _outcome(frame: object) -> Outcome:
-    if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
-        return Broken("its picture is damaged")
-    return Decoded(frame, orientation=rotation(frame))
+    def _outcome(self, frame: object) -> Outcome:
+        if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
+            return Broken("its picture is damaged")
+        return Decoded(frame, orientation=self._orientation.of(frame, turned=False))

@@ -144,7 +144,7 @@ class UnitDecoder:
                 picture.pts = due.unit.pts
                 if due.unit.time_base is not None:
                     picture.time_base = due.unit.time_base
-                turn = self._orientation.of(picture, key=due.key, turned=due.turned)
+                turn = self._orientation.of(picture, turned=due.turned)
                 decoded = Decoded(picture, key=due.key, orientation=turn)
                 self._ready.append((number, decoded if due.unit.shown else None))
         return None

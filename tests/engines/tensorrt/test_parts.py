@@ -75,7 +75,7 @@ def test_a_machine_that_has_all_is_described() -> None:
 
 def test_without_tensorrt_it_says_what_to_install(hide: Hide) -> None:
     hide("tensorrt", missing("tensorrt"))
-    assert told().startswith("TensorRT is not installed: pip install 'longtake[tensorrt]'")
+    assert told().startswith("TensorRT is not installed: on a machine with an NVIDIA GPU")
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,19 @@ def test_from_the_third_attempt_on_all_that_is_in_the_log_is_suspect(
     assert (partition.attempts, partition.suspects_end) == (attempts + 1, suspects_end)
 
 
+@pytest.mark.parametrize(("log_start", "log_end"), [(0, 10), (0, 3), (12, 12)])
+def test_workers_that_stop_while_no_frame_waits_are_not_counted_as_failed(
+    restored: Restored, log_start: int, log_end: int
+) -> None:
+    attempts = 1
+    for _ in range(4):
+        tried = manifest(next_offset=10, absent=10, attempts=attempts).write(0)
+        attempts = restored.restore(changelog(tried, log_start=log_start, log_end=log_end)).attempts
+    tried = manifest(next_offset=10, absent=10, attempts=attempts).write(0)
+    frames_came = restored.restore(changelog(tried, log_start=log_start, log_end=log_end + 20))
+    assert (frames_came.attempts, frames_came.suspects_end) == (2, 10)
+
+
 @pytest.mark.parametrize(
     ("delivery", "end"), [(Delivery.EXACTLY_ONCE, 10), (Delivery.LOW_LATENCY, 20)]
 )

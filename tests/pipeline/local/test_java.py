@@ -57,7 +57,7 @@ def test_the_wheel_serves_where_no_java_is_installed() -> None:
 def test_without_any_java_every_way_out_is_named() -> None:
     with pytest.raises(LocalKafkaError, match="no Java 17") as raised:
         find_java({"PATH": ""})
-    for way_out in ("install Java 17", "'longtake[local]'", "deploy/", "longtake run"):
+    for way_out in ("install Java 17", "'.[local]'", "deploy/", "longtake run"):
         assert way_out in str(raised.value)
 
 

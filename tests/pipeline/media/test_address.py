@@ -120,6 +120,36 @@ def test_a_stream_is_named_after_the_last_part_of_its_address(text: str, stream:
     assert Address.of(text, {}).stream == stream
 
 
+@pytest.mark.parametrize(
+    "url", [" rtsp://me:p@cam/s", "RTSP://me:p@cam/s\n", "\tRtsp://me:p@cam/s "]
+)
+def test_blanks_and_capitals_of_a_url_do_not_matter(url: str) -> None:
+    address = Address.of(url, {})
+    assert (address.url, address.shown) == ("rtsp://me:p@cam/s", "rtsp://cam/s")
+    assert (address.is_rtsp, address.stream) == (True, "s")
+
+
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [
+        ("2026-11-30T10:00:00.mp4", "2026-11-30T10:00:00"),
+        ("cam:1.mp4", "cam:1"),
+        ("a?b=c.mp4", "a-b-c"),
+        ("http:x.mp4", "http:x"),
+        (" 0123456789abcdef0123.mp4", "-0123456789abcdef0123"),
+    ],
+)
+def test_a_file_that_exists_is_a_file_whatever_its_name(
+    name: str, stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for address in (Address.of(f"gate/{name}", {}), Address.at(Path("gate", name))):
+        assert (address.url, address.shown) == (f"gate/{name}", f"gate/{name}")
+        assert (address.is_live, address.stream) == (False, stream)
+
+
 def test_a_secret_comes_from_the_environment_and_is_never_shown() -> None:
     address = Address.of("rtsp://${LOGIN}@10.0.0.7/s?token=t", {"LOGIN": "me:p@ss/w?rd"})
     assert address.url == "rtsp://me:p%40ss%2Fw%3Frd@10.0.0.7/s?token=t"

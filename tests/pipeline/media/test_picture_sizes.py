@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import (
-    FRAME_PIXELS,
-    FREE_PIXELS,
-    Encoded,
-    unpacked_bytes,
-    walk,
-)
+from pipeline.media.headers.encoded import Encoded
+from pipeline.media.picture_headers import FRAME_PIXELS, FREE_PIXELS, unpacked_bytes, walk
 from pipeline.media.pictures import Fit, decode_encoded, decode_picture
 from tests.damaged.seeds import flat_webp, resized_jpeg, whole
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming

@@ -1,9 +1,11 @@
 """Pictures decode to what Pillow gives, or raise `UndecodableFrameError`, and nothing else."""
 
+import struct
 import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import FRAME_PIXELS, UNASKED_BYTES
+from pipeline.media.headers.png import UNASKED_BYTES
+from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.pictures import Fit, decode_picture, decode_upright
 from tests.damaged.seeds import flat_png, packed_zeros
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned
@@ -108,6 +111,42 @@ def test_broken_exif_does_no_harm(exif: bytes) -> None:
     content = encoded(SCENE, "JPEG", exif=b"Exif\0\0" + exif)
     plain = decode_picture(encoded(SCENE, "JPEG"), SIZE)
     assert np.array_equal(decode_picture(content, SIZE), plain)
+
+
+@pytest.mark.parametrize("kind", ["jpeg CMYK", "jpeg 4:4:4"])
+def test_a_jpeg_with_two_components_of_one_number_is_refused(kind: str) -> None:
+    content = bytearray(KINDS[kind])
+    frame = content.index(b"\xff\xc0")
+    last = content[frame + 9] - 1  # the place of its last component
+    scan = content.index(b"\xff\xda", frame)
+    content[frame + 10 + 3 * last] = content[frame + 10]
+    content[scan + 5 + 2 * last] = content[scan + 5]
+    with pytest.raises(UndecodableFrameError, match="has two components of one number"):
+        decode_picture(bytes(content), SIZE)
+
+
+def adam7(height: int, width: int, *, interlaced: bool) -> bytes:
+    """Return a grey PNG of stripes; Pillow writes no interlaced ones."""
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[::2] = 200
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    passes = [*starts, (1, 0, 2, 1)] if interlaced else [(0, 0, 1, 1)]
+    parts = [pixels[row::down, column::right] for row, column, down, right in passes]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (8, 8), (33, 50), (64, 64)])
+def test_an_interlaced_png_is_the_same_picture(
+    height: int, width: int, fit: Literal["stretch", "letterbox", "crop"]
+) -> None:
+    twins = [adam7(height, width, interlaced=interlaced) for interlaced in (True, False)]
+    seen_by_model = [decode_picture(twin, Fit(20, 24, fit)) for twin in twins]
+    assert np.array_equal(seen_by_model[0], seen_by_model[1])
+    assert np.array_equal(seen(twins[0]), seen(twins[1]))
 
 
 # how it fits

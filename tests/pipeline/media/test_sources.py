@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import socket
+import struct
 from pathlib import Path
 
 import av
@@ -16,6 +18,7 @@ from pipeline.media.address import Address
 from pipeline.media.completeness import LeftOut
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.sources import encode_jpeg, open_source, read_labels
+from tests.pipeline.media.heic import TILE, tiled_heic
 from tests.pipeline.media.video.encoding import digest, numbered, right
 from tests.pipeline.pictures import encoded, scene, seen, turn_video, turned, write_video
 
@@ -28,6 +31,15 @@ def test_times_are_the_streams_own_and_begin_at_zero(name: str, tmp_path: Path) 
     frames = list(open_source(write_video(tmp_path / name, TIMES_MS)))
     assert [frame.pts_us for frame in frames] == TIMES_US
     assert [frame.index for frame in frames] == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["2026-11-30T10:00:00.mp4", "cam:1.mp4", "http:x.mp4", "-.mp4"])
+def test_a_recording_opens_from_its_own_folder_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "clip.mp4", TIMES_MS).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(open_source(Address.of(name, {})))) == len(TIMES_MS)
 
 
 def test_missing_times_are_filled_at_the_average_rate(tmp_path: Path) -> None:
@@ -78,10 +90,33 @@ def test_a_single_picture_is_one_upright_frame(tmp_path: Path) -> None:
     assert (frame.picture.width, frame.picture.height) == (20, 30)
 
 
-def test_a_broken_picture_in_a_folder_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_picture_that_decodes_names_the_first(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"nothing")
-    with pytest.raises(SourceError, match=r"bad\.png: 7 bytes are no JPEG, PNG or WebP"):
+    with pytest.raises(SourceError, match=r"none of its 1 .*bad\.png: 7 bytes are no JPEG, PNG"):
         list(open_source(tmp_path))
+
+
+def test_a_broken_picture_of_a_folder_is_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = encoded(scene(20, 30), "JPEG")
+    for name, content in [("1", b""), ("2", whole), ("3", whole[:200]), ("4", whole)]:
+        (tmp_path / f"{name}.jpg").write_bytes(content)
+    with caplog.at_level(logging.WARNING, "pipeline.media.sources"):
+        frames = list(open_source(tmp_path, picture_rate_hz=10))
+    assert [(frame.index, frame.pts_us) for frame in frames] == [(0, 0), (1, 200_000)]
+    assert "2 of 4 pictures were left out; the first: 1.jpg: 0 bytes are no JPEG" in caplog.text
+
+
+def test_a_folder_is_read_without_its_hidden_files_and_folders(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "1.jpg").write_bytes(encoded(scene(20, 30), "JPEG"))
+    (tmp_path / "._1.jpg").write_bytes(b"resource fork")
+    (tmp_path / "2.jpg").mkdir()
+    os.mkfifo(tmp_path / "3.jpg")
+    assert len(list(open_source(tmp_path))) == 1
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -110,6 +145,24 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(sound))
     with pytest.raises(SourceError, match=r"holds no video \(streams: audio\)"):
         open_source(path)
+
+
+def test_the_cover_picture_of_music_is_no_video(tmp_path: Path) -> None:
+    cover = encoded(scene(20, 30), "JPEG")
+    frame = b"APIC" + struct.pack(">IH", len(cover) + 14, 0) + b"\0image/jpeg\0\3\0" + cover
+    tag = b"ID3\3\0\0" + bytes(len(frame) >> shift & 127 for shift in (21, 14, 7, 0)) + frame
+    silence = (b"\xff\xfb\x90\xc4" + bytes(413)) * 40  # frames of MPEG-1 layer III
+    (tmp_path / "song.mp3").write_bytes(tag + silence)
+    with pytest.raises(SourceError, match=r"holds no video \(streams: audio, cover picture\)"):
+        open_source(tmp_path / "song.mp3")
+
+
+def test_a_picture_in_tiles_is_refused_and_one_without_is_read(tmp_path: Path) -> None:
+    (tmp_path / "one.heic").write_bytes(tiled_heic(1, 1))
+    (tmp_path / "six.heic").write_bytes(tiled_heic(2, 3))
+    assert [frame.picture.width for frame in open_source(tmp_path / "one.heic")] == [TILE]
+    with pytest.raises(SourceError, match=r"a picture in tiles .* 6 streams.*convert it to JPEG"):
+        open_source(tmp_path / "six.heic")
 
 
 def test_a_silent_camera_is_given_up_and_its_password_kept() -> None:

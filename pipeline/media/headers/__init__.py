@@ -1,0 +1,1 @@
+"""The segments of pictures, one module for each format: read without decoding."""
