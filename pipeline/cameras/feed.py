@@ -179,4 +179,4 @@ class Feed:
 def _stall_words(limit_s: float, *, waiting: bool) -> str:
     if waiting:
         return f"{WAITING}: none came in {limit_s:g} s; set its keyframe interval to 1 or 2 s"
-    return f"no good picture for {limit_s:g} s, though something came"
+    return f"no good picture for {limit_s:g} s (`stall_s`), though something came"

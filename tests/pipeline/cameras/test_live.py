@@ -43,6 +43,10 @@ def pictures(url: str, count: int) -> list[Picture]:
     return list(islice(found, count))
 
 
+def brings_a_picture(source: LiveSource) -> bool:
+    return any(isinstance(one, Picture) for one in source.pictures(threading.Event()))
+
+
 def until_lost(source: LiveSource) -> Iterator[Picture | PictureFate | None]:
     with suppress(CameraLostError):
         yield from source.pictures(threading.Event())
@@ -202,12 +206,12 @@ def test_a_replaced_secret_is_read_at_the_next_connection(tmp_path: Path) -> Non
     secret.write_text("me:old\n")
     with MjpegServer(camera) as server:
         source = live(server.url("gate", login=f"${{file:{secret}}}"))
-        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+        assert brings_a_picture(source)
         camera.login = "me:new"
         with pytest.raises(CameraLostError, match="refuses the login"):
             list(source.pictures(threading.Event()))
         secret.write_text("me:new\n")
-        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+        assert brings_a_picture(source)
 
 
 def test_a_secret_that_is_missing_for_a_while_is_named_and_waited_for(tmp_path: Path) -> None:
@@ -217,5 +221,5 @@ def test_a_secret_that_is_missing_for_a_while_is_named_and_waited_for(tmp_path: 
         with pytest.raises(CameraLostError, match=f"the secret in {tmp_path}/login") as missing:
             list(source.pictures(threading.Event()))
         (tmp_path / "login").write_text("me:new")
-        assert isinstance(next(iter(source.pictures(threading.Event()))), Picture)
+        assert brings_a_picture(source)
     assert missing.value.reason is LossReason.UNREACHABLE

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.cameras.capture.connecting import Connecting
 from pipeline.cameras.capture.live import LiveSource
+from pipeline.cameras.values import Picture
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError
 from pipeline.media.address import Address
@@ -31,8 +32,8 @@ def by_camera(url: str, access: Access = STRICT) -> int:
     how = Connecting(LIMITS, "tcp", access)
     live, pictures = LiveSource(lambda: Address.of(url, {}), how, clock=SystemClock()), 0
     try:
-        for _ in live.pictures(threading.Event()):
-            pictures += 1
+        for one in live.pictures(threading.Event()):
+            pictures += isinstance(one, Picture)
     except CameraLostError:
         if not pictures:
             raise
