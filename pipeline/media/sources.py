@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.frame_times import FrameTimes
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.picture_headers import MAX_PIXELS
@@ -53,8 +54,8 @@ def open_source(
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
-    later. Frames come in presentation order with the time stamps of the stream; missing ones are
-    computed from its average rate. Pictures come in natural order of their names (2 before 10) at
+    later. Frames come in presentation order with the time stamps of the stream (see `FrameTimes` for
+    missing and wrong ones). Pictures come in natural order of their names (2 before 10) at
     `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left out (a
     camera with a bad radio link sends such packets), and the number of them is logged at the end.
     `timeout_s` limits every wait for a network or device. Close the generator to close the source
@@ -159,19 +160,11 @@ def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
 def _video_frames(
     name: str, media: Media, stream: VideoStream
 ) -> Generator[SourceFrame, None, None]:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    step_us = round(1_000_000 / rate)
-    index, pts_us, origin_us = 0, -step_us, None
+    times = FrameTimes(media.container.format.name, stream)
+    index = 0
     with closing(media):
         for frame in _decoded(name, media, stream):
-            if frame.pts is None or stream.time_base is None:
-                pts_us += step_us
-            else:
-                shown_us = round(frame.pts * stream.time_base * 1_000_000)
-                if origin_us is None:
-                    origin_us = shown_us - (pts_us + step_us)
-                pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, upright(frame, rotation(frame)))
+            yield SourceFrame(index, times.time_of(frame), upright(frame, rotation(frame)))
             index += 1
     if index == 0:
         raise SourceError(f"{name}: holds no frame that decodes")

@@ -18,13 +18,13 @@ from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, ConfigError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.frame_times import INVENTED
 from pipeline.media.opening.media import Media
 from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import picture_size, upright
 from pipeline.media.refusals import words_of
 from pipeline.media.sources import rotation
 
-INVENTS_TIMES = "mpjpeg"  # MJPEG over HTTP has no time stamps: libav invents them, at 25 Hz
 IN_PIECES = "hls"  # arrives in segments of several seconds
 
 
@@ -73,7 +73,7 @@ class LiveSource:
         self, media: Media, stream: VideoStream, stop: threading.Event
     ) -> Iterator[Picture | PictureFate | None]:
         """Yield pictures as they arrive; `_waited_s` is how long the newest packet took."""
-        reader = _Reader(stream, timed=media.container.format.name != INVENTS_TIMES)
+        reader = _Reader(stream, timed=media.container.format.name not in INVENTED)
         packets = media.packets()
         try:
             while not stop.is_set():
