@@ -12,6 +12,7 @@ SLEW = 0.05  # the mapping moves by this fraction of the elapsed time at most
 OFF_US = 300_000  # stamps that differ by more from our clock are examined
 LATE_US = 1_500_000  # pictures that are late for so long without catching up have slow stamps
 LATE_PICTURES = 4
+SILENCE_GAPS = 3  # so many times longer than usual without a picture: the network stood still
 DRAINING_US = 100_000  # a backlog that gets shorter by this much is catching up
 FAST_SECONDS = 5  # in so many seconds of the window, stamps overtook all arrivals before
 
@@ -30,6 +31,7 @@ class ArrivalsMap:
         self._buckets: deque[tuple[int, float]] = deque()  # when it began, its least difference
         self._falls: deque[tuple[int, float]] = deque()  # when, by how much
         self._late: _LateRun | None = None
+        self._gap_us = 0.0  # the mean time between two arrivals
 
     def settled(self, arrived_us: int) -> bool:
         """Whether the connection is older than a server's backlog."""
@@ -39,14 +41,17 @@ class ArrivalsMap:
         """Include a picture; returns what is wrong with the stamps of the last seconds."""
         difference_us = float(arrived_us - pts_us)
         target_us = self._fastest(difference_us, arrived_us)
-        most_us = SLEW * max(0, arrived_us - self._arrived_us)
+        elapsed_us = max(0, arrived_us - self._arrived_us)
         self._arrived_us = arrived_us
+        if elapsed_us > max(LATE_US, SILENCE_GAPS * self._gap_us):
+            self._late = None  # the network stood still: this says nothing about the stamps
+        self._gap_us += (elapsed_us - self._gap_us) / 8
         late = difference_us > self.offset_us + OFF_US
         if difference_us < self.offset_us:
             self._fall(self.offset_us - difference_us, arrived_us)
             self.offset_us = difference_us
         else:
-            self.offset_us += min(most_us, max(0.0, target_us - self.offset_us))
+            self.offset_us += min(SLEW * elapsed_us, max(0.0, target_us - self.offset_us))
         return self._slow(difference_us, arrived_us, late=late) or self._fast(arrived_us)
 
     def _fastest(self, difference_us: float, arrived_us: int) -> float:
@@ -95,7 +100,8 @@ class _LateRun:
         """Add the next picture."""
         self._pictures += 1
         if self._first_us is None or arrived_us - self._began_us <= LATE_US / 2:
-            self._first_us = min(difference_us, self._first_us or difference_us)
+            first_us = difference_us if self._first_us is None else self._first_us
+            self._first_us = min(difference_us, first_us)
         self._newest.append((arrived_us, difference_us))
         while self._newest[0][0] < arrived_us - LATE_US / 2:
             self._newest.popleft()

@@ -133,12 +133,15 @@ class StampMapping:
             mapped = self._map = ArrivalsMap(stamp.pts_us, stamp.arrived_us)
         self._trust.look(stamp.arrived_us)
         target_us = self._reported_us(mapped, stamp)
+        if self._trust.fault is not None and (
+            target_us is None or stamp.pts_us + target_us <= last_us
+        ):
+            self._by_reports, self._residual_us = False, 0.0
+            self._offset_us = stamp.difference_us
+            return Dated(stamp.arrived_us, redated=self._trust.fault)
         by_reports = target_us is not None
         if target_us is None:
             target_us = mapped.offset_us
-        if not by_reports and self._trust.fault is not None:
-            self._by_reports, self._residual_us = False, 0.0
-            return Dated(stamp.arrived_us, redated=self._trust.fault)
         if by_reports != self._by_reports and mapped.settled(stamp.arrived_us):
             self._residual_us = max(-JUMP_US, min(JUMP_US, self._offset_us - target_us))
         self._by_reports = by_reports
