@@ -29,6 +29,20 @@ DEFAULT_RATE = Fraction(25)
 RATES = (Fraction(1, 10), Fraction(240))
 
 
+def declared_rate(format_name: str, stream: VideoStream) -> Fraction | None:
+    """Return the frames a second that a stream declares, not what libav assumes.
+
+    A raw stream declares its rate in its sequence parameter set, known after the first frame.
+    """
+    if format_name in INVENTED:
+        rate = Fraction(stream.codec_context.framerate or 0)
+    elif format_name == DECODE_TIMES:  # its average counts the frames that B-frames leave empty
+        rate = stream.guessed_rate or stream.average_rate or Fraction(0)
+    else:
+        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
+    return rate if RATES[0] <= rate <= RATES[1] else None
+
+
 class FrameTimes:
     """Computes the time of each frame of a file, in us since the first; times only grow.
 
@@ -39,6 +53,7 @@ class FrameTimes:
 
     def __init__(self, format_name: str, stream: VideoStream) -> None:
         self._stream = stream
+        self._format_name = format_name
         self._invented = format_name in INVENTED
         self._by_decoding = format_name == DECODE_TIMES
         self._origin_us: int | None = None
@@ -77,10 +92,6 @@ class FrameTimes:
     def _step_us(self) -> Fraction:
         """Return the time between two frames. It is known when a frame has been decoded."""
         if self._step is None:
-            declared = self._stream.codec_context.framerate
-            if not self._invented:
-                rates = [self._stream.average_rate, self._stream.guessed_rate]
-                declared = next(filter(None, reversed(rates) if self._by_decoding else rates), None)
-            usable = declared and RATES[0] <= declared <= RATES[1]
-            self._step = 1_000_000 / (declared if declared and usable else DEFAULT_RATE)
+            declared = declared_rate(self._format_name, self._stream)
+            self._step = 1_000_000 / (declared or DEFAULT_RATE)
         return self._step

@@ -26,13 +26,16 @@ class SenderReports:
         `ours_us` is our clock minus the time stamp, by the fastest arrivals.
         """
         zero_us = wall_us - pts_us
-        if not -PAST_US <= zero_us - ours_us <= FUTURE_US:
+        fresh = not self._news or abs(zero_us - self._news[-1][1]) > NEWS_US
+        offset_us = float(zero_us)
+        if not fresh:
+            since_us = min(FAR_US, max(0, pts_us - self._news[-1][0]))
+            offset_us += self._rate() * since_us
+        if not -PAST_US <= offset_us - ours_us <= FUTURE_US:
             return None
-        if not self._news or abs(zero_us - self._news[-1][1]) > NEWS_US:
+        if fresh:
             self._news.append((pts_us, zero_us))
-        since_us = min(FAR_US, max(0, pts_us - self._news[-1][0]))
-        offset_us = zero_us + self._rate() * since_us
-        return max(ours_us - PAST_US, min(offset_us, ours_us + FUTURE_US))
+        return offset_us
 
     def _rate(self) -> float:
         if len(self._news) < 3:

@@ -8,7 +8,7 @@ from av.video.reformatter import Interpolation
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
-from pipeline.cameras.capture.timing import Captured, CaptureClock
+from pipeline.cameras.capture.timing import CaptureClock, Captured
 from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import SCALING, decode_upright
@@ -72,9 +72,7 @@ class Shutter:
         except UndecodableFrameError:
             return PictureFate.DAMAGED
 
-    def _take(
-        self, picture: Picture, arrived_us: int, steady_us: int | None
-    ) -> Shot | PictureFate:
+    def _take(self, picture: Picture, arrived_us: int, steady_us: int | None) -> Shot | PictureFate:
         at_us = self._time(picture, arrived_us, steady_us)
         self._follow_size(picture, at_us)
         if self._stands_still(picture, at_us):

@@ -69,6 +69,10 @@ class Misfits:
         self._differences_us: deque[int] = deque(maxlen=BELIEVED)  # our clock minus the stamp
         self.count = 0
 
+    def like(self, difference_us: int) -> bool:
+        """Return whether a picture agrees with one of the last ones: it is one of them."""
+        return any(abs(one - difference_us) <= AGREE_US for one in self._differences_us)
+
     def add(self, difference_us: int) -> bool:
         """Add the next one; returns whether the last `BELIEVED` agree: a jump."""
         self.count += 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.cameras.capture.arrivals_map import OFF_US, SETTLE_US, SLEW, ArrivalsMap
 from pipeline.cameras.capture.sender_reports import SenderReports
-from pipeline.cameras.capture.stamp_checks import JUMP_US, WILD, Misfits, Trust, Unwrapped
+from pipeline.cameras.capture.stamp_checks import AGREE_US, JUMP_US, WILD, Misfits, Trust, Unwrapped
 from pipeline.cameras.values import ClockFault
 
 BACK_US = 100_000  # time stamps may be this much out of order
@@ -98,11 +98,13 @@ class StampMapping:
     def _misfit(self, mapped: ArrivalsMap, stamp: Stamp) -> bool:
         most_us = OFF_US if mapped.settled(stamp.arrived_us) else JUMP_US
         early_us = mapped.offset_us - stamp.difference_us
-        return stamp.pts_us < self._newest_us - BACK_US or early_us > most_us
+        if stamp.pts_us < self._newest_us - BACK_US or early_us > most_us:
+            return True
+        return abs(early_us) > AGREE_US and self._misfits.like(stamp.difference_us)
 
     def _distant(self, mapped: ArrivalsMap, stamp: Stamp) -> bool:
         back = stamp.pts_us < self._newest_us - BACK_US
-        return back or mapped.offset_us - stamp.difference_us > JUMP_US
+        return back or abs(mapped.offset_us - stamp.difference_us) > JUMP_US
 
     def _repeated(self, stamp: Stamp, last_us: int) -> Dated:
         self._same += 1

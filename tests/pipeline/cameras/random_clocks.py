@@ -39,6 +39,16 @@ class Habits:
     report_error_us: int
     report_wild: float
 
+    @property
+    def hidden_us(self) -> int:
+        """How long the silence is that hides a jump of the time stamps; 0: none does."""
+        silences = [
+            to - at
+            for at, to in self.stalls.items()
+            if any(at <= jump <= to for jump in self.jumps)
+        ]
+        return sum(silences)
+
 
 def honest(random: Random) -> Habits:
     """Return a camera with a good clock, on a network with faults."""
@@ -76,7 +86,9 @@ def any_camera(random: Random) -> Habits:
         delay_us=good.delay_us,
         jitter_us=good.jitter_us,
         stalls=good.stalls,
-        jumps={random.randrange(span_us): _step(random) for _ in range(random.choice((0, 0, 1, 3)))},
+        jumps={
+            random.randrange(span_us): _step(random) for _ in range(random.choice((0, 0, 1, 3)))
+        },
         sets={random.randrange(span_us): _step(random) for _ in range(random.choice((0, 0, 0, 1)))},
         report_us=good.report_us,
         report_off_us=random.choice((0, 0, _step(random))),
