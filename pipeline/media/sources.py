@@ -54,8 +54,8 @@ def open_source(
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
-    later. Frames come in presentation order with the time stamps of the stream (see `FrameTimes` for
-    missing and wrong ones). Pictures come in natural order of their names (2 before 10) at
+    later. Frames come in presentation order with the time stamps of the stream (`FrameTimes` has
+    the rules for missing and wrong ones). Pictures come in natural order of their names (2 before 10) at
     `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left out (a
     camera with a bad radio link sends such packets), and the number of them is logged at the end.
     `timeout_s` limits every wait for a network or device. Close the generator to close the source

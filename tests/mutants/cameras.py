@@ -51,8 +51,8 @@ CAMERA_MUTANTS = (
     Mutant(
         "a network that stands still moves the time of capture",
         "pipeline/cameras/capture/arrivals_map.py",
-        "            self.offset_us += min(SLEW * elapsed_us, max(0.0, target_us - self.offset_us))",
-        "            self.offset_us = difference_us",
+        "self.offset_us += min(SLEW * elapsed_us, max(0.0, target_us - self.offset_us))",
+        "self.offset_us = difference_us",
         (TIMING,),
     ),
     Mutant(

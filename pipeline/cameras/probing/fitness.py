@@ -88,8 +88,8 @@ def _clock_remarks(probed: Probed) -> list[str]:
         )
     if probed.wild_stamps:
         remarks.append(
-            f"{probed.wild_stamps} time stamps do not continue those before: such pictures are dated"
-            " by their neighbours"
+            f"{probed.wild_stamps} time stamps do not continue those before: such pictures are"
+            " dated by their neighbours"
         )
     offset_s = probed.clock_offset_s
     if offset_s is not None and abs(offset_s) > WRONG_CLOCK_S:

@@ -200,14 +200,15 @@ def test_between_two_reports_the_rate_of_the_last_ones_counts() -> None:
 @pytest.mark.parametrize("by_us", [-3_600_000_000, -400_000, 400_000, 3_600_000_000])
 @pytest.mark.parametrize("with_steady_clock", [False, True])
 def test_our_own_clock_that_is_set_is_one_jump(by_us: int, *, with_steady_clock: bool) -> None:
-    clock, jumps = CaptureClock(), 0
+    clock, ages_us, jumps = CaptureClock(), list[int](), 0
     for n in range(600):
         arrived_us = T0 + n * FRAME + (by_us if n >= 300 else 0)
         steady_us = n * FRAME if with_steady_clock else None
         one = clock.capture(n * FRAME, None, arrived_us=arrived_us, steady_us=steady_us)
         jumps += one.jumped
-        assert arrived_us - one.at_us < FRAME or not with_steady_clock
-    assert arrived_us - one.at_us <= 1000
+        ages_us.append(arrived_us - one.at_us)
+    assert max(ages_us) < FRAME or not with_steady_clock
+    assert ages_us[-1] <= 1000
     assert jumps == (with_steady_clock or abs(by_us) > 1_000_000)
 
 

@@ -14,6 +14,7 @@ def write(path: Path, codec: str, *, rate: int, b_frames: int = 0, frames: int =
     """Write a moving picture: only then does the encoder use B-frames."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = (
             64,
             48,
