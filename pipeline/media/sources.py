@@ -55,11 +55,11 @@ def open_source(
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
     later. Frames come in presentation order with the time stamps of the stream (`FrameTimes` has
-    the rules for missing and wrong ones). Pictures come in natural order of their names (2 before 10) at
-    `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left out (a
-    camera with a bad radio link sends such packets), and the number of them is logged at the end.
-    `timeout_s` limits every wait for a network or device. Close the generator to close the source
-    early.
+    the rules for missing and wrong ones). Pictures come in natural order of their names (2 before
+    10) at `picture_rate_hz`, and have at most `max_pixels`. A packet that does not decode is left
+    out (a camera with a bad radio link sends such packets), and the number of them is logged at
+    the end. `timeout_s` limits every wait for a network or device. Close the generator to close
+    the source early.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)

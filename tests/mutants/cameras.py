@@ -63,6 +63,13 @@ CAMERA_MUTANTS = (
         (TIMING,),
     ),
     Mutant(
+        "a setting of our own clock is not seen",
+        "pipeline/cameras/feed.py",
+        "            steady_us=round(self._clock.monotonic() * 1e6),\n",
+        "",
+        (FEED,),
+    ),
+    Mutant(
         "a jump of the time stamps is believed at once",
         "pipeline/cameras/capture/stamp_checks.py",
         "return len(self._differences_us) == BELIEVED and apart_us <= AGREE_US",

@@ -16,7 +16,7 @@ from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import ClockFault, NewEpoch, Picture, PictureFate, State
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
-from tests.pipeline.cameras.scene import START_S, Pause, decoded
+from tests.pipeline.cameras.scene import START_S, Pause, SettableClock, decoded
 
 Step = Callable[[], Picture | PictureFate | None]
 
@@ -55,7 +55,7 @@ class Scene:
     """A feed that follows a script, without a thread."""
 
     def __init__(self, *connections: Sequence[str | LossReason], frozen_s: float = 0.0) -> None:
-        self.clock = ManualClock(START_S)
+        self.clock = SettableClock(START_S)
         self.tally = CameraTally()
         self.stop = Stop(self.clock, self.tally)
         self.shots = list[Shot]()
@@ -86,6 +86,11 @@ class Scene:
                 raise ZeroDivisionError("rtsp://me:secret@gate/")
             self.states.append(self.tally.state)  # its state after the last picture
             self.clock.advance(0.5)
+            if what == "set":
+                self.clock.set_by(1.5)
+            if what in ("stamped", "set"):
+                at_us = round(self.clock.monotonic() * 1e6)
+                return replace(decoded(next(self._greys), at_us=0), captured_us=None, pts_us=at_us)
             if what == "bad":
                 return PictureFate.DAMAGED
             if what == "stamp":  # always the same
@@ -192,3 +197,13 @@ def test_time_stamps_that_are_not_trusted_are_counted_and_logged_once(
     assert scene.tally.distrusted is ClockFault.STILL
     words = "gate: its time stamps stand still; pictures are dated when they arrive"
     assert caplog.text.count(words) == 1
+
+
+def test_our_own_clock_that_is_set_begins_one_epoch_and_dates_the_next_pictures() -> None:
+    scene = Scene([*["stamped"] * 5, "set", *["stamped"] * 5])
+    scene.run()
+    assert scene.tally.epochs == {NewEpoch.START: 1, NewEpoch.CLOCK: 1}
+    times = [shot.captured_us for shot in scene.shots]
+    assert [b - a for a, b in itertools.pairwise(times)] == [*[500_000] * 4, 2_000_000] + [
+        500_000
+    ] * 5
