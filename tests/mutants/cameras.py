@@ -102,7 +102,7 @@ CAMERA_MUTANTS = (
     Mutant(
         "a burst is dated when it is handed out",
         "pipeline/cameras/capture/pacing.py",
-        "            late_us=max(0, last.pts_us - pts_us),\n",
+        "            late_us=late_us,\n",
         "",
         (PACING,),
     ),
