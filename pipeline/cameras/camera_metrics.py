@@ -22,7 +22,7 @@ from pipeline.broker.shots import Shot
 from pipeline.cameras.relay import Relay
 from pipeline.cameras.site import Site
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import NewEpoch, PictureFate, State
+from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, State
 from pipeline.errors import LossReason
 
 AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -100,6 +100,16 @@ class _CameraCollector(Collector):
             "Times that its pictures did not go on from those before.",
             labels=["camera", "reason"],
         )
+        redated = CounterMetricFamily(
+            "longtake_camera_redated_frames",
+            "Pictures that their own time stamps did not date.",
+            labels=["camera", "reason"],
+        )
+        distrusted = GaugeMetricFamily(
+            "longtake_camera_clock_distrusted",
+            "1 for the reason why a camera's time stamps are not trusted at present.",
+            labels=["camera", "reason"],
+        )
         for name, tally in tallies.items():
             newest.add_metric([name], tally.captured_us / 1e6)
             for one in State:
@@ -110,7 +120,10 @@ class _CameraCollector(Collector):
                 failures.add_metric([name, reason], tally.losses[reason])
             for epoch in NewEpoch:
                 epochs.add_metric([name, epoch], tally.epochs[epoch])
-        yield from (count, state, newest, frames, failures, epochs)
+            for fault in ClockFault:
+                redated.add_metric([name, fault], tally.redated[fault])
+                distrusted.add_metric([name, fault], float(fault is tally.distrusted))
+        yield from (count, state, newest, frames, failures, epochs, redated, distrusted)
 
 
 class _RelayCollector(Collector):

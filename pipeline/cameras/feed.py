@@ -9,8 +9,9 @@ from typing import Protocol
 from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import Backoff
 from pipeline.cameras.capture.shutter import Shutter
+from pipeline.cameras.capture.timing import Captured
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import Picture, PictureFate, State
+from pipeline.cameras.values import ClockFault, Picture, PictureFate, State
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
 
@@ -137,7 +138,13 @@ class Feed:
 
     def _take(self, picture: Picture) -> bool:
         """Make a shot of one picture and post it; returns whether the picture was good."""
-        taken = self._shutter.take(picture, arrived_us=round(self._clock.time() * 1e6))
+        taken = self._shutter.take(
+            picture,
+            arrived_us=round(self._clock.time() * 1e6),
+            steady_us=round(self._clock.monotonic() * 1e6),
+        )
+        if (captured := self._shutter.captured) is not None:
+            self._follow_clock(captured)
         if (new_epoch := self._shutter.take_new_epoch()) is not None:
             self._tally.count_epoch(new_epoch)
         if isinstance(taken, Shot):
@@ -152,6 +159,22 @@ class Feed:
         if state is not self._tally.state:
             self._become(state, picture)
         return True
+
+    def _follow_clock(self, captured: Captured) -> None:
+        """Count a picture that its own time stamp does not date, and log a change of trust."""
+        if captured.redated is not None:
+            self._tally.count_redated(captured.redated)
+        if not self._tally.change_trust(captured.distrusted):
+            return
+        if captured.distrusted is None:
+            log.info("%s: its time stamps are trusted again", self._name)
+        elif captured.distrusted is ClockFault.JUMPED:
+            log.warning("%s: its time stamps jumped", self._name)
+        else:
+            words = captured.distrusted.words
+            log.warning(
+                "%s: its time stamps %s; pictures are dated when they arrive", self._name, words
+            )
 
     def _become(self, state: State, picture: Picture) -> None:
         if state is State.LIVE:

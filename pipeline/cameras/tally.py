@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.cameras.values import NewEpoch, PictureFate, State
+from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, State
 from pipeline.errors import LossReason
 
 
@@ -20,6 +20,8 @@ class CameraTally:
     fates: Counter[PictureFate] = field(default_factory=Counter)
     losses: Counter[LossReason] = field(default_factory=Counter)
     epochs: Counter[NewEpoch] = field(default_factory=Counter)
+    redated: Counter[ClockFault] = field(default_factory=Counter)
+    distrusted: ClockFault | None = None  # why its time stamps are not used at present
     captured_us: int = 0  # of the newest shot; 0 before the first
 
     def count(self, fate: PictureFate, pictures: int = 1) -> None:
@@ -33,6 +35,16 @@ class CameraTally:
     def count_epoch(self, why: NewEpoch) -> None:
         """Count a new epoch."""
         self.epochs[why] += 1
+
+    def count_redated(self, why: ClockFault) -> None:
+        """Count a picture that its own time stamp does not date."""
+        self.redated[why] += 1
+
+    def change_trust(self, distrusted: ClockFault | None) -> bool:
+        """Record why the time stamps are not used; returns whether that changed."""
+        changed = distrusted is not self.distrusted
+        self.distrusted = distrusted
+        return changed
 
     def record_shot(self, captured_us: int) -> None:
         """Record the capture time of the newest shot."""

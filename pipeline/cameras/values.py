@@ -29,6 +29,27 @@ class PictureFate(StrEnum):
     OVERSIZED = "oversized"  # larger than the broker accepts
 
 
+class ClockFault(StrEnum):
+    """Why a camera's time stamps are not used."""
+
+    SLOW = "slow"  # they run slower than real time, or its pictures come later and later
+    FAST = "fast"
+    STILL = "still"  # they do not change
+    WILD = "wild"  # they do not continue those before
+    JUMPED = "jumped"  # they continue at another value, and it is not certain yet at which
+
+    @property
+    def words(self) -> str:
+        """What is wrong, with the time stamps as the subject."""
+        return {
+            ClockFault.SLOW: "run slower than real time, or pictures come later and later",
+            ClockFault.FAST: "run faster than real time",
+            ClockFault.STILL: "stand still",
+            ClockFault.WILD: "jump at random",
+            ClockFault.JUMPED: "jumped",
+        }[self]
+
+
 class NewEpoch(StrEnum):
     """Why a new epoch began: the pictures no longer continue those before."""
 

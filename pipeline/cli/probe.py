@@ -105,14 +105,16 @@ def _rows(probed: Probed) -> list[tuple[str, str]]:
 
 def _live_rows(probed: Probed) -> list[tuple[str, str]]:
     offset_s, jitter_s = probed.clock_offset_s, probed.arrival_jitter_s
+    fault = probed.clock_fault
     return [
         ("RTP packets lost", str(probed.packets_lost)),
         (
             "clock",
             f"by RTCP, {_or_unknown(offset_s, '+z.2f', 's')} from ours"
             if probed.wall_clock
-            else "none (no RTCP sender reports): pictures are dated when they arrive",
+            else "none (no RTCP sender reports)",
         ),
+        ("time stamps", "right" if fault is None else f"{fault.words}: not used"),
         ("jitter of arrival", _or_unknown(jitter_s and 1000 * jitter_s, ".0f", "ms")),
         ("first picture", f"after {probed.first_picture_s:.2f} s"),
     ]

@@ -21,6 +21,7 @@ from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness, Missing
 from pipeline.media.display import shown
+from pipeline.media.frame_times import FrameTimes
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.opening.video_streams import find_video, stream_kinds
@@ -76,12 +77,12 @@ def open_source(
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
     Raises `SourceError` here if the source cannot be opened, and while iterating if it breaks
-    later. Frames come in presentation order with the time stamps of the stream; missing ones are
-    computed from its average rate. Pictures come in natural order of their names (2 before 10) at
-    `picture_rate_hz`, and have at most `max_pixels`. Damaged frames, and frames that build on them,
-    are left out (a camera with a bad radio link sends such), as are pictures of a folder that do
-    not decode; what is missing is logged at the end. `timeout_s` limits every wait for a network or
-    device.
+    later. Frames come in presentation order with the time stamps of the stream (`FrameTimes` has
+    the rules for missing and wrong ones). Pictures come in natural order of their names (2 before
+    10) at `picture_rate_hz`, and have at most `max_pixels`. Damaged frames, and frames that build
+    on them, are left out (a camera with a bad radio link sends such), as are pictures of a folder
+    that do not decode; what is missing is logged at the end. `timeout_s` limits every wait for a
+    network or device.
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -211,20 +212,12 @@ def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
 def _video_frames(
     name: str, media: Media, stream: VideoStream, missing: Missing
 ) -> Generator[SourceFrame, None, None]:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    step_us = round(1_000_000 / rate)
-    index, pts_us, origin_us = 0, -step_us, None
+    times = FrameTimes(media.container.format.name, stream)
+    index = 0
     with closing(media):
         for decoded in _decoded(name, media, stream, missing):
             frame = decoded.picture
-            if frame.pts is None or stream.time_base is None:
-                pts_us += step_us
-            else:
-                shown_us = round(frame.pts * stream.time_base * 1_000_000)
-                if origin_us is None:
-                    origin_us = shown_us - (pts_us + step_us)
-                pts_us = shown_us - origin_us
-            yield SourceFrame(index, pts_us, shown(frame, decoded.orientation))
+            yield SourceFrame(index, times.time_of(frame), shown(frame, decoded.orientation))
             index += 1
     if index == 0:
         words = str(missing.so_far)

@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 STATES = ("connecting", "live", "stalled", "frozen", "refused")
 FATES = ("published", "thinned", "damaged", "frozen", "overflowed", "expired", "oversized")
+FAULTS = ("slow", "fast", "still", "wild", "jumped")
 REASONS = ("unreachable", "refused", "stalled", "broken", "ended")
 
 # metric name as in a scrape -> type and labels
@@ -18,6 +19,8 @@ METRICS = {
     "longtake_camera_frames_total": ("counter", ("camera", "fate")),
     "longtake_camera_failures_total": ("counter", ("camera", "reason")),
     "longtake_camera_epochs_total": ("counter", ("camera", "reason")),
+    "longtake_camera_redated_frames_total": ("counter", ("camera", "reason")),
+    "longtake_camera_clock_distrusted": ("gauge", ("camera", "reason")),
     "longtake_camera_last_frame_timestamp_seconds": ("gauge", ("camera",)),
     "longtake_camera_publish_age_seconds": ("histogram", ()),
     "longtake_camera_published_bytes_total": ("counter", ()),
@@ -30,6 +33,8 @@ VALUES = {
     "longtake_camera_frames_total": FATES,
     "longtake_camera_failures_total": REASONS,
     "longtake_camera_epochs_total": ("start", "clock", "size"),
+    "longtake_camera_redated_frames_total": FAULTS,
+    "longtake_camera_clock_distrusted": FAULTS,
     "longtake_camera_last_frame_timestamp_seconds": (),
 }
 KINDS = {"gauge": Gauge, "counter": Counter, "histogram": Histogram}

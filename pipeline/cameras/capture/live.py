@@ -14,10 +14,10 @@ from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, ConfigError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.frame_times import INVENTED
 from pipeline.media.opening.media import Media
 from pipeline.media.refusals import words_of
 
-INVENTS_TIMES = "mpjpeg"  # MJPEG over HTTP has no time stamps: libav invents them, at 25 Hz
 IN_PIECES = "hls"  # arrives in segments of several seconds
 
 
@@ -68,7 +68,7 @@ class LiveSource:
         """Yield pictures as they arrive; `_waited_s` is how long the newest packet took."""
         packets = media.packets()
         try:
-            reader = PacketReader(stream, timed=media.container.format.name != INVENTS_TIMES)
+            reader = PacketReader(stream, timed=media.container.format.name not in INVENTED)
             while not stop.is_set():
                 began_s = self._clock.monotonic()
                 packet = next(packets, None)

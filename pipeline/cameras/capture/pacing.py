@@ -9,6 +9,7 @@ from pipeline.clock import Clock
 
 WAITED_S = 0.01  # a read that blocks this long means that the server's backlog is drained
 MOST_PICTURES = 50  # held back at most
+MOST_STEP_US = 10_000_000  # pictures of one burst that are further apart have wild time stamps
 PIECE_US = 30_000_000  # the longest segment of a playlist that is played at its own rate
 
 
@@ -43,16 +44,32 @@ def _dated(held: Sequence[Picture]) -> list[Picture]:
     if last.pts_us is None:
         return list(held)
     stamps = _stamps(held)
+    late = _late(stamps)
     wall_us = None if last.wall_us is None else last.wall_us - last.pts_us
     return [
         replace(
             picture,
             pts_us=pts_us,
             wall_us=None if wall_us is None else wall_us + pts_us,
-            late_us=max(0, last.pts_us - pts_us),
+            late_us=late_us,
         )
-        for picture, pts_us in zip(held, stamps, strict=True)
+        for picture, pts_us, late_us in zip(held, stamps, late, strict=True)
     ]
+
+
+def _late(stamps: Sequence[int]) -> list[int]:
+    """Return how long before the last picture each one arrived.
+
+    A wild time stamp says nothing about that: its picture is taken to arrive with the next one.
+    """
+    late = [0]
+    newest_us = stamps[-1]  # of the pictures looked at, the earliest stamp that is not wild
+    for pts_us in reversed(stamps[:-1]):
+        step_us = newest_us - pts_us
+        wild = not 0 <= step_us <= MOST_STEP_US
+        late.append(late[-1] + (0 if wild else step_us))
+        newest_us = newest_us if wild else pts_us
+    return late[::-1]
 
 
 def _stamps(held: Sequence[Picture]) -> list[int]:

@@ -8,7 +8,7 @@ from av.video.reformatter import Interpolation
 
 from pipeline.broker.shots import Shot
 from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
-from pipeline.cameras.capture.timing import CaptureClock
+from pipeline.cameras.capture.timing import CaptureClock, Captured
 from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import SCALING, decode_upright
@@ -44,6 +44,12 @@ class Shutter:
         self._due_us: float | None = None
         self._size: tuple[int, int] | None = None
         self._new_epoch: NewEpoch | None = NewEpoch.START
+        self._captured: Captured | None = None
+
+    @property
+    def captured(self) -> Captured | None:
+        """How the newest picture was dated; None if its time was known for certain."""
+        return self._captured
 
     def take_new_epoch(self) -> NewEpoch | None:
         """Return why a new epoch began since the last call; None if none did."""
@@ -54,15 +60,20 @@ class Shutter:
         """Prepare for a new connection: its time stamps start at another value."""
         self._clock.connected()
 
-    def take(self, picture: Picture, *, arrived_us: int) -> Shot | PictureFate:
-        """Make a shot of a picture, or return the fate of a picture that becomes none."""
+    def take(
+        self, picture: Picture, *, arrived_us: int, steady_us: int | None = None
+    ) -> Shot | PictureFate:
+        """Make a shot of a picture, or return the fate of a picture that becomes none.
+
+        `steady_us` is the arrival by a clock that is never set, if there is one.
+        """
         try:
-            return self._take(picture, arrived_us)
+            return self._take(picture, arrived_us, steady_us)
         except UndecodableFrameError:
             return PictureFate.DAMAGED
 
-    def _take(self, picture: Picture, arrived_us: int) -> Shot | PictureFate:
-        at_us = self._time(picture, arrived_us)
+    def _take(self, picture: Picture, arrived_us: int, steady_us: int | None) -> Shot | PictureFate:
+        at_us = self._time(picture, arrived_us, steady_us)
         self._follow_size(picture, at_us)
         if self._stands_still(picture, at_us):
             return PictureFate.FROZEN
@@ -76,11 +87,15 @@ class Shutter:
         self._seq += 1
         return shot
 
-    def _time(self, picture: Picture, arrived_us: int) -> int:
+    def _time(self, picture: Picture, arrived_us: int, steady_us: int | None) -> int:
         if picture.captured_us is not None:
+            self._captured = None
             return picture.captured_us
-        captured = self._clock.capture(
-            picture.pts_us, picture.wall_us, arrived_us=arrived_us - picture.late_us
+        captured = self._captured = self._clock.capture(
+            picture.pts_us,
+            picture.wall_us,
+            arrived_us=arrived_us - picture.late_us,
+            steady_us=None if steady_us is None else steady_us - picture.late_us,
         )
         if captured.jumped:
             self._begin(NewEpoch.CLOCK, captured.at_us)

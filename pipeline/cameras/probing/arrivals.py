@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import mean, median
+from statistics import mean, median, median_low
+
+WILD_S = 5.0  # a time that is further from the others says nothing about the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ def gop_frames(arrivals: Sequence[Arrival]) -> int | None:
 def jitter_s(arrivals: Sequence[Arrival]) -> float | None:
     """Return the 95th percentile of |arrival interval - send interval|; None below 3 packets.
 
-    If a send time is unknown, the mean arrival interval replaces the send interval.
+    If a send time is unknown, the mean arrival interval replaces the send interval. Send intervals
+    that differ by more than `WILD_S` are left out: single time stamps can be wild.
     """
     if len(arrivals) < 3:
         return None
@@ -41,13 +44,20 @@ def jitter_s(arrivals: Sequence[Arrival]) -> float | None:
     apart = sorted(
         abs(b.at_s - a.at_s - _sent_apart_s(a, b, even_s)) for a, b in pairwise(arrivals)
     )
+    apart = [one for one in apart if one <= WILD_S] or apart
     return apart[int(0.95 * len(apart))]
 
 
 def clock_offset_s(arrivals: Sequence[Arrival]) -> float | None:
-    """Return the camera's clock minus ours, measured at the packet with the shortest delay."""
+    """Return the camera's clock minus ours, measured at the packet with the shortest delay.
+
+    Times that differ from most by more than `WILD_S` are left out.
+    """
     ahead = [arrival.taken_s - arrival.at_s for arrival in arrivals if arrival.taken_s is not None]
-    return max(ahead) if ahead else None
+    if not ahead:
+        return None
+    usual = median_low(ahead)
+    return max(one for one in ahead if one - usual <= WILD_S)
 
 
 def _sent_apart_s(a: Arrival, b: Arrival, even_s: float) -> float:

@@ -81,8 +81,20 @@ def _remarks(probed: Probed, wanted: PictureInput) -> list[str]:
 
 
 def _clock_remarks(probed: Probed) -> list[str]:
+    remarks = []
+    if probed.clock_fault is not None:
+        remarks.append(
+            f"its time stamps {probed.clock_fault.words}: pictures are dated when they arrive"
+        )
+    if probed.wild_stamps:
+        remarks.append(
+            f"{probed.wild_stamps} time stamps do not continue those before: such pictures are"
+            " dated by their neighbours"
+        )
     offset_s = probed.clock_offset_s
     if offset_s is not None and abs(offset_s) > WRONG_CLOCK_S:
         way = "ahead of" if offset_s > 0 else "behind"
-        return [f"the camera's clock is {abs(offset_s):.1f} s {way} ours: give both the same NTP"]
-    return []
+        remarks.append(
+            f"the camera's clock is {abs(offset_s):.1f} s {way} ours: give both the same NTP"
+        )
+    return remarks

@@ -19,10 +19,13 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from pipeline.cameras.capture.connecting import Connecting, open_camera, video_of
+from pipeline.cameras.capture.timing import CaptureClock
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
+from pipeline.cameras.values import ClockFault
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
+from pipeline.media.frame_times import INVENTED, declared_rate
 from pipeline.media.opening.media import Limits
 from pipeline.media.refusals import words_of
 from pipeline.media.video.outcomes import Decoded
@@ -60,6 +63,8 @@ class Probed:
     wall_clock: bool  # whether RTCP sender reports contain capture times
     clock_offset_s: float | None  # the camera's clock minus ours, too low by the network delay
     arrival_jitter_s: float | None
+    clock_fault: ClockFault | None = None  # why the time stamps are not trusted
+    wild_stamps: int = 0  # single time stamps that do not continue those before
 
 
 def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) -> Probed:
@@ -110,11 +115,14 @@ class _StreamStatistics:
         self.first_picture_at_s = 0.0
         self._format_name, self._stream = container.format.name, stream
         self._decoder = packet_decoder(stream)
-        self._timed = container.format.name != "mpjpeg"  # it has no time stamps: libav invents them
+        self._timed = container.format.name not in INVENTED
         self._live, self._clock = live, clock
         self._steady_from_s = clock.time() + (SETTLING_S if live else 0.0)
         self._frames = self._damaged = 0
         self._b_frames = False
+        self._capture_clock = CaptureClock()
+        self._clock_fault: ClockFault | None = None
+        self._wild_stamps = 0
 
     @property
     def span_s(self) -> float:
@@ -134,6 +142,8 @@ class _StreamStatistics:
             keyframe=packet.is_keyframe,
         )
         self.arrivals.append(arrival)
+        if self._live and arrival.at_s >= self._steady_from_s:
+            self._follow_clock(arrival)
         for outcome in self._decoder.feed(packet):
             if isinstance(outcome, Decoded):
                 self._see(outcome.picture)
@@ -144,7 +154,7 @@ class _StreamStatistics:
         """Return all measures; size and pixel format are those of the newest picture."""
         codec, steady = self._stream.codec_context, self._steady()
         fps, gop = rate_hz(self._times_s()), gop_frames(self.arrivals)
-        declared = self._stream.average_rate
+        declared = declared_rate(self._format_name, self._stream)
         return Probed(
             live=self._live,
             format_name=self._format_name,
@@ -153,7 +163,7 @@ class _StreamStatistics:
             pix_fmt=newest.format.name,
             width=newest.width,
             height=newest.height,
-            avg_frame_rate=float(declared) if declared and self._timed else None,
+            avg_frame_rate=float(declared) if declared else None,
             fps=fps,
             bit_rate=round(8 * fps * mean(one.size_bytes for one in steady)) if fps else None,
             gop_frames=gop,
@@ -166,7 +176,22 @@ class _StreamStatistics:
             wall_clock=any(one.taken_s is not None for one in self.arrivals),
             clock_offset_s=self._offset_s(fps),
             arrival_jitter_s=jitter_s(steady) if self._live else None,
+            clock_fault=self._clock_fault,
+            wild_stamps=self._wild_stamps,
         )
+
+    def _follow_clock(self, arrival: Arrival) -> None:
+        if arrival.sent_s is None:
+            return
+        captured = self._capture_clock.capture(
+            round(arrival.sent_s * 1e6),
+            None if arrival.taken_s is None else round(arrival.taken_s * 1e6),
+            arrived_us=round(arrival.at_s * 1e6),
+            steady_us=round(self._clock.monotonic() * 1e6),
+        )
+        if captured.distrusted not in (None, ClockFault.JUMPED):
+            self._clock_fault = captured.distrusted
+        self._wild_stamps += captured.redated is ClockFault.WILD
 
     def _see(self, frame: av.VideoFrame) -> None:
         if self.newest is None:

@@ -77,6 +77,7 @@ class _UnitPackets:
         unit = TimedUnit(
             content,
             packet.pts,
+            packet.dts,
             packet.time_base,
             damaged=damaged,
             shown=not packet.is_discard,

@@ -15,7 +15,7 @@ MAX_HELD_BYTES = 16 * 1024 * 1024  # of packets that are held back; more are not
 
 @dataclass(frozen=True, slots=True)
 class TimedUnit:
-    """One access unit with the time stamp of its packet.
+    """One access unit with the time stamps of its packet.
 
     `content` is Annex B; `payload` are the bytes for the decoder, if they differ (MP4). `damaged`:
     the demuxer knows that a part was lost. `shown` is False if the file says that the picture is
@@ -24,6 +24,7 @@ class TimedUnit:
 
     content: bytes
     pts: int | None = None
+    dts: int | None = None
     time_base: Fraction | None = None
     damaged: bool = False
     shown: bool = True

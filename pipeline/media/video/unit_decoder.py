@@ -6,6 +6,7 @@ This is the decoder of cameras and files. `strict_decoder` is the one of single 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import av
@@ -46,7 +47,8 @@ class UnitDecoder:
 
     Each frame has one outcome. After a broken unit no picture is handed on until a new chain of
     units begins (`FollowedChain`). Pictures have the time stamps of their units, and come in
-    presentation order; each waits until all pictures decoded before it are known to be good.
+    presentation order; each waits until all pictures decoded before it are known to be good. Their
+    decode times are those of the units, in order: some containers have no other times.
     `decoder` is a new one of libav, which has the container's parameters; `sets` are the parameter
     sets of the container, in Annex B. One thread at a time.
     """
@@ -59,6 +61,7 @@ class UnitDecoder:
         self._waiting: dict[int, _Due] = {}  # by number
         self._ready = deque[tuple[int, Decoded | None]]()  # None: it is not shown
         self._orientation = Orientation()
+        self._decode_times: list[int] = []  # a heap: of units whose pictures are to come
 
     def feed(self, unit: TimedUnit) -> Sequence[Outcome]:
         """Decode one unit; returns what is known now, of this unit and of those before."""
@@ -79,6 +82,7 @@ class UnitDecoder:
             if self._number:
                 due = self._drain()
                 self._decoder = renewed(self._decoder)
+                self._decode_times.clear()
             errors = ERRORS_AFTER_RECOVERY if link.recovers else ERRORS
             make_strict(self._decoder, errors=errors)
         return [*due, *self._decode(unit, link)]
@@ -112,6 +116,8 @@ class UnitDecoder:
             self._number += 1
             if link.usable:
                 self._waiting[self._number] = _Due(unit, link.key, link.turned)
+                if unit.dts is not None:
+                    heappush(self._decode_times, unit.dts)
             else:
                 outcomes.append(Unkeyed())
         try:
@@ -142,6 +148,7 @@ class UnitDecoder:
             due = self._waiting.pop(number, None)
             if due is not None:
                 picture.pts = due.unit.pts
+                picture.dts = heappop(self._decode_times) if self._decode_times else None
                 if due.unit.time_base is not None:
                     picture.time_base = due.unit.time_base
                 turn = self._orientation.of(picture, turned=due.turned)

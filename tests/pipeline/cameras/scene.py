@@ -13,6 +13,22 @@ START_S = 1_700_000_000.25
 START_US = round(START_S * 1e6)
 
 
+class SettableClock(ManualClock):
+    """A clock whose time of day can be set."""
+
+    def __init__(self, start_s: float) -> None:
+        super().__init__(start_s)
+        self._set_by_s = 0.0
+
+    def set_by(self, seconds: float) -> None:
+        """Set the time of day, as NTP does after the start of a machine."""
+        self._set_by_s += seconds
+
+    def time(self) -> float:
+        """See `Clock`."""
+        return super().time() + self._set_by_s
+
+
 class Pause(threading.Event):
     """An event whose wait advances a clock."""
 

@@ -1,6 +1,7 @@
 """The statistics of arrival times, without a camera."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -49,3 +50,14 @@ def test_the_quickest_packet_tells_the_clock() -> None:
     quick = arrivals([2.0], ahead_s=-3.0)
     assert clock_offset_s(slow + quick) == pytest.approx(-3.0)
     assert clock_offset_s([]) is None
+
+
+def test_a_wild_time_stamp_is_neither_jitter_nor_the_clock() -> None:
+    at_s = [n / 10 for n in range(100)]
+    sent_s = [at + (9_800 if n % 20 == 13 else 0) for n, at in enumerate(at_s)]
+    wild = [
+        replace(one, taken_s=one.sent_s)
+        for one in arrivals([5 + at for at in at_s], [5 + sent for sent in sent_s])
+    ]
+    assert jitter_s(wild) == pytest.approx(0, abs=1e-6)
+    assert clock_offset_s(wild) == pytest.approx(0, abs=1e-6)

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -12,10 +13,10 @@ from pipeline.cameras.backoff import MOST_S, Backoff
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import NewEpoch, Picture, PictureFate, State
+from pipeline.cameras.values import ClockFault, NewEpoch, Picture, PictureFate, State
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
-from tests.pipeline.cameras.scene import START_S, Pause, decoded
+from tests.pipeline.cameras.scene import START_S, Pause, SettableClock, decoded
 
 Step = Callable[[], Picture | PictureFate | None]
 
@@ -54,7 +55,7 @@ class Scene:
     """A feed that follows a script, without a thread."""
 
     def __init__(self, *connections: Sequence[str | LossReason], frozen_s: float = 0.0) -> None:
-        self.clock = ManualClock(START_S)
+        self.clock = SettableClock(START_S)
         self.tally = CameraTally()
         self.stop = Stop(self.clock, self.tally)
         self.shots = list[Shot]()
@@ -89,6 +90,13 @@ class Scene:
                 return PictureFate.DAMAGED if what == "bad" else PictureFate.UNKEYED
             if what == "nothing":
                 return None
+            if what == "set":
+                self.clock.set_by(1.5)
+            if what in ("stamped", "set"):
+                at_us = round(self.clock.monotonic() * 1e6)
+                return replace(decoded(next(self._greys), at_us=0), captured_us=None, pts_us=at_us)
+            if what == "stamp":  # always the same
+                return replace(decoded(next(self._greys), at_us=0), captured_us=None, pts_us=777)
             grey = 7 if what == "still" else next(self._greys)
             return decoded(grey, at_us=round(self.clock.time() * 1e6))
 
@@ -206,3 +214,24 @@ def test_waits_double_up_to_half_a_minute_and_no_two_cameras_wait_alike() -> Non
 def test_a_camera_that_flaps_is_tried_less_and_less_one_that_was_well_at_once() -> None:
     assert Scene(*[["good", LossReason.BROKEN]] * 8).run() > 40
     assert Scene(*[["good"] * 25] * 8).run() < 8 * (25 * 0.5 + 0.5)
+
+
+def test_time_stamps_that_are_not_trusted_are_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene(["stamp"] * 20)
+    scene.run()
+    assert scene.tally.redated == {ClockFault.STILL: 19}
+    assert scene.tally.distrusted is ClockFault.STILL
+    words = "gate: its time stamps stand still; pictures are dated when they arrive"
+    assert caplog.text.count(words) == 1
+
+
+def test_our_own_clock_that_is_set_begins_one_epoch_and_dates_the_next_pictures() -> None:
+    scene = Scene([*["stamped"] * 5, "set", *["stamped"] * 5])
+    scene.run()
+    assert scene.tally.epochs == {NewEpoch.START: 1, NewEpoch.CLOCK: 1}
+    times = [shot.captured_us for shot in scene.shots]
+    assert [b - a for a, b in itertools.pairwise(times)] == [*[500_000] * 4, 2_000_000] + [
+        500_000
+    ] * 5

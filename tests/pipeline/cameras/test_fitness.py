@@ -7,6 +7,7 @@ import pytest
 from engines.model.inputs import PictureInput
 from pipeline.cameras.probing.fitness import judge
 from pipeline.cameras.probing.probe import Probed
+from pipeline.cameras.values import ClockFault
 
 WANTED = PictureInput(
     height=72,
@@ -44,6 +45,20 @@ GOOD = Probed(
 def test_a_good_camera_suits_and_nothing_is_said() -> None:
     fitness = judge(GOOD, WANTED, bundle="actions@1")
     assert (fitness.suits, fitness.against, fitness.remarks) == (True, (), ())
+
+
+@pytest.mark.parametrize(
+    ("probed", "words"),
+    [
+        (replace(GOOD, clock_fault=ClockFault.STILL), "its time stamps stand still: pictures are"),
+        (replace(GOOD, clock_fault=ClockFault.SLOW), "its time stamps run slower than real time"),
+        (replace(GOOD, wild_stamps=3), "3 time stamps do not continue those before"),
+    ],
+)
+def test_time_stamps_that_are_not_used_are_remarked(probed: Probed, words: str) -> None:
+    fitness = judge(probed, WANTED, bundle="actions@1")
+    assert fitness.suits
+    assert fitness.remarks[0].startswith(words)
 
 
 @pytest.mark.parametrize(

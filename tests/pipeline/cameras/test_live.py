@@ -28,6 +28,7 @@ from pipeline.media.opening.media import Limits
 from pipeline.media.pictures import decode_upright
 from tests.cameras.blocks import Mark, draw, read
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
+from tests.pipeline.cameras.scene import encoded
 from tests.pipeline.media.video.encoding import digest, numbered, right
 
 FPS = 10
@@ -156,6 +157,15 @@ def test_mjpeg_over_http_is_passed_on_byte_for_byte() -> None:
     sent = dict(camera.sent)
     assert [zlib.crc32(one.jpeg or b"") for one in seen] == [sent[mark(one)] for one in seen]
     assert {one.pts_us for one in seen} == {None}  # libav would invent 25 a second
+
+
+def test_a_raw_stream_has_no_time_stamps(tmp_path: Path) -> None:
+    film(str(tmp_path / "gate.h264"), "h264", frames=30)
+    jpeg = encoded(at_us=0).jpeg or b""
+    (tmp_path / "gate.mjpeg").write_bytes(30 * jpeg)
+    with web(tmp_path) as address:
+        for name in ("gate.h264", "gate.mjpeg"):
+            assert {one.pts_us for one in pictures(f"{address}/{name}", 10)} == {None}
 
 
 def test_parts_that_are_no_pictures_are_damaged_and_the_next_good_one_is_seen() -> None:

@@ -1,5 +1,7 @@
 """The arrival times of pictures: bursts are dated back, segments are played at their rate."""
 
+import pytest
+
 from pipeline.cameras.capture.pacing import MOST_PICTURES, Burst, paced
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import ManualClock
@@ -73,3 +75,15 @@ def test_what_comes_in_pieces_is_played_at_its_rate() -> None:
 
 def test_a_jump_of_its_times_is_not_waited_through() -> None:
     assert played([0, FRAME, 3_600_000_000, 3_600_100_000, 0]) == [0, 0.1, 0.1, 0.2, 0.2]
+
+
+@pytest.mark.parametrize("wild", [-9_800_000_000, 20_000_000_000])
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_wild_time_stamp_in_a_burst_dates_no_other_picture(wild: int, at: int) -> None:
+    burst = Burst()
+    for n in range(4):
+        burst.add(picture(n * FRAME + (wild if n == at else 0)), waited_s=0)
+    held = burst.add(picture(4 * FRAME), waited_s=0.1)
+    late = [4 * FRAME, 3 * FRAME, 2 * FRAME, FRAME, 0]
+    late[at] = late[at + 1]
+    assert [one.late_us for one in held] == late

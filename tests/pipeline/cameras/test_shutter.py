@@ -8,6 +8,8 @@ from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.media.pictures import Fit, decode_picture, picture_size
 from tests.pipeline.cameras.scene import START_US, decoded, encoded
 
+JUMP = 3_600_000_000
+
 
 def shutter(**limits: object) -> Shutter:
     return Shutter("gate", Exposure(**limits), epoch_s=1_700_000_000)  # type: ignore[arg-type]
@@ -78,13 +80,13 @@ def test_another_size_begins_another_epoch() -> None:
 
 def test_a_jump_of_the_cameras_clock_begins_another_epoch_with_the_right_time() -> None:
     one, shots = shutter(), list[Shot]()
-    for n, pts_us in enumerate([0, 100_000, 200_000, 3_600_000_000, 3_600_100_000]):
+    for n, pts_us in enumerate([0, 100_000, 200_000, *(JUMP + n * 100_000 for n in range(3))]):
         picture = Picture(64, 48, frame=decoded(at_us=0).frame, pts_us=pts_us)
         shot = one.take(picture, arrived_us=START_US + n * 100_000 + (n > 2) * 3_000_000)
         assert isinstance(shot, Shot)
         shots.append(shot)
     assert (one.take_new_epoch(), shots[-1].epoch) == (NewEpoch.CLOCK, 1_700_000_003)
-    assert shots[-1].captured_us == START_US + 3_400_000
+    assert shots[-1].captured_us == START_US + 3_500_000
 
 
 @pytest.mark.parametrize("make", [decoded, encoded])

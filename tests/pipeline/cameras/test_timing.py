@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipeline.cameras.capture.timing import CaptureClock
+from pipeline.cameras.capture.timing import CaptureClock, Captured
+from pipeline.cameras.values import ClockFault
 
 T0 = 1_700_000_000_000_000
 FRAME = 100_000
@@ -116,3 +117,114 @@ def test_a_cheap_clock_that_runs_slow_is_followed() -> None:
     times, jumps = run(CaptureClock(), pictures)
     assert jumps == 0
     assert times[-1] == pytest.approx(35_999 * FRAME, abs=1_000)
+
+
+def ages(
+    pictures: Iterable[tuple[int | None, int | None, int]], *, skip: int = 50
+) -> tuple[int, int, list[Captured]]:
+    """Return the largest age at arrival after `skip` pictures, the jumps, and all results."""
+    clock, shown = CaptureClock(), list(pictures)
+    found = [clock.capture(pts, wall, arrived_us=T0 + at) for pts, wall, at in shown]
+    age_us = [T0 + at - one.at_us for (_, _, at), one in zip(shown, found, strict=True)]
+    return max(age_us[skip:]), sum(one.jumped for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (125_000, ClockFault.SLOW),
+        (80_000, ClockFault.FAST),
+        (105_000, ClockFault.SLOW),
+        (5_000_000, ClockFault.SLOW),
+    ],
+)
+def test_stamps_of_a_wrong_rate_are_distrusted_and_the_arrival_counts(
+    step: int, why: ClockFault
+) -> None:
+    pictures = [(n * FRAME, None, n * step) for n in range(600)]
+    age_us, jumps, found = ages(pictures, skip=250)
+    assert (age_us <= 600_000, jumps) == (True, 0)
+    assert why in {one.distrusted for one in found}
+
+
+def test_a_clock_that_was_wrong_for_a_while_is_trusted_again() -> None:
+    slow = [(n * FRAME, None, n * 125_000) for n in range(200)]
+    right = [(20_000_000 + n * FRAME, None, 25_000_000 + n * FRAME) for n in range(600)]
+    _, _, found = ages([*slow, *right])
+    assert (found[190].distrusted, found[-1].distrusted) == (ClockFault.SLOW, None)
+
+
+def test_a_constant_stamp_is_none() -> None:
+    age_us, jumps, found = ages([(777, None, n * FRAME) for n in range(600)], skip=0)
+    assert (age_us, jumps) == (0, 0)
+    assert {one.distrusted for one in found[3:]} == {ClockFault.STILL}
+
+
+@pytest.mark.parametrize("by_us", [-9_800_000_000, 20_000_000_000, 1_000_000])
+@pytest.mark.parametrize("with_reports", [False, True])
+def test_single_wild_stamps_are_replaced_and_counted(by_us: int, *, with_reports: bool) -> None:
+    offs = [by_us if n % 20 == 13 and n > 20 else 0 for n in range(600)]
+    pictures = [
+        (n * FRAME + off, T0 + n * FRAME + off if with_reports else None, n * FRAME)
+        for n, off in enumerate(offs)
+    ]
+    age_us, jumps, found = ages(pictures, skip=0)
+    assert (age_us, jumps) == (0, 0)
+    assert [n for n, one in enumerate(found) if one.redated] == [n for n in range(600) if offs[n]]
+
+
+def test_stamps_at_random_are_distrusted() -> None:
+    stamps = [n * 7_919_000_003 % 90_000_000_011 for n in range(600)]
+    age_us, _, found = ages([(pts, None, n * FRAME) for n, pts in enumerate(stamps)])
+    assert age_us <= FRAME
+    assert found[-1].distrusted is ClockFault.WILD
+
+
+def test_reports_that_disagree_with_the_step_are_followed() -> None:
+    pictures = [(n * FRAME, T0 + n * 125_000, n * 125_000 + 20_000) for n in range(3000)]
+    age_us, jumps, found = ages(pictures)
+    assert (age_us, jumps) == (20_000, 0)
+    assert {one.distrusted for one in found[50:]} == {None}
+
+
+def test_between_two_reports_the_rate_of_the_last_ones_counts() -> None:
+    def wall(n: int) -> int:  # a report every 40 pictures, the nominal step between them
+        return T0 + n // 40 * 40 * 125_000 + n % 40 * FRAME
+
+    _, jumps, found = ages([(n * FRAME, wall(n), n * 125_000 + 20_000) for n in range(1000)])
+    times = [one.at_us - T0 for one in found]
+    assert times[200:] == pytest.approx([n * 125_000 for n in range(200, 1000)], abs=2_000)
+    assert jumps == 0
+
+
+@pytest.mark.parametrize("by_us", [-3_600_000_000, -400_000, 400_000, 3_600_000_000])
+@pytest.mark.parametrize("with_steady_clock", [False, True])
+def test_our_own_clock_that_is_set_is_one_jump(by_us: int, *, with_steady_clock: bool) -> None:
+    clock, ages_us, jumps = CaptureClock(), list[int](), 0
+    for n in range(600):
+        arrived_us = T0 + n * FRAME + (by_us if n >= 300 else 0)
+        steady_us = n * FRAME if with_steady_clock else None
+        one = clock.capture(n * FRAME, None, arrived_us=arrived_us, steady_us=steady_us)
+        jumps += one.jumped
+        ages_us.append(arrived_us - one.at_us)
+    assert max(ages_us) < FRAME or not with_steady_clock
+    assert ages_us[-1] <= 1000
+    assert jumps == (with_steady_clock or abs(by_us) > 1_000_000)
+
+
+@pytest.mark.parametrize("bits_of_90_khz", [32, 33])
+def test_stamps_that_wrap_go_on(bits_of_90_khz: int) -> None:
+    ticks = [(2**bits_of_90_khz - 450_000 + n * 9_000) % 2**bits_of_90_khz for n in range(200)]
+    stamps = [round(one * 1e6 / 90_000) for one in ticks]
+    times, jumps = run(CaptureClock(), [(pts, None, n * FRAME) for n, pts in enumerate(stamps)])
+    assert times == pytest.approx([n * FRAME for n in range(200)], abs=2_000)
+    assert jumps == 0
+
+
+def test_two_pictures_that_jump_alike_are_not_believed_three_are() -> None:
+    def jumps(count: int) -> int:
+        odd = range(300, 300 + count)
+        stamps = [n * FRAME + (3_600_000_000 if n in odd else 0) for n in range(400)]
+        return run(CaptureClock(), [(pts, None, n * FRAME) for n, pts in enumerate(stamps)])[1]
+
+    assert (jumps(2), jumps(3)) == (0, 2)  # there and back
