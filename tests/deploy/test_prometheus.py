@@ -21,6 +21,7 @@ from tests.deploy.expressions import (
     RECORDED,
     ROOT,
     RULES,
+    VARIABLES,
     family,
     series_in,
 )
@@ -100,7 +101,8 @@ def test_every_alert_has_a_section_in_the_runbook() -> None:
 
 
 def test_rules_and_dashboard_use_only_metrics_that_exist() -> None:
-    asked = {family(name) for e in (*OF_RULES, *OF_DASHBOARD) for name in series_in(e)}
+    everything = (*OF_RULES, *OF_DASHBOARD, *(one["definition"] for one in VARIABLES.values()))
+    asked = {family(name) for e in everything for name in series_in(e)}
     assert asked - worker_metrics().keys() - METRICS.keys() == set()
     recorded = {name for e in (*OF_RULES, *OF_DASHBOARD) for name in re.findall(r"\w+:\w+:\w+", e)}
     assert recorded == RECORDED

@@ -1,8 +1,8 @@
 """The label `group` on everything that a worker serves.
 
-Two groups may read the same cameras, for instance while a new model runs beside the old one. Without
-the label a sum or a maximum over workers mixes them, and a group that is silent is hidden by the
-other. The label is added when Prometheus asks, so counting costs what it did.
+Two groups may read the same cameras, for instance while a new model runs beside the old one.
+Without the label, sums and maxima over workers mix the two, and the group that works hides the
+silence of the other. The label is added when Prometheus asks, not when a worker counts.
 """
 
 from collections.abc import Iterator

@@ -8,7 +8,14 @@ from pipeline.worker.metrics.group_label import with_group
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 
 FACTS = DeviceFacts(
-    plans={}, build_s=0, enqueue_s=0, wait_s=0, items=0, slots=0, captured=0, not_captured="",
+    plans={},
+    build_s=0,
+    enqueue_s=0,
+    wait_s=0,
+    items=0,
+    slots=0,
+    captured=0,
+    not_captured="",
     memory_bytes=0,
 )
 
