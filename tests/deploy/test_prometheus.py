@@ -67,6 +67,12 @@ def worker_metrics() -> Described:
     return exposed(generate_latest(with_group(metrics.registry, "actions")).decode())
 
 
+def served_by_workers() -> set[str]:
+    """Return the names of workers' series; a histogram has three kinds."""
+    ends = ("", "_bucket", "_sum", "_count")
+    return {name + end for name in worker_metrics() for end in ends}
+
+
 def test_the_configuration_is_valid(promtool: str) -> None:
     code, output = ran(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
     assert (code, "WARNING" in output) == (0, False), output
@@ -106,6 +112,23 @@ def test_rules_and_dashboard_use_only_metrics_that_exist() -> None:
     assert asked - worker_metrics().keys() - METRICS.keys() == set()
     recorded = {name for e in (*OF_RULES, *OF_DASHBOARD) for name in re.findall(r"\w+:\w+:\w+", e)}
     assert recorded == RECORDED
+
+
+def test_no_rule_mixes_the_workers_of_two_groups() -> None:
+    of_workers = [e for e in OF_RULES if series_in(e) & {*served_by_workers()}]
+    assert len(of_workers) > 10
+    mixing = re.compile(r"\b(sum|min|max|avg|count)\b(?! by \(group\b)")
+    assert [e for e in of_workers if mixing.search(e)] == []
+
+
+def test_every_alert_about_workers_names_their_group() -> None:
+    alerts = re.findall(r"- alert: (\w+)\n(.+?)(?=\n\n|\Z)", RULES, re.DOTALL)
+    assert [name for name, _ in alerts] == ALERTS
+    of_cameras = re.compile(r"longtake_(camera|spool)|\bup\b")  # an `up` has no group
+    nameless = [
+        name for name, text in alerts if "$labels.group" not in text.partition("summary")[2]
+    ]
+    assert nameless == [name for name, text in alerts if of_cameras.search(text)]
 
 
 def test_the_documentation_lists_exactly_the_metrics_that_exist() -> None:
