@@ -30,6 +30,7 @@ class GroupLabel(Collector):
         """Return the metrics. The Prometheus client calls this, from any thread."""
         for metric in self._registry.collect():
             grouped = Metric(metric.name, metric.documentation, metric.type, metric.unit)
-            for name, labels, *rest in metric.samples:
-                grouped.add_sample(name, {**labels, LABEL: self._group}, *rest)
+            for name, labels, value, time, exemplar, native in metric.samples:
+                mine = {**labels, LABEL: self._group}
+                grouped.add_sample(name, mine, value, time, exemplar, native)
             yield grouped
