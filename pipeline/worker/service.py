@@ -20,6 +20,7 @@ from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
 from pipeline.worker.executors import Executors
+from pipeline.worker.metrics.group_label import with_group
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.watchdog import Progress, Watchdog, end_process
 from pipeline.worker.worker import Worker
@@ -42,7 +43,7 @@ class Service:
         self._health: Health | None = Health(starting="reading the bundle")
         self._metrics = WorkerMetrics()
         self._server = Server(
-            self._metrics.registry,
+            with_group(self._metrics.registry, config.group),
             self._current_health,
             host=config.metrics_host,
             port=config.metrics_port,

@@ -1,6 +1,7 @@
 """`python -m tests.bench.memory`: the cost of many streams' memory, and the time to restore it."""
 
 import json
+import re
 import signal
 import time
 import urllib.request
@@ -104,7 +105,8 @@ def _ready(served: Served, config: WorkerConfig) -> Iterator[None]:
 def _metric(config: WorkerConfig, name: str) -> float:
     with urllib.request.urlopen(f"http://127.0.0.1:{config.metrics_port}/metrics") as answer:
         text = answer.read().decode()
-    return float(text.split(f"\n{name} ")[1].split()[0])
+    (value,) = re.findall(rf"^{name}\{{.*\}} (\S+)$", text, re.M)
+    return float(value)
 
 
 def _grow(kafka: LocalKafka, folder: Path, minutes: float) -> Iterator[tuple[float, int]]:

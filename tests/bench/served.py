@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -201,7 +202,8 @@ def settled(port: int) -> float:
     """Return how many frames a worker has predicted and committed."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
-    return float(text.split('longtake_records_total{fate="predicted"} ')[1].split()[0])
+    (count,) = re.findall(r'^longtake_records_total\{fate="predicted"[^}]*\} (\S+)$', text, re.M)
+    return float(count)
 
 
 def _cpu_s(pid: int) -> float:

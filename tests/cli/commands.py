@@ -88,8 +88,10 @@ class Running:
             return answer.status, answer.read().decode()
 
     def metric(self, sample: str) -> float:
-        """One sample of /metrics, by its whole name."""
-        found = re.search(rf"^{re.escape(sample)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        """One sample of /metrics, by its name and its labels, of which `group` is left out."""
+        text = re.sub(r'(?<=[{,])group="[^"]*",?', "", self.get("/metrics")[1])
+        text = text.replace(",}", "}").replace("{}", "")
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def ready(self) -> "Running":

@@ -12,6 +12,7 @@ DASHBOARD: dict[str, Any] = json.loads(
     (ROOT / "deploy" / "grafana" / "dashboards" / "longtake.json").read_text()
 )
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+VARIABLES: dict[str, dict[str, Any]] = {one["name"]: one for one in DASHBOARD["templating"]["list"]}
 
 ALERTS = re.findall(r"^ +- alert: (\w+)$", RULES, re.MULTILINE)
 RECORDED = set(re.findall(r"^ +- record: (\S+)$", RULES, re.MULTILINE))

@@ -4,7 +4,9 @@ import re
 from itertools import combinations
 from typing import Any
 
-from tests.deploy.expressions import DASHBOARD, PANELS, ROOT
+import pytest
+
+from tests.deploy.expressions import DASHBOARD, OF_DASHBOARD, PANELS, ROOT, VARIABLES
 
 GRAFANA = ROOT / "deploy" / "grafana"
 KINDS = {"stat", "timeseries", "state-timeline", "heatmap", "table"}
@@ -55,3 +57,34 @@ def test_the_panels_query_the_data_source_that_is_provisioned() -> None:
     source = (GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text()
     (uid,) = re.findall(r"^ +uid: (\S+)$", source, re.MULTILINE)
     assert {panel["datasource"]["uid"] for panel in PANELS} == {uid}
+
+
+@pytest.mark.parametrize("expression", OF_DASHBOARD)
+def test_every_query_shows_only_the_groups_and_processes_that_are_chosen(expression: str) -> None:
+    for name, selector in re.findall(r"\b(longtake[_:][\w:]+)(\{[^}]*\})?", expression):
+        of_cameras = re.match("longtake_(camera|spool)", name)
+        wanted = {'instance=~"$cameras"'} if of_cameras else {'group=~"$group"'}
+        if not of_cameras and ":" not in name:
+            wanted.add('instance=~"$worker"')
+        assert {one for one in wanted if one not in selector} == set(), name
+
+
+def test_every_curve_of_workers_names_its_group_and_no_sum_mixes_groups() -> None:
+    panels = [panel for panel in PANELS if panel["type"] == "timeseries"]
+    curves = {one["expr"]: one["legendFormat"] for panel in panels for one in panel["targets"]}
+    of_groups = {query for query in curves if re.search(r'longtake.*group=~"\$group"', query)}
+    assert len(of_groups) > 20
+    assert {query for query in of_groups if "{{group}}" not in curves[query]} == set()
+    mixing = re.compile(r"(?<!:)\b(sum|min|max)\b(?! by \(group\b)")
+    assert {query for query in of_groups if mixing.search(query)} == set()
+
+
+def test_a_variable_offers_several_values_and_all_even_of_workers_without_a_group() -> None:
+    for variable in VARIABLES.values():
+        assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (
+            True,
+            True,
+            ".*",
+        )
+    used = set(re.findall(r"\$([a-z]\w*)", " ".join(OF_DASHBOARD)))
+    assert used == set(VARIABLES)

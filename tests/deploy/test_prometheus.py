@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.worker.metrics.group_label import with_group
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.cli.commands import Group, Start, until, write_settings
 from tests.deploy.cameras import METRICS, CamerasStandIn
@@ -20,6 +21,7 @@ from tests.deploy.expressions import (
     RECORDED,
     ROOT,
     RULES,
+    VARIABLES,
     family,
     series_in,
 )
@@ -51,12 +53,24 @@ def documented(section: str) -> Described:
     return {name: (kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
 
 
+def documented_of_a_worker() -> Described:
+    """Return the worker's metrics; their text says once that each has the label `group` as well."""
+    listed = documented("Worker").items()
+    return {name: (kind, labels | {"group"}) for name, (kind, labels) in listed}
+
+
 def worker_metrics() -> Described:
     metrics = WorkerMetrics()
     metrics.model.set_labels(["walk"])
     metrics.streams.expect(["gate"])
     metrics.set_info(worker="one", bundle="tiny", engine="onnxruntime")
-    return exposed(generate_latest(metrics.registry).decode())
+    return exposed(generate_latest(with_group(metrics.registry, "actions")).decode())
+
+
+def served_by_workers() -> set[str]:
+    """Return the names of workers' series; a histogram has three kinds."""
+    ends = ("", "_bucket", "_sum", "_count")
+    return {name + end for name in worker_metrics() for end in ends}
 
 
 def test_the_configuration_is_valid(promtool: str) -> None:
@@ -93,14 +107,32 @@ def test_every_alert_has_a_section_in_the_runbook() -> None:
 
 
 def test_rules_and_dashboard_use_only_metrics_that_exist() -> None:
-    asked = {family(name) for e in (*OF_RULES, *OF_DASHBOARD) for name in series_in(e)}
+    everything = (*OF_RULES, *OF_DASHBOARD, *(one["definition"] for one in VARIABLES.values()))
+    asked = {family(name) for e in everything for name in series_in(e)}
     assert asked - worker_metrics().keys() - METRICS.keys() == set()
     recorded = {name for e in (*OF_RULES, *OF_DASHBOARD) for name in re.findall(r"\w+:\w+:\w+", e)}
     assert recorded == RECORDED
 
 
+def test_no_rule_mixes_the_workers_of_two_groups() -> None:
+    of_workers = [e for e in OF_RULES if series_in(e) & {*served_by_workers()}]
+    assert len(of_workers) > 10
+    mixing = re.compile(r"\b(sum|min|max|avg|count)\b(?! by \(group\b)")
+    assert [e for e in of_workers if mixing.search(e)] == []
+
+
+def test_every_alert_about_workers_names_their_group() -> None:
+    alerts = re.findall(r"- alert: (\w+)\n(.+?)(?=\n\n|\Z)", RULES, re.DOTALL)
+    assert [name for name, _ in alerts] == ALERTS
+    of_cameras = re.compile(r"longtake_(camera|spool)|\bup\b")  # an `up` has no group
+    nameless = [
+        name for name, text in alerts if "$labels.group" not in text.partition("summary")[2]
+    ]
+    assert nameless == [name for name, text in alerts if of_cameras.search(text)]
+
+
 def test_the_documentation_lists_exactly_the_metrics_that_exist() -> None:
-    assert documented("Worker") == worker_metrics()
+    assert documented_of_a_worker() == worker_metrics()
 
 
 def test_the_stand_in_for_cameras_has_the_metrics_that_are_documented() -> None:
@@ -118,7 +150,7 @@ def test_a_real_workers_metrics_are_documented_and_keep_the_conventions(
     group.cluster.publish(0, b"cam-1", jpeg(16, 16, seed=1))
     until(lambda: worker.metric('longtake_records_total{fate="predicted"}') == 1, "one predicted")
     text = worker.get("/metrics")[1]
-    assert exposed(text) == documented("Worker")
+    assert exposed(text) == documented_of_a_worker()
     assert ran(promtool, "check", "metrics", stdin=text) == (0, "")
 
 

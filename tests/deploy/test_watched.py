@@ -117,6 +117,13 @@ def test_a_worker_that_does_not_get_its_memory_back_raises_an_alert(stage: Watch
 
 
 @pytest.mark.slow
+def test_a_group_whose_workers_are_gone_raises_an_alert(stage: WatchedStage) -> None:
+    stage.kill()
+    stage.prometheus.fires("GroupWithoutWorkers")
+    stage.launch()
+
+
+@pytest.mark.slow
 def test_frames_that_nobody_has_read_in_time_raise_an_alert(stage: WatchedStage) -> None:
     stage.kill()
     for n in range(50):

@@ -12,14 +12,18 @@ from urllib.parse import quote
 
 from pipeline.local.ports import free_ports
 from tests.cli.commands import until
-from tests.deploy.expressions import PROMETHEUS
+from tests.deploy.expressions import PROMETHEUS, VARIABLES
 
 WINDOW = "6s"
 
 
 def hurried(text: str) -> str:
-    """Return a configuration with 1 s intervals, windows of some seconds, and short durations."""
+    """Return a configuration with 1 s intervals, windows of some seconds, and short durations.
+
+    A variable of the dashboard has the value that Grafana gives it for "All".
+    """
     text = text.replace("[$__range]", "[1h]")
+    text = re.sub("|".join(rf"\${re.escape(name)}\b" for name in VARIABLES), ".*", text)
     text = re.sub(r"\[(\d+[sm]|\$__rate_interval)\]", f"[{WINDOW}]", text)
     text = re.sub(r"offset \d+m", f"offset {WINDOW}", text)
     text = re.sub(r"^( +for:) \w+$", r"\1 1s", text, flags=re.MULTILINE)

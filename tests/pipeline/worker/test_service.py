@@ -116,7 +116,7 @@ def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
         until(lambda: running.service.worker.ready, "a ready worker")
         serving.away.set()
         serving.log.publish(0, b"cam-1", jpeg(SIDE, SIDE, seed=1))
-        predicted = "longtake_batch_frames_sum 1.0"
+        predicted = 'longtake_batch_frames_sum{group="longtake"} 1.0'
         until(lambda: predicted in get(port(), "/metrics")[1], "a predicted frame")
         assert serving.log.read_committed(TOPICS.predictions) == []
         serving.away.clear()
