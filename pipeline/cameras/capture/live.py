@@ -49,6 +49,8 @@ class LiveSource:
             pictures = self._read(media, stream, stop)
             if media.container.format.name == IN_PIECES:
                 yield from paced(pictures, clock=self._clock, stop=stop)
+            elif media.container.format.name == INVENTS_TIMES:
+                yield from pictures
             else:
                 yield from self._caught_up(pictures)
         if not stop.is_set():
