@@ -41,6 +41,7 @@ class HttpFile:
         self._length = int(length) if length.isdecimal() and ranges and not until else None
         self.kind = answer.header("Content-Type")
         self.unchanged, self.unless = answer.unchanged, answer.unless
+        self._too_long = False
         self._ahead = b""  # read from the answer, and not yet by libav
         try:
             self._look()
@@ -66,6 +67,8 @@ class HttpFile:
 
     def read(self, most_bytes: int) -> bytes:
         """Wait for bytes; none: the end."""
+        if self._too_long:
+            return b""  # libav goes on reading a playlist within a playlist after an error
         if self._answer is None or self._at != self._position:
             self._reopen()
         content, self._ahead = self._ahead[:most_bytes], self._ahead[most_bytes:]
@@ -74,6 +77,7 @@ class HttpFile:
         self._at += len(content)
         self._position = self._at
         if self.is_playlist and self._at > MAX_PLAYLIST_BYTES:
+            self._too_long = True
             words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
             raise CameraLostError(LossReason.REFUSED, words)
         return content

@@ -126,8 +126,7 @@ def open_media(
     try:
         return opening.media()
     except (av.FFmpegError, OSError) as exc:
-        # libav can report a silent server as invalid data: the elapsed time distinguishes the two
-        if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
+        if _timed_out(exc, patience):
             words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
             raise CameraLostError(LossReason.UNREACHABLE, words) from None
         lost = LossReason.REFUSED if isinstance(exc, _REFUSALS) else LossReason.UNREACHABLE
@@ -155,7 +154,9 @@ class _Opening:
         media.close()
         try:
             return replace(self, options=self.options | _WAITING_FOR_VIDEO).first()
-        except (av.ExitError, TimeoutError):
+        except (av.FFmpegError, OSError) as exc:
+            if not _timed_out(exc, self.patience):
+                raise
             words = f"it sent no video for {self.limits.connect_s:g} s, only sound"
             raise CameraLostError(LossReason.STALLED, words) from None
 
@@ -242,7 +243,10 @@ def _may_come(media: Media) -> bool:
     return not _STREAMS_COME_LATER.isdisjoint(formats) and len(media.container.streams) > 0
 
 
-def _over(patience: Patience) -> bool:
+def _timed_out(exc: Exception, patience: Patience) -> bool:
+    # libav can report a silent server as invalid data: the elapsed time distinguishes the two
+    if isinstance(exc, av.ExitError | TimeoutError):
+        return True
     with suppress(TimeoutError):
         return patience.left_s <= 0
     return True
