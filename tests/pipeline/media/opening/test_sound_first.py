@@ -1,5 +1,6 @@
 """FLV, as RTMP servers send it: sound comes at once, video with its next keyframe."""
 
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,8 @@ import av
 import pytest
 
 from pipeline.cameras.capture.connecting import Connecting, open_camera
+from pipeline.cameras.capture.live import LiveSource
+from pipeline.cameras.values import Picture
 from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
@@ -48,8 +51,12 @@ def tags(flv: bytes) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
+def parts(kind: int, flv: bytes) -> list[bytes]:
+    return [tag for found, tag in tags(flv) if found == kind]
+
+
 def only(kind: int, flv: bytes) -> bytes:
-    return b"".join(tag for found, tag in tags(flv) if found == kind)
+    return b"".join(parts(kind, flv))
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +98,14 @@ def test_no_video_in_time_is_no_refusal(flv: bytes) -> None:
         with pytest.raises(CameraLostError, match="no video for 2 s, only sound") as lost:
             open_camera(address, how, SystemClock())
     assert lost.value.reason is LossReason.STALLED
+
+
+def test_a_picture_is_handed_on_though_sound_arrives_just_before_it(flv: bytes) -> None:
+    pairs = zip(parts(SOUND, flv), parts(VIDEO, flv), strict=False)
+    body = [GOOD + b"\r\n" + header(5), *(sound + picture for sound, picture in pairs)]
+    how = Connecting(Limits(connect_s=5, read_s=1))
+    with saying(*body, pause_s=0.03) as at:
+        live = LiveSource(lambda: Address.of(f"http://{at}/", {}), how, clock=SystemClock())
+        found = (one for one in live.pictures(threading.Event()) if isinstance(one, Picture))
+        first = next(found)
+    assert first.late_us < 500_000
