@@ -13,6 +13,9 @@ _PLAYLIST_START = b"#extm3u"
 _MJPEG_KINDS = ("multipart/", "image/jpeg", "image/jpg", "image/pjpeg", "motion-jpeg", "mjpeg")
 _MJPEG_STARTS = (b"\xff\xd8\xff", b"--", b"content-type:", b"content-length:")  # of a part
 _LOOKED_AT_BYTES = 16  # at the start of a body: enough for the longest of these
+# A body of so few bytes is read as a whole: libav then finds the index at the end of an MP4, though
+# the server supports no seeking. In pieces it would be found or not, as the pieces happen to arrive
+_WHOLE_BYTES = 32 << 10
 
 
 class HttpFile:
@@ -44,7 +47,8 @@ class HttpFile:
         self._too_long = False
         self._ahead = b""  # read from the answer, and not yet by libav
         try:
-            self._look()
+            short = length.isdecimal() and int(length) <= _WHOLE_BYTES
+            self._look(int(length) if short else _LOOKED_AT_BYTES)
         except BaseException:
             self.close()
             raise
@@ -72,8 +76,8 @@ class HttpFile:
         if self._answer is None or self._at != self._position:
             self._reopen()
         content, self._ahead = self._ahead[:most_bytes], self._ahead[most_bytes:]
-        if not content and self._answer is not None:
-            content = self._answer.read(most_bytes)
+        if len(content) < most_bytes and self._answer is not None:
+            content += self._answer.read(most_bytes - len(content))
         self._at += len(content)
         self._position = self._at
         if self.is_playlist and self._at > MAX_PLAYLIST_BYTES:
@@ -102,14 +106,14 @@ class HttpFile:
             self._answer.close()
             self._answer = None
 
-    def _look(self) -> None:
+    def _look(self, count: int) -> None:
         """Read the first bytes ahead: the kind of the content is in them."""
-        while self._answer is not None and len(self._ahead) < _LOOKED_AT_BYTES:
-            content = self._answer.read(_LOOKED_AT_BYTES - len(self._ahead))
+        while self._answer is not None and len(self._ahead) < count:
+            content = self._answer.read(count - len(self._ahead))
             if not content:
                 break
             self._ahead += content
-        self._start = self._ahead.lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
+        self._start = self._ahead[:_LOOKED_AT_BYTES].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
 
     def _reopen(self) -> None:
         self.close()
