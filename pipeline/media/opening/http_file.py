@@ -44,7 +44,6 @@ class HttpFile:
         self._length = int(length) if length.isdecimal() and ranges and not until else None
         self.kind = answer.header("Content-Type")
         self.unchanged, self.unless = answer.unchanged, answer.unless
-        self._too_long = False
         self._ahead = b""  # read from the answer, and not yet by libav
         try:
             short = length.isdecimal() and int(length) <= _WHOLE_BYTES
@@ -71,8 +70,6 @@ class HttpFile:
 
     def read(self, most_bytes: int) -> bytes:
         """Wait for bytes; none: the end."""
-        if self._too_long:
-            return b""  # libav goes on reading a playlist within a playlist after an error
         if self._answer is None or self._at != self._position:
             self._reopen()
         content, self._ahead = self._ahead[:most_bytes], self._ahead[most_bytes:]
@@ -80,10 +77,6 @@ class HttpFile:
             content += self._answer.read(most_bytes - len(content))
         self._at += len(content)
         self._position = self._at
-        if self.is_playlist and self._at > MAX_PLAYLIST_BYTES:
-            self._too_long = True
-            words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
-            raise CameraLostError(LossReason.REFUSED, words)
         return content
 
     def seekable(self) -> bool:
@@ -107,13 +100,26 @@ class HttpFile:
             self._answer = None
 
     def _look(self, count: int) -> None:
-        """Read the first bytes ahead: the kind of the content is in them."""
-        while self._answer is not None and len(self._ahead) < count:
-            content = self._answer.read(count - len(self._ahead))
+        """Read the first bytes ahead: the kind of the content is in them. Read all of a playlist.
+
+        From one that is too long libav must get nothing, or it would try each of its segments.
+        """
+        self._read_ahead(count)
+        self._start = self._ahead[:_LOOKED_AT_BYTES].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
+        if self.is_playlist:
+            self._read_ahead(MAX_PLAYLIST_BYTES + 1)
+            if len(self._ahead) > MAX_PLAYLIST_BYTES:
+                words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
+                raise CameraLostError(LossReason.REFUSED, words)
+
+    def _read_ahead(self, count: int) -> None:
+        ahead = bytearray(self._ahead)
+        while self._answer is not None and len(ahead) < count:
+            content = self._answer.read(count - len(ahead))
             if not content:
                 break
-            self._ahead += content
-        self._start = self._ahead[:_LOOKED_AT_BYTES].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
+            ahead += content
+        self._ahead = bytes(ahead)
 
     def _reopen(self) -> None:
         self.close()
