@@ -59,7 +59,8 @@ class CameraSettings(BaseModel):
     realtime: bool = True
     """Play a file or folder at its own rate; otherwise as fast as the log accepts it."""
     fps: Annotated[float, Field(gt=0, le=1000), Number] | None = None
-    """The most frames a second that are sent; None: all."""
+    """The most frames a second that are sent, None: all; and how often a URL of single pictures
+    is requested, None: once a second."""
     size: Size | None = None
     """The largest size that is sent, as `640x360`; larger pictures keep their aspect ratio."""
     quality: Annotated[int, Field(ge=1, le=100), Number] = 90

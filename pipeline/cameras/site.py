@@ -11,7 +11,7 @@ from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import Backoff
 from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.capture.clip import ClipSource
-from pipeline.cameras.capture.connecting import Connecting
+from pipeline.cameras.capture.connecting import SNAPSHOTS_HZ, Connecting
 from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
@@ -105,6 +105,7 @@ class Site:
                 Limits(connect_s=settings.connect_s, read_s=settings.stall_s),
                 settings.transport,
                 settings.access,
+                settings.fps or SNAPSHOTS_HZ,
             ),
             clock=self._clock,
         )

@@ -17,6 +17,8 @@ from pipeline.media.opening.video_streams import find_video, stream_kinds
 # so that the first picture came only with the next keyframe.
 PROBING = {"fpsprobesize": "0", "analyzeduration": "500000"}  # microseconds
 
+SNAPSHOTS_HZ = 1.0  # how often a URL that answers with one JPEG is requested, unless `fps` is set
+
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
@@ -25,6 +27,7 @@ class Connecting:
     limits: Limits
     transport: Transport = "tcp"
     access: Access = field(default_factory=Access)
+    snapshots_hz: float = SNAPSHOTS_HZ
 
 
 def open_camera(address: Address, how: Connecting, clock: Clock) -> Media:
@@ -36,6 +39,7 @@ def open_camera(address: Address, how: Connecting, clock: Clock) -> Media:
         limits=how.limits,
         clock=clock,
         options=PROBING,
+        snapshots_hz=how.snapshots_hz,
     )
 
 

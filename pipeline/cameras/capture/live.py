@@ -42,6 +42,8 @@ class LiveSource:
             pictures = self._read(media, stream, stop)
             if media.container.format.name == IN_PIECES:
                 yield from paced(pictures, clock=self._clock, stop=stop)
+            elif media.container.format.name in INVENTED:
+                yield from pictures
             else:
                 yield from self._caught_up(pictures)
         if not stop.is_set():
@@ -65,17 +67,22 @@ class LiveSource:
     def _read(
         self, media: Media, stream: VideoStream, stop: threading.Event
     ) -> Iterator[Picture | PictureFate | None]:
-        """Yield pictures as they arrive; `_waited_s` is how long the newest packet took."""
+        """Yield pictures as they arrive.
+
+        `_waited_s` is the longest wait for a packet since the one before, of sound for example.
+        """
         packets = media.packets()
+        waited_s = 0.0
         try:
             reader = PacketReader(stream, timed=media.container.format.name not in INVENTED)
             while not stop.is_set():
                 began_s = self._clock.monotonic()
                 packet = next(packets, None)
-                self._waited_s = self._clock.monotonic() - began_s
+                waited_s = max(waited_s, self._clock.monotonic() - began_s)
                 if packet is None:
                     return
                 if packet.stream.index == stream.index:
+                    self._waited_s, waited_s = waited_s, 0.0
                     yield from reader.read(packet)
                 else:
                     yield None

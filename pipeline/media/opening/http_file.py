@@ -9,6 +9,13 @@ from pipeline.media.opening.http_session import HttpAnswer, HttpSession
 MAX_PLAYLIST_BYTES = 4 << 20
 _PLAYLIST_KINDS = ("mpegurl", "m3u")
 _PLAYLIST_NAMES = (".m3u8", ".m3u", ".hls")
+_PLAYLIST_START = b"#extm3u"
+_MJPEG_KINDS = ("multipart/", "image/jpeg", "image/jpg", "image/pjpeg", "motion-jpeg", "mjpeg")
+_MJPEG_STARTS = (b"\xff\xd8\xff", b"--", b"content-type:", b"content-length:")  # of a part
+_LOOKED_AT_BYTES = 16  # at the start of a body: enough for the longest of these
+# A body of so few bytes is read as a whole: libav then finds the index at the end of an MP4, though
+# the server supports no seeking. In pieces it would be found or not, as the pieces happen to arrive
+_WHOLE_BYTES = 32 << 10
 
 
 class HttpFile:
@@ -17,8 +24,16 @@ class HttpFile:
     Where the server supports it, libav can seek: an MP4 may have its index at the end.
     """
 
-    def __init__(self, session: HttpSession, url: str, *, first: int = 0, until: int = 0) -> None:
-        answer = session.fetch(url, bytes_from=first, bytes_until=until)
+    def __init__(
+        self,
+        session: HttpSession,
+        url: str,
+        *,
+        first: int = 0,
+        until: int = 0,
+        unless: str = "",
+    ) -> None:
+        answer = session.fetch(url, bytes_from=first, bytes_until=until, unless=unless)
         self.name = answer.url
         self._session = session
         self._first, self._until = first, until
@@ -27,31 +42,41 @@ class HttpFile:
         length = answer.header("Content-Length")
         ranges = answer.header("Accept-Ranges").lower() == "bytes"
         self._length = int(length) if length.isdecimal() and ranges and not until else None
-        self._kind = answer.header("Content-Type").lower()
+        self.kind = answer.header("Content-Type")
+        self.unchanged, self.unless = answer.unchanged, answer.unless
+        self._ahead = b""  # read from the answer, and not yet by libav
+        try:
+            short = length.isdecimal() and int(length) <= _WHOLE_BYTES
+            self._look(int(length) if short else _LOOKED_AT_BYTES)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def is_playlist(self) -> bool:
-        """Whether it is a list of segments, by its content type or its name."""
-        path = urlsplit(self.name).path.lower()
-        return any(one in self._kind for one in _PLAYLIST_KINDS) or path.endswith(_PLAYLIST_NAMES)
+        """Whether it is a list of segments, by its start, its content type or its name."""
+        if self._start.startswith(_PLAYLIST_START):
+            return True
+        path, kind = urlsplit(self.name).path.lower(), self.kind.lower()
+        return any(one in kind for one in _PLAYLIST_KINDS) or path.endswith(_PLAYLIST_NAMES)
 
     @property
-    def format(self) -> str | None:
-        """The format, where libav takes it from the content type; None: it is in the content."""
+    def is_mjpeg(self) -> bool:
+        """Whether it is one JPEG or several, in parts or not, by its start or its content type."""
         if self.is_playlist:
-            return "hls"
-        return "mpjpeg" if "multipart/x-mixed-replace" in self._kind else None
+            return False
+        kind = self.kind.lower()
+        return self._start.startswith(_MJPEG_STARTS) or any(one in kind for one in _MJPEG_KINDS)
 
     def read(self, most_bytes: int) -> bytes:
         """Wait for bytes; none: the end."""
         if self._answer is None or self._at != self._position:
             self._reopen()
-        content = self._answer.read(most_bytes) if self._answer is not None else b""
+        content, self._ahead = self._ahead[:most_bytes], self._ahead[most_bytes:]
+        if len(content) < most_bytes and self._answer is not None:
+            content += self._answer.read(most_bytes - len(content))
         self._at += len(content)
         self._position = self._at
-        if self.is_playlist and self._at > MAX_PLAYLIST_BYTES:
-            words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
-            raise CameraLostError(LossReason.REFUSED, words)
         return content
 
     def seekable(self) -> bool:
@@ -74,8 +99,31 @@ class HttpFile:
             self._answer.close()
             self._answer = None
 
+    def _look(self, count: int) -> None:
+        """Read the first bytes ahead: the kind of the content is in them. Read all of a playlist.
+
+        From one that is too long libav must get nothing, or it would try each of its segments.
+        """
+        self._read_ahead(count)
+        self._start = self._ahead[:_LOOKED_AT_BYTES].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
+        if self.is_playlist:
+            self._read_ahead(MAX_PLAYLIST_BYTES + 1)
+            if len(self._ahead) > MAX_PLAYLIST_BYTES:
+                words = f"its playlist has more than {MAX_PLAYLIST_BYTES >> 20} MiB"
+                raise CameraLostError(LossReason.REFUSED, words)
+
+    def _read_ahead(self, count: int) -> None:
+        ahead = bytearray(self._ahead)
+        while self._answer is not None and len(ahead) < count:
+            content = self._answer.read(count - len(ahead))
+            if not content:
+                break
+            ahead += content
+        self._ahead = bytes(ahead)
+
     def _reopen(self) -> None:
         self.close()
+        self._ahead = b""
         self._at = self._position
         if self._length is None or self._position < self._length:
             start = self._first + self._position

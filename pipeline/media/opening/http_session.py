@@ -7,6 +7,7 @@ no certificate of a segment.
 
 import http.client
 import os
+import re
 from http import HTTPStatus
 from urllib.parse import urljoin
 
@@ -30,6 +31,8 @@ _MOVED = {
     HTTPStatus.TEMPORARY_REDIRECT,
     HTTPStatus.PERMANENT_REDIRECT,
 }
+_CONDITIONS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
+_PLAIN = re.compile(r"[\x20-\x7e]{1,200}")
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -44,17 +47,22 @@ class HttpSession:
         self._access = access
         self._patience = patience
 
-    def fetch(self, url: str, *, bytes_from: int = 0, bytes_until: int = 0) -> "HttpAnswer":
+    def fetch(
+        self, url: str, *, bytes_from: int = 0, bytes_until: int = 0, unless: str = ""
+    ) -> "HttpAnswer":
         """Request a URL, or the part of it from a byte until before another (0: to the end).
 
+        `unless` are header lines of `HttpAnswer.unless`: it may be answered that nothing changed.
         Raises `CameraLostError` if the answer is none, `TimeoutError`, and `OSError` if the server
         cannot be reached.
         """
         wanted = _range(bytes_from, bytes_until)
         for _ in range(MAX_REDIRECTS + 1):
             place = self._permitted(url)
-            answer = self._asked(place, wanted)
+            answer = self._asked(place, wanted + unless)
             if answer.status not in _MOVED:
+                if unless and answer.unchanged:
+                    return answer
                 return answer.require(partial=wanted != "")
             answer.close()
             url = _joined(place.url, answer.header("Location"))
@@ -121,6 +129,9 @@ class HttpAnswer:
         self._response = http.client.HTTPResponse(line)  # type: ignore[arg-type]  # see `Readable`
         try:
             self._response.begin()
+        except http.client.RemoteDisconnected:
+            words = "it closed the connection without an answer"
+            raise CameraLostError(LossReason.UNREACHABLE, words) from None
         except http.client.HTTPException:
             raise CameraLostError(LossReason.REFUSED, "its answer is not HTTP") from None
 
@@ -136,6 +147,20 @@ class HttpAnswer:
     def headers(self, name: str) -> list[str]:
         """Return all headers of this name."""
         return self._response.headers.get_all(name, [])
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the server answers that nothing has changed since it was asked before."""
+        return self.status == HTTPStatus.NOT_MODIFIED
+
+    @property
+    def unless(self) -> str:
+        """The header lines that ask for this URL unless its content is still the same."""
+        return "".join(
+            f"{asks}: {value}\r\n"
+            for asks, has in _CONDITIONS.items()
+            if _PLAIN.fullmatch(value := self.header(has))
+        )
 
     def require(self, *, partial: bool) -> "HttpAnswer":
         """Return it if it has what was requested. Raises `CameraLostError`, and closes it."""

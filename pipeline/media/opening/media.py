@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from pipeline.media.opening.certificates import check_certificate
 from pipeline.media.opening.http_file import HttpFile
 from pipeline.media.opening.http_session import HttpSession
 from pipeline.media.opening.media_url import MediaUrl
+from pipeline.media.opening.mjpeg_file import MjpegFile, Polling
 from pipeline.media.opening.patience import Patience
 from pipeline.media.opening.permitted import (
     DEVICE,
@@ -48,7 +49,17 @@ _REFUSALS = (
     PermissionError,
 )
 # libav would reuse the connections of its own HTTP client; with ours it would end the process
-_HLS = {"http_persistent": "0", "http_multiple": "0"}
+# and would refuse a segment for its name, of which RFC 8216 asks nothing: its content decides
+_HLS = {
+    "http_persistent": "0",
+    "http_multiple": "0",
+    "extension_picky": "0",
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+}
+_STREAMS_COME_LATER = frozenset({"flv", "live_flv", "mpeg"})  # formats without a list of streams
+# sound alone is analysed until video comes or the time is over
+_WAITING_FOR_VIDEO = {"analyzeduration": "3600000000", "probesize": str(32 << 20)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class Media:
         patience: Patience,
         limits: Limits,
         *,
-        file: HttpFile | None,
+        file: HttpFile | MjpegFile | None,
     ) -> None:
         self.container = container
         self._file = file
@@ -104,16 +115,20 @@ def open_media(
     limits: Limits,
     clock: Clock,
     options: Mapping[str, str] = NO_OPTIONS,
+    snapshots_hz: float | None = None,
 ) -> Media:
-    """Open a source by the rules of `access`. Raises `CameraLostError`."""
+    """Open a source by the rules of `access`. Raises `CameraLostError`.
+
+    A URL that answers with one JPEG is requested `snapshots_hz` times a second; None: once.
+    """
     patience = Patience(clock)
     patience.begin(limits.connect_s)
-    opening = _Opening(address, access, transport, limits, patience, dict(options))
+    polling = None if snapshots_hz is None else Polling(snapshots_hz, limits.read_s, clock)
+    opening = _Opening(address, access, transport, limits, patience, dict(options), polling)
     try:
         return opening.media()
     except (av.FFmpegError, OSError) as exc:
-        # libav can report a silent server as invalid data: the elapsed time distinguishes the two
-        if isinstance(exc, av.ExitError | TimeoutError) or _over(patience):
+        if _timed_out(exc, patience):
             words = f"no answer in {limits.connect_s:g} s; is the camera on, and the address right?"
             raise CameraLostError(LossReason.UNREACHABLE, words) from None
         refused = isinstance(exc, _REFUSALS) or exc.errno == errno.EPROTONOSUPPORT  # RTSP's 461
@@ -132,8 +147,24 @@ class _Opening:
     limits: Limits
     patience: Patience
     options: dict[str, str]
+    polling: Polling | None
 
     def media(self) -> Media:
+        """Open the source, and again if only sound came: video can come later."""
+        media = self.first()
+        if media.container.streams.video or not _may_come(media):
+            return media
+        media.close()
+        try:
+            return replace(self, options=self.options | _WAITING_FOR_VIDEO).first()
+        except (av.FFmpegError, OSError) as exc:
+            if not _timed_out(exc, self.patience):
+                raise
+            words = f"it sent no video for {self.limits.connect_s:g} s, only sound"
+            raise CameraLostError(LossReason.STALLED, words) from None
+
+    def first(self) -> Media:
+        """Open the source once."""
         address = self.address
         if address.is_device:
             return self._open(address.url, DEVICE.options, kind="v4l2")
@@ -185,12 +216,18 @@ class _Opening:
             first, until = int(part.get("offset", "0")), int(part.get("end_offset", "0"))
             return HttpFile(session, url, first=first, until=until)
 
-        file = HttpFile(session, place.url)
+        file: HttpFile | MjpegFile = (first := HttpFile(session, place.url))
+        kind = "hls" if first.is_playlist else None
+        if first.is_mjpeg:
+            kind = "mpjpeg"
+            file = MjpegFile(
+                first, session, place.url, patience=self.patience, polling=self.polling
+            )
         try:
             container = av.open(
                 file,
                 "r",
-                format=file.format,
+                format=kind,
                 options=self.options | WEB.options | _HLS,
                 timeout=(self.patience.left_s, self.limits.read_s),
                 io_open=open_part,
@@ -210,7 +247,15 @@ class _Opening:
         return Media(container, self.patience, self.limits, file=None)
 
 
-def _over(patience: Patience) -> bool:
+def _may_come(media: Media) -> bool:
+    formats = set(media.container.format.name.split(","))
+    return not _STREAMS_COME_LATER.isdisjoint(formats) and len(media.container.streams) > 0
+
+
+def _timed_out(exc: Exception, patience: Patience) -> bool:
+    # libav can report a silent server as invalid data: the elapsed time distinguishes the two
+    if isinstance(exc, av.ExitError | TimeoutError):
+        return True
     with suppress(TimeoutError):
         return patience.left_s <= 0
     return True

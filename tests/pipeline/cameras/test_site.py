@@ -12,6 +12,7 @@ from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
+from tests.cameras.hostile import Page, web
 from tests.cli.commands import until
 from tests.pipeline.pictures import jpeg, write_video
 
@@ -62,6 +63,20 @@ def test_unchanged_cameras_continue_and_new_ones_start(
     gate = sink.of("gate")
     assert [shot.seq for shot in gate] == list(range(len(gate)))
     assert len({shot.epoch for shot in gate}) == 1
+
+
+def test_a_snapshot_is_requested_as_often_as_frames_are_wanted(
+    site: Site, sink: CollectingSink
+) -> None:
+    pages = {"/photo": Page(jpeg(24, 32, seed=1), "image/jpeg")}
+    with web(pages) as server:
+        url = f"http://{server.at}/photo"
+        site.arrange({"gate": CameraSettings(url=url, fps=100, frozen_s=0)}, sink)
+        until(lambda: len(sink.of("gate")) > 3, "frames of gate")
+        site.stop(3.0)
+    first, *_, last = sink.of("gate")[:4]
+    assert last.captured_us - first.captured_us < 2_500_000  # once a second: 3,000,000
+    assert site.tallies["gate"].losses.total() == 0
 
 
 def test_a_removed_camera_sends_nothing_and_has_no_counts(

@@ -55,9 +55,11 @@ def refusal(way: Way, url: str, access: Access = STRICT) -> str:
     return str(refused.value)
 
 
-def video(file: Path, *, frames: int = 5, kind: str = "mpegts") -> bytes:
+def video(
+    file: Path, *, frames: int = 5, kind: str = "mpegts", options: dict[str, str] | None = None
+) -> bytes:
     """Write a short video, and return its bytes."""
-    with av.open(str(file), "w", format=kind) as out:
+    with av.open(str(file), "w", format=kind, options=options or {}) as out:
         stream = out.add_stream("libx264", rate=10, options={"tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for n in range(frames):

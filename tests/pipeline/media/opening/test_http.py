@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[4]
 
 
 @contextmanager
-def saying(*parts: bytes, endless: bytes = b"") -> Iterator[str]:
+def saying(*parts: bytes, endless: bytes = b"", pause_s: float = 0.0) -> Iterator[str]:
     """Answer one connection at a time with these bytes; then repeat `endless` until it closes."""
     over = threading.Event()
 
@@ -34,6 +34,7 @@ def saying(*parts: bytes, endless: bytes = b"") -> Iterator[str]:
                 line.recv(4096)
                 for part in parts:
                     line.sendall(part)
+                    over.wait(pause_s)
                 while endless and not over.wait(0.05):
                     line.sendall(endless)
 
