@@ -18,9 +18,12 @@ def lines() -> Iterator[StringIO]:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(LineFormatter(FORMAT))
-    logging.getLogger("lines").addHandler(handler)
+    logger = logging.getLogger("lines")
+    logger.addHandler(handler)
+    logger.propagate = False  # what pytest would record cannot be sent by xdist
     yield written
-    logging.getLogger("lines").removeHandler(handler)
+    logger.propagate = True
+    logger.removeHandler(handler)
 
 
 def test_text_in_a_message_begins_no_second_line(lines: StringIO) -> None:

@@ -100,7 +100,7 @@ def test_a_tensorrt_that_is_too_old_is_refused(
     monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setenv("DOUBLE_TENSORRT_VERSION", version)
-    assert told().startswith(f"TensorRT {version} is too old, 10.16 or newer is wanted: pip ")
+    assert told().startswith(f"TensorRT {version} is too old, 10.16 or newer is wanted: in ")
 
 
 @pytest.mark.usefixtures("doubles")

@@ -174,5 +174,5 @@ def test_without_the_package_its_name_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "pipeline.local.secure.certificates", raising=False)
-    with pytest.raises(LocalKafkaError, match=r"cryptography .*pip install 'longtake\[local\]'"):
+    with pytest.raises(LocalKafkaError, match=r"cryptography .*pip install '\.\[local\]'"):
         SecureFolder(tmp_path / "users")

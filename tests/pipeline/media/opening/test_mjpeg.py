@@ -61,7 +61,8 @@ def seen(url: str, count: int, *, hz: float = 20.0, stall_s: float = 2) -> list[
     found = list[object]()
     with suppress(CameraLostError):
         for one in live.pictures(threading.Event()):
-            found.append(one.jpeg if isinstance(one, Picture) else one)
+            if one is not None:
+                found.append(one.jpeg if isinstance(one, Picture) else one)
             if len(found) == count:
                 break
     return found
