@@ -246,7 +246,7 @@ class Committer:
             self._note(exc)
             self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
-            self.trouble = self.unreached = ""
+            self.unreached = ""
             self._stage = _Waiting(stage.order, stage.refused, now_s)
 
     def _after_pause(self, stage: _Pausing) -> None:

@@ -104,7 +104,7 @@ class Service:
     def _current_health(self) -> Health:
         return self._health or Health(
             ready=self._worker.ready,
-            trouble=self._worker.trouble or self._worker.readiness.trouble,
+            trouble="; ".join(filter(None, (self._worker.readiness.trouble, self._worker.trouble))),
         )
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:

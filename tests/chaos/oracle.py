@@ -123,7 +123,11 @@ class Oracle:
         self._now_ms = max(self._now_ms, record.timestamp_ms)
         memory = self._streams.get(record.stream)
         new = memory is None or self._now_ms - memory.record_ms > self._ttl_ms
-        if new or memory is None:
+        if new or memory is None:  # a stream begins with a frame that decodes
+            if record.value is None:
+                return "ended"
+            if self._model.features(record.value) is None:
+                return "dead_lettered"
             memory = self._streams[record.stream] = Memory()
         memory.record_ms = record.timestamp_ms
         if record.value is None:

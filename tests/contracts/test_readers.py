@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
 
 from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
@@ -120,27 +121,34 @@ def test_retention_that_overtakes_the_reader_is_named(
 
 
 def write_foreign(cluster: KafkaCluster, topic: str) -> None:
-    """Write a record unlike ours: without a time, and with a header name that is not text.
-
-    The topic must keep the producer's time.
-    """
+    """Write a record unlike ours: without a time, and with a header name that is not text."""
     headers = ((NoText("name"), b"1"),)
     cluster.write(topic, 0, b"s:a", b"foreign", headers, timestamp_ms=NO_TIME_MS)
 
 
 def as_written(record: Record) -> bool:
     """Return whether a record is the one of `write_foreign`, as far as our values can show it."""
-    given = (record.value, record.timestamp_ms, record.headers)
-    return given == (b"foreign", 0, (("\ufffd\ufffd", b"1"),))
+    given = (record.value, record.headers)
+    return given == (b"foreign", (("\ufffd\ufffd", b"1"),))
+
+
+@pytest.fixture
+def undated(cluster: KafkaCluster) -> str:
+    """A topic that keeps the producers' times, as those of other programs do."""
+    name = f"{cluster.topics.frames}.undated"
+    kept = {"message.timestamp.type": "CreateTime"}
+    admin = KafkaAdminClient(bootstrap_servers=cluster.config.bootstrap)
+    admin.create_topics([NewTopic(name, 1, -1, topic_configs=kept)])
+    admin.close()
+    return name
 
 
 def test_a_span_reader_reads_what_others_may_write(
-    cluster: KafkaCluster, reader: SpanReader
+    cluster: KafkaCluster, reader: SpanReader, undated: str
 ) -> None:
-    topic = cluster.topics.dead_letters
-    write_foreign(cluster, topic)
-    (record,) = chain.from_iterable(reader.read(topic, reader.spans(topic, [0])))
-    assert as_written(record)
+    write_foreign(cluster, undated)
+    (record,) = chain.from_iterable(reader.read(undated, reader.spans(undated, [0])))
+    assert (as_written(record), record.timestamp_ms) == (True, 0)
 
 
 def test_a_changelog_reads_what_others_may_write(cluster: KafkaCluster) -> None:
@@ -156,9 +164,8 @@ def first(tail: TopicTail) -> list[Record]:
     return next(filter(None, (list(tail.read(WAIT_S)) for _ in range(50))))
 
 
-def test_a_tail_reads_what_others_may_write(cluster: KafkaCluster) -> None:
-    topic = cluster.topics.dead_letters
-    write_foreign(cluster, topic)
-    tail = TopicTail(cluster.config.connection, topic=topic, from_start=True)
-    assert list(map(as_written, first(tail))) == [True]
+def test_a_tail_reads_what_others_may_write(cluster: KafkaCluster, undated: str) -> None:
+    write_foreign(cluster, undated)
+    tail = TopicTail(cluster.config.connection, topic=undated, from_start=True)
+    assert [(as_written(one), one.timestamp_ms) for one in first(tail)] == [(True, 0)]
     tail.close()

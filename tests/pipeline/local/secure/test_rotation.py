@@ -21,9 +21,9 @@ from pipeline.records import Topics
 from pipeline.secrets import Secret
 
 pytestmark = pytest.mark.kafka
-OF_USER = {"CREATE", "DESCRIBE"}
+OF_USER = {"CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"}
 OF_CAMERA = {"WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
-OF_OPERATOR = OF_USER | {"DESCRIBE_CONFIGS", "READ", "WRITE"}
+OF_OPERATOR = OF_USER | {"READ", "WRITE"}
 _numbers = itertools.count()
 
 
