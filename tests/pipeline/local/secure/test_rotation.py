@@ -19,6 +19,7 @@ from pipeline.connection import Connection, Login, SaslMechanism, Security, Secu
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Topics
 from pipeline.secrets import Secret
+from tests.cli.commands import until
 
 pytestmark = pytest.mark.kafka
 OF_USER = {"CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"}
@@ -44,7 +45,13 @@ class RotatedClients:
     connection: Connection
 
     def may(self, client: KafkaAdminClient) -> set[str]:
-        return set(client.describe_topics([self.topic])[0]["authorized_operations"] or ())
+        return until(lambda: self._told(client), "what a client may do")
+
+    def _told(self, client: KafkaAdminClient) -> set[str] | None:
+        try:
+            return set(client.describe_topics([self.topic])[0]["authorized_operations"] or ())
+        except NodeNotReadyError:
+            return None  # it waits before it connects again
 
 
 @pytest.fixture(scope="module")
