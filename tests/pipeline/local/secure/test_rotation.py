@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from kafka.admin import KafkaAdminClient
+from kafka.errors import NodeNotReadyError
 
 from pipeline.broker.kafka.privileges import Command, Role, privileges
 from pipeline.broker.kafka.topics import TopicAdmin
