@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench chaos failover mutants format clean
+.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench fire chaos failover mutants format clean
 
 setup: .venv/installed
 
@@ -95,6 +95,10 @@ docs: .venv-docs/installed
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# good cameras beside hostile producers, a minute each
+fire: setup
+	$(BIN)/python -m tests.fire
 
 mutants: setup doubles
 	$(BIN)/python -m tests.mutants
