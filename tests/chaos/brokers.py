@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.node_properties import Detour
 from pipeline.local.ports import free_ports
@@ -65,7 +66,7 @@ class Brokers:
         try:
             with self._admin() as admin:
                 found = admin.describe_topics([*topics, *INNER])
-        except KafkaError:
+        except (KafkaError, BrokerUnavailableError):
             return False
         return all(
             len(partition["isr_nodes"]) == len(partition["replica_nodes"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
-from pipeline.errors import LocalKafkaError
+from pipeline.errors import BrokerUnavailableError, LocalKafkaError
 from tests.chaos.brokers import Brokers
 from tests.chaos.cameras import Cameras
 from tests.chaos.crew import Crew, Post
@@ -177,7 +177,7 @@ class Troubles:
             else:
                 kafka.stop_node(node, signal.SIGSTOP)
                 self._later.add(away_s, lambda: kafka.stop_node(node, signal.SIGCONT))
-        except (KafkaError, LocalKafkaError):
+        except (KafkaError, LocalKafkaError, BrokerUnavailableError):
             return False
         self._healthy = kind == "leaders"
         everywhere = self._watcher.partitions

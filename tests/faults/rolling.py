@@ -23,6 +23,7 @@ from tests.faults.test_failover import PARTITIONS, STREAMS
 from tests.pipeline.pictures import jpeg
 
 PATIENCE_S = 90.0
+BEGINNING = 25  # rounds of plain frames
 PAUSE_S = 0.2  # between two rounds of the cameras
 BURST, EVERY = 4, 5  # rounds without a pause, once in so many
 HASTY = {"session_timeout_s": 3, "heartbeat_s": 0.3, "transaction_timeout_s": 1.5}
@@ -72,8 +73,11 @@ class SteadyCameras:
             self._odd(partition, f"odd-{partition}", seq)
 
     def _odd(self, partition: int, stream: str, seq: int) -> None:
-        """Return by turns: a frame, a repeat, one of an earlier epoch, a broken one, an end."""
-        what = seq % 5
+        """Publish by turns: a frame, a repeat, one of an earlier epoch, a broken one, an end.
+
+        Only frames at first: where a stream begins with others, the releases differ (CHANGELOG).
+        """
+        what = 0 if seq < BEGINNING else seq % 5
         content = [self._picture(seq), self._picture(seq - 1), self._picture(seq), b"broken", None]
         epoch = 1 if what == 2 else seq // 50 + 2
         self._publish(partition, stream, content[what], seq=seq - (what == 1), epoch=epoch)
