@@ -67,6 +67,13 @@ def secured(
         yield cluster
 
 
+@pytest.fixture
+def own_kafka() -> Iterator[LocalKafka]:
+    """A node of this test alone, which may kill or freeze it."""
+    with _running(LocalKafka()) as cluster:
+        yield cluster
+
+
 @contextmanager
 def _running(cluster: LocalKafka) -> Iterator[LocalKafka]:
     try:

@@ -34,7 +34,7 @@ UNWANTED = {"CI", "LONGTAKE_CACHE", "ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK", "HF
 CALL = re.compile(r"^\d+ +(\w+)\((.*)", re.MULTILINE)
 INET = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr|pton)\((?:AF_INET6, )?"([^"]+)"')
 UNIX = re.compile(r'sun_path=@?"([^"]+)"')
-ABSENT = "= -1 ENOENT (No such file or directory)"  # a local socket that nobody has made
+ABSENT = "= -1 ENOENT (No such file or directory)"  # a local socket that does not exist
 PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
 WRITING = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Record
 from tests.cameras.mjpeg import MjpegCamera, MjpegServer
@@ -23,18 +22,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 NAMES = ("gate", "harbour", "market", "yard")
 FPS = 10
-
-
-@pytest.fixture
-def own_kafka() -> Iterator[LocalKafka]:
-    """A Kafka that this test may kill."""
-    try:
-        cluster = LocalKafka()
-        cluster.start()
-    except LocalKafkaError as exc:
-        pytest.skip(f"no local Kafka: {exc}")
-    yield cluster
-    cluster.stop()
 
 
 def exceeds(running: Running, sample: str, least: float) -> bool:

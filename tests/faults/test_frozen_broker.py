@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import Group, Running, until
 from tests.clusters import KafkaCluster
@@ -16,18 +15,6 @@ from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import jpeg, write_video
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def freezing() -> Iterator[LocalKafka]:
-    """A Kafka that this test may freeze."""
-    try:
-        cluster = LocalKafka()
-        cluster.start()
-    except LocalKafkaError as exc:
-        pytest.skip(f"no local Kafka: {exc}")
-    yield cluster
-    cluster.stop()
 
 
 class Scene:
@@ -60,9 +47,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(freezing: LocalKafka, tmp_path: Path) -> Iterator[Scene]:
+def scene(own_kafka: LocalKafka, tmp_path: Path) -> Iterator[Scene]:
     with ExitStack() as stack:
-        yield Scene(freezing, tmp_path, stack)
+        yield Scene(own_kafka, tmp_path, stack)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Transactions that were open when the broker was killed hold no reader up once it is back."""
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -11,7 +10,6 @@ from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
 from pipeline.clock import SystemClock
-from pipeline.errors import LocalKafkaError
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import until
 from tests.pipeline.local.test_cluster import create_topic
@@ -19,18 +17,6 @@ from tests.pipeline.local.test_cluster import create_topic
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 TIMEOUT_MS = 2000
-
-
-@pytest.fixture
-def own_kafka() -> Iterator[LocalKafka]:
-    """A Kafka that this test may kill."""
-    try:
-        cluster = LocalKafka()
-        cluster.start()
-    except LocalKafkaError as exc:
-        pytest.skip(f"no local Kafka: {exc}")
-    yield cluster
-    cluster.stop()
 
 
 def open_transaction(kafka: LocalKafka, topic: str) -> KafkaProducer:

@@ -49,18 +49,18 @@ def costly_streams() -> Iterator[Sent]:
 
 
 def new_streams() -> Iterator[Sent]:
-    """A good picture of a stream that nobody has seen, each time."""
+    """A good picture, each time of a new stream."""
     value = picture("JPEG", (64, 64))
     return ((b"new-%d-%d" % (os.getpid(), n), value, []) for n in itertools.count())
 
 
 def garbage() -> Iterator[Sent]:
-    """One byte of a stream that nobody has seen, each time."""
+    """One byte, each time of a new stream."""
     return ((b"garbage-%d" % n, b"x", []) for n in itertools.count())
 
 
 def ends() -> Iterator[Sent]:
-    """The end of a stream that never was, each time."""
+    """The end of a stream, each time of one that has sent nothing before."""
     return ((b"gone-%d" % n, None, []) for n in itertools.count())
 
 
