@@ -12,7 +12,7 @@ from engines.base import EngineName, GpuPrecision
 from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError
 from pipeline.kafka_settings import KafkaSettings
-from pipeline.media.picture_headers import FRAME_PIXELS, MAX_PIXELS
+from pipeline.media.headers.picture_headers import FRAME_PIXELS, MAX_PIXELS
 from pipeline.records import Topics
 from pipeline.service_links import without_service_links
 from pipeline.settings import KAFKA_VARIABLE, PREFIX, Known, Loaded, Settings, read_settings

@@ -15,7 +15,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import AuditReport, FateTally
 from pipeline.offline.group_audit import audit_group
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 
 BREAK = 1
 

@@ -13,7 +13,7 @@ from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson
 from pipeline.cli.output import print_facts
 from pipeline.media.kinds import shown_size
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 app = command_group("bundle", about="Check model bundles, and make the benchmark's.")
 

@@ -17,7 +17,7 @@ from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
 from pipeline.media.address import without_secrets
 from pipeline.media.opening.media import Transport
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 from pipeline.wire.frames import is_stream_id
 
 app = one_command()

@@ -8,7 +8,7 @@ import typer
 
 from pipeline.cli.commands import one_command
 from pipeline.cli.output import try_to_write
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 app = one_command()
 

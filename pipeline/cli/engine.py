@@ -28,7 +28,7 @@ from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input, source_decoder_for
 from pipeline.media.sources import open_source
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)

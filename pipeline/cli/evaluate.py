@@ -15,7 +15,7 @@ from pipeline.cli.options import AsJson
 from pipeline.cli.output import print_facts, try_to_write, write_text
 from pipeline.cli.progress import tasks
 from pipeline.errors import DependencyError
-from pipeline.terminal import Terminal, two_lines
+from pipeline.text.terminal import Terminal, two_lines
 
 app = one_command()
 

@@ -27,9 +27,9 @@ from pipeline.errors import (
     OutputError,
     StopError,
 )
-from pipeline.log_lines import log_to_stderr
-from pipeline.printable import printable, printable_lines
-from pipeline.terminal import Terminal
+from pipeline.text.log_lines import log_to_stderr
+from pipeline.text.printable import printable, printable_lines
+from pipeline.text.terminal import Terminal
 
 app = typer.Typer(
     name="longtake",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import OutputError
-from pipeline.printable import printable
+from pipeline.text.printable import printable
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input
 from pipeline.media.opening.access import Access
 from pipeline.media.opening.media import Transport
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 
 app = one_command()
 

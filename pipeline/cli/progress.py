@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from pipeline.offline.steps import StepsDone
-from pipeline.terminal import TaskWords, Terminal
+from pipeline.text.terminal import TaskWords, Terminal
 
 LINES = 10  # where there is no terminal
 

@@ -20,7 +20,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.judging.compare import Comparison
 from pipeline.offline.group_replay import GroupReplay, ReplayPlan, comparison_json, plan_replay
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 
 DIFFERENT = 1
 SHOWN = 20  # streams, in the table

@@ -12,8 +12,8 @@ from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
 from pipeline.offline.group_reset import EndedStream, end_streams, move_partition, plan_move
-from pipeline.printable import printable
-from pipeline.terminal import Terminal
+from pipeline.text.printable import printable
+from pipeline.text.terminal import Terminal
 from pipeline.wire.frames import is_stream_id
 
 app = command_group("reset", about="Forget a stream, move a partition.")

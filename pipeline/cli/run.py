@@ -22,7 +22,7 @@ from pipeline.media.address import Address
 from pipeline.media.opening.access import Access
 from pipeline.media.sources import read_labels
 from pipeline.offline.file_run import FileRun, FileRunReport
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 app = one_command()
 

@@ -11,7 +11,7 @@ from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import write_json_line
 from pipeline.config import load_config
 from pipeline.judging.chain import ChainReader, Link
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 
 app = one_command()
 

@@ -15,7 +15,7 @@ from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kaf
 from pipeline.cli.output import print_facts
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import NotPermittedError
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 app = command_group("topics", about="Create and check the topics of a group.")
 

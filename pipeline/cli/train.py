@@ -13,7 +13,7 @@ from pipeline.cli.options import AsJson
 from pipeline.cli.output import print_facts
 from pipeline.cli.progress import Stages, tasks
 from pipeline.errors import DependencyError
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
 RecipeChoice = Literal["clips", "article", "actions"]

@@ -23,11 +23,11 @@ from pipeline.errors import (
     ForeignStateError,
     PartitionCountError,
 )
-from pipeline.printable import printable
 from pipeline.records import Changelog, Record, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
+from pipeline.text.printable import printable
 from pipeline.wire.changelog import (
     MANIFEST_KEY,
     SKIPS_PREFIX,

@@ -21,7 +21,7 @@ from pipeline.errors import LocalKafkaError, LongtakeError
 from pipeline.media.sources import read_labels
 from pipeline.offline.scoring import Score
 from pipeline.records import Fate
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.predictions import Prediction
 

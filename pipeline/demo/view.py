@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.offline.scoring import Score
-from pipeline.terminal import Terminal, plain
+from pipeline.text.terminal import Terminal, plain
 from pipeline.wire.predictions import Prediction
 
 RATE_WINDOW_S = 3.0

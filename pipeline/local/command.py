@@ -9,7 +9,7 @@ from types import FrameType
 
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.secure.protection import Secure
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_EVERY_S = 1.0

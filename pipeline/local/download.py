@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from pipeline.errors import LocalKafkaError
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 WORKERS = 8
 TRIES = 3

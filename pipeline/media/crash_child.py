@@ -20,7 +20,7 @@ from engines.model.inputs import InputSpec, read_input
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.kinds import decoder_for
-from pipeline.printable import printable
+from pipeline.text.printable import printable
 
 TRIES = 2
 ANSWER_S = 30.0  # a decoder that has not answered for this long hangs

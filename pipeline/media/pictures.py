@@ -20,10 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.headers.encoded import Encoded
-from pipeline.media.headers.png import refuse_bomb
-from pipeline.media.interlaced import progressive
-from pipeline.media.lossless import decode_lossless_webp
-from pipeline.media.picture_headers import (
+from pipeline.media.headers.picture_headers import (
     FRAME_PIXELS,
     MAX_PIXELS,
     NAMES,
@@ -31,6 +28,9 @@ from pipeline.media.picture_headers import (
     affordable_pixels,
     walk,
 )
+from pipeline.media.headers.png import refuse_bomb
+from pipeline.media.lossless import decode_lossless_webp
+from pipeline.media.showing.interlaced import progressive
 
 ALIGNMENT = 64  # libav rounds the width of its buffers up to a multiple of this, at most
 MOST_COVER = 16

@@ -20,14 +20,14 @@ from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness, Missing
-from pipeline.media.display import shown
-from pipeline.media.frame_times import FrameTimes
+from pipeline.media.headers.picture_headers import MAX_PIXELS
 from pipeline.media.opening.access import STRICT, Access
 from pipeline.media.opening.media import Limits, Media, open_media
 from pipeline.media.opening.video_streams import find_video, stream_kinds
-from pipeline.media.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.refusals import explain
+from pipeline.media.showing.display import shown
+from pipeline.media.showing.frame_times import FrameTimes
 from pipeline.media.video.outcomes import Decoded
 from pipeline.media.video.packet_decoders import packet_decoder
 

@@ -11,8 +11,8 @@ from pipeline.clock import Clock
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.opening.access import STRICT, Access
-from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.sources import SourceFrame, open_source
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.run import (

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from engines.base import Engine, Features, InputArray
 from engines.model.bundle import Bundle
 from pipeline.media.address import Address
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.kinds import SourceDecoder, decoder_for, source_decoder_for
-from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.sources import SourceFrame
 from pipeline.records import Fate, Frame
 from pipeline.streams.admission import Rules

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.printable import printable
+from pipeline.text.printable import printable
 from pipeline.web.health import Health
 from pipeline.web.page import MetricsPage
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from pipeline.printable import printable
 from pipeline.records import BadRecord, Destination, Frame, Outgoing, Record
+from pipeline.text.printable import printable
 
 DEAD_LETTER_BYTES = 512 * 1024
 DEAD_LETTER_KEY_BYTES = 1024

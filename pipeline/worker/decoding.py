@@ -12,7 +12,7 @@ from engines.base import InputArray
 from pipeline.clock import Clock
 from pipeline.config import WorkerConfig
 from pipeline.media.decoder import Decoder
-from pipeline.media.picture_headers import RGB_BYTES, unpacked_bytes
+from pipeline.media.headers.picture_headers import RGB_BYTES, unpacked_bytes
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition

@@ -25,8 +25,8 @@ from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.partition_reading import Reading
 from pipeline.worker.readiness import Readiness
-from pipeline.worker.reading import Reading
 from pipeline.worker.throttle import Throttle
 from pipeline.worker.trouble_log import TroubleLog
 

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 
 from pipeline.cli.progress import tasks
-from pipeline.terminal import Terminal
+from pipeline.text.terminal import Terminal
 
 
 @pytest.mark.parametrize("by", ["advance", "update"])

@@ -115,7 +115,7 @@ CAMERA_MUTANTS = (
     ),
     Mutant(
         "a web server sends us to any host",
-        "pipeline/media/opening/http_session.py",
+        "pipeline/media/opening/over_http/http_session.py",
         "        if self._is_own(place):\n",
         "        if self._is_own(place) or not self._access.redirects:\n",
         (f"{OPENING}/test_hostile_http.py",),

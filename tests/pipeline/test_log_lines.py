@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from pipeline.log_lines import FORMAT, LineFormatter
+from pipeline.text.log_lines import FORMAT, LineFormatter
 
 FORGED = "gate\r\n2026-11-30 00:00:00,000 CRITICAL pipeline: all is lost\x1b[31m\u2028"
 

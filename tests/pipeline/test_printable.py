@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.printable import printable, printable_lines, printable_message
+from pipeline.text.printable import printable, printable_lines, printable_message
 
 ANY_TEXT = st.text(st.characters())  # surrogates are among them
 

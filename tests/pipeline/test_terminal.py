@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.progress import columns
-from pipeline.printable import printable
-from pipeline.terminal import Terminal, plain
+from pipeline.text.printable import printable
+from pipeline.text.terminal import Terminal, plain
 
 HOSTILE = "\x1b[2J\x9b31m\x07\u202e[red]x[/red] :smile:\r\nforged"
 SHOWN = r"\u001b[2J\u009b31m\u0007\u202e[red]x[/red] :smile:\r\nforged"

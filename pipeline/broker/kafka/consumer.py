@@ -20,7 +20,7 @@ from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, Event, OutOfRange, Poll
 from pipeline.broker.kafka.vendor.assignor import GenerationAwareCooperativeSticky
 from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translated
-from pipeline.broker.kafka.vendor.connecting.patience import Patience
+from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPatience
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
@@ -56,7 +56,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         self._connection, self._topic = connection, topic
         self._leaves = leaves or instance is None
         self._session_timeout_s = session_timeout_s
-        self._patience = Patience(clock)
+        self._patience = RefusalPatience(clock)
         self._warned = False  # of records that their producer has dated
         self._events: deque[Event] = deque()
         self._member: Member | None = None

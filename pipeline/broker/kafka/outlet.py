@@ -6,7 +6,7 @@ from typing import Any
 from kafka import KafkaProducer
 
 from pipeline.broker.kafka.vendor.border import translated
-from pipeline.broker.kafka.vendor.connecting.patience import Patience
+from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPatience
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
 from pipeline.clock import Clock
@@ -25,7 +25,7 @@ class KafkaOutlet:
     def __init__(self, connection: Connection, *, topics: Topics, clock: Clock) -> None:
         self._connection = connection
         self._topics = topics
-        self._patience = Patience(clock)
+        self._patience = RefusalPatience(clock)
         self._producer: KafkaProducer | None = None
         self._writes: list[Any] = []  # of the burst that has not arrived
 

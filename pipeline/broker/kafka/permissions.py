@@ -14,12 +14,12 @@ from pipeline.broker.kafka.privileges import (
     privileges,
 )
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
-from pipeline.broker.kafka.vendor.border import at_start, translated
-from pipeline.broker.kafka.vendor.opening import open_admin
-from pipeline.broker.kafka.vendor.permitted import (
+from pipeline.broker.kafka.vendor.authorized import (
     permitted_on_group,
     permitted_on_transactional_id,
 )
+from pipeline.broker.kafka.vendor.border import at_start, translated
+from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
 from pipeline.records import Topics
 
@@ -27,7 +27,7 @@ PROBE = "topics-check"  # behind a prefix of transactional ids
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PrivilegeGap:
     """One privilege of a command, and which of its operations are not permitted."""
 
     privilege: Privilege
@@ -55,7 +55,7 @@ class Finding:
 
 def compare(
     connection: Connection, command: Command, topics: Topics, group: str
-) -> Sequence[Finding]:
+) -> Sequence[PrivilegeGap]:
     """Compare the least privileges of a command with what the broker permits to our user."""
     with at_start():
         admin = open_admin(connection, bootstrap_timeout_ms=BOOTSTRAP_MS)
@@ -64,7 +64,7 @@ def compare(
         for one in privileges(command, topics, group):
             permitted = _permitted(admin, connection, one)
             lacking = tuple(sorted(operation for operation in one.operations - permitted))
-            found.append(Finding(one, lacking))
+            found.append(PrivilegeGap(one, lacking))
         return found
     finally:
         admin.close()

@@ -8,7 +8,7 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.kafka.vendor.border import translated
-from pipeline.broker.kafka.vendor.connecting.patience import Patience
+from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPatience
 from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
 from pipeline.clock import Clock
@@ -36,7 +36,7 @@ class KafkaWriter:
         self._name = name
         self._timeout_ms = int(transaction_timeout_s * 1000)
         self._topics = topics
-        self._patience = Patience(clock)
+        self._patience = RefusalPatience(clock)
         self._producer: KafkaProducer | None = self._opened()
 
     def commit(self, checkpoint: Checkpoint, member: Member) -> None:

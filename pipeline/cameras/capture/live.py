@@ -14,9 +14,9 @@ from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, ConfigError, LossReason, UndecodableFrameError
 from pipeline.media.address import Address
-from pipeline.media.frame_times import INVENTED
 from pipeline.media.opening.media import Media
 from pipeline.media.refusals import words_of
+from pipeline.media.showing.frame_times import INVENTED
 
 IN_PIECES = "hls"  # arrives in segments of several seconds
 

@@ -11,9 +11,9 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.display import shown
-from pipeline.media.picture_headers import MAX_PIXELS
+from pipeline.media.headers.picture_headers import MAX_PIXELS
 from pipeline.media.pictures import picture_size
+from pipeline.media.showing.display import shown
 from pipeline.media.video.outcomes import Decoded, Unkeyed
 from pipeline.media.video.packet_decoders import CHECKED, packet_decoder
 

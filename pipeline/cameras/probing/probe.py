@@ -25,9 +25,9 @@ from pipeline.cameras.values import ClockFault
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
-from pipeline.media.frame_times import INVENTED, declared_rate
 from pipeline.media.opening.media import Limits
 from pipeline.media.refusals import words_of
+from pipeline.media.showing.frame_times import INVENTED, declared_rate
 from pipeline.media.video.outcomes import Decoded
 from pipeline.media.video.packet_decoders import packet_decoder
 

@@ -129,7 +129,7 @@ class SecureFolder:
 
     def _issue(self, now: dt.datetime) -> None:
         try:
-            from pipeline.local.secure.certificates import Authority
+            from pipeline.local.secure.made_certificates import Authority
         except ImportError as exc:
             raise LocalKafkaError(
                 f"a secured local Kafka needs the package cryptography ({exc}): `pip install"

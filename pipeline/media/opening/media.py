@@ -16,11 +16,11 @@ from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
 from pipeline.media.opening.access import Access
-from pipeline.media.opening.certificates import check_certificate
-from pipeline.media.opening.http_file import HttpFile
-from pipeline.media.opening.http_session import HttpSession
+from pipeline.media.opening.camera_certificate import check_certificate
 from pipeline.media.opening.media_url import MediaUrl
-from pipeline.media.opening.mjpeg_file import MjpegFile, Polling
+from pipeline.media.opening.over_http.http_file import HttpFile
+from pipeline.media.opening.over_http.http_session import HttpSession
+from pipeline.media.opening.over_http.mjpeg_file import MjpegFile, Polling
 from pipeline.media.opening.patience import Patience
 from pipeline.media.opening.permitted import (
     DEVICE,

@@ -14,7 +14,7 @@ _IN_TARGET = "%/:=&?~+!$,;'@()*[]"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class UrlLogin:
     """A user and a password."""
 
     user: str
@@ -30,7 +30,7 @@ class MediaUrl:
     port: int
     url: str = field(repr=False)
     target: str = field(repr=False)  # of a request: path and query
-    login: Login | None = field(repr=False)
+    login: UrlLogin | None = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> "MediaUrl":
@@ -56,7 +56,7 @@ class MediaUrl:
         plain = urlunsplit((scheme, netloc, path, query, ""))
         login = None
         if parts.username is not None:
-            login = Login(_decoded(parts.username), _decoded(parts.password or ""))
+            login = UrlLogin(_decoded(parts.username), _decoded(parts.password or ""))
         return cls(scheme, host, port, plain, path + (query and f"?{query}"), login)
 
     @property

@@ -9,7 +9,7 @@ import av
 
 from pipeline.errors import CameraLostError
 from pipeline.media.opening.access import Access
-from pipeline.media.opening.certificates import encrypt
+from pipeline.media.opening.camera_certificate import encrypt
 from pipeline.media.opening.media_url import MediaUrl
 from pipeline.media.opening.patience import Patience, TimedSocket
 from pipeline.media.refusals import REDIRECTS_ALLOW

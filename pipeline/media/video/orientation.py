@@ -2,7 +2,7 @@
 
 import av
 
-from pipeline.media.display import own_orientation
+from pipeline.media.showing.display import own_orientation
 
 UPRIGHT = 1
 

@@ -3,7 +3,7 @@
 from av.codec.context import CodecContext, Flags
 from av.video.codeccontext import VideoCodecContext
 
-from pipeline.media.picture_headers import MAX_PIXELS
+from pipeline.media.headers.picture_headers import MAX_PIXELS
 
 ERRORS = "crccheck+bitstream+buffer+careful+explode"  # else libav conceals what is missing
 # What libav calls an error, and still decodes right, if decoding began at a recovery point: units

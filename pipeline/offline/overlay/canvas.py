@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.printable import printable
+from pipeline.text.printable import printable
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]  # x, y in pixels from the top left corner

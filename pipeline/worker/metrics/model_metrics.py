@@ -5,10 +5,10 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pipeline.printable import printable
 from pipeline.records import Reset
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
+from pipeline.text.printable import printable
 
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 HELD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 900, 3600)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.kinds import decoder_for, picture_input, shown_size, source_decoder_for
-from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.sources import open_source
 from tests.engines.bundles import letters, tiny

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.headers.encoded import Encoded
-from pipeline.media.picture_headers import FRAME_PIXELS, FREE_PIXELS, unpacked_bytes, walk
+from pipeline.media.headers.picture_headers import FRAME_PIXELS, FREE_PIXELS, unpacked_bytes, walk
 from pipeline.media.pictures import Fit, decode_encoded, decode_picture
 from tests.damaged.seeds import flat_webp, resized_jpeg, whole
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.headers.png import UNASKED_BYTES
-from pipeline.media.picture_headers import FRAME_PIXELS
 from pipeline.media.pictures import Fit, decode_picture, decode_upright
 from tests.damaged.seeds import flat_png, packed_zeros
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming, scene, seen, turned

@@ -14,7 +14,7 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.net.sasl.plain import SaslMechanismPlain
 from kafka.net.sasl.scram import SaslMechanismScram
 
-from pipeline.broker.kafka.vendor.connecting.certificates import key_password
+from pipeline.broker.kafka.vendor.connecting.tls_files import key_password
 from pipeline.broker.kafka.vendor.tokens import TokenSource
 from pipeline.connection import Login, SaslMechanism, Security, Tls
 

@@ -24,8 +24,8 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
-from pipeline.broker.kafka.vendor.connecting.certificates import check_login
-from pipeline.broker.kafka.vendor.connecting.refusals import Refusal
+from pipeline.broker.kafka.vendor.connecting.connection_refusals import Refusal
+from pipeline.broker.kafka.vendor.connecting.tls_files import check_login
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of, watched_client
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, LongtakeError

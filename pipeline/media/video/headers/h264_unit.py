@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
-from pipeline.media.picture_headers import MAX_PIXELS
+from pipeline.media.headers.picture_headers import MAX_PIXELS
 from pipeline.media.video.headers.annexb import MAX_SETS, START, nals
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES
 from pipeline.media.video.headers.h264_headers import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.broker.kafka.vendor.connecting.certificates import check_login
+from pipeline.broker.kafka.vendor.connecting.tls_files import check_login
 from pipeline.connection import Login, OAuth, SaslMechanism, Security, SecurityProtocol, Tls
 from pipeline.errors import ConfigError
 from pipeline.secrets import Secret

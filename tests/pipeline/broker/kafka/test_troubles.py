@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.broker.kafka.vendor.connecting.patience import REFUSED_S, Patience
+from pipeline.broker.kafka.vendor.connecting.refusal_patience import REFUSED_S, RefusalPatience
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_consumer
 from pipeline.clock import ManualClock
@@ -56,14 +56,14 @@ def test_a_refused_login_is_tried_again_with_pauses(server: FaultServer) -> None
         assert server.accepted - before < 50 * (1 + time.monotonic() - began_s)
 
 
-def refused(patience: Patience) -> None:
+def refused(patience: RefusalPatience) -> None:
     with patience.retried():
         raise SecurityError("wrong password")
 
 
 def test_a_refusal_is_retried_for_a_while_and_then_ends_the_worker() -> None:
     clock = ManualClock()
-    patience = Patience(clock)
+    patience = RefusalPatience(clock)
     for _ in range(2):
         with pytest.raises(BrokerUnavailableError, match="wrong password"):
             refused(patience)
@@ -75,7 +75,7 @@ def test_a_refusal_is_retried_for_a_while_and_then_ends_the_worker() -> None:
 
 def test_a_login_that_is_accepted_once_starts_the_patience_afresh() -> None:
     clock = ManualClock()
-    patience = Patience(clock)
+    patience = RefusalPatience(clock)
     with pytest.raises(BrokerUnavailableError):
         refused(patience)
     with patience.retried():

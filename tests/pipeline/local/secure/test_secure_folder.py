@@ -173,6 +173,6 @@ def test_without_the_package_its_name_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "pipeline.local.secure.certificates", raising=False)
+    monkeypatch.delitem(sys.modules, "pipeline.local.secure.made_certificates", raising=False)
     with pytest.raises(LocalKafkaError, match=r"cryptography .*pip install '\.\[local\]'"):
         SecureFolder(tmp_path / "users")

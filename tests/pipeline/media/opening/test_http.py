@@ -14,9 +14,9 @@ from pipeline.clock import SystemClock
 from pipeline.errors import CameraLostError
 from pipeline.media.address import Address
 from pipeline.media.opening.access import STRICT
-from pipeline.media.opening.logins import authorization
 from pipeline.media.opening.media import Limits, open_media
-from pipeline.media.opening.media_url import Login, MediaUrl
+from pipeline.media.opening.media_url import MediaUrl, UrlLogin
+from pipeline.media.opening.over_http.http_login import authorization
 from tests.cameras.hostile import Page, web
 from tests.pipeline.media.opening.sources import WAYS, Way, by_source, refusal, video
 
@@ -102,7 +102,7 @@ def test_a_login_of_any_characters_is_sent_when_the_server_asks(
     (tmp_path / "login").write_text(f"me:{password}x")
     with web({"/gate.ts": Page(video(tmp_path / "gate.ts"), login=True)}) as server:
         assert way(f"http://${{file:{tmp_path}/login}}@{server.at}/gate.ts") == 5
-    known = authorization(["Basic"], Login("me", f"{password}x"), method="GET", target="/")
+    known = authorization(["Basic"], UrlLogin("me", f"{password}x"), method="GET", target="/")
     assert [header for _, header in server.asked][:2] == ["", known]
 
 
@@ -118,7 +118,7 @@ def test_an_address_may_have_bytes_that_are_no_utf_8(way: Way, url: str) -> None
 def test_a_login_may_have_bytes_that_are_no_utf_8(question: str) -> None:
     login = "http://${LOGIN}@cam/"
     place = MediaUrl.of(Address.of(login, {"LOGIN": "me:\udcff"}).url)
-    assert place.login == Login("me", "\udcff")
+    assert place.login == UrlLogin("me", "\udcff")
     assert authorization([question], place.login, method="GET", target="/") is not None
 
 
@@ -129,7 +129,7 @@ def test_digest_is_answered_as_the_standard_says(algorithm: str, make: object, q
         return make(text.encode()).hexdigest()  # type: ignore[operator,no-any-return]
 
     asked = f'Digest realm="a \\"b\\"", nonce="n", algorithm={algorithm}{qop}'
-    answer = authorization(["Basic", asked], Login("me", "pass"), method="GET", target="/x")
+    answer = authorization(["Basic", asked], UrlLogin("me", "pass"), method="GET", target="/x")
     fields = dict(re.findall(r'(\w+)="?([^",]+)', answer or ""))
     first, second = hashed('me:a \\"b\\":pass'), hashed("GET:/x")
     middle = f":n:00000001:{fields['cnonce']}:auth:" if qop else ":n:"

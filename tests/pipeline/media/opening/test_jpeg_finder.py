@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import CameraLostError
-from pipeline.media.opening.mjpeg import DAMAGED_JPEG, MAX_JPEG_BYTES, JpegFinder
+from pipeline.media.opening.over_http.mjpeg import DAMAGED_JPEG, MAX_JPEG_BYTES, JpegFinder
 from tests.pipeline.media.opening.multipart import jpeg, part
 
 PREVIEW = b"\xff\xe1\xff\xff" + b"Exif\0\0" + jpeg(50) + bytes(65_527 - len(jpeg(50)))

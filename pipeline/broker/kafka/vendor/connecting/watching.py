@@ -27,11 +27,11 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import ApiVersionsRequest
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslBytesRequest, SaslHandshakeRequest
 
-from pipeline.broker.kafka.vendor.connecting.refusals import (
+from pipeline.broker.kafka.vendor.connecting.connection_refusals import (
+    ConnectionStage,
     Failure,
     HandshakeFailedError,
     Refusal,
-    Stage,
     explain,
     told,
 )
@@ -223,12 +223,12 @@ class WatchedManager(KafkaConnectionManager):
             return
         failure = Failure(node.host, node.port, _stage(conn, error), error, conn.offered)
         refusal = explain(failure, self._security, asks=self._opening)
-        if failure.stage is Stage.UNSERVED:
+        if failure.stage is ConnectionStage.UNSERVED:
             self._cut[node_id] = self._cut.get(node_id, 0) + 1
             if self._cut[node_id] < CUT_LIMIT:  # perhaps the broker was stopped at this moment
                 refusal = replace(refusal, kind=BrokerUnreachableError)
         self._refused[node_id] = refusal
-        if failure.stage is Stage.GREETING and not self.cluster.is_bootstrap(node_id):
+        if failure.stage is ConnectionStage.GREETING and not self.cluster.is_bootstrap(node_id):
             self._net.call_soon(partial(self.update_backoff, node_id))  # K29
 
 
@@ -236,14 +236,14 @@ def _named(brokers: Iterable[Any]) -> str:
     return told(", ".join(sorted(f"{broker.host}:{broker.port}" for broker in brokers)))
 
 
-def _stage(conn: WatchedConnection, error: BaseException) -> Stage:
+def _stage(conn: WatchedConnection, error: BaseException) -> ConnectionStage:
     if conn.served:
-        return Stage.SERVED
+        return ConnectionStage.SERVED
     if isinstance(error, HandshakeFailedError):
-        return Stage.HANDSHAKE
+        return ConnectionStage.HANDSHAKE
     if conn.connecting:
-        return Stage.CONNECTING
-    return Stage.UNSERVED if conn.init_future.succeeded() else Stage.GREETING
+        return ConnectionStage.CONNECTING
+    return ConnectionStage.UNSERVED if conn.init_future.succeeded() else ConnectionStage.GREETING
 
 
 def watched_client(security: Security, **config: Any) -> KafkaNetClient:

@@ -5,8 +5,8 @@ import struct
 import av
 from av.sidedata.sidedata import SideData
 
-from pipeline.media.interlaced import progressive
 from pipeline.media.pictures import upright
+from pipeline.media.showing.interlaced import progressive
 
 SQUARE = 0.01
 """A matrix is one of quarter turns and mirrors if its other terms are no larger than this share."""

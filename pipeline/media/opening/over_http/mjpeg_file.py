@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
-from pipeline.media.opening.http_file import HttpFile
-from pipeline.media.opening.http_session import HttpSession
-from pipeline.media.opening.mjpeg import DAMAGED_JPEG, JpegFinder
+from pipeline.media.opening.over_http.http_file import HttpFile
+from pipeline.media.opening.over_http.http_session import HttpSession
+from pipeline.media.opening.over_http.mjpeg import DAMAGED_JPEG, JpegFinder
 from pipeline.media.opening.patience import Patience
 
 READ_BYTES = 64 << 10

@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.opening.access import Access
-from pipeline.media.opening.certificates import encrypt
-from pipeline.media.opening.logins import authorization
+from pipeline.media.opening.camera_certificate import encrypt
 from pipeline.media.opening.media_url import PORTS, MediaUrl, printable
+from pipeline.media.opening.over_http.http_login import authorization
 from pipeline.media.opening.patience import Patience, TimedSocket
 from pipeline.media.refusals import (
     LOGIN_REFUSED,

@@ -4,7 +4,7 @@ import os
 from urllib.parse import urlsplit
 
 from pipeline.errors import CameraLostError, LossReason
-from pipeline.media.opening.http_session import HttpAnswer, HttpSession
+from pipeline.media.opening.over_http.http_session import HttpAnswer, HttpSession
 
 MAX_PLAYLIST_BYTES = 4 << 20
 _PLAYLIST_KINDS = ("mpegurl", "m3u")

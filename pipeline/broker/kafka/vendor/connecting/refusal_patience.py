@@ -11,7 +11,7 @@ REFUSED_S = 60.0
 the worker ends, so that its partitions go to workers that are let in."""
 
 
-class Patience:
+class RefusalPatience:
     """Makes a refusal an error to retry, until it has lasted for `REFUSED_S`. One thread."""
 
     def __init__(self, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.printable import printable, printable_message
+from pipeline.text.printable import printable, printable_message
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -58,7 +58,7 @@ _VERSIONS = (
 )
 
 
-class Stage(Enum):
+class ConnectionStage(Enum):
     """How far a connection came before it failed."""
 
     CONNECTING = auto()
@@ -78,7 +78,7 @@ class Failure:
 
     host: str
     port: int
-    stage: Stage
+    stage: ConnectionStage
     error: BaseException
     offered: tuple[str, ...] = ()
 
@@ -274,7 +274,7 @@ def _of_network(
     at = failure.at
     if isinstance(error, UnicodeError):
         return Refusal(f"{failure.host!r} in bootstrap is no host name", ConfigError)
-    if failure.stage is Stage.CONNECTING:
+    if failure.stage is ConnectionStage.CONNECTING:
         return Refusal(f"{at}: {_why_not_connected(error)}", BrokerUnreachableError)
     if isinstance(error, KafkaTimeoutError | RequestTimedOutError):
         return Refusal(
@@ -282,7 +282,7 @@ def _of_network(
             f" security_protocol = {security.protocol} right?",
             BrokerUnreachableError,
         )
-    in_handshake = failure.stage is Stage.HANDSHAKE
+    in_handshake = failure.stage is ConnectionStage.HANDSHAKE
     if in_handshake and asks and speaks_kafka_without_tls(failure.host, failure.port):
         return _without_tls(failure, security)
     return Refusal(
@@ -292,21 +292,21 @@ def _of_network(
 
 def _fate(failure: Failure) -> type[StopError]:
     """A broker that answers our greeting and then closes wants a login; others may be starting."""
-    return SecurityError if failure.stage is Stage.UNSERVED else BrokerUnreachableError
+    return SecurityError if failure.stage is ConnectionStage.UNSERVED else BrokerUnreachableError
 
 
 def _when_closed(failure: Failure, security: Security) -> str:
-    if failure.stage is Stage.HANDSHAKE:
+    if failure.stage is ConnectionStage.HANDSHAKE:
         return (
             "in the TLS handshake: is this the port of a TLS listener, and is the broker running?"
         )
-    if failure.stage is Stage.UNSERVED and not security.protocol.has_login:
+    if failure.stage is ConnectionStage.UNSERVED and not security.protocol.has_login:
         with_login = "SASL_SSL" if security.protocol.has_tls else "SASL_PLAINTEXT or SASL_SSL"
         return (
             f"at the first request without a login: set security_protocol = {with_login} with"
             f" sasl_mechanism and a user ({security.protocol} has none)"
         )
-    if failure.stage is Stage.GREETING and security.protocol.has_tls:
+    if failure.stage is ConnectionStage.GREETING and security.protocol.has_tls:
         ours = security.tls.certificate
         wants = (
             "wants a client certificate (ssl_certificate_location)"
@@ -314,7 +314,7 @@ def _when_closed(failure: Failure, security: Security) -> str:
             else f"does not accept our certificate {ours}"
         )
         return f"behind the TLS handshake: perhaps it {wants}, or it is no Kafka"
-    if failure.stage is Stage.GREETING:
+    if failure.stage is ConnectionStage.GREETING:
         return (
             f"without an answer: is it a Kafka, and is security_protocol = {security.protocol}"
             " right (a port with TLS closes such a connection)?"

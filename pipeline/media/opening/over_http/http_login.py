@@ -7,13 +7,13 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from pipeline.media.opening.media_url import Login
+from pipeline.media.opening.media_url import UrlLogin
 
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 
 
-def authorization(asked: Sequence[str], login: Login, *, method: str, target: str) -> str | None:
+def authorization(asked: Sequence[str], login: UrlLogin, *, method: str, target: str) -> str | None:
     """Return the header `Authorization` for the values of `WWW-Authenticate`; None: unknown kinds.
 
     Digest goes before Basic, because it does not send the password.
@@ -30,7 +30,7 @@ def authorization(asked: Sequence[str], login: Login, *, method: str, target: st
     return None
 
 
-def _digest(facts: dict[str, str], login: Login, method: str, target: str) -> str | None:
+def _digest(facts: dict[str, str], login: UrlLogin, method: str, target: str) -> str | None:
     name = facts.get("algorithm", "MD5").upper()
     make = _HASHES.get(name.removesuffix("-SESS"))
     qops = [one.strip() for one in facts.get("qop", "").split(",") if one.strip()]

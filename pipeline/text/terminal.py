@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.style import StyleType
 from rich.text import Text
 
-from pipeline.printable import printable, printable_lines, printable_message
+from pipeline.text.printable import printable, printable_lines, printable_message
 
 
 def plain(text: str, style: StyleType = "") -> Text:

@@ -1,0 +1,1 @@
+"""Reads from web servers: what libav gets of HTTP comes from here."""

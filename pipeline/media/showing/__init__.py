@@ -1,0 +1,1 @@
+"""How and when the frames of a video are shown: turns, fields, times."""

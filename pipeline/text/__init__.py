@@ -1,0 +1,1 @@
+"""Text for people: escaped, on a terminal and in the log."""
