@@ -35,7 +35,11 @@ _STREAMS: dict[str, tuple[Codec, dict[str, str], str]] = {
     "mbaff": ("h264", _AT_ONCE, "tff=1"),
     "reordered": ("h264", {}, "bframes=3:b-pyramid=normal:rc-lookahead=10"),
     "reordered slices": ("h264", {}, "bframes=2:slices=3:rc-lookahead=10"),
-    "open groups": ("h264", {}, "bframes=2:open-gop=1:rc-lookahead=10"),
+    "open groups": (
+        "h264",
+        {},
+        "bframes=2:b-adapt=0:open-gop=1:keyint=9:min-keyint=9:rc-lookahead=10",
+    ),
     "gradual refresh": ("h264", _AT_ONCE, "intra-refresh=1"),
     "hevc": ("hevc", _AT_ONCE, ""),
     "hevc checksums": ("hevc", _AT_ONCE, "hash=1"),
