@@ -129,8 +129,7 @@ class Committer:
         self._aborts: Counter[str] = Counter()
         self._commits = 0
         self._submitted = 0
-        self.trouble = ""  # why the present checkpoint is not committed yet
-        self.unreached = ""  # the same, if the reason is that the broker cannot be reached
+        self.failure: Exception | None = None  # why the present checkpoint is not committed yet
 
     @property
     def busy(self) -> bool:
@@ -210,17 +209,13 @@ class Committer:
         except RetryError as exc:
             self._fail(order, exc, refused=None)
         else:
-            self._stage, self.trouble, self.unreached = None, "", ""
+            self._stage, self.failure = None, None
             parts = order.checkpoint.parts
             return [self._settled(order, part, committed=True) for part in parts]
         return []
 
-    def _note(self, exc: Exception) -> None:
-        self.trouble = str(exc)
-        self.unreached = self.trouble if isinstance(exc, BrokerUnavailableError) else ""
-
     def _fail(self, order: _Order, exc: Exception, *, refused: Member | None) -> None:
-        self._note(exc)
+        self.failure = exc
         self._aborts[type(exc).__name__] += 1
         self._renew(order, refused)
 
@@ -243,10 +238,9 @@ class Committer:
         try:
             stage.renewal.result()
         except BrokerUnavailableError as exc:
-            self._note(exc)
+            self.failure = exc
             self._stage = _Pausing(stage.order, stage.refused, now_s + RENEW_PAUSE_S)
         else:
-            self.unreached = ""
             self._stage = _Waiting(stage.order, stage.refused, now_s)
 
     def _after_pause(self, stage: _Pausing) -> None:
@@ -277,7 +271,7 @@ class Committer:
         try:
             changelogs = stage.manifests.result()
         except BrokerUnavailableError as exc:
-            self._note(exc)
+            self.failure = exc
             self._stage = stage.waited
             return []
         settled, again = [], []
@@ -297,7 +291,7 @@ class Committer:
             checkpoint = replace(order.checkpoint, parts=tuple(again))
             self._hold(_Order(checkpoint, member, order.when))
         else:
-            self.trouble = self.unreached = ""
+            self.failure = None
         return settled
 
     def _settled(self, order: _Order, part: PartitionCheckpoint, *, committed: bool) -> SettledPart:

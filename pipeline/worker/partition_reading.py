@@ -2,13 +2,17 @@
 
 import logging
 
-from pipeline.broker.contract import FrameConsumer
+from pipeline.broker.contract import FrameConsumer, Poll
 from pipeline.delivery.stall import StallDetector
+from pipeline.errors import BrokerUnavailableError
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.throttle import Throttle
+from pipeline.worker.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
+
+POLL_RECORDS = 256
 
 
 class Reading:
@@ -18,16 +22,29 @@ class Reading:
         self,
         consumer: FrameConsumer,
         stalls: StallDetector,
-        *,
         membership: Membership,
+        *,
         throttle: Throttle,
+        troubles: TroubleLog,
         metrics: WorkerMetrics,
     ) -> None:
         self._consumer = consumer
         self._stalls = stalls
         self._membership = membership
         self._throttle = throttle
+        self._troubles = troubles
         self._metrics = metrics
+
+    def poll(self, timeout_s: float) -> Poll:
+        """Return what has come. A broker that cannot be reached brings nothing."""
+        try:
+            polled = self._consumer.poll(timeout_s, POLL_RECORDS)
+        except BrokerUnavailableError as exc:
+            self._metrics.broker_unavailable()
+            self._troubles.polled(str(exc))
+            return Poll((), ())
+        self._troubles.polled("")
+        return polled
 
     def look(self) -> None:
         """Pause or resume by what is pending, and look for stalls."""

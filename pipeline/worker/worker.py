@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import wait
 
-from pipeline.broker.contract import Broker, Poll
+from pipeline.broker.contract import Broker
 from pipeline.clock import Clock
 from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
@@ -17,7 +17,6 @@ from pipeline.delivery.outbox import Outbox
 from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.delivery.topic_check import TopicCheck
-from pipeline.errors import BrokerUnavailableError
 from pipeline.media.decoder import Decoder
 from pipeline.records import Frame, Record
 from pipeline.streams.served import ServedModel
@@ -33,7 +32,6 @@ from pipeline.worker.trouble_log import TroubleLog
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S = 0.02
-POLL_RECORDS = 256
 CENSUS_S = 1.0  # how often all streams are counted for the metrics
 
 
@@ -102,8 +100,14 @@ class Worker:
             input_bytes=model.input_bytes,
             undecoded_bytes=self._decoding.undecoded_bytes,
         )
+        self._troubles = TroubleLog()
         self._reading = Reading(
-            self._consumer, stalls, membership=self._membership, throttle=throttle, metrics=metrics
+            self._consumer,
+            stalls,
+            self._membership,
+            throttle=throttle,
+            troubles=self._troubles,
+            metrics=metrics,
         )
         self.readiness = Readiness(
             self._membership,
@@ -117,13 +121,11 @@ class Worker:
         self._frozen_s = self._counted_s = clock.monotonic()
         self.turns = 0
         self.restores = 0
-        self._unpolled = ""  # why the last poll reached no broker
-        self._troubles = TroubleLog()
 
     def turn(self) -> None:
         """Run the loop once: poll, admit, restore, commit, predict one batch."""
         self.turns += 1
-        polled = self._poll()
+        polled = self._reading.poll(0.0 if self._pending else IDLE_POLL_S)
         for event in polled.events:
             self._membership.handle(event)
         self._membership.follow(self._consumer.member())
@@ -133,9 +135,9 @@ class Worker:
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._reading.look()
-        why = self._committer.trouble or self._outbox.trouble
+        why = str(self._committer.failure or self._outbox.trouble)
         self.readiness.look(self._metrics.set_waits, why=why)
-        self._troubles.look(self.trouble)
+        self._troubles.look(self._committer.failure)
         self._update_metrics()
 
     def _update_metrics(self) -> None:
@@ -155,7 +157,7 @@ class Worker:
             self._depart()
             self._commit(due_s=0.0)
             for executor in (self._executors.sends, self._executors.writes):
-                wait([executor.submit(_nothing)], timeout=0.1)
+                wait([executor.submit(lambda: None)], timeout=0.1)  # behind all earlier tasks
         if self._unsettled:
             log.warning("not all is committed after %g s; it will be read again", timeout_s)
         self.close()
@@ -201,20 +203,10 @@ class Worker:
 
     # ------------------------------------------------------------------------------- the group
 
-    def _poll(self) -> Poll:
-        try:
-            polled = self._consumer.poll(0.0 if self._pending else IDLE_POLL_S, POLL_RECORDS)
-        except BrokerUnavailableError as exc:
-            self._metrics.broker_unavailable()
-            self._unpolled = str(exc)
-            return Poll((), ())
-        self._unpolled = ""
-        return polled
-
     @property
     def trouble(self) -> str:
         """Why the broker cannot be used now; empty if it can."""
-        return self._unpolled or self._committer.unreached
+        return self._troubles.trouble
 
     def _take_over(self) -> None:
         """Take restored partitions. They are read once their attempt count is in the log."""
@@ -305,7 +297,3 @@ class Worker:
             self._counted_s -= CENSUS_S  # its streams are counted in this turn
             self._consumer.start(part.partition, part.next_offset)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
-
-
-def _nothing() -> None:
-    """Do nothing. Its end shows that the executor has finished all earlier tasks."""

@@ -6,7 +6,6 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from pipeline.broker.kafka.topics import read_setting
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import Group, Longtake, Start
 from tests.pipeline.pictures import jpeg
@@ -60,8 +59,9 @@ def test_the_topic_of_dead_letters_is_made_with_an_end(
     topic = next(t["name"] for t in made.json["topics"] if t["role"] == "dead_letters")
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     wanted = ("retention.bytes", "retention.ms")
-    limits = [read_setting(admin, kafka.connection, topic, name) for name in wanted]
+    described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     admin.close()
+    limits = [described["topic"][topic][name]["value"] for name in wanted]
     assert limits == [str(1 << 30), str(7 * 24 * 3600 * 1000)]
 
 

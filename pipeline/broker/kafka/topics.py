@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import (
     InvalidReplicationFactorError,
     PolicyViolationError,
@@ -274,18 +274,6 @@ class TopicAdmin:
     def close(self) -> None:
         """Close the connection."""
         self._admin.close()
-
-
-def read_setting(
-    admin: KafkaAdminClient, connection: Connection, topic: str, name: str
-) -> str | None:
-    """Return one of a topic's settings; None if the broker does not return it."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    doing = f"reading the settings of topic {topic}"
-    with translated(doing, connection, needs="DESCRIBE_CONFIGS"):
-        described = admin.describe_configs([resource], config_filter="all")
-    found = described.get("topic", {}).get(topic, {}).get(name)
-    return None if found is None else str(found["value"])
 
 
 def _facts(name: str, role: str, described: Mapping[str, object]) -> TopicFacts:

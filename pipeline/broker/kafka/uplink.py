@@ -12,9 +12,9 @@ from contextlib import suppress
 from functools import partial
 
 from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
-from pipeline.broker.kafka.topics import read_setting
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
@@ -139,7 +139,17 @@ def _limit(connection: Connection, topic: str) -> int:
             if found["error_code"] == 0 and permitted is not None and "WRITE" not in permitted:
                 raise TopicAuthorizationFailedError(topic)
         with suppress(NotPermittedError):
-            limit = read_setting(admin, connection, topic, "max.message.bytes")
+            limit = _setting(admin, connection, topic, "max.message.bytes")
     finally:
         admin.close()
     return min(REQUEST_BYTES, int(limit)) if limit else REQUEST_BYTES
+
+
+def _setting(admin: KafkaAdminClient, connection: Connection, topic: str, name: str) -> str | None:
+    """Return one of a topic's settings; None if the broker does not return it."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    doing = f"reading the settings of topic {topic}"
+    with translated(doing, connection, needs="DESCRIBE_CONFIGS"):
+        described = admin.describe_configs([resource], config_filter="all")
+    found = described.get("topic", {}).get(topic, {}).get(name)
+    return None if found is None else str(found["value"])

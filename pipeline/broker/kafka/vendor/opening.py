@@ -24,7 +24,7 @@ from pipeline.broker.kafka.vendor.border import (
     REQUEST_MS,
     RETRY_MS,
 )
-from pipeline.broker.kafka.vendor.connecting.connection_refusals import Refusal
+from pipeline.broker.kafka.vendor.connecting.failures import Refusal
 from pipeline.broker.kafka.vendor.connecting.tls_files import check_login
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of, watched_client
 from pipeline.connection import Connection

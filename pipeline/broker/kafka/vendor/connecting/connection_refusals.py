@@ -8,9 +8,6 @@ import errno
 import os
 import re
 import ssl
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any
 
 from kafka.errors import (
     IllegalSaslStateError,
@@ -26,6 +23,13 @@ from pipeline.broker.kafka.vendor.connecting.asking import (
     names_in_certificate,
     speaks_kafka_without_tls,
 )
+from pipeline.broker.kafka.vendor.connecting.failures import (
+    ConnectionStage,
+    Failure,
+    HandshakeFailedError,
+    Refusal,
+    told,
+)
 from pipeline.connection import Security, SecurityProtocol
 from pipeline.errors import (
     BrokerUnreachableError,
@@ -38,7 +42,6 @@ from pipeline.errors import (
 
 _NOTHING_IN_COMMON = "no version or cipher of TLS in common; this client speaks TLS 1.2 and 1.3"
 
-TOLD = 200  # characters of what the other side says, in a message
 
 _TLS_ALERT = 0x15  # the first byte where a server with TLS answers a client without
 _EXPIRED, _NOT_YET = 10, 9  # X509_V_ERR_* of OpenSSL
@@ -56,54 +59,6 @@ _VERSIONS = (
     "NO_PROTOCOLS_AVAILABLE",
     "NO_SHARED_CIPHER",
 )
-
-
-class ConnectionStage(Enum):
-    """How far a connection came before it failed."""
-
-    CONNECTING = auto()
-    HANDSHAKE = auto()  # of TLS
-    GREETING = auto()  # the first request, which every broker answers, and the login
-    UNSERVED = auto()  # the broker answered that, and has answered no request behind it
-    SERVED = auto()
-
-
-class HandshakeFailedError(KafkaConnectionError):
-    """The TLS handshake failed; the cause says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How one connection to `host` failed. `offered` are the broker's mechanisms, if it said."""
-
-    host: str
-    port: int
-    stage: ConnectionStage
-    error: BaseException
-    offered: tuple[str, ...] = ()
-
-    @property
-    def at(self) -> str:
-        """The address, as messages show it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a broker cannot be used. `kind` says what happens next."""
-
-    text: str
-    kind: type[StopError] = SecurityError
-
-    @property
-    def heals(self) -> bool:
-        """Whether the same connection may succeed later though nobody does anything."""
-        return self.kind is BrokerUnreachableError
-
-    @property
-    def error(self) -> StopError:
-        """Return the exception to raise."""
-        return self.kind(self.text)
 
 
 def explain(failure: Failure, security: Security, *, asks: bool) -> Refusal:
@@ -335,9 +290,3 @@ def _why_not_connected(error: BaseException) -> str:
     if said == "Connection timed out":
         return "no answer to the attempt to connect: a firewall, or a wrong address"
     return told(said or repr(error))
-
-
-def told(text: Any) -> str:
-    """Return foreign text as a message may show it: short, and without control characters."""
-    shown = "".join(one if one.isprintable() else "?" for one in str(text))
-    return shown if len(shown) <= TOLD else f"{shown[:TOLD]}..."

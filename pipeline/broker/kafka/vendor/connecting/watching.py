@@ -27,12 +27,12 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import ApiVersionsRequest
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslBytesRequest, SaslHandshakeRequest
 
-from pipeline.broker.kafka.vendor.connecting.connection_refusals import (
+from pipeline.broker.kafka.vendor.connecting.connection_refusals import explain
+from pipeline.broker.kafka.vendor.connecting.failures import (
     ConnectionStage,
     Failure,
     HandshakeFailedError,
     Refusal,
-    explain,
     told,
 )
 from pipeline.connection import Security
