@@ -26,8 +26,11 @@ CLOSING_S = 10.0
 # in the background of a script SIGINT is ignored, and so it would be by the commands that we end
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# without the 200 ms that an example may take by default: no test here is timed
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 # what `make mutants` runs: that a test fails is enough, the smallest example is not wanted
-settings.register_profile("first-failure", phases=[Phase.explicit, Phase.generate])
+settings.register_profile("first-failure", settings(), phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture(autouse=True)
