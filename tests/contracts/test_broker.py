@@ -204,6 +204,28 @@ def test_a_paused_partition_is_silent_and_goes_on_where_it_was(
     until(lambda: len(owner.records) == 1, [owner])
 
 
+def test_a_partition_that_was_paused_amid_its_records_goes_on_after_others_are_read(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    owner = settled(cluster, open_parts)
+    owner.consumer.pause([0, 1, 2])
+    for number in (0, 1, 2):
+        for n in range(250):  # more than one poll returns
+            cluster.publish(number, b"cam", b"%d" % n)
+    for number in (0, 1):  # the client has fetched a rest of each
+        owner.consumer.resume([number])
+        until(lambda number=number: read_of(owner, number) > 0, [owner])
+        owner.consumer.pause([number])
+    owner.consumer.resume([2])
+    until(lambda: read_of(owner, 2) == 250, [owner])
+    owner.consumer.resume([0, 1])
+    until(lambda: len(owner.records) == 750, [owner])
+
+
+def read_of(owner: Owner, partition: int) -> int:
+    return sum(record.partition == partition for record in owner.records)
+
+
 def test_a_commit_shows_everything_at_once(cluster: Cluster, open_parts: OpenParts) -> None:
     owner = settled(cluster, open_parts)
     writer = open_parts(cluster.broker("one").writer())

@@ -12,6 +12,13 @@ CONTRACT = "tests/contracts/test_broker.py"
 
 MUTANTS = (
     Mutant(
+        "what was fetched before a pause is not handed back",
+        "pipeline/broker/kafka/consumer.py",
+        "            let_parked_return(self._consumer)\n",
+        "",
+        (CONTRACT,),
+    ),
+    Mutant(
         "offsets run ahead of the state",
         "pipeline/delivery/freezer.py",
         "            next_offset=partition.next_offset,\n            checkpoint",
