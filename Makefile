@@ -59,7 +59,7 @@ demo: setup
 # two processes at once: most tests wait for others
 test: static doubles
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # what the commands reach and write, line by line
 evidence: setup
@@ -77,7 +77,7 @@ test-all: static doubles .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static doubles
-	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --ignore tests/deploy --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --ignore tests/deploy --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 doubles: setup
 	$(BIN)/python -m doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped

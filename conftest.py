@@ -33,6 +33,16 @@ settings.load_profile("untimed")
 settings.register_profile("first-failure", settings(), phases=[Phase.explicit, Phase.generate])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that may take longest, so that no process ends long after the others."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        seconds = float(limit.args[0]) if limit is not None else 0.0
+        longest[item.path] = max(longest.get(item.path, 0.0), seconds)
+    items.sort(key=lambda item: -longest[item.path])
+
+
 @pytest.fixture(autouse=True)
 def no_kafka_client_outlives_its_test() -> Iterator[None]:
     """One that does goes on drawing random numbers in a thread, and hypothesis trips over it."""

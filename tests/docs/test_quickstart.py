@@ -41,6 +41,7 @@ def test_the_readme_leads_to_predictions_that_pass_the_audit(
     assert "longtake audit" in reader.said
 
 
+@pytest.mark.slow
 def test_the_quick_start_leads_through_a_killed_worker(reader: Reader) -> None:
     blocks = Page.read("docs/quickstart.md").blocks
     (start_worker,) = (block for block in blocks if "longtake worker" in block.text)

@@ -14,7 +14,7 @@ from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import until
 from tests.pipeline.local.test_cluster import create_topic
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
 TIMEOUT_MS = 2000
 

@@ -85,6 +85,7 @@ def test_an_upgrade_and_its_way_back_lose_and_repeat_nothing(
         assert all(fates[fate] for fate in others), fates
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_workers_that_skip_and_publish_at_once_changes_no_prediction(
     kafka: LocalKafka, tmp_path: Path, old: CodeVersion
 ) -> None:

@@ -71,8 +71,11 @@ def restored(changelog: Changelog, bundle: Bundle) -> Partition:
 
 
 def damage_json(text: bytes, data: st.DataObject) -> bytes:
-    """Another value in one place of a JSON text."""
-    content = json.loads(text)
+    """Another value in one place of a JSON text, or other bytes where it is damaged already."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return damage_bytes(text, data)
     places = [*paths(content), ("added",)]
     path = places[data.draw(st.integers(0, len(places) - 1))]
     return json.dumps(changed(content, path, data.draw(ANYTHING))).encode()

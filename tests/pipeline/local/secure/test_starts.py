@@ -31,6 +31,7 @@ def checked(connection: Connection) -> list[TopicReport]:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_a_second_start_knows_users_and_topics_and_takes_new_passwords(tmp_path: Path) -> None:
     data, users = tmp_path / "data", tmp_path / "users"
     with LocalKafka(data=data, secure=Secure(users, GROUPS)):

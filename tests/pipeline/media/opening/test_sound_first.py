@@ -104,8 +104,8 @@ def test_a_picture_is_handed_on_though_sound_arrives_just_before_it(flv: bytes) 
     pairs = zip(parts(SOUND, flv), parts(VIDEO, flv), strict=False)
     body = [GOOD + b"\r\n" + header(5), *(sound + picture for sound, picture in pairs)]
     how = Connecting(Limits(connect_s=5, read_s=1))
-    with saying(*body, pause_s=0.03) as at:
+    with saying(*body, pause_s=0.1) as at:
         live = LiveSource(lambda: Address.of(f"http://{at}/", {}), how, clock=SystemClock())
         found = (one for one in live.pictures(threading.Event()) if isinstance(one, Picture))
         first = next(found)
-    assert first.late_us < 500_000
+    assert first.late_us < 1_500_000  # of 2 s: it does not wait for the last one
