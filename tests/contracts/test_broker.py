@@ -222,6 +222,21 @@ def test_a_partition_that_was_paused_amid_its_records_goes_on_after_others_are_r
     until(lambda: len(owner.records) == 750, [owner])
 
 
+def test_a_backlog_of_one_partition_holds_up_no_other(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    owner = settled(cluster, open_parts)
+    owner.consumer.pause([0, 1])
+    for number, count in ((0, 3000), (1, 3000)):
+        for _ in range(count):
+            cluster.publish(number, b"flood", b"x")
+    owner.consumer.resume([0, 1])
+    until(lambda: min(read_of(owner, 0), read_of(owner, 1)) > 0, [owner])
+    cluster.publish(2, b"cam", b"picture")
+    until(lambda: read_of(owner, 2) == 1, [owner])
+    assert len(owner.records) < 6001, "it came last"
+
+
 def read_of(owner: Owner, partition: int) -> int:
     return sum(record.partition == partition for record in owner.records)
 

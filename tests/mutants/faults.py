@@ -13,9 +13,9 @@ CONTRACT = "tests/contracts/test_broker.py"
 MUTANTS = (
     Mutant(
         "what was fetched before a pause is not handed back",
-        "pipeline/broker/kafka/consumer.py",
-        "            let_parked_return(self._consumer)\n",
-        "",
+        "pipeline/broker/kafka/vendor/turns.py",
+        "    fetcher._next_partition_records = None\n    if in_hand:",
+        "    if in_hand:",
         (CONTRACT,),
     ),
     Mutant(

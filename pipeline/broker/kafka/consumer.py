@@ -24,7 +24,7 @@ from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPati
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.broker.kafka.vendor.parked import let_parked_return
+from pipeline.broker.kafka.vendor.turns import taking_turns
 from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError
@@ -110,9 +110,9 @@ class KafkaFrames(ConsumerRebalanceListener):
         batches: dict[TopicPartition, list[Any]] = {}
         gone: Event | None = None
         with translated("polling", self._connection):
-            let_parked_return(self._consumer)
             try:
-                batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
+                with taking_turns(self._consumer):
+                    batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
             except OffsetOutOfRangeError as exc:
                 gone = self._out_of_range(exc.args[0])
             except LogTruncationError as exc:
