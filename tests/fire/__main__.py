@@ -5,13 +5,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
@@ -19,74 +21,89 @@ from rich.table import Table
 
 from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
+from pipeline.broker.partitioner import partition_of
 from pipeline.config import WorkerConfig
 from pipeline.local.cluster import LocalKafka
-from tests.bench.served import Served, await_ready
+from tests.bench.frames import PARTITIONS
+from tests.bench.served import BenchError, Served, await_ready
 from tests.fire.good import CAMERAS, FPS
 from tests.fire.hostile import KINDS
 
 MOST_LATER = 1.2  # p99 under fire, over p99 in calm: promise 5
 LEAST_SHARE = 0.95  # of the predictions that the cameras' rate makes
 CALM_S = 20.0
-SETTLE_S = 5.0  # after a producer was killed: what it left in the log is worked off
+SETTLE_S = 5.0
+
+Place: TypeAlias = Literal["its partitions", "others"]  # of a camera, seen from the hostile one
+PLACES: Sequence[Place] = ("its partitions", "others")
+Worker: TypeAlias = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """What was seen for some seconds: the ages of good predictions, in ms."""
+    """What was seen for some seconds: the ages in ms of a number of cameras' predictions."""
 
     seconds: float
+    cameras: int
     ages_ms: Sequence[float]
 
     @property
     def p99_ms(self) -> float:
         """99 of 100 predictions are younger; infinite where too few came."""
-        wanted = LEAST_SHARE * self.seconds * CAMERAS * FPS
-        if len(self.ages_ms) < max(wanted, 100):
+        if len(self.ages_ms) < max(LEAST_SHARE * self.seconds * self.cameras * FPS, 100):
             return float("inf")
         return statistics.quantiles(self.ages_ms, n=100)[98]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """One kind of hostile producer."""
+    """One kind of hostile producer: the cameras beside it, in its partitions and in the others."""
 
     kind: str
-    calm: Spell
-    fire: Spell
+    calm: Mapping[Place, Spell]
+    fire: Mapping[Place, Spell]
     rss_mib: float
-    after: Spell = field(default_factory=lambda: Spell(0, ()))
 
-    @property
-    def ratio(self) -> float:
-        """How much later the good cameras' predictions came."""
-        return self.fire.p99_ms / self.calm.p99_ms
+    def ratio(self, place: Place) -> float | None:
+        """How much later predictions came; None if no camera is there."""
+        if not self.calm[place].cameras:
+            return None
+        return self.fire[place].p99_ms / self.calm[place].p99_ms
 
 
 class Field:
-    """A Kafka, a worker and the good cameras."""
+    """A Kafka topic, a worker and the good cameras. `hit`: the partitions of the hostile keys."""
 
-    def __init__(self, kafka: LocalKafka, config: WorkerConfig, worker: subprocess.Popen[bytes]):
+    def __init__(
+        self, kafka: LocalKafka, config: WorkerConfig, worker: Worker, *, hit: Collection[int]
+    ) -> None:
         self._kafka, self._config, self.worker = kafka, config, worker
+        self._places: dict[str, Place] = {}
+        for n in range(CAMERAS):
+            name = f"good-{n}"
+            hits = partition_of(name.encode(), PARTITIONS) in hit
+            self._places[name] = "its partitions" if hits else "others"
         self._reader = TopicTail(
             config.connection, topic=config.predictions_topic, from_start=False
         )
 
-    def look(self, seconds: float) -> Spell:
+    def look(self, seconds: float) -> Mapping[Place, Spell]:
         """Read predictions as they come, and how old each is."""
-        ages_ms: list[float] = []
+        ages_ms: dict[Place, list[float]] = {place: [] for place in PLACES}
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             records = self._reader.read(0.1)
             now_ms = time.time() * 1000
-            told = [
-                json.loads(one.value or b"") for one in records if (one.key or b"")[:5] == b"good-"
-            ]
-            ages_ms += [now_ms - _ms(one["captured_at"]) for one in told]
+            for record in records:
+                place = self._places.get((record.key or b"").decode("ascii", "replace"))
+                if place is not None:
+                    captured_ms = _ms(json.loads(record.value or b"")["captured_at"])
+                    ages_ms[place].append(now_ms - captured_ms)
             if self.worker.poll() is not None:
-                raise SystemExit(f"the worker ended with {self.worker.returncode}")
+                raise BenchError(f"the worker ended with {self.worker.returncode}")
             self._kafka.check()
-        return Spell(seconds, ages_ms)
+        there = Counter(self._places.values())
+        return {place: Spell(seconds, there[place], ages_ms[place]) for place in PLACES}
 
     @contextmanager
     def child(self, module: str, *arguments: str) -> Iterator[None]:
@@ -106,6 +123,10 @@ class Field:
         Path(f"/proc/{self.worker.pid}/clear_refs").write_text("5")
         return most_kib / 1024
 
+    def close(self) -> None:
+        """Close the reader."""
+        self._reader.close()
+
 
 def _ms(captured_at: str) -> float:
     return datetime.fromisoformat(captured_at).timestamp() * 1000
@@ -119,6 +140,9 @@ def main(
 ) -> None:
     """Measure how much later 16 good cameras' predictions come beside one hostile producer.
 
+    Each kind has a worker and topics of its own. Cameras whose partitions the hostile keys hit are
+    measured apart from the others.
+
     Kinds: huge-pictures, costly-pictures, costly-streams, new-streams, garbage, ends, big-garbage,
     headers, names, truncated, packed.
 
@@ -126,49 +150,66 @@ def main(
     """
     console, trials = Console(), list[Trial]()
     with ExitStack() as stack:
-        status = stack.enter_context(console.status("starting Kafka"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="longtake-fire-")))
         kafka = stack.enter_context(LocalKafka())
-        served = Served(kafka, Path(find_bundle(bundle)), "fire", folder)
-        config = served.config("0", start="latest")
-        process = stack.enter_context(served.worker(config))
-        await_ready(process, config.metrics_port)
-        field_ = Field(kafka, config, process)
-        stack.enter_context(field_.child("tests.fire.good"))
-        field_.look(SETTLE_S)
         for name in kind or KINDS:
-            status.update(f"{name}: calm")
-            calm = field_.look(CALM_S)
-            field_.rss_mib()
-            with field_.child("tests.fire.hostile", name):
-                status.update(f"{name}: fire")
-                fire = field_.look(seconds)
-            trials.append(Trial(name, calm, fire, field_.rss_mib()))
-            trials[-1].after = field_.look(SETTLE_S)
+            with console.status(name):
+                served = Served(kafka, Path(find_bundle(bundle)), f"fire-{name}", folder)
+                trials.append(_tried(name, kafka, served, seconds))
             console.print(_line(trials[-1]), highlight=False)
     console.print(_table(trials))
     if json_file is not None:
-        rows = {t.kind: [t.calm.p99_ms, t.fire.p99_ms, t.ratio, t.rss_mib] for t in trials}
-        json_file.write_text(json.dumps(rows))
-    if any(trial.ratio > MOST_LATER for trial in trials):
+        json_file.write_text(json.dumps({one.kind: _figures(one) for one in trials}))
+    if any((one.ratio("others") or 0) > MOST_LATER for one in trials):
         raise typer.Exit(1)
 
 
+def _tried(name: str, kafka: LocalKafka, served: Served, seconds: float) -> Trial:
+    config = served.config("0", start="latest")
+    keys = (key for key, _, _ in islice(KINDS[name](), 200))
+    hit = {partition_of(key, PARTITIONS) for key in keys if key is not None}
+    with served.worker(config) as process:
+        await_ready(process, config.metrics_port)
+        with closing(Field(kafka, config, process, hit=hit)) as field:
+            with field.child("tests.fire.good"):
+                field.look(SETTLE_S)
+                calm = field.look(CALM_S)
+                field.rss_mib()
+                with field.child("tests.fire.hostile", name):
+                    fire = field.look(seconds)
+            return Trial(name, calm, fire, field.rss_mib())
+
+
+def _figures(trial: Trial) -> Mapping[str, object]:
+    figures: dict[str, object] = {"rss_mib": round(trial.rss_mib)}
+    for place in PLACES:
+        calm, fire = trial.calm[place], trial.fire[place]
+        figures[place] = [calm.cameras, calm.p99_ms, fire.p99_ms, len(fire.ages_ms)]
+    return figures
+
+
 def _line(trial: Trial) -> str:
-    return (
-        f"{trial.kind}: p99 {trial.calm.p99_ms:.0f} ms in calm, {trial.fire.p99_ms:.0f} ms under"
-        f" fire ({trial.ratio:.2f}), {trial.after.p99_ms:.0f} ms after; {trial.rss_mib:.0f} MiB;"
-        f" {len(trial.fire.ages_ms)} predictions"
-    )
+    words = [
+        f"{trial.calm[place].cameras} cameras in {place}: p99 {trial.calm[place].p99_ms:.0f} ms in"
+        f" calm, {trial.fire[place].p99_ms:.0f} ms under fire ({ratio:.2f}),"
+        f" {len(trial.fire[place].ages_ms)} predictions"
+        for place in PLACES
+        if (ratio := trial.ratio(place)) is not None
+    ]
+    return f"{trial.kind}: {'; '.join(words)}; {trial.rss_mib:.0f} MiB"
 
 
 def _table(trials: Sequence[Trial]) -> Table:
-    table = Table("hostile producer", "p99 calm, ms", "p99 under fire, ms", "ratio", "RSS, MiB")
+    table = Table("hostile producer", *(f"p99, {place}: times" for place in PLACES), "RSS, MiB")
     for one in trials:
-        colour = "red" if one.ratio > MOST_LATER else "green"
-        numbers = (f"{one.calm.p99_ms:.0f}", f"{one.fire.p99_ms:.0f}")
-        table.add_row(one.kind, *numbers, f"[{colour}]{one.ratio:.2f}[/]", f"{one.rss_mib:.0f}")
+        table.add_row(one.kind, *(_coloured(one.ratio(p)) for p in PLACES), f"{one.rss_mib:.0f}")
     return table
+
+
+def _coloured(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"[{'red' if ratio > MOST_LATER else 'green'}]{ratio:.2f}[/]"
 
 
 if __name__ == "__main__":
