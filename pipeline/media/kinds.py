@@ -7,12 +7,14 @@ from typing import assert_never
 from engines.base import InputArray
 from engines.model.bundle import Bundle
 from engines.model.inputs import InputSpec, PictureInput
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
-from pipeline.media.pictures import Fit, decode_picture, fit_frame
+from pipeline.media.pictures import Fit, decode_picture, fit_frame, refused_early
 from pipeline.media.sources import SourceFrame
+from pipeline.records import Frame
 
 SourceDecoder = Callable[[SourceFrame], InputArray]
+FrameCheck = Callable[[Frame], UndecodableFrameError | None]
 
 
 def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
@@ -20,6 +22,14 @@ def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
     match spec:
         case PictureInput():
             return partial(decode_picture, fit=fit_for(spec), max_pixels=max_frame_pixels)
+    assert_never(spec)
+
+
+def early_refusal_for(spec: InputSpec, *, max_frame_pixels: int) -> FrameCheck:
+    """Make the check of records that `decoder_for`'s decoder would refuse without decoding."""
+    match spec:
+        case PictureInput():
+            return lambda frame: refused_early(frame.content, max_pixels=max_frame_pixels)
     assert_never(spec)
 
 

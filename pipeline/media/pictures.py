@@ -33,6 +33,7 @@ from pipeline.media.lossless import decode_lossless_webp
 from pipeline.media.showing.interlaced import progressive
 
 ALIGNMENT = 64  # libav rounds the width of its buffers up to a multiple of this, at most
+EARLY_BYTES = 1 << 16
 MOST_COVER = 16
 """With `crop`, the scaled picture that covers the model's input may be this many times as large. A
 picture of one row would otherwise be scaled up to a hundred megabytes."""
@@ -198,6 +199,28 @@ def _scale(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
+    picture, shown = _checked(content, max_pixels)
+    refuse_bomb(picture)
+    return decode_encoded(picture, shown), picture.orientation
+
+
+def refused_early(content: bytes, *, max_pixels: int) -> UndecodableFrameError | None:
+    """Return why a small record cannot be decoded, as `decode_picture` would say it; or None.
+
+    It parses at most EARLY_BYTES and decodes nothing, so that a flood of bytes that are no picture
+    costs little.
+    """
+    if len(content) > EARLY_BYTES:
+        return None
+    try:
+        _checked(content, max_pixels)
+    except UndecodableFrameError as exc:
+        return exc
+    return None
+
+
+def _checked(content: bytes, max_pixels: int) -> tuple[Encoded, str]:
+    """Parse a picture and check its size; returns it with its description."""
     picture = walk(content)
     shown = f"{NAMES[picture.codec]} of {len(content)} bytes"
     size, pixels = f"{picture.width} x {picture.height}", picture.width * picture.height
@@ -217,8 +240,7 @@ def _decode(content: bytes, max_pixels: int) -> tuple[av.VideoFrame, int]:
             f"{shown} goes over its {size} pixels in {picture.scans} scans; at most"
             f" {SCANS_OF_LARGEST * max_pixels} pixels are gone over"
         )
-    refuse_bomb(picture)
-    return decode_encoded(picture, f"{shown} ({size})"), picture.orientation
+    return picture, f"{shown} ({size})"
 
 
 def decode_encoded(picture: Encoded, shown: str) -> av.VideoFrame:

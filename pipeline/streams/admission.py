@@ -4,14 +4,23 @@ It uses no clock, no decoder and no engine, so a replay of the log decides the s
 All times are integer microseconds since 1970.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.config import MAX_STREAMS
+from pipeline.errors import RecordError
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
 RECENT_US = 300_000_000
 REORDER_WINDOW = 64  # without capture times, a sequence number less far back than this is a repeat
 CLOCK_NOTE = "clock"
+
+
+EarlyRefusal = Callable[[Frame], RecordError | None]
+
+
+def _not_refused(frame: Frame) -> None:
+    """Leave it to the decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +30,15 @@ class Rules:
     `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
     never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
     out. A stream does not begin where `most_streams` of its partition are within their time to
-    live.
+    live. `refused` says of some frames, by their bytes alone, why they cannot be decoded: no stream
+    begins with these, and nobody tries to decode them for that.
     """
 
     period_us: int | None
     gap_reset_us: int
     ttl_ms: int
     most_streams: int
+    refused: EarlyRefusal = _not_refused
 
     @classmethod
     def of(

@@ -76,6 +76,8 @@ class Intake:
             waiting.item.end()
         elif self._limit.full(waiting.now_ms, waiting.rules.ttl_ms):
             _turn_away(waiting)  # without decoding it
+        elif (refusal := waiting.rules.refused(waiting.record)) is not None:
+            waiting.item.turn_away(refusal)
         else:
             self._defer(waiting)
 

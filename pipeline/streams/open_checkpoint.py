@@ -1,5 +1,6 @@
 """The records finished since a partition's last checkpoint, to be committed by the next one."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,6 +9,11 @@ from pipeline.records import Destination, Fate, Frame, Headers, Outgoing
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
 from pipeline.wire.skips import Skips
+
+log = logging.getLogger(__name__)
+
+LETTERS_AT_ONCE = 5000
+LETTERS_A_SECOND = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,42 @@ class Departure:
     captured_us: int
 
 
+class LetterBudget:
+    """Limits the dead letters of one partition: LETTERS_AT_ONCE, and LETTERS_A_SECOND from then on.
+
+    Seconds are those of the partition's records. A record above the limit keeps its fate and is
+    still in the input topic. Without a limit, a flood of bytes that are no picture would be written
+    to the log a second time, in records that are larger, and that costs more than reading it.
+    """
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._left = float(LETTERS_AT_ONCE)
+        self._now_ms = 0
+        self._warned = False
+
+    def take(self, record_ms: int) -> bool:
+        """Return whether a letter may be written for a record of this timestamp."""
+        passed_ms = max(0, record_ms - self._now_ms)
+        self._now_ms += passed_ms
+        self._left = min(self._left + passed_ms * LETTERS_A_SECOND / 1000, LETTERS_AT_ONCE)
+        if self._left < 1:
+            self._warn()
+            return False
+        self._left -= 1
+        return True
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "partition %d: a flood of records that cannot be used: from now on %d dead letters"
+                " are written for each second of it, and the others are only counted",
+                self._partition,
+                LETTERS_A_SECOND,
+            )
+
+
 class OpenCheckpoint:
     """What one partition commits next, from offset `start`. Only the partition writes to it.
 
@@ -25,7 +67,8 @@ class OpenCheckpoint:
     that this worker is about to try the records from `start` on.
     """
 
-    def __init__(self, start: int, *, attempts: int) -> None:
+    def __init__(self, start: int, *, attempts: int, letters: LetterBudget) -> None:
+        self._letters = letters
         self.start = start
         self.attempts = attempts
         self.outgoing: list[Outgoing] = []  # in offset order
@@ -48,8 +91,12 @@ class OpenCheckpoint:
     def finish(self, item: Item) -> None:
         """Add a record that has its fate."""
         self.fates[item.final_fate] += 1
-        if item.outgoing is not None:
-            self.outgoing.append(item.outgoing)
+        out = item.outgoing
+        if out is not None and (
+            out.destination is not Destination.DEAD_LETTERS
+            or self._letters.take(item.record.record_ms)
+        ):
+            self.outgoing.append(out)
         if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
             self.captured_us.append(item.record.captured_us)
         if item.stream is not None:

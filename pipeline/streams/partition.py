@@ -8,7 +8,7 @@ from pipeline.streams import admission
 from pipeline.streams.admission import Rules
 from pipeline.streams.intake import Intake
 from pipeline.streams.item import Item
-from pipeline.streams.open_checkpoint import Departure, OpenCheckpoint
+from pipeline.streams.open_checkpoint import Departure, LetterBudget, OpenCheckpoint
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
 from pipeline.wire.changelog import Manifest
@@ -46,7 +46,10 @@ class Partition:
         self.wanted_s = wanted_s
         self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child process
         self.unskippable_end = manifest.next_offset  # those below it may have been published
-        self._open = OpenCheckpoint(manifest.next_offset, attempts=self.attempts)
+        self._letters = LetterBudget(number)
+        self._open = OpenCheckpoint(
+            manifest.next_offset, attempts=self.attempts, letters=self._letters
+        )
         self._settled = manifest.checkpoint  # number of the newest checkpoint in the log
         self._binding = manifest.checkpoint  # newest checkpoint with predictions or skips
         self._skips: dict[str, Skips] = {}  # the newest record of each stream, not yet full
@@ -125,7 +128,7 @@ class Partition:
             self.checkpoint += 1
         if closed.binding:
             self._binding = self.checkpoint
-        self._open = OpenCheckpoint(self.next_offset, attempts=0)
+        self._open = OpenCheckpoint(self.next_offset, attempts=0, letters=self._letters)
         return closed
 
     def settle(self, number: int) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from engines.base import Engine
@@ -10,7 +10,7 @@ from engines.model.bundle import Bundle
 from pipeline.config import MAX_STREAMS, WorkerConfig
 from pipeline.media.decoder import Decoder
 from pipeline.records import Record, Reset
-from pipeline.streams.admission import Rules
+from pipeline.streams.admission import EarlyRefusal, Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
@@ -65,14 +65,20 @@ class ServedModel:
         max_record_bytes: int,
         max_batch: int,
         max_streams: int = MAX_STREAMS,
+        refused: EarlyRefusal | None = None,
     ) -> Self:
-        """Assemble the frame path. `topic` is the input topic's name, for dead letters."""
+        """Assemble the frame path. `topic` is the input topic's name, for dead letters.
+
+        `refused` spares the decoder frames that it would refuse: it changes no fate.
+        """
         rules = Rules.of(
             rate_hz=bundle.input.rate_hz,
             gap_reset_s=gap_reset_s,
             stream_ttl_s=stream_ttl_s,
             max_streams=max_streams,
         )
+        if refused is not None:
+            rules = replace(rules, refused=refused)
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
         )
@@ -81,7 +87,13 @@ class ServedModel:
 
     @classmethod
     def configured(
-        cls, config: WorkerConfig, bundle: Bundle, engine: Engine, *, decoder: Decoder
+        cls,
+        config: WorkerConfig,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        decoder: Decoder,
+        refused: EarlyRefusal | None = None,
     ) -> Self:
         """Assemble the frame path of a group from the worker's settings."""
         return cls.of(
@@ -94,6 +106,7 @@ class ServedModel:
             max_record_bytes=config.max_frame_bytes,
             max_batch=config.max_batch,
             max_streams=config.max_streams,
+            refused=refused,
         )
 
     @property

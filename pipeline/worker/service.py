@@ -15,7 +15,7 @@ from pipeline.broker.contract import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
-from pipeline.media.kinds import decoder_for
+from pipeline.media.kinds import decoder_for, early_refusal_for
 from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
@@ -108,12 +108,18 @@ class Service:
         )
 
     def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
-        decoder = decoder_for(bundle.input, max_frame_pixels=self._config.max_frame_pixels)
+        pixels = self._config.max_frame_pixels
         return Worker(
             self._config,
             name=name,
             broker=broker,
-            model=ServedModel.configured(self._config, bundle, engine, decoder=decoder),
+            model=ServedModel.configured(
+                self._config,
+                bundle,
+                engine,
+                decoder=decoder_for(bundle.input, max_frame_pixels=pixels),
+                refused=early_refusal_for(bundle.input, max_frame_pixels=pixels),
+            ),
             sandboxed=self._sandboxed,
             executors=self._pools,
             clock=SystemClock(),

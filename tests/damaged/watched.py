@@ -11,7 +11,7 @@ from engines.model.bundle import Bundle, load_bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
-from pipeline.media.kinds import decoder_for
+from pipeline.media.kinds import decoder_for, early_refusal_for
 from pipeline.records import Fate
 from pipeline.streams.served import ServedModel
 from pipeline.worker.executors import Executors
@@ -38,7 +38,15 @@ class MeasuredWorker:
             config,
             name="watched",
             broker=cluster.broker("watched"),
-            model=ServedModel.configured(config, self.bundle, engine, decoder=self.decode),
+            model=ServedModel.configured(
+                config,
+                self.bundle,
+                engine,
+                decoder=self.decode,
+                refused=early_refusal_for(
+                    self.bundle.input, max_frame_pixels=config.max_frame_pixels
+                ),
+            ),
             sandboxed=self.decode,
             executors=Executors(*pools),
             clock=SystemClock(),

@@ -120,6 +120,9 @@ class WorkerMetrics:
         self._letters = counter(
             "longtake_dead_letters", "Dead letters by reason, once committed.", ["reason"]
         )
+        self._unwritten = counter(
+            "longtake_dead_letters_omitted", "Dead letters above the limit, once committed."
+        )
         self._written = counter(
             "longtake_written_bytes", "Bytes of values that are in the log.", ["destination"]
         )
@@ -209,6 +212,8 @@ class WorkerMetrics:
         for captured_us in part.captured_us:
             self._published.observe(_age_s(captured_us, now_s))
         self._count_written(part.outgoing)
+        letters = sum(out.destination is Destination.DEAD_LETTERS for out in part.outgoing)
+        self._unwritten.inc(max(0, part.fates.get(Fate.DEAD_LETTERED, 0) - letters))
 
     def departed(self, departures: Sequence[Departure], *, now_s: float) -> None:
         """Record predictions that are in the log before their checkpoint."""

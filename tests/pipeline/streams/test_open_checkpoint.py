@@ -3,7 +3,12 @@
 import pytest
 
 from pipeline.records import BadRecord, Destination, EndOfStream, Fate, Outgoing, Record
-from pipeline.streams.open_checkpoint import OpenCheckpoint
+from pipeline.streams.open_checkpoint import (
+    LETTERS_A_SECOND,
+    LETTERS_AT_ONCE,
+    LetterBudget,
+    OpenCheckpoint,
+)
 from pipeline.wire.skips import Skips
 from tests.pipeline.changelogs import manifest
 from tests.pipeline.frame_path import FramePath, frame, undecodable
@@ -18,7 +23,7 @@ def path() -> FramePath:
 
 @pytest.fixture
 def waiting() -> OpenCheckpoint:
-    return OpenCheckpoint(0, attempts=0)
+    return OpenCheckpoint(0, attempts=0, letters=LetterBudget(0))
 
 
 def filled(waiting: OpenCheckpoint, path: FramePath) -> OpenCheckpoint:
@@ -122,3 +127,11 @@ def test_nothing_overtakes_predictions_or_skips(waiting: OpenCheckpoint, path: F
     assert not waiting.binding
     waiting.skip(Skips("a", ((1, 1),)))
     assert waiting.binding
+
+
+def test_a_flood_keeps_its_fates_and_writes_no_more_letters_than_allowed() -> None:
+    letters = LetterBudget(0)
+    assert sum(letters.take(0) for _ in range(2 * LETTERS_AT_ONCE)) == LETTERS_AT_ONCE
+    assert sum(letters.take(2000) for _ in range(1000)) == 2 * LETTERS_A_SECOND
+    assert sum(letters.take(1000) for _ in range(1000)) == 0, "time that goes back gives nothing"
+    assert sum(letters.take(10**9) for _ in range(2 * LETTERS_AT_ONCE)) == LETTERS_AT_ONCE
