@@ -17,9 +17,13 @@ Codec: TypeAlias = Callable[
     [memoryview, memoryview], int
 ]  # (packed bytes, buffer to write to) -> bytes written
 
-UNPACKED_RATIO = 4
-"""Real batches hold pictures, which hardly compress, and are no larger than the topic allows. Small
-batches of text may compress tenfold, but they are still far below the limit."""
+FREE_BYTES = 1 << 20
+FREE_RATIO = 64
+"""A batch may unpack to FREE_BYTES, as producers fill no larger ones with small records, and to
+FREE_RATIO times its size, so that what it costs to unpack is proportional to what it costs to send.
+Pictures hardly compress, text tenfold, zeros a thousandfold."""
+MOST_RATIO = 4
+"""The most that any batch may unpack to is this many times the largest request."""
 
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16  # the magic, a version and the oldest version that can read it
@@ -31,11 +35,12 @@ class UnpackError(Exception):
 
 
 def unpacked_limit(packed_bytes: int) -> int:
-    """Return how many bytes a batch may unpack to: `UNPACKED_RATIO` times the largest request.
+    """Return how many bytes a batch of this size may unpack to.
 
     If a topic accepts larger batches than our largest request, the batch's own size counts.
     """
-    return UNPACKED_RATIO * max(REQUEST_BYTES, packed_bytes)
+    most = MOST_RATIO * max(REQUEST_BYTES, packed_bytes)
+    return min(FREE_BYTES + FREE_RATIO * packed_bytes, most)
 
 
 def unpack(codec: int, packed: memoryview) -> bytes:

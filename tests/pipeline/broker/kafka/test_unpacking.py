@@ -4,20 +4,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES
 from pipeline.broker.kafka.vendor.unpacking import (
-    UNPACKED_RATIO,
+    FREE_BYTES,
+    FREE_RATIO,
+    MOST_RATIO,
     UnpackError,
     unpack,
     unpacked_limit,
 )
+from pipeline.media.sources import encode_jpeg
 from tests.packed import CODECS, pack, xerial
 
-LIMIT = unpacked_limit(0)
 BOMB_BYTES = 200 << 20
 SLACK_BYTES = 32 << 20  # the packed bytes themselves, a codec's window
 
@@ -64,19 +68,30 @@ def test_a_bomb_is_refused_and_fills_no_more_memory_than_the_limit(
 
 def test_of_many_small_blocks_of_snappy_the_sum_counts() -> None:
     with pytest.raises(UnpackError, match="do not unpack into at most"):
-        unpack(CODECS["snappy"], memoryview(xerial(bytes(LIMIT + 1), 1 << 20)))
+        unpack(CODECS["snappy"], memoryview(xerial(bytes(MOST_RATIO * REQUEST_BYTES + 1), 1 << 20)))
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_as_many_bytes_as_the_limit_are_unpacked_and_one_more_is_refused(codec: str) -> None:
-    assert len(unpack(CODECS[codec], memoryview(pack(codec, bytes(LIMIT))))) == LIMIT
-    with pytest.raises(UnpackError, match=f"{codec} do not unpack into at most {LIMIT} bytes"):
-        unpack(CODECS[codec], memoryview(pack(codec, bytes(LIMIT + 1))))
+def test_as_many_bytes_as_the_limit_are_unpacked_and_more_are_refused(codec: str) -> None:
+    assert len(unpack(CODECS[codec], memoryview(pack(codec, bytes(FREE_BYTES))))) == FREE_BYTES
+    bomb = pack(codec, bytes(BOMB_BYTES))
+    limit = unpacked_limit(len(bomb))
+    with pytest.raises(UnpackError, match=f"{codec} do not unpack into at most {limit} bytes"):
+        unpack(CODECS[codec], memoryview(bomb))
 
 
-def test_a_topic_that_takes_larger_records_has_a_larger_limit() -> None:
-    assert unpacked_limit(1) == UNPACKED_RATIO * REQUEST_BYTES
-    assert unpacked_limit(2 * REQUEST_BYTES) == 2 * UNPACKED_RATIO * REQUEST_BYTES
+def test_a_batch_may_unpack_in_proportion_to_its_size_up_to_four_of_the_largest() -> None:
+    assert unpacked_limit(1000) == FREE_BYTES + 1000 * FREE_RATIO
+    assert unpacked_limit(REQUEST_BYTES) == MOST_RATIO * REQUEST_BYTES
+    assert unpacked_limit(2 * REQUEST_BYTES) == 2 * MOST_RATIO * REQUEST_BYTES
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_batch_of_equal_pictures_of_a_frozen_camera_is_unpacked(codec: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    picture = encode_jpeg(av.VideoFrame.from_ndarray(noise, format="rgb24"))
+    batch = picture * (FREE_BYTES // len(picture))
+    assert unpack(CODECS[codec], memoryview(pack(codec, batch))) == batch
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -105,7 +120,8 @@ def test_an_unknown_codec_is_refused() -> None:
     st.binary(max_size=200),
 )
 def test_any_bytes_are_unpacked_or_refused(codec: int, framing: bytes, content: bytes) -> None:
+    packed = framing + content
     try:
-        assert len(unpack(codec, memoryview(framing + content))) <= LIMIT
+        assert len(unpack(codec, memoryview(packed))) <= unpacked_limit(len(packed))
     except UnpackError as exc:
         assert str(exc)  # noqa: PT017 - either is right
