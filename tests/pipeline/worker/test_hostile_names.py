@@ -7,6 +7,7 @@ import pytest
 from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.records import Fate
+from pipeline.streams.open_checkpoint import LETTERS_AT_ONCE
 from tests.engines.bundles import tiny
 from tests.world import POISON, TOPICS, World
 
@@ -85,7 +86,8 @@ def test_names_with_pictures_begin_up_to_the_limit_and_the_camera_goes_on(bundle
 def test_the_dead_letters_of_names_above_the_limit_hold_no_picture(bundle: Bundle) -> None:
     flooded = Flooded(bundle, bytes(2_000))
     letters = flooded.world.log.read_committed(TOPICS.dead_letters)
-    assert len(letters) == NAMES + 1 - MOST
+    assert len(letters) == LETTERS_AT_ONCE < NAMES + 1 - MOST
+    assert flooded.fates[Fate.DEAD_LETTERED] == NAMES + 1 - MOST
     assert {dict(letter.headers)["reason"] for letter in letters} == {b"too_many_streams"}
     assert {letter.value for letter in letters} == {b""}
     assert {dict(letter.headers)["size"] for letter in letters} == {b"2000"}
