@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
 import pytest
@@ -214,7 +215,7 @@ def test_a_partition_that_was_paused_amid_its_records_goes_on_after_others_are_r
             cluster.publish(number, b"cam", b"%d" % n)
     for number in (0, 1):  # the client has fetched a rest of each
         owner.consumer.resume([number])
-        until(lambda number=number: read_of(owner, number) > 0, [owner])
+        until(partial(has_read, owner, number), [owner])
         owner.consumer.pause([number])
     owner.consumer.resume([2])
     until(lambda: read_of(owner, 2) == 250, [owner])
@@ -235,6 +236,10 @@ def test_a_backlog_of_one_partition_holds_up_no_other(
     cluster.publish(2, b"cam", b"picture")
     until(lambda: read_of(owner, 2) == 1, [owner])
     assert len(owner.records) < 6001, "it came last"
+
+
+def has_read(owner: Owner, partition: int) -> bool:
+    return read_of(owner, partition) > 0
 
 
 def read_of(owner: Owner, partition: int) -> int:
