@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import av
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from pipeline.errors import UndecodableFrameError
@@ -97,7 +98,7 @@ class _PlainPackets:
 
     In codecs of which libav marks keyframes, nothing comes before the first, and after damage
     nothing until the next. libav would go on with pictures that build on the damage, and some of
-    its decoders begin anywhere.
+    its decoders begin anywhere. A B picture waits for the picture behind it, on which it builds.
     """
 
     def __init__(self, codec: str) -> None:
@@ -105,9 +106,12 @@ class _PlainPackets:
         self._keyed = codec in KEYED
         self._whole = not self._keyed  # what the next pictures build on is there
         self._began = False
-        # Pictures can come later than their packets. These are decoded on whole ones, although
-        # they come after damage.
+        # Pictures can come later than their packets. The packets of these were fed while what they
+        # build on was there, in decoding order.
         self._on_whole: deque[int] = deque(maxlen=MOST_DELAYED)
+        self._fed: deque[int] = deque(maxlen=MOST_DELAYED)  # time stamps of all packets
+        self._before_loss = frozenset[int]()
+        self._held = list[Decoded]()  # B pictures
 
     def feed(self, packet: "Packet[Any]") -> Sequence[Outcome]:
         """See `PacketDecoder`."""
@@ -119,20 +123,42 @@ class _PlainPackets:
             if self._keyed and not self._began and not packet.is_keyframe:
                 return [Unkeyed()]  # libav refuses to begin here
             return [self._lose(f"does not decode ({type(exc).__name__})")]
-        if self._whole and packet.pts is not None:
-            self._on_whole.append(packet.pts)
-        return [self._outcome(frame) for frame in frames]
+        if packet.pts is not None:
+            self._fed.append(packet.pts)
+            if self._whole:
+                self._on_whole.append(packet.pts)
+        outcomes = [one for frame in frames for one in self._outcomes(frame)]
+        return outcomes if packet.size else [*outcomes, *self._release()]
 
-    def _outcome(self, frame: object) -> Outcome:
-        if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
-            return self._lose("its picture is damaged")
+    def _outcomes(self, frame: object) -> list[Outcome]:
+        if not isinstance(frame, av.VideoFrame):
+            return [self._lose("its picture is damaged")]
+        if frame.is_corrupt:
+            following = [Unkeyed() for _ in self._held]
+            self._held = []
+            self._forget_from(frame.pts)
+            return [*following, self._lose("its picture is damaged")]
         if not self._whole and frame.pts not in self._on_whole:
-            if not frame.key_frame:
-                return Unkeyed()
+            if not frame.key_frame or frame.pts in self._before_loss:
+                return [Unkeyed()]
             self._whole = True
         self._began = True
-        return Decoded(frame, orientation=self._orientation.of(frame, message=None))
+        decoded = Decoded(frame, orientation=self._orientation.of(frame, message=None))
+        if self._keyed and frame.pict_type == PictureType.B and len(self._held) < MOST_DELAYED:
+            self._held.append(decoded)
+            return []
+        return [*self._release(), decoded]
+
+    def _release(self) -> list[Outcome]:
+        held, self._held = self._held, []
+        return list(held)
+
+    def _forget_from(self, pts: int | None) -> None:
+        """Forget a picture, whose damage is known only now, and those that were decoded after."""
+        while self._on_whole and self._on_whole.pop() != pts:
+            pass
 
     def _lose(self, words: str) -> Broken:
         self._whole = not self._keyed
+        self._before_loss = frozenset(self._fed)
         return Broken(words)
