@@ -49,7 +49,7 @@ def film(encoder: str, kind: str, *, b_frames: int = 0) -> bytes:
 
 def decoded(content: bytes, *, first: int = 0, spoiled: Sequence[int] = ()) -> list[Outcome]:
     """Decode the packets from the `first` on; those that are `spoiled` become rubbish."""
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         decoder, outcomes = packet_decoder(stream), list[Outcome]()
