@@ -39,10 +39,14 @@ def explain(exc: Exception, *, is_url: bool) -> str:
             "no format that is read here: MP4, MOV, Matroska, MPEG-TS, FLV, AVI, MJPEG, H.264 and"
             " H.265 are, among others; HLS by HTTP alone; SDP, DASH and lists of files never"
         )
+    if isinstance(exc, av.InvalidDataError) and is_url:
+        return "no video that can be read comes from there; are port and path right?"
     if isinstance(exc, av.InvalidDataError):
         return "no video that can be read (is the file whole, and a video?)"
     if isinstance(exc, FileNotFoundError):
-        return "no such file or device; check the path"
+        return (
+            "no such file or device; check the path (an address has `://`: rtsp://, http://, ...)"
+        )
     if isinstance(exc, IsADirectoryError):
         return "a folder, no video"
     if isinstance(exc, PermissionError):

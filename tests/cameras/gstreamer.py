@@ -114,6 +114,7 @@ class Camera:
         self._frozen: blocks.Mark | None = None
         self._newest = blocks.Mark(0, 0)
         self._pushed = 0
+        self._taken = threading.Condition()
         threading.Thread(target=self._take, daemon=True).start()
 
     def do(self, verb: str, *arguments: Any) -> int:
@@ -130,6 +131,9 @@ class Camera:
             self._ahead_s += arguments[0]
         elif verb == "lose":
             self.pipeline.loses_every = arguments[0]
+        elif verb == "wait":
+            with self._taken:
+                self._taken.wait_for(lambda: self._newest.number >= arguments[0])
         elif verb != "pushed":
             raise ValueError(verb)
         return self._pushed
@@ -139,7 +143,9 @@ class Camera:
         while True:
             due_s += 1 / self._fps
             time.sleep(max(0.0, due_s - time.monotonic()))
-            self._newest = blocks.Mark(self._newest.number + 1, time.time_ns() // 1_000_000)
+            with self._taken:
+                self._newest = blocks.Mark(self._newest.number + 1, time.time_ns() // 1_000_000)
+                self._taken.notify_all()
             camera = self.pipeline.camera
             if camera is not None and not self._muted:
                 self._push(camera, self._frozen or self._newest)

@@ -77,6 +77,10 @@ class RtspServer:
         """Drop every n-th RTP packet, with n = `every`; 0: none."""
         self._do("lose", path, every)
 
+    def wait_for(self, path: str, number: int) -> None:
+        """Wait until the camera has taken the picture of this number, viewed or not."""
+        self._do("wait", path, number)
+
     def pushed(self, path: str) -> int:
         """Return how many pictures were sent since the start; without a viewer none are sent."""
         return self._do("pushed", path)

@@ -8,7 +8,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.process_collector import ProcessCollector
 
 STATES = ("connecting", "live", "stalled", "frozen", "refused")
-FATES = ("published", "thinned", "damaged", "frozen", "overflowed", "expired", "oversized")
+FATES = (
+    "published",
+    "thinned",
+    "damaged",
+    "unkeyed",
+    "frozen",
+    "overflowed",
+    "expired",
+    "oversized",
+)
 FAULTS = ("slow", "fast", "still", "wild", "jumped")
 REASONS = ("unreachable", "refused", "stalled", "broken", "ended")
 
@@ -73,6 +82,11 @@ class CamerasStandIn:
 
     def fails(self, camera: str, reason: str) -> None:
         self.metrics["longtake_camera_failures_total"].labels(camera, reason).inc()
+
+    def trusts(self, camera: str, distrusted: str = "") -> None:
+        for one in FAULTS:
+            gauge = self.metrics["longtake_camera_clock_distrusted"].labels(camera, one)
+            gauge.set(one == distrusted)
 
     def spools(self, frames: int) -> None:
         self.metrics["longtake_camera_broker_up"].set(frames == 0)

@@ -169,6 +169,15 @@ def test_a_camera_with_many_damaged_pictures_raises_an_alert(stage: WatchedStage
 
 
 @pytest.mark.slow
+def test_a_camera_whose_clock_is_not_trusted_raises_an_alert(stage: WatchedStage) -> None:
+    stage.cameras.trusts("gate", distrusted="slow")
+    try:
+        stage.prometheus.fires("CameraClockDistrusted")
+    finally:
+        stage.cameras.trusts("gate")
+
+
+@pytest.mark.slow
 def test_frames_that_are_lost_before_the_log_raise_an_alert(stage: WatchedStage) -> None:
     stage.cameras.loses("gate", "oversized")
     stage.prometheus.fires("CameraLosesFrames")

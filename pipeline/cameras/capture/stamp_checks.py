@@ -85,12 +85,27 @@ class Trust:
     """Whether the time stamps of one connection are used.
 
     After a fault they are not, until they have been right for a time that doubles with each fault.
+    A jump is believed; one that follows too soon after another is a fault.
     """
 
     def __init__(self) -> None:
         self.fault: ClockFault | None = None  # why they are not used at present
         self._right_since_us = 0
         self._probation_us = PROBATION_US
+        self._jumped_us: int | None = None  # the arrival after the last jump
+        self._calm_us = PROBATION_US  # for so long stamps must not jump before they may again
+
+    def believes_jump(self, arrived_us: int) -> bool:
+        """Record a jump; returns whether it is believed. If not, the stamps lose their trust."""
+        before_us, self._jumped_us = self._jumped_us, arrived_us
+        if before_us is None or arrived_us - before_us >= MOST_PROBATION_US:
+            self._calm_us = PROBATION_US
+            return True
+        if self.fault is None and arrived_us - before_us >= self._calm_us:
+            self._calm_us *= 2
+            return True
+        self.lose(ClockFault.WILD, arrived_us)
+        return False
 
     def lose(self, fault: ClockFault, arrived_us: int) -> None:
         """Record a fault."""

@@ -62,9 +62,9 @@ class StampMapping:
     @property
     def distrusted(self) -> ClockFault | None:
         """Why the stamps are not used at present, or not certain yet."""
-        if self._jumped_us is not None:
-            return ClockFault.JUMPED
-        return None if self._by_reports else self._trust.fault
+        if self._trust.fault is not None and not self._by_reports:
+            return self._trust.fault
+        return None if self._jumped_us is None else ClockFault.JUMPED
 
     @property
     def _trusted(self) -> bool:
@@ -85,7 +85,9 @@ class StampMapping:
             return self._continued(mapped, stamp, last_us)
         if not self._misfits.add(stamp.difference_us):
             return self._replaced(stamp, last_us)
-        jumped = self._distant(mapped, stamp) and self._trusted
+        jumped = False
+        if self._distant(mapped, stamp):
+            jumped = self._trust.believes_jump(stamp.arrived_us) and self._trusted
         self._jumped_us = stamp.arrived_us
         return replace(self._continued(self._begin(stamp), stamp, last_us), jumped=jumped)
 

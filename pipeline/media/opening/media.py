@@ -1,6 +1,8 @@
 """Opens a URL, a device or a file through libav: the only call of `av.open` for reading."""
 
 import errno
+import io
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +21,7 @@ from pipeline.media.opening.access import Access
 from pipeline.media.opening.camera_certificate import check_certificate
 from pipeline.media.opening.media_url import MediaUrl
 from pipeline.media.opening.over_http.http_file import HttpFile
-from pipeline.media.opening.over_http.http_session import HttpSession
+from pipeline.media.opening.over_http.http_session import HttpSession, NotThereError
 from pipeline.media.opening.over_http.mjpeg_file import MjpegFile, Polling
 from pipeline.media.opening.patience import Patience
 from pipeline.media.opening.permitted import (
@@ -36,6 +38,8 @@ from pipeline.media.refusals import explain
 
 Transport = Literal["tcp", "udp"]
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
+_log = logging.getLogger(__name__)
 
 _REFUSALS = (
     av.HTTPClientError,
@@ -211,10 +215,18 @@ class _Opening:
         place = MediaUrl.of(self.address.url)
         session = HttpSession(place, self.access, self.patience)
 
-        def open_part(url: str, flags: int, part: Mapping[str, str]) -> HttpFile:
+        missing = list[NotThereError]()
+
+        def open_part(url: str, flags: int, part: Mapping[str, str]) -> HttpFile | io.BytesIO:
             del flags
             first, until = int(part.get("offset", "0")), int(part.get("end_offset", "0"))
-            return HttpFile(session, url, first=first, until=until)
+            try:
+                return HttpFile(session, url, first=first, until=until)
+            except NotThereError as exc:  # the parts behind it can be there
+                if not missing:
+                    _log.warning("%s: a part is missing: %s", self.address.shown, exc)
+                missing.append(exc)
+                return io.BytesIO()
 
         file: HttpFile | MjpegFile = (first := HttpFile(session, place.url))
         kind = "hls" if first.is_playlist else None
@@ -232,8 +244,10 @@ class _Opening:
                 timeout=(self.patience.left_s, self.limits.read_s),
                 io_open=open_part,
             )
-        except BaseException:
+        except BaseException as exc:
             file.close()
+            if missing and isinstance(exc, av.FFmpegError):
+                raise missing[0] from None
             raise
         return Media(container, self.patience, self.limits, file=file)
 

@@ -25,6 +25,10 @@ def explain_rtsp(exc: Exception, *, scheme: str, transport: str) -> str | None:
     """Return what an RTSP server refuses, and the way out; None if the error is not its own."""
     if isinstance(exc, av.ArgumentError):
         return f"it refers to another address, or breaks RTSP; {REDIRECTS_ALLOW}"
+    if isinstance(exc, av.InvalidDataError):
+        return "it sends no RTSP that can be read, or no video; are port and path right?"
+    if isinstance(exc, PermissionError | EOFError):  # libav's words for a closed connection
+        return "it closed the connection before it sent anything; does it allow another viewer?"
     if isinstance(exc, av.HTTPBadRequestError):
         return "the camera calls the request wrong (400); is the path right?"
     if isinstance(exc, av.HTTPOtherClientError):

@@ -19,7 +19,8 @@ class FollowedLink:
     later units may name pictures from before it. `again`: it is a frame's second field.
 
     `usable` is False for a picture that is predicted from some before the chain: it belongs to the
-    chain, and is not shown. `key`: it begins a group. `turned`: it says how it is to be turned.
+    chain, and is not shown. `key`: it begins a group. `orientation`: the EXIF
+    orientation that its message asks for; None if it has none.
     """
 
     new: bool = False
@@ -27,7 +28,7 @@ class FollowedLink:
     again: bool = False
     usable: bool = True
     key: bool = False
-    turned: bool = False
+    orientation: int | None = None
 
 
 class FollowedChain(Protocol):
@@ -117,7 +118,7 @@ class FollowedH264:
             recovers=self._recovering,
             usable=self._is_usable(first),
             key=unit.key,
-            turned=unit.turned,
+            orientation=unit.orientation,
         )
 
     def _begin(self, first: H264Slice) -> bool:
@@ -186,12 +187,12 @@ class FollowedH265:
         if unit.key and self._sets.complete:
             new = not self._going
             self._going, self._leading = True, not new and unit.kind not in BLA
-            return FollowedLink(new=new, key=True, turned=unit.turned)
+            return FollowedLink(new=new, key=True, orientation=unit.orientation)
         if not self._going:
             return None
         if unit.kind in RASL and not self._leading:
             return None
-        return FollowedLink(turned=unit.turned)
+        return FollowedLink(orientation=unit.orientation)
 
 
 def _recovery_frames(unit: H264Unit, pictures: list[list[H264Slice]]) -> int | None:

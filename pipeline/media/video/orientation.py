@@ -3,24 +3,26 @@
 import av
 
 from pipeline.media.showing.display import own_orientation
-
-UPRIGHT = 1
+from pipeline.media.video.headers.messages import UPRIGHT
 
 
 class Orientation:
     """Follows the EXIF orientation of a stream through all its decoders.
 
     A container's matrix holds for all pictures, but only the container's own decoder repeats it. A
-    message in a unit (SEI, ITU-T H.264 D.2.27) comes with one picture. Either holds until another
-    comes: encoders do not repeat the message in every coded sequence.
+    message in a unit (SEI) holds until another comes, and goes before the matrix: encoders do not
+    repeat it in every coded sequence. libav overlooks a message behind the slices, and one of 0
+    degrees, so messages are read here.
     """
 
     def __init__(self) -> None:
         self._newest = UPRIGHT
+        self._by_message = False
 
-    def of(self, frame: av.VideoFrame, *, turned: bool) -> int:
-        """Return the orientation of a picture; `turned`: its unit has a message about it."""
-        own = own_orientation(frame)
-        if own is not None or turned:  # libav reports no message of 0 degrees
-            self._newest = UPRIGHT if own is None else own
+    def of(self, frame: av.VideoFrame, *, message: int | None) -> int:
+        """Return the orientation of a picture; `message`: the one that its unit asks for."""
+        if message is not None:
+            self._newest, self._by_message = message, True
+        elif not self._by_message and (own := own_orientation(frame)) is not None:
+            self._newest = own
         return self._newest

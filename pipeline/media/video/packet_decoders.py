@@ -1,21 +1,26 @@
 """From the packets of a container or a connection to outcomes, for any codec."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import av
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.first_slice import Codec
 from pipeline.media.video.headers.annexb import Framing
 from pipeline.media.video.orientation import Orientation
-from pipeline.media.video.outcomes import Broken, Decoded, Outcome
+from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
 from pipeline.media.video.regrouping import Regrouper, TimedUnit
 from pipeline.media.video.unit_decoder import UnitDecoder
 
 CHECKED = ("h264", "hevc")  # whose units are checked, each with its own settings of the decoder
+# Decoders of libav that mark keyframes, by what stands in the stream
+KEYED = frozenset({"flv", "h263", "libdav1d", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"})
+MOST_DELAYED = 32  # packets whose pictures a decoder holds back
 
 
 class PacketDecoder(Protocol):
@@ -41,7 +46,7 @@ def packet_decoder(stream: VideoStream) -> PacketDecoder:
         return _UnitPackets(stream, "h264")
     if name == "hevc":
         return _UnitPackets(stream, "hevc")
-    return _PlainPackets()
+    return _PlainPackets(name)
 
 
 class _UnitPackets:
@@ -89,20 +94,71 @@ class _UnitPackets:
 
 
 class _PlainPackets:
-    """Other codecs: libav alone decides what is damaged. What stands on damage is not detected."""
+    """Other codecs: libav alone decides what is damaged. A packet that is lost is not detected.
 
-    def __init__(self) -> None:
+    In codecs of which libav marks keyframes, nothing comes before the first, and after damage
+    nothing until the next. libav would go on with pictures that build on the damage, and some of
+    its decoders begin anywhere. A B picture waits for the picture behind it, on which it builds.
+    """
+
+    def __init__(self, codec: str) -> None:
         self._orientation = Orientation()
+        self._keyed = codec in KEYED
+        self._whole = not self._keyed  # what the next pictures build on is there
+        self._began = False
+        # Pictures can come later than their packets. The packets of these were fed while what they
+        # build on was there, in decoding order.
+        self._on_whole: deque[int] = deque(maxlen=MOST_DELAYED)
+        self._fed: deque[int] = deque(maxlen=MOST_DELAYED)  # time stamps of all packets
+        self._before_loss = frozenset[int]()
+        self._held = list[Decoded]()  # B pictures
 
     def feed(self, packet: "Packet[Any]") -> Sequence[Outcome]:
         """See `PacketDecoder`."""
+        if packet.is_corrupt and packet.size:
+            return [self._lose("a part of it was lost on the way")]
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError, MemoryError) as exc:
-            return [Broken(f"does not decode ({type(exc).__name__})")]
-        return [self._outcome(frame) for frame in frames]
+            if self._keyed and not self._began and not packet.is_keyframe:
+                return [Unkeyed()]  # libav refuses to begin here
+            return [self._lose(f"does not decode ({type(exc).__name__})")]
+        if packet.pts is not None:
+            self._fed.append(packet.pts)
+            if self._whole:
+                self._on_whole.append(packet.pts)
+        outcomes = [one for frame in frames for one in self._outcomes(frame)]
+        return outcomes if packet.size else [*outcomes, *self._release()]
 
-    def _outcome(self, frame: object) -> Outcome:
-        if not isinstance(frame, av.VideoFrame) or frame.is_corrupt:
-            return Broken("its picture is damaged")
-        return Decoded(frame, orientation=self._orientation.of(frame, turned=False))
+    def _outcomes(self, frame: object) -> list[Outcome]:
+        if not isinstance(frame, av.VideoFrame):
+            return [self._lose("its picture is damaged")]
+        if frame.is_corrupt:
+            following = [Unkeyed() for _ in self._held]
+            self._held = []
+            self._forget_from(frame.pts)
+            return [*following, self._lose("its picture is damaged")]
+        if not self._whole and frame.pts not in self._on_whole:
+            if not frame.key_frame or frame.pts in self._before_loss:
+                return [Unkeyed()]
+            self._whole = True
+        self._began = True
+        decoded = Decoded(frame, orientation=self._orientation.of(frame, message=None))
+        if self._keyed and frame.pict_type == PictureType.B and len(self._held) < MOST_DELAYED:
+            self._held.append(decoded)
+            return []
+        return [*self._release(), decoded]
+
+    def _release(self) -> list[Outcome]:
+        held, self._held = self._held, []
+        return list(held)
+
+    def _forget_from(self, pts: int | None) -> None:
+        """Forget a picture, whose damage is known only now, and those that were decoded after."""
+        while self._on_whole and self._on_whole.pop() != pts:
+            pass
+
+    def _lose(self, words: str) -> Broken:
+        self._whole = not self._keyed
+        self._before_loss = frozenset(self._fed)
+        return Broken(words)

@@ -39,7 +39,7 @@ class _Due:
 
     unit: TimedUnit
     key: bool
-    turned: bool
+    orientation: int | None  # that its message asks for
 
 
 class UnitDecoder:
@@ -115,7 +115,7 @@ class UnitDecoder:
         if not link.again:
             self._number += 1
             if link.usable:
-                self._waiting[self._number] = _Due(unit, link.key, link.turned)
+                self._waiting[self._number] = _Due(unit, link.key, link.orientation)
                 if unit.dts is not None:
                     heappush(self._decode_times, unit.dts)
             else:
@@ -151,7 +151,7 @@ class UnitDecoder:
                 picture.dts = heappop(self._decode_times) if self._decode_times else None
                 if due.unit.time_base is not None:
                     picture.time_base = due.unit.time_base
-                turn = self._orientation.of(picture, turned=due.turned)
+                turn = self._orientation.of(picture, message=due.orientation)
                 decoded = Decoded(picture, key=due.key, orientation=turn)
                 self._ready.append((number, decoded if due.unit.shown else None))
         return None

@@ -227,4 +227,17 @@ def test_two_pictures_that_jump_alike_are_not_believed_three_are() -> None:
         stamps = [n * FRAME + (3_600_000_000 if n in odd else 0) for n in range(400)]
         return run(CaptureClock(), [(pts, None, n * FRAME) for n, pts in enumerate(stamps)])[1]
 
-    assert (jumps(2), jumps(3)) == (0, 2)  # there and back
+    assert (jumps(2), jumps(3)) == (0, 1)  # the way back follows too soon to be believed
+
+
+@pytest.mark.parametrize("every", [20, 100, 130, 250])
+def test_stamps_that_jump_again_and_again_begin_few_epochs(every: int) -> None:
+    stamps = [n % every * FRAME for n in range(3000)]  # they start again, at each keyframe say
+    age_us, jumps, found = ages([(pts, None, n * FRAME) for n, pts in enumerate(stamps)])
+    assert (age_us, jumps <= 3) == (0, True)
+    assert found[-1].distrusted is ClockFault.WILD
+
+
+def test_a_clock_that_is_set_now_and_then_is_believed_each_time() -> None:
+    stamps = [n * FRAME + n // 7000 * 3_600_000_000 for n in range(28_000)]  # every 12 minutes
+    assert ages([(pts, None, n * FRAME) for n, pts in enumerate(stamps)])[1] == 3

@@ -36,6 +36,10 @@ _PLAIN = re.compile(r"[\x20-\x7e]{1,200}")
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
+class NotThereError(CameraLostError):
+    """Fate: skip. The server answers that what was requested is not there, or not now."""
+
+
 class HttpSession:
     """Fetches from one server; from others only if `access` allows redirects.
 
@@ -126,6 +130,7 @@ class HttpAnswer:
     def __init__(self, line: TimedSocket, url: str) -> None:
         self.url = url
         self._line = line
+        self._failed = False
         self._response = http.client.HTTPResponse(line)  # type: ignore[arg-type]  # see `Readable`
         try:
             self._response.begin()
@@ -171,17 +176,23 @@ class HttpAnswer:
         if self.status in _REFUSED:
             raise CameraLostError(LossReason.REFUSED, LOGIN_REFUSED)
         if self.status == HTTPStatus.NOT_FOUND:
-            raise CameraLostError(LossReason.REFUSED, NOT_FOUND)
+            raise NotThereError(LossReason.REFUSED, NOT_FOUND)
         busy = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         reason = LossReason.UNREACHABLE if busy else LossReason.REFUSED
-        raise CameraLostError(reason, f"the camera answers with HTTP status {self.status}")
+        lost = NotThereError if busy or self.status == HTTPStatus.GONE else CameraLostError
+        raise lost(reason, f"the camera answers with HTTP status {self.status}")
 
     def read(self, most_bytes: int) -> bytes:
-        """Wait for bytes of the body; none: it is over."""
+        """Wait for bytes of the body; none: it is over, or has failed before: libav reads on."""
+        if self._failed:
+            return b""
         try:
             return self._response.read1(most_bytes)
         except http.client.HTTPException:
             return b""  # cut off in the middle of a chunk
+        except OSError:
+            self._failed = True
+            raise
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,11 +3,11 @@
 See ITU-T H.264 clauses 7.3.2.1 (SPS), 7.3.2.2 (PPS), 7.3.3 (slice), D.1 (SEI) and E.1 (VUI).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.headers.bits import Bits
+from pipeline.media.video.headers.messages import read_messages
 
 SLICE, IDR, SEI, SPS, PPS = 1, 5, 6, 7, 8
 PARTITIONS = (2, 3, 4)
@@ -15,9 +15,8 @@ PARTITIONS = (2, 3, 4)
 SLICE_HEADER_BYTES = 32  # enough for the fields that are read, emulation prevention included
 # profiles whose SPS has the format of the samples (clause 7.3.2.1.1)
 _WITH_FORMAT = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
-_RECOVERY_POINT, _DISPLAY_ORIENTATION = 6, 47  # types of SEI messages
+_RECOVERY_POINT = 6  # the type of an SEI message
 _EXTENDED_SAR = 255
-_CONTINUED = 255  # a byte of the type or size of an SEI message that is followed by another
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,35 +136,11 @@ def recovery_frames(nal: bytes) -> int | None:
 
     One that says that pictures are only about right after some frames counts as none.
     """
-    for kind, bits in _messages(nal):
+    for kind, bits in read_messages(nal[1:]):
         if kind == _RECOVERY_POINT:
             frames, exact = bits.ue(), bits.flag()
             return frames if exact or not frames else None
     return None
-
-
-def is_orientation(nal: bytes) -> bool:
-    """Whether an SEI NAL unit holds a display orientation."""
-    return any(kind == _DISPLAY_ORIENTATION for kind, _ in _messages(nal))
-
-
-def _messages(nal: bytes) -> Iterator[tuple[int, Bits]]:
-    """Yield the type and the bits of each message of an SEI NAL unit, as far as it can be read."""
-    payload = nal[1:].replace(b"\x00\x00\x03", b"\x00\x00")
-    at = 0
-    while at + 2 < len(payload):
-        numbers = list[int]()
-        for _ in ("type", "size"):
-            number = 0
-            while at < len(payload) and payload[at] == _CONTINUED:
-                number, at = number + _CONTINUED, at + 1
-            numbers.append(number + sum(payload[at : at + 1]))
-            at += 1
-        kind, size = numbers
-        if at + size > len(payload):
-            return
-        yield kind, Bits(payload[at : at + size])
-        at += size
 
 
 def _format(bits: Bits) -> tuple[int, bool]:

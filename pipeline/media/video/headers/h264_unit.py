@@ -16,12 +16,12 @@ from pipeline.media.video.headers.h264_headers import (
     SPS,
     H264Sequence,
     H264Slice,
-    is_orientation,
     read_pps,
     read_slice,
     read_sps,
     recovery_frames,
 )
+from pipeline.media.video.headers.messages import read_orientation
 
 MAX_MESSAGES = 8  # NAL units of SEI messages that are looked into; units have one to four
 
@@ -75,9 +75,10 @@ class H264Unit:
         return next((frames for frames in found if frames is not None), None)
 
     @property
-    def turned(self) -> bool:
-        """Whether it says how its picture is to be turned."""
-        return any(is_orientation(message) for message in self.messages)
+    def orientation(self) -> int | None:
+        """The EXIF orientation of its picture; None if it does not say."""
+        found = [read_orientation(message[1:]) for message in self.messages]
+        return next((one for one in reversed(found) if one is not None), None)
 
 
 class H264Sets:

@@ -16,8 +16,8 @@ VPS, SPS, PPS = 32, 33, 34
 SETS = (VPS, SPS, PPS)
 CHECKSUM_BYTES = 64  # the longest checksum of a picture, three MD5 sums, has 54 with its headers
 
-_PREFIX_SEI, _SUFFIX_SEI = 39, 40
-_PICTURE_HASH, _DISPLAY_ORIENTATION = 132, 47  # types of SEI messages
+PREFIX_SEI, _SUFFIX_SEI = 39, 40
+_PICTURE_HASH = 132  # the type of an SEI message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,6 @@ def is_checksum(nal: bytes) -> bool:
     """Whether a NAL unit begins with the checksum of its picture, and has all of it."""
     begins = len(nal) > 4 and nal[0] >> 1 == _SUFFIX_SEI and nal[2] == _PICTURE_HASH
     return begins and len(nal) > 4 + nal[3]
-
-
-def is_orientation(head: bytes) -> bool:
-    """Whether the first three bytes of a NAL unit begin with a display orientation."""
-    return head[0] >> 1 == _PREFIX_SEI and head[2:3] == bytes([_DISPLAY_ORIENTATION])
 
 
 def read_sps(nal: bytes) -> H265Sequence:

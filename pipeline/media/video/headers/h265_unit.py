@@ -9,6 +9,7 @@ from pipeline.media.video.headers.bits import MAX_HEADER_BYTES, Bits
 from pipeline.media.video.headers.h265_headers import (
     CHECKSUM_BYTES,
     IRAP,
+    PREFIX_SEI,
     SETS,
     SPS,
     VCL,
@@ -16,10 +17,10 @@ from pipeline.media.video.headers.h265_headers import (
     H265Sequence,
     begins_picture,
     is_checksum,
-    is_orientation,
     nal_type,
     read_sps,
 )
+from pipeline.media.video.headers.messages import read_orientation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class H265Unit:
     sets: tuple[bytes, ...]
     kind: int  # the NAL unit type of the picture; -1: no picture
     checksum: bool  # it has the checksum of its picture
-    turned: bool  # it says how its picture is to be turned
+    orientation: int | None  # EXIF orientation of its picture; None: it does not say
 
     @classmethod
     def of(cls, content: bytes) -> "H265Unit":
@@ -42,7 +43,8 @@ class H265Unit:
     @classmethod
     def parts(cls, content: bytes) -> "H265Unit":
         """Scan parameter sets, or a unit, which may have no picture."""
-        sets, picture, checksum, turned = list[bytes](), -1, False, False
+        sets, picture, checksum = list[bytes](), -1, False
+        orientation: int | None = None
         for begin, end in nals(content):
             head = content[begin : begin + 3]
             kind = nal_type(head)
@@ -54,8 +56,10 @@ class H265Unit:
             if len(sets) > MAX_SETS:
                 raise UndecodableFrameError(f"a unit of more than {MAX_SETS} parameter sets")
             checksum |= is_checksum(content[begin : min(end, begin + CHECKSUM_BYTES)])
-            turned |= is_orientation(head)
-        return cls(tuple(sets), picture, checksum, turned)
+            if kind == PREFIX_SEI:
+                message = read_orientation(content[begin + 2 : min(end, begin + MAX_HEADER_BYTES)])
+                orientation = orientation if message is None else message
+        return cls(tuple(sets), picture, checksum, orientation)
 
     @property
     def key(self) -> bool:

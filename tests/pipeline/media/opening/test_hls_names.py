@@ -1,4 +1,4 @@
-"""HLS whose pieces and playlists have any name: what they hold decides."""
+"""HLS whose pieces and playlists have any name, and miss pieces: what they hold decides."""
 
 from pathlib import Path
 
@@ -58,3 +58,22 @@ def test_what_a_piece_holds_must_be_a_format_that_is_read(tmp_path: Path) -> Non
     }
     with web(pages) as camera:
         assert refusal(by_source, f"http://{camera.at}/x.m3u8") != ""
+
+
+@pytest.mark.parametrize("status", [404, 410, 503])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_piece_that_is_missing_costs_no_other_piece(
+    way: Way, status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    piece = Page(video(tmp_path / "gate.ts"))
+    pages = {"/live": Page(playlist("1", "2", "3"), HLS), "/1": piece, "/3": piece}
+    with web(pages | {"/2": Page(status=status)}) as camera:
+        assert way(f"http://{camera.at}/live") >= 5
+        assert [path for path, _ in camera.asked][-1] == "/3"
+    assert caplog.text.count("a part is missing") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_playlist_of_missing_pieces_is_refused_with_their_status(way: Way) -> None:
+    with web({"/live": Page(playlist("1", "2"), HLS)}) as camera:
+        assert "(404)" in refusal(way, f"http://{camera.at}/live")

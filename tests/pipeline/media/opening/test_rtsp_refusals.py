@@ -91,3 +91,30 @@ def test_a_login_that_is_not_supported_is_named() -> None:
 def test_a_login_that_is_supported_is_called_wrong(question: str) -> None:
     words = refused(lambda asked, _: GOOD[asked] if asked == "OPTIONS" else question)
     assert "refuses the login" in words
+
+
+SETUP = reply("200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1")
+
+
+def closing(method: str) -> Answer:
+    def answer(asked: str, _: str) -> str:
+        if asked == method:
+            raise ConnectionAbortedError  # the server of the test then closes the connection
+        return GOOD.get(asked, SETUP)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (closing("OPTIONS"), "sends no RTSP that can be read, or no video"),
+        (closing("PLAY"), "closed the connection before it sent anything"),
+        (lambda asked, _: GOOD[asked] if asked == "OPTIONS" else reply("200 OK"), "or no video"),
+    ],
+    ids=["closed at once", "closed at last", "no description"],
+)
+def test_a_camera_that_breaks_off_is_called_neither_a_file_nor_a_device(
+    answer: Answer, words: str
+) -> None:
+    assert words in refused(answer)

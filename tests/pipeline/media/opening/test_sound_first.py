@@ -1,4 +1,4 @@
-"""FLV, as RTMP servers send it: sound comes at once, video with its next keyframe."""
+"""FLV and RTMP: servers send sound at once, and video with its next keyframe."""
 
 import threading
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
 from tests.cameras.hostile import Page, web
+from tests.cameras.rtmp import rtmp
 from tests.pipeline.media.opening.sources import WAYS, Way, refusal
 from tests.pipeline.media.opening.test_http import GOOD, saying
 
-SOUND, VIDEO = 8, 9  # kinds of tags
+SOUND, VIDEO, SCRIPT = 8, 9, 18  # kinds of tags
 RATE = 8000
 FLV = "video/x-flv"
 
@@ -83,6 +84,19 @@ def test_video_alone_is_read_at_once(way: Way, flv: bytes) -> None:
     with web({"/gate": Page(header(5) + only(VIDEO, flv), FLV)}) as server:
         assert way(f"http://{server.at}/gate") == 20
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("kinds", [(SOUND, VIDEO), (SCRIPT, SOUND, VIDEO), (VIDEO,)], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_rtmp_server_may_send_sound_first(way: Way, kinds: tuple[int, ...], flv: bytes) -> None:
+    with rtmp([tag for kind in kinds for tag in parts(kind, flv)]) as url:
+        assert way(url) == 20
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_rtmp_server_without_video_is_refused(way: Way, flv: bytes) -> None:
+    with rtmp(parts(SOUND, flv)) as url:
+        assert "no video (streams: audio)" in refusal(way, url)
 
 
 @pytest.mark.parametrize("way", WAYS)
