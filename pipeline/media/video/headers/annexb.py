@@ -78,10 +78,10 @@ def nals(content: bytes) -> list[tuple[int, int]]:
     return [(begin, end) for begin, end in spans if begin < end]
 
 
-def heads(content: bytes) -> Iterator[bytes]:
-    """Yield the first three bytes of each NAL unit, of `MAX_NALS` at most."""
+def heads(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the start of the start code and the first three bytes of `MAX_NALS` NAL units."""
     for found in islice(_START.finditer(content), MAX_NALS):
-        yield content[found.end() : found.end() + 3]
+        yield found.start(), content[found.end() : found.end() + 3]
 
 
 def _avcc(box: bytes) -> tuple[int, bytes]:
