@@ -18,7 +18,8 @@ from tests.cameras.rtsp import RtspServer, serving
 
 def _is_slow(one: Combination) -> bool:
     """Whether a source has 480 pictures, or new parameter sets that come once and may be lost."""
-    return one["resized"] and (one["seconds"] == 60 or (one["sets"] == "sdp" and one["loss"]))
+    unsaid = one["sets"] == "sdp" and one["loss"]
+    return bool(one["resized"] and (one["seconds"] == 60 or unsaid))
 
 
 QUICK = [one for one in own_combinations() if not _is_slow(one)]
