@@ -19,7 +19,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 import blocks  # noqa: E402
 from gi.repository import GLib, GObject, Gst, GstRtspServer  # noqa: E402
-from mounts import Mount  # noqa: E402
+from mounts import RECORD_SETS, RECORD_UNIT, Mount  # noqa: E402
 
 HOST = "127.0.0.1"
 ROLE = "viewer"
@@ -31,20 +31,47 @@ def launch_line(mount: Mount) -> str:
         encoder = "jpegenc ! rtpjpegpay name=pay0 pt=26"
     elif mount.codec == "h265":
         encoder = (
-            f"x265enc tune=zerolatency key-int-max={mount.gop} speed-preset=ultrafast"
-            " option-string=log-level=none:frame-threads=1 ! video/x-h265,profile=main"
+            f"x265enc name=encoder tune=zerolatency key-int-max={mount.gop} speed-preset=ultrafast"
+            f" option-string=log-level=none:frame-threads=1:ctu=16"
+            f":slices={mount.slices}:hash={int(mount.checksums)} ! video/x-h265,profile=main"
             f" ! rtph265pay config-interval={mount.sets_every} name=pay0 pt=96"
         )
     else:
         tuning = f"bframes={mount.b_frames} b-adapt=false" if mount.b_frames else "tune=zerolatency"
         # constrained-baseline has no B-frames
         profile = "main" if mount.b_frames else "constrained-baseline"
+        sliced = f"threads=1 option-string=slices={mount.slices}" if mount.slices else ""
         encoder = (
-            f"x264enc {tuning} key-int-max={mount.gop} speed-preset=superfast threads=1"
-            f" option-string=slices={mount.slices} ! video/x-h264,profile={profile}"
+            f"x264enc name=encoder {tuning} key-int-max={mount.gop} speed-preset=superfast {sliced}"
+            f" ! video/x-h264,profile={profile}"
             f" ! rtph264pay config-interval={mount.sets_every} name=pay0 pt=96"
         )
     return f"( appsrc name=camera is-live=true format=time max-bytes=0 ! {encoder} )"
+
+
+class Recorder:
+    """Writes what an encoder makes into a file."""
+
+    def __init__(self, path: str, encoder: Any) -> None:
+        self._file = open(path, "wb", buffering=0)  # noqa: PTH123, SIM115 - as long as the encoder
+        self._sets: bytes | None = None
+        encoder.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self._record)
+
+    def _record(self, pad: Any, info: Any) -> Any:
+        sets = pad.get_current_caps().get_structure(0).get_value("codec_data")
+        content = b"" if sets is None else _content(sets)
+        if content != self._sets:
+            self._write(RECORD_SETS, content)
+            self._sets = content
+        self._write(RECORD_UNIT, _content(info.get_buffer()))
+        return Gst.PadProbeReturn.OK
+
+    def _write(self, kind: bytes, content: bytes) -> None:
+        self._file.write(len(content).to_bytes(4) + kind + content)
+
+
+def _content(buffer: Any) -> bytes:
+    return bytes(buffer.extract_dup(0, buffer.get_size()))
 
 
 class Pipeline:
@@ -69,6 +96,8 @@ class Pipeline:
         pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
         pipeline.connect("deep-element-added", self._added)
         media.connect("unprepared", self._forget, camera)
+        if self._mount.record:
+            Recorder(self._mount.record, media.get_element().get_by_name("encoder"))
         self.camera = camera
 
     def _forget(self, _media: Any, camera: Any) -> None:
@@ -91,7 +120,12 @@ class Pipeline:
         elif pad.get_name().startswith("send_rtcp") and not self._mount.reports:
             pad.add_probe(both, lambda *_: Gst.PadProbeReturn.DROP)
 
-    def _lose(self, _pad: Any, _packet: Any) -> Any:
+    def _lose(self, pad: Any, info: Any) -> Any:
+        packets = info.get_buffer_list()
+        if packets is not None:  # of one picture: each is lost or sent on its own
+            for n in range(packets.length()):
+                pad.push(packets.get(n))
+            return Gst.PadProbeReturn.DROP
         self._packets += 1
         lost = self.loses_every and self._packets % self.loses_every == 0
         return Gst.PadProbeReturn.DROP if lost else Gst.PadProbeReturn.OK

@@ -61,6 +61,20 @@ VIDEO_MUTANTS = (
         (PACKETS,),
     ),
     Mutant(
+        "a picture in the packet of a keyframe's last piece is taken for a part of it",
+        VIDEO + "regrouping.py",
+        "if first is None or first.begins:",
+        "if first is None or first.key:",
+        (PACKETS,),
+    ),
+    Mutant(
+        "bits that are left over at the end of a slice are ignored",
+        VIDEO + "strictness.py",
+        '"crccheck+bitstream+buffer+careful+aggressive+explode"',
+        '"crccheck+bitstream+buffer+careful+explode"',
+        (UNITS,),
+    ),
+    Mutant(
         "what the demuxer knows of losses is ignored",
         VIDEO + "unit_decoder.py",
         "if unit.damaged:",

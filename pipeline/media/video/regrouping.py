@@ -1,14 +1,15 @@
 """Makes access units of libav's packets: a packet is not always one.
 
 If a server repeats the parameter sets before each slice of a keyframe, libav ends a packet at each
-of them. Decoded on their own, such pieces give smeared pictures.
+of them. Decoded on their own, such pieces give smeared pictures. In H.265 libav also puts the
+picture after the keyframe into the packet of its last piece.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from pipeline.media.video.first_slice import Codec, FirstSlice, first_slice
+from pipeline.media.video.first_slice import Codec, FirstSlice, first_slice, next_picture
 
 MAX_HELD_BYTES = 16 * 1024 * 1024  # of packets that are held back; more are not joined
 
@@ -32,7 +33,10 @@ class TimedUnit:
 
 
 class Regrouper:
-    """Joins the pieces of one stream in Annex B. Only keyframes are split, so only they wait."""
+    """Joins the pieces of one stream in Annex B. Only keyframes are split, so only they wait.
+
+    A picture that is taken out of the packet of another has no time stamps.
+    """
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -40,12 +44,23 @@ class Regrouper:
 
     def add(self, packet: TimedUnit) -> Iterator[TimedUnit]:
         """Add a packet; yields the units that are complete now."""
-        held, self._held = self._held, None
         first = first_slice(self._codec, packet.content)
+        if first is None or first.begins:
+            yield from self._add(packet, first)
+            return
+        at = next_picture(self._codec, packet.content)
+        yield from self._add(replace(packet, content=packet.content[:at]), first)
+        if at < len(packet.content):
+            rest = replace(packet, content=packet.content[at:], pts=None, dts=None)
+            yield from self._add(rest, first_slice(self._codec, rest.content))
+
+    def _add(self, packet: TimedUnit, first: FirstSlice | None) -> Iterator[TimedUnit]:
+        held, self._held = self._held, None
         if held is not None:
             begun = first_slice(self._codec, held.content)
             if _belongs(held, begun, packet, first):
-                packet = _joined(held, packet, timed=packet if begun is None else held)
+                timed = packet if begun is None or held.pts is None else held
+                packet = _joined(held, packet, timed=timed)
                 first = first if begun is None else begun
             else:
                 yield held

@@ -5,10 +5,12 @@ from av.video.codeccontext import VideoCodecContext
 
 from pipeline.media.headers.picture_headers import MAX_PIXELS
 
-ERRORS = "crccheck+bitstream+buffer+careful+explode"  # else libav conceals what is missing
+# Else libav conceals what is missing. `aggressive`: bits that are left over at the end of a slice
+# (CAVLC) are an error too: they show that a part of its middle is missing.
+ERRORS = "crccheck+bitstream+buffer+careful+aggressive+explode"
 # What libav calls an error, and still decodes right, if decoding began at a recovery point: units
 # name pictures from before it as no longer needed. Damaged pictures are marked nevertheless.
-ERRORS_AFTER_RECOVERY = "crccheck+bitstream+buffer+careful"
+ERRORS_AFTER_RECOVERY = "crccheck+bitstream+buffer+careful+aggressive"
 
 
 def make_strict(decoder: VideoCodecContext, *, errors: str = ERRORS) -> None:

@@ -11,7 +11,7 @@ from itertools import islice
 from pipeline.errors import UndecodableFrameError
 
 MAX_NALS = 1024  # of one access unit; the highest level of H.264 allows 600 slices a picture
-MAX_SETS = 64  # parameter sets in one access unit; cameras send two or three
+MAX_SETS = 64  # different parameter sets in one access unit; cameras send two or three
 START = b"\x00\x00\x00\x01"
 
 _START = re.compile(rb"\x00\x00\x01")
@@ -78,10 +78,17 @@ def nals(content: bytes) -> list[tuple[int, int]]:
     return [(begin, end) for begin, end in spans if begin < end]
 
 
-def heads(content: bytes) -> Iterator[bytes]:
-    """Yield the first three bytes of each NAL unit, of `MAX_NALS` at most."""
+def heads(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the start of the start code and the first three bytes of `MAX_NALS` NAL units."""
     for found in islice(_START.finditer(content), MAX_NALS):
-        yield content[found.end() : found.end() + 3]
+        yield found.start(), content[found.end() : found.end() + 3]
+
+
+def take_newest(sets: list[bytes], nal: bytes) -> None:
+    """Append a parameter set, once: some servers repeat all of them before each slice."""
+    if nal in sets:
+        sets.remove(nal)
+    sets.append(nal)
 
 
 def _avcc(box: bytes) -> tuple[int, bytes]:

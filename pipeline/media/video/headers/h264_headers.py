@@ -11,6 +11,7 @@ from pipeline.media.video.headers.messages import read_messages
 
 SLICE, IDR, SEI, SPS, PPS = 1, 5, 6, 7, 8
 PARTITIONS = (2, 3, 4)
+BEFORE_PICTURE = frozenset({SEI, SPS, PPS, 9, *range(14, 19)})  # 9: a delimiter (clause 7.4.1.2.3)
 
 SLICE_HEADER_BYTES = 32  # enough for the fields that are read, emulation prevention included
 # profiles whose SPS has the format of the samples (clause 7.3.2.1.1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.headers.picture_headers import MAX_PIXELS
-from pipeline.media.video.headers.annexb import MAX_SETS, START, nals
+from pipeline.media.video.headers.annexb import MAX_SETS, START, nals, take_newest
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES
 from pipeline.media.video.headers.h264_headers import (
     IDR,
@@ -52,9 +52,9 @@ class H264Unit:
             if kind in (SLICE, IDR):
                 slices.append(content[begin : min(end, begin + SLICE_HEADER_BYTES)])
             elif kind == SPS:
-                sps.append(_set(content, begin, end))
+                take_newest(sps, _set(content, begin, end))
             elif kind == PPS:
-                pps.append(_set(content, begin, end))
+                take_newest(pps, _set(content, begin, end))
             elif kind == SEI and len(messages) < MAX_MESSAGES:
                 messages.append(content[begin : min(end, begin + MAX_HEADER_BYTES)])
             elif kind in PARTITIONS:

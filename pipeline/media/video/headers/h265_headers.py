@@ -16,7 +16,8 @@ VPS, SPS, PPS = 32, 33, 34
 SETS = (VPS, SPS, PPS)
 CHECKSUM_BYTES = 64  # the longest checksum of a picture, three MD5 sums, has 54 with its headers
 
-PREFIX_SEI, _SUFFIX_SEI = 39, 40
+_DELIMITER, PREFIX_SEI, _SUFFIX_SEI = 35, 39, 40
+BEFORE_PICTURE = frozenset({*SETS, _DELIMITER, PREFIX_SEI, *range(41, 45), *range(48, 56)})
 _PICTURE_HASH = 132  # the type of an SEI message
 
 

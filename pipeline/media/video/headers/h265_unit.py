@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.headers.picture_headers import MAX_PIXELS
-from pipeline.media.video.headers.annexb import MAX_SETS, START, nals
+from pipeline.media.video.headers.annexb import MAX_SETS, START, nals, take_newest
 from pipeline.media.video.headers.bits import MAX_HEADER_BYTES, Bits
 from pipeline.media.video.headers.h265_headers import (
     CHECKSUM_BYTES,
@@ -49,7 +49,7 @@ class H265Unit:
             head = content[begin : begin + 3]
             kind = nal_type(head)
             if kind in SETS:
-                sets.append(_set(content, begin, end))
+                take_newest(sets, _set(content, begin, end))
             elif kind in VCL:
                 _refuse_stranger(picture, kind, first=begins_picture(head))
                 picture = kind

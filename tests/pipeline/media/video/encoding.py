@@ -41,8 +41,10 @@ _STREAMS: dict[str, tuple[Codec, dict[str, str], str]] = {
         "bframes=2:b-adapt=0:open-gop=1:keyint=9:min-keyint=9:rc-lookahead=10",
     ),
     "gradual refresh": ("h264", _AT_ONCE, "intra-refresh=1"),
+    "gradual refresh cavlc": ("h264", _AT_ONCE, "intra-refresh=1:cabac=0"),
     "hevc": ("hevc", _AT_ONCE, ""),
     "hevc checksums": ("hevc", _AT_ONCE, "hash=1"),
+    "hevc slices": ("hevc", _AT_ONCE, "slices=3:ctu=16:pools=2"),  # x265 crashes without threads
     "hevc reordered": ("hevc", {}, "bframes=3:rc-lookahead=8"),
 }
 H264 = [name for name, (codec, _, _) in _STREAMS.items() if codec == "h264"]

@@ -127,3 +127,18 @@ def test_parameter_sets_are_put_before_a_packet_in_its_own_form() -> None:
     sets = START + b"\x67abc" + START + b"\x68d"
     assert Framing(0, b"").with_sets(b"\x00\x00\x01e", sets) == sets + b"\x00\x00\x01e"
     assert Framing(2, b"").with_sets(b"\0\1e", sets) == b"\0\4\x67abc\0\2\x68d\0\1e"
+
+
+def test_parameter_sets_that_are_repeated_before_each_of_many_slices_are_one() -> None:
+    unit = encoded("cavlc")[0]
+    found = [unit[a:b] for a, b in nals(unit)]
+    sets = b"".join(START + nal for nal in found if nal[0] & 31 in (7, 8))
+    picture = b"".join(START + nal for nal in found if nal[0] & 31 == 5)
+    repeated = H264Unit.of(sets * 100 + picture)
+    assert (len(repeated.sps), len(repeated.pps)) == (1, 1)
+
+
+def test_of_parameter_sets_that_come_again_the_last_counts() -> None:
+    first, other = b"\x42\x01\x01", b"\x42\x01\x02"
+    unit = H265Unit.parts(b"".join(START + nal for nal in (first, other, first)))
+    assert unit.sets == (other, first)

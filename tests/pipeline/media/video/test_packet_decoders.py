@@ -33,8 +33,16 @@ def in_pieces(unit: bytes) -> list[bytes]:
     return [sets + START + nal for nal in found if nal[0] & 31 == 5]
 
 
-def regrouped(packets: Sequence[bytes]) -> list[TimedUnit]:
-    regrouper = Regrouper("h264")
+def in_pieces_of_h265(unit: bytes, following: bytes) -> list[bytes]:
+    """Split a keyframe of H.265: libav puts the unit that follows it into its last packet."""
+    found = [unit[begin:end] for begin, end in nals(unit)]
+    sets = b"".join(START + nal for nal in found if nal[0] >> 1 in (32, 33, 34))
+    pieces = [sets + START + nal for nal in found if 16 <= nal[0] >> 1 < 22]
+    return [pieces[0], b"".join(pieces[1:]) + following]
+
+
+def regrouped(packets: Sequence[bytes], codec: Codec = "h264") -> list[TimedUnit]:
+    regrouper = Regrouper(codec)
     units = [
         one for n, packet in enumerate(packets) for one in regrouper.add(TimedUnit(packet, pts=n))
     ]
@@ -48,6 +56,26 @@ def test_a_keyframe_that_comes_in_pieces_is_one_unit_and_its_picture_is_right() 
     assert [one.pts for one in found[:3]] == [0, 3, 4]  # of the first piece
     outcomes = followed("slices", [(n, one.content) for n, one in enumerate(found)])
     assert shown(outcomes) == [(n, right("slices")[n]) for n in range(20)]
+
+
+def test_of_h265_a_packet_is_not_always_one_picture_either() -> None:
+    units = encoded("hevc slices")
+    keys = [in_pieces_of_h265(*units[n : n + 2]) for n in range(0, 40, 10)]
+    packets = [p for n, key in enumerate(keys) for p in (*key, *units[10 * n + 2 : 10 * n + 10])]
+    found = regrouped(packets, "hevc")
+    assert [one.pts for one in found[:4]] == [0, None, 2, 3]
+    outcomes = followed("hevc slices", [(n, one.content) for n, one in enumerate(found)])
+    assert shown(outcomes) == list(right("hevc slices").items())
+
+
+def test_what_ends_a_picture_stays_with_it_and_what_begins_one_goes_with_it() -> None:
+    key, other, checksum, message = (
+        b"\x00\x00\x01" + bytes.fromhex(head) for head in ("2601", "0201", "500184", "4e0100")
+    )
+    begun, rest = key + b"\x80", key + b"\x00" + checksum
+    following = message + other + b"\x80" + other + b"\x00"
+    units = regrouped([begun, rest + following], "hevc")
+    assert [one.content for one in units] == [begun + rest, following]
 
 
 def test_pieces_that_are_decoded_alone_show_smeared_pictures_without_a_flag() -> None:

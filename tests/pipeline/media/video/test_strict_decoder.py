@@ -236,5 +236,5 @@ def test_streams_whose_pictures_may_come_later_than_their_units_are_refused() ->
 
 def test_a_unit_of_many_headers_is_refused_in_time() -> None:
     sps = only(encoded("messages")[0], 7)
-    flood = sps * 500 + encoded("messages")[0]
+    flood = b"".join(sps + b"\x01" * n for n in range(500)) + encoded("messages")[0]
     assert StrictDecoder("h264").feed(flood) == Broken("a unit of more than 64 parameter sets")

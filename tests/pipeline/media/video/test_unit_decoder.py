@@ -121,6 +121,20 @@ def test_units_that_are_cut_anywhere_are_found_nearly_always(name: str) -> None:
     assert found >= 39  # the last bytes of a unit can be missing without a sign
 
 
+@pytest.mark.parametrize("name", ["cavlc", "gradual refresh cavlc"])
+def test_a_unit_that_lacks_a_part_of_its_middle_is_found(name: str) -> None:
+    for seed in range(40):
+        rng = Random(seed)  # noqa: S311 - reproducible on purpose
+        units, at = numbered(name), rng.randrange(2 * GROUP, FRAMES)
+        units[at] = (at, without_a_part(units[at][1], rng))
+        assert wrong(name, followed(name, units[1:])) == []  # the refresh is joined late
+
+
+def without_a_part(unit: bytes, rng: Random) -> bytes:
+    at = rng.randrange(len(unit) // 4, len(unit) // 2)
+    return unit[:at] + unit[at + len(unit) // 8 :]
+
+
 def test_a_rotation_that_only_one_picture_carries_holds_until_another_comes() -> None:
     quarter = "000" + f"{1 << 14:016b}" + "1" + "0"  # anticlockwise, of 65536; until the next
     message = nal(0x06, f"{47:08b}{3:08b}{quarter}000")

@@ -1,0 +1,227 @@
+"""An RTSP server of our own, whose every packet a test decides: what is sent, joined and lost."""
+
+import base64
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Literal
+
+from tests.cameras.films import FPS, Codec, Film, is_key_slice, nal_kind, tail, units
+from tests.cameras.rtp import CLOCK_HZ, PAYLOAD_TYPE, Packing, payloads, rtp_packet
+
+# where the parameter sets are: `sdp` alone (others that follow come once), or beside it before each
+# keyframe, before each slice of a keyframe (GStreamer's config-interval=-1), before every seventh
+# picture (config-interval=1); `band`: before each keyframe, and not in the SDP
+Sets = Literal["sdp", "keyframes", "slices", "seconds", "band"]
+
+MOST_WAITING_BYTES = 50_000  # in the viewer's UDP socket: what is too much for it would be lost
+POLL_S = 0.002
+TAIL_S = 0.015  # from picture to picture: viewers hand the first ones on when they had to wait
+SETS_EVERY = 7  # pictures
+FIRST_SEQ, FIRST_STAMP = 65_500, 2**32 - 40_000  # both start again at 0 soon
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What each viewer gets, from the film's beginning. `loss` is the share of packets.
+
+    Which packets are lost is a function of `seed`. None of the film's tail is.
+    """
+
+    film: Film
+    sets: Sets = "keyframes"
+    packing: Packing = field(default_factory=Packing)
+    loss: float = 0.0
+    seed: int = 1
+
+    def packets(self) -> Iterator[list[bytes]]:
+        """Yield the packets of each unit that are not lost."""
+        rng = Random(self.seed)  # noqa: S311 - reproducible on purpose
+        seq, film, safe = FIRST_SEQ, self.film, tail(self.film)
+        told = units(film)[0].sets  # what the viewer knows
+        for index, unit in enumerate(units(film)):
+            nals = self._nals(index, told)
+            told = unit.sets
+            made = list(payloads(film.codec, nals, self.packing))
+            sent = list[bytes]()
+            stamp = FIRST_STAMP + unit.step * CLOCK_HZ // FPS
+            for number, payload in enumerate(made, 1):
+                seq += 1
+                lost = rng.random() < self.loss and index < safe
+                if not lost:
+                    last = number == len(made)
+                    sent.append(rtp_packet(payload, seq=seq, stamp=stamp, last=last))
+            yield sent
+
+    def _nals(self, index: int, told: tuple[bytes, ...]) -> list[bytes]:
+        unit, codec = units(self.film)[index], self.film.codec
+        if self.sets == "slices" and any(is_key_slice(codec, nal) for nal in unit.nals):
+            pieces = [(*unit.sets * is_key_slice(codec, nal), nal) for nal in unit.nals]
+            return [nal for piece in pieces for nal in piece]
+        with_sets = {
+            "sdp": told != unit.sets,
+            "keyframes": unit.key,
+            "slices": unit.key,
+            "seconds": index % SETS_EVERY == 0 or told != unit.sets,
+            "band": unit.key,
+        }[self.sets]
+        return [*unit.sets * with_sets, *unit.nals]
+
+    def sdp(self) -> str:
+        """Return the session description."""
+        codec = self.film.codec
+        sets = () if self.sets == "band" else units(self.film)[0].sets
+        name = "H264" if codec == "h264" else "H265"
+        lines = [
+            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0",
+            f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", f"a=rtpmap:{PAYLOAD_TYPE} {name}/{CLOCK_HZ}",
+            f"a=fmtp:{PAYLOAD_TYPE} {'; '.join(_parameters(codec, sets))}", "a=control:video",
+        ]  # fmt: skip
+        return "\r\n".join([*lines, ""])
+
+
+class RtpServer:
+    """Serves one broadcast, to each viewer from its beginning."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    _Viewer(self.request, broadcast).serve()
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.url = f"rtsp://127.0.0.1:{self._server.server_address[1]}/camera"
+
+    def run(self) -> None:
+        """Serve until `close`."""
+        self._server.serve_forever(0.02)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def sending(broadcast: Broadcast) -> Iterator[RtpServer]:
+    server = RtpServer(broadcast)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join()
+
+
+class _Server(ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+
+    def handle_error(self, *_: object) -> None:
+        """Print nothing: viewers that leave are usual."""
+
+
+class _Viewer:
+    """One connection."""
+
+    def __init__(self, line: socket.socket, broadcast: Broadcast) -> None:
+        self._line = line
+        self._broadcast = broadcast
+        self._file = line.makefile("rb")
+        self._udp: tuple[socket.socket, int] | None = None  # and the viewer's port
+
+    def serve(self) -> None:
+        """Answer until the viewer leaves; the pictures are sent after the answer to PLAY."""
+        try:
+            while request := self._request():
+                method, uri, headers = request
+                self._line.sendall(self._answer(method, uri, headers).encode())
+                if method == "PLAY":
+                    self._send()
+        finally:
+            self._file.close()
+            if self._udp is not None:
+                self._udp[0].close()
+
+    def _request(self) -> tuple[str, str, dict[str, str]] | None:
+        """Return the next request; None at the end. Skips the viewer's RTCP."""
+        while (begin := self._file.read(1)) == b"$":
+            _, length = struct.unpack(">BH", self._file.read(3))
+            self._file.read(length)
+        if not begin:
+            return None
+        method, uri, _ = (begin + self._file.readline()).decode().split()
+        headers = dict[str, str]()
+        while text := self._file.readline().decode().strip():
+            name, _, value = text.partition(":")
+            headers[name.lower()] = value.strip()
+        return method, uri, headers
+
+    def _answer(self, method: str, uri: str, headers: dict[str, str]) -> str:
+        body, lines = "", ["RTSP/1.0 200 OK", f"CSeq: {headers['cseq']}", "Session: 7;timeout=60"]
+        if method == "OPTIONS":
+            lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER")
+        elif method == "DESCRIBE":
+            body = self._broadcast.sdp()
+            lines += [f"Content-Base: {uri}/", "Content-Type: application/sdp"]
+        elif method == "SETUP":
+            lines.append(f"Transport: {self._set_up(headers['transport'])}")
+        lines += [f"Content-Length: {len(body)}", "", body]
+        return "\r\n".join(lines)
+
+    def _set_up(self, wanted: str) -> str:
+        ports = re.search(r"client_port=(\d+)-\d+", wanted)
+        if ports is None:
+            return wanted
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        self._udp = udp, int(ports[1])
+        port = udp.getsockname()[1]
+        return f"{wanted};server_port={port}-{port + 1}"
+
+    def _send(self) -> None:
+        hurry = tail(self._broadcast.film)
+        for index, packets in enumerate(self._broadcast.packets()):
+            if index >= hurry:
+                time.sleep(TAIL_S)
+            if self._udp is None:
+                framed = [b"$\x00" + struct.pack(">H", len(one)) + one for one in packets]
+                self._line.sendall(b"".join(framed))
+                continue
+            udp, port = self._udp
+            while _waiting_bytes(port) > MOST_WAITING_BYTES:
+                time.sleep(POLL_S)
+            for one in packets:
+                udp.sendto(one, ("127.0.0.1", port))
+
+
+def _waiting_bytes(port: int) -> int:
+    """Return how many bytes wait in a UDP socket of this machine; 0 if there is none."""
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        _, local, _, _, queues, *_ = line.split()
+        if int(local.partition(":")[2], 16) == port:
+            return int(queues.partition(":")[2], 16)
+    return 0
+
+
+def _parameters(codec: Codec, sets: tuple[bytes, ...]) -> list[str]:
+    """Return the format parameters of an SDP."""
+    coded = [base64.b64encode(one).decode() for one in sets]
+    if codec == "h264":
+        return [
+            "packetization-mode=1",
+            *([f"sprop-parameter-sets={','.join(coded)}"] if sets else []),
+        ]
+    names = {32: "vps", 33: "sps", 34: "pps"}
+    return [
+        f"sprop-{names[nal_kind(codec, one)]}={text}" for one, text in zip(sets, coded, strict=True)
+    ] or ["tx-mode=SRST"]
