@@ -1,9 +1,10 @@
 """How to reach a Kafka: the settings that every client is opened with."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.records import Topics
 from pipeline.secrets import Secret
@@ -63,11 +64,17 @@ class Tls:
 class OAuth:
     """Where a client gets its tokens: the client credentials grant of RFC 6749, section 4.4."""
 
-    token_endpoint: str
+    token_endpoint: str = field(repr=False)  # its path and query may hold a key
     client_id: str
     client_secret: Secret
     scope: str | None = None
     ca: Path | None = None  # PEM, of the endpoint; None: the certificates that the system trusts
+
+    @property
+    def server(self) -> str:
+        """The endpoint's scheme, host and port: all that messages show of it."""
+        parts = urlsplit(self.token_endpoint)
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)

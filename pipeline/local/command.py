@@ -28,7 +28,8 @@ def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> N
             sys.stdout.write(f"bootstrap {kafka.bootstrap}\n")
             sys.stdout.flush()
             if secure is not None:
-                hints.print(_next_steps(secure), markup=False, soft_wrap=True)
+                for line in _next_steps(secure).splitlines():
+                    hints.say(line)
             hints.print(_kept(data), "Ctrl-C ends it.")
             while True:
                 time.sleep(LOOK_EVERY_S)
