@@ -28,6 +28,7 @@ class Faults:
     tls: ssl.SSLContext | None = None
     greeting: bytes = b""  # what it says instead of Kafka's answers
     silent: bool = False  # whether it accepts connections and says nothing
+    silent_from: int = 1 << 30  # the number of the first connection on which it says nothing
     closes_at: int | None = None  # the request at which it closes the connection
     handshake: int = NONE  # its answer to SaslHandshake
     mechanisms: Sequence[str] = ("PLAIN", "SCRAM-SHA-512")
@@ -70,7 +71,8 @@ class FaultServer:
                 connected, _ = self._listening.accept()
                 self.accepted += 1
                 self._open.append(connected)
-                threading.Thread(target=self._talk, args=(connected,), daemon=True).start()
+                if self.accepted < self._faults.silent_from:
+                    threading.Thread(target=self._talk, args=(connected,), daemon=True).start()
 
     def _talk(self, connected: socket.socket) -> None:
         with suppress(OSError, struct.error):

@@ -236,6 +236,13 @@ def test_what_may_heal_is_tried_again_until_the_time_is_over(
     assert words in said or "behind the TLS handshake: perhaps it wants a client" in said
 
 
+def test_the_reason_is_not_lost_when_the_last_attempt_is_cut_short(serve: Serve) -> None:
+    server = serve(closes_at=API_VERSIONS, silent_from=2)
+    openers = (open_admin,)
+    said = complaint(server, error=BrokerUnavailableError, patience_ms=1500, openers=openers)
+    assert "closes the connection without an answer: is it a Kafka" in said
+
+
 def test_a_name_that_does_not_resolve_is_named() -> None:
     said = complaint("nowhere.invalid:9092", error=BrokerUnavailableError, patience_ms=300)
     assert said.startswith("no Kafka answers at AT: this name does not resolve. Is it running?")
