@@ -122,9 +122,10 @@ class Connection:
         for server in self.servers:
             found = _SERVER.fullmatch(server)
             if found is None or not 0 < int(found[1]) <= MAX_PORT:
+                which = "one with a login" if "@" in server else repr(server)
                 raise ValueError(
                     "wanted host:port, or several of them, comma separated, such as"
-                    f" 127.0.0.1:9092; {server!r} is none"
+                    f" 127.0.0.1:9092; {which} is none"
                 )
 
     @property

@@ -116,7 +116,7 @@ def _content(name: str) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigError(f"the secret in {name} cannot be read: it is not a regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_SECRET_BYTES + 1) or b""  # None: /proc/kmsg has nothing now
+            content = file.read(MAX_SECRET_BYTES + 1)
     finally:
         os.close(descriptor)
     if len(content) > MAX_SECRET_BYTES:
