@@ -33,6 +33,7 @@ class Faults:
     handshake: int = NONE  # its answer to SaslHandshake
     mechanisms: Sequence[str] = ("PLAIN", "SCRAM-SHA-512")
     login: int = NONE  # its answer to SaslAuthenticate
+    challenge: bytes = b""  # what that answer holds for the mechanism
     advertised: tuple[str, int] | None = None  # None: its own
 
 
@@ -113,7 +114,8 @@ class FaultServer:
             SASL_AUTHENTICATE: lambda: (
                 struct.pack(">h", faults.login)
                 + _text("bad \x1b[31m credentials")
-                + struct.pack(">i", 0)
+                + struct.pack(">i", len(faults.challenge))
+                + faults.challenge
             ),
             METADATA: self._metadata,
         }

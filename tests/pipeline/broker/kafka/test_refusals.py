@@ -276,6 +276,24 @@ def test_a_broker_that_closes_during_the_login_is_named(serve: Serve) -> None:
     assert "the broker closes the connection" in said
 
 
+@pytest.mark.parametrize(
+    ("challenge", "words"),
+    [
+        (b"r=x,s=c2FsdA==,i=1", ": 4096 to 1,000,000 iterations are wanted. Look at bootstrap"),
+        (b"r=x,s=c2FsdA==,i=4096", ". Look at bootstrap and sasl_mechanism"),
+        (b"no SCRAM", ". Look at bootstrap and sasl_mechanism"),
+        (b"\xff", ". Look at bootstrap and sasl_mechanism"),
+    ],
+)
+def test_a_server_that_breaks_the_rules_of_scram_is_named(
+    serve: Serve, challenge: bytes, words: str
+) -> None:
+    scram = replace(PLAIN_LOGIN, mechanism=SaslMechanism.SCRAM_SHA_512)
+    security = Security(SecurityProtocol.SASL_PLAINTEXT, login=scram)
+    said = complaint(serve(challenge=challenge), security)
+    assert said == f"the server does not answer a login by SCRAM as a broker does{words}"
+
+
 def test_a_secret_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) -> None:
     login = replace(PLAIN_LOGIN, password=Secret(f"${{file:{tmp_path}/gone}}"))
     security = Security(SecurityProtocol.SASL_PLAINTEXT, login=login)
