@@ -1,9 +1,10 @@
 """How to reach a Kafka: the settings that every client is opened with."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.records import Topics
 from pipeline.secrets import Secret
@@ -63,11 +64,17 @@ class Tls:
 class OAuth:
     """Where a client gets its tokens: the client credentials grant of RFC 6749, section 4.4."""
 
-    token_endpoint: str
+    token_endpoint: str = field(repr=False)  # its path and query may hold a key
     client_id: str
     client_secret: Secret
     scope: str | None = None
     ca: Path | None = None  # PEM, of the endpoint; None: the certificates that the system trusts
+
+    @property
+    def server(self) -> str:
+        """The endpoint's scheme, host and port: all that messages show of it."""
+        parts = urlsplit(self.token_endpoint)
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +122,10 @@ class Connection:
         for server in self.servers:
             found = _SERVER.fullmatch(server)
             if found is None or not 0 < int(found[1]) <= MAX_PORT:
+                which = "one with a login" if "@" in server else repr(server)
                 raise ValueError(
                     "wanted host:port, or several of them, comma separated, such as"
-                    f" 127.0.0.1:9092; {server!r} is none"
+                    f" 127.0.0.1:9092; {which} is none"
                 )
 
     @property

@@ -95,8 +95,14 @@ def _system_exit(exc: SystemExit) -> int:
 
 
 def _complain(exc: Exception, code: int) -> int:
-    Terminal(stderr=True).complain(str(exc))
+    Terminal(stderr=True).complain(_without_secrets(str(exc)))
     return code
+
+
+def _without_secrets(message: str) -> str:
+    from pipeline.cli.typed_secrets import without_typed_secrets  # not at each start: 0.1 s
+
+    return without_typed_secrets(message)
 
 
 def _all_else(exc: Exception) -> int:
@@ -113,7 +119,8 @@ def _complain_of_usage(exc: Any) -> int:
     exc.show(written)
     usage, error, _ = written.getvalue().partition("Error: ")
     # the message repeats arguments, which may be names of files: it is one line
-    said = f"{error}{printable(exc.format_message())}\n" if error else ""
+    message = printable(_without_secrets(exc.format_message()))
+    said = f"{error}{message}\n" if error else ""
     sys.stderr.write(printable_lines(usage) + said)
     return int(exc.exit_code)
 

@@ -28,7 +28,7 @@ def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> N
             sys.stdout.write(f"bootstrap {kafka.bootstrap}\n")
             sys.stdout.flush()
             if secure is not None:
-                hints.print(_next_steps(secure), markup=False, soft_wrap=True)
+                show_next_steps(secure, hints)
             hints.print(_kept(data), "Ctrl-C ends it.")
             while True:
                 time.sleep(LOOK_EVERY_S)
@@ -40,16 +40,18 @@ def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> N
             signal.signal(number, handler)
 
 
-def _next_steps(secure: Secure) -> str:
-    """Return what to type next, each in a terminal of its own."""
+def show_next_steps(secure: Secure, hints: Terminal) -> None:
+    """Show what to type next, each in a terminal of its own."""
     folder, (_, group) = shlex.quote(str(secure.folder)), secure.groups[0]
-    return f"""\
+    steps = f"""\
 Clients need TLS and a login. {secure.folder} has a file for --kafka for each role:
   longtake topics create --kafka {folder}/operator.toml --group {group}
   longtake worker --kafka {folder}/worker.toml --group {group}
   longtake camera VIDEO_OR_URL --kafka {folder}/camera.toml
   longtake tail --kafka {folder}/reader.toml --group {group}
 ROLE-mtls.toml reaches it by certificate. The passwords are in {secure.folder}/ROLE.password."""
+    for line in steps.splitlines():
+        hints.say(line)
 
 
 def _kept(data: Path | None) -> str:

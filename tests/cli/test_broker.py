@@ -1,7 +1,12 @@
-"""`longtake broker --secure`: what it refuses before anything starts."""
+"""`longtake broker --secure`: what it refuses before anything starts, and what it then shows."""
 
+import io
 from pathlib import Path
 
+from pipeline.local.command import show_next_steps
+from pipeline.local.secure.protection import Secure
+from pipeline.records import Topics
+from pipeline.text.terminal import Terminal
 from tests.cli.commands import Longtake
 
 
@@ -26,3 +31,13 @@ def test_a_folder_of_other_files_is_left_as_it_is(longtake: Longtake, tmp_path: 
     assert ended.code == 16
     assert "holds files that `longtake broker --secure` did not make" in ended.complaint
     assert (tmp_path / "worker.toml").read_text() == 'group = "mine"\n'
+
+
+def test_each_next_step_is_a_line_that_can_be_copied(tmp_path: Path) -> None:
+    written = io.StringIO()
+    secure = Secure(tmp_path / "my users", ((Topics("f", "p", "d", "s"), "actions"),))
+    show_next_steps(secure, Terminal(file=written))
+    lines = written.getvalue().splitlines()
+    assert len(lines) == 6
+    file = f"'{tmp_path}/my users'/worker.toml"
+    assert f"  longtake worker --kafka {file} --group actions" in lines

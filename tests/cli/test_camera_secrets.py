@@ -93,3 +93,24 @@ def test_a_rotated_secret_is_used_without_a_restart_and_is_shown_nowhere(
     camera.says("yard: refused: it refers to another address")
     shown = [camera.log, camera.get("/metrics")[1], *children(camera.process.pid)]
     assert leaked(*shown) == []
+
+
+URL = "https://me:S3cr3t@shop.example/b?t=S3cr3t"
+WRONG_PLACES = (
+    ("bundle", "check", URL),
+    ("run", "gate.mp4", "--labels", URL),
+    ("run", "gate.mp4", f"--overlay={URL}"),
+    ("worker", "--kafka", URL),
+    ("tail", "--bootstrap", "sasl://me:S3cr3t@kafka:9092"),
+    ("tail", "--bootstrap", "me:S3cr3t@kafka:9092"),
+    ("reset", "stream", URL),
+)
+
+
+@pytest.mark.parametrize("words", WRONG_PLACES)
+def test_a_url_where_something_else_is_wanted_is_shown_without_its_secrets(
+    longtake: Longtake, words: tuple[str, ...]
+) -> None:
+    ended = longtake(*words)
+    assert ended.code not in (0, 1)
+    assert "S3cr3t" not in ended.out + ended.err

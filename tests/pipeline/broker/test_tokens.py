@@ -15,6 +15,7 @@ from pipeline.errors import SecurityError, TokenError
 from pipeline.secrets import Secret
 
 WORD = "s3cret/with:signs"
+RAW = 0  # instead of a status: the answer is these bytes
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -27,7 +28,7 @@ class Endpoint(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/token"
+        return f"http://127.0.0.1:{self.server_port}/token/{WORD}?key={WORD}"
 
     def source(self, scope: str | None = None) -> TokenSource:
         return TokenSource(OAuth(self.url, "camera one", Secret(WORD), scope), now=lambda: self.now)
@@ -42,6 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.asked.append((self.headers["Authorization"], parse_qs(form)))
         code, body = self.server.answers.pop(0)
+        if code == RAW:
+            self.wfile.write(bytes(body))  # type: ignore[call-overload]
+            return
         self.send_response(code)
         if code == 302:
             self.send_header("Location", str(body))
@@ -111,5 +115,26 @@ def test_an_endpoint_that_cannot_answer_now_is_asked_again(endpoint: Endpoint, c
 
 def test_an_endpoint_that_is_away_is_named() -> None:
     source = TokenSource(OAuth("http://127.0.0.1:1/token", "me", Secret(WORD)))
-    with pytest.raises(TokenError, match=r"http://127\.0\.0\.1:1/token does not answer: .*refused"):
+    with pytest.raises(TokenError, match=r"http://127\.0\.0\.1:1 does not answer: .*refused"):
         source.token()
+
+
+@pytest.mark.parametrize("answer", [b"no HTTP\r\n\r\n", b"HTTP/1.0 200 a\r\na:" + b"b" * 70_000])
+def test_an_endpoint_that_speaks_no_http_is_named(endpoint: Endpoint, answer: bytes) -> None:
+    endpoint.answers = [(RAW, answer)]
+    with pytest.raises(TokenError, match=r"http://127\.0\.0\.1:\d+ does not answer by HTTP"):
+        endpoint.source().token()
+
+
+@pytest.mark.parametrize("life", [b"9" * 400, b"1e400", b"-5", b"NaN", b'"x"', b"null", b"true"])
+def test_no_life_of_a_token_is_longer_than_a_day(endpoint: Endpoint, life: bytes) -> None:
+    first = b'{"access_token": "one", "expires_in": %b}' % life
+    endpoint.answers = [(200, first), (200, {"access_token": "two"})]
+    source = endpoint.source()
+    assert source.token() == "one"
+    endpoint.now = 86_400.0
+    assert source.token() == "two"
+
+
+def test_nothing_shows_the_path_of_an_endpoint(endpoint: Endpoint) -> None:
+    assert WORD not in repr(OAuth(endpoint.url, "me", Secret("${X}")))

@@ -4,8 +4,11 @@ K25: the vendor's clients take a password as text, once, when they are made. A r
 would need a restart, and the text would stand in the client's settings. So our mechanisms take the
 place of the vendor's, and read a `Secret` when a connection logs in or renews its login (KIP-368).
 K26: the vendor's SCRAM sends a name with `,` or `=` unescaped (RFC 5802, section 5.1).
+K35: the vendor's SCRAM does what the server says, be it one iteration: a server that is no broker
+could then guess the password from the answer (RFC 7677 wants 4096 at least, as Kafka does).
 """
 
+import re
 from functools import partial
 from typing import Any
 
@@ -17,9 +20,14 @@ from kafka.net.sasl.scram import SaslMechanismScram
 from pipeline.broker.kafka.vendor.connecting.tls_files import key_password
 from pipeline.broker.kafka.vendor.tokens import TokenSource
 from pipeline.connection import Login, SaslMechanism, Security, Tls
+from pipeline.errors import SecurityError
 
 PASSWORD = "sasl_plain_password"  # noqa: S105 - the name of the vendor's setting
 USER = "sasl_plain_username"
+FEWEST_ITERATIONS = 4096
+MOST_ITERATIONS = 1_000_000  # the vendor's limit: half a second
+_NO_SCRAM = "the server does not answer a login by SCRAM as a broker does"
+_ITERATIONS = re.compile(rb"(?:^|,)i=([^,]*)")
 
 
 class PlainLogin(SaslMechanismPlain):
@@ -35,6 +43,26 @@ class ScramLogin(SaslMechanismScram):
     def __init__(self, **config: Any) -> None:
         name = config[USER].replace("=", "=3D").replace(",", "=2C")
         super().__init__(**config | {PASSWORD: config[PASSWORD].read(), USER: name})
+        self._asked = False
+
+    def receive(self, auth_bytes: bytes) -> bool:
+        """See the vendor's. Raises `SecurityError` for what no broker sends (K35)."""
+        if not self._asked:
+            self._asked = True
+            for found in _ITERATIONS.findall(auth_bytes):
+                known = re.fullmatch(rb"[0-9]{1,7}", found)
+                if not known or not FEWEST_ITERATIONS <= int(found) <= MOST_ITERATIONS:
+                    raise SecurityError(
+                        f"{_NO_SCRAM}: {FEWEST_ITERATIONS} to {MOST_ITERATIONS:,} iterations are"
+                        " wanted. Look at bootstrap"
+                    )
+        try:
+            done: bool = super().receive(auth_bytes)
+        except (KeyError, ValueError) as exc:
+            if "signature" in str(exc):
+                raise
+            raise SecurityError(f"{_NO_SCRAM}. Look at bootstrap and sasl_mechanism") from None
+        return done
 
 
 class Tokens(AbstractTokenProvider):

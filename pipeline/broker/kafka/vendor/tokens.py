@@ -9,7 +9,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
 from http import HTTPStatus
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from typing import IO
 from urllib.parse import quote, urlencode
 
@@ -21,6 +21,7 @@ NOT_NOW = (408, 425, 429)  # answers of HTTP below 500 that another attempt may 
 ANSWER_BYTES = 64 << 10
 RENEWED_AT = 0.8  # of a token's life, as Java's client does
 LIFE_S = 60.0  # of a token whose answer does not say
+MOST_LIFE_S = 86_400
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -85,33 +86,39 @@ def _asked(oauth: OAuth) -> tuple[str, float]:
     except urllib.error.HTTPError as exc:
         refused = exc.code < HTTPStatus.INTERNAL_SERVER_ERROR and exc.code not in NOT_NOW
         raise (SecurityError if refused else TokenError)(
-            f"the token endpoint {oauth.token_endpoint} refuses client {oauth.client_id}:"
-            f" HTTP {exc.code} {exc.reason}. Look at sasl_oauthbearer_client_id, its secret and its"
-            " scope"
+            f"the token endpoint {oauth.server} refuses client {oauth.client_id}:"
+            f" HTTP {exc.code} {exc.reason}. Look at"
+            " sasl_oauthbearer_token_endpoint_url, the client_id, its secret and its scope"
         ) from None
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "reason", exc)
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise SecurityError(
-                f"the certificate of the token endpoint {oauth.token_endpoint} cannot be verified:"
+                f"the certificate of the token endpoint {oauth.server} cannot be verified:"
                 f" {reason.verify_message}. Look at sasl_oauthbearer_ca_location"
             ) from exc
-        raise TokenError(
-            f"the token endpoint {oauth.token_endpoint} does not answer: {reason}"
-        ) from exc
-    return _read(body, oauth.token_endpoint)
+        raise TokenError(f"the token endpoint {oauth.server} does not answer: {reason}") from exc
+    except HTTPException:
+        raise TokenError(f"the token endpoint {oauth.server} does not answer by HTTP") from None
+    return _read(body, oauth.server)
 
 
-def _read(body: bytes, endpoint: str) -> tuple[str, float]:
-    wrong = SecurityError(f"the token endpoint {endpoint} answers, but not with a bearer token")
+def _read(body: bytes, server: str) -> tuple[str, float]:
+    wrong = SecurityError(f"the token endpoint {server} answers, but not with a bearer token")
     try:
         answer = json.loads(body) if len(body) <= ANSWER_BYTES else None
     except (ValueError, RecursionError):
         raise wrong from None
     if not isinstance(answer, dict):
         raise wrong
-    token, life_s = answer.get("access_token"), answer.get("expires_in", LIFE_S)
+    token = answer.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
         raise wrong
-    numeric = isinstance(life_s, int | float) and not isinstance(life_s, bool)
-    return token, min(max(float(life_s), 0.0), 86_400.0) if numeric else LIFE_S
+    return token, _life_s(answer.get("expires_in"))
+
+
+def _life_s(said: object) -> float:
+    """Return a token's life in seconds: that of the answer if it is a number, a day at most."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return LIFE_S
+    return float(min(max(0, said), MOST_LIFE_S))  # in this order NaN is 0; limited before `float`

@@ -1,6 +1,7 @@
 """A file on a web server in the form that libav reads: bytes as they arrive, and seeks."""
 
 import os
+import re
 from urllib.parse import urlsplit
 
 from pipeline.errors import CameraLostError, LossReason
@@ -12,6 +13,7 @@ _PLAYLIST_NAMES = (".m3u8", ".m3u", ".hls")
 _PLAYLIST_START = b"#extm3u"
 _MJPEG_KINDS = ("multipart/", "image/jpeg", "image/jpg", "image/pjpeg", "motion-jpeg", "mjpeg")
 _MJPEG_STARTS = (b"\xff\xd8\xff", b"--", b"content-type:", b"content-length:")  # of a part
+_COUNT = re.compile(r"[0-9]{1,18}")  # of a file that libav can seek in
 _LOOKED_AT_BYTES = 16  # at the start of a body: enough for the longest of these
 # A body of so few bytes is read as a whole: libav then finds the index at the end of an MP4, though
 # the server supports no seeking. In pieces it would be found or not, as the pieces happen to arrive
@@ -39,15 +41,15 @@ class HttpFile:
         self._first, self._until = first, until
         self._answer: HttpAnswer | None = answer
         self._at = self._position = 0
-        length = answer.header("Content-Length")
+        length = _count(answer.header("Content-Length"))
         ranges = answer.header("Accept-Ranges").lower() == "bytes"
-        self._length = int(length) if length.isdecimal() and ranges and not until else None
+        self._length = length if ranges and not until else None
         self.kind = answer.header("Content-Type")
         self.unchanged, self.unless = answer.unchanged, answer.unless
         self._ahead = b""  # read from the answer, and not yet by libav
         try:
-            short = length.isdecimal() and int(length) <= _WHOLE_BYTES
-            self._look(int(length) if short else _LOOKED_AT_BYTES)
+            whole = length if length is not None and length <= _WHOLE_BYTES else None
+            self._look(_LOOKED_AT_BYTES if whole is None else whole)
         except BaseException:
             self.close()
             raise
@@ -128,3 +130,8 @@ class HttpFile:
         if self._length is None or self._position < self._length:
             start = self._first + self._position
             self._answer = self._session.fetch(self.name, bytes_from=start, bytes_until=self._until)
+
+
+def _count(text: str) -> int | None:
+    """Return the length that a server declares; None if it declares none that a file can have."""
+    return int(text) if _COUNT.fullmatch(text) else None

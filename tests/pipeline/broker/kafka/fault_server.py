@@ -28,10 +28,12 @@ class Faults:
     tls: ssl.SSLContext | None = None
     greeting: bytes = b""  # what it says instead of Kafka's answers
     silent: bool = False  # whether it accepts connections and says nothing
+    silent_from: int = 1 << 30  # the number of the first connection on which it says nothing
     closes_at: int | None = None  # the request at which it closes the connection
     handshake: int = NONE  # its answer to SaslHandshake
     mechanisms: Sequence[str] = ("PLAIN", "SCRAM-SHA-512")
     login: int = NONE  # its answer to SaslAuthenticate
+    challenge: bytes = b""  # what that answer holds for the mechanism
     advertised: tuple[str, int] | None = None  # None: its own
 
 
@@ -70,7 +72,8 @@ class FaultServer:
                 connected, _ = self._listening.accept()
                 self.accepted += 1
                 self._open.append(connected)
-                threading.Thread(target=self._talk, args=(connected,), daemon=True).start()
+                if self.accepted < self._faults.silent_from:
+                    threading.Thread(target=self._talk, args=(connected,), daemon=True).start()
 
     def _talk(self, connected: socket.socket) -> None:
         with suppress(OSError, struct.error):
@@ -111,7 +114,8 @@ class FaultServer:
             SASL_AUTHENTICATE: lambda: (
                 struct.pack(">h", faults.login)
                 + _text("bad \x1b[31m credentials")
-                + struct.pack(">i", 0)
+                + struct.pack(">i", len(faults.challenge))
+                + faults.challenge
             ),
             METADATA: self._metadata,
         }

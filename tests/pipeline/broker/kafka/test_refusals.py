@@ -236,6 +236,13 @@ def test_what_may_heal_is_tried_again_until_the_time_is_over(
     assert words in said or "behind the TLS handshake: perhaps it wants a client" in said
 
 
+def test_the_reason_is_not_lost_when_the_last_attempt_is_cut_short(serve: Serve) -> None:
+    server = serve(closes_at=API_VERSIONS, silent_from=2)
+    openers = (open_admin,)
+    said = complaint(server, error=BrokerUnavailableError, patience_ms=1500, openers=openers)
+    assert "closes the connection without an answer: is it a Kafka" in said
+
+
 def test_a_name_that_does_not_resolve_is_named() -> None:
     said = complaint("nowhere.invalid:9092", error=BrokerUnavailableError, patience_ms=300)
     assert said.startswith("no Kafka answers at AT: this name does not resolve. Is it running?")
@@ -259,7 +266,7 @@ def test_a_token_endpoint_that_is_away_is_named_with_the_broker(serve: Serve) ->
     security = Security(SecurityProtocol.SASL_PLAINTEXT, login=login)
     server = serve(mechanisms=["OAUTHBEARER"])
     said = complaint(server, security, error=BrokerUnavailableError, patience_ms=400)
-    assert "the token endpoint http://127.0.0.1:1/token does not answer" in said
+    assert "the token endpoint http://127.0.0.1:1 does not answer" in said
 
 
 def test_a_broker_that_closes_during_the_login_is_named(serve: Serve) -> None:
@@ -267,6 +274,24 @@ def test_a_broker_that_closes_during_the_login_is_named(serve: Serve) -> None:
     server = serve(closes_at=SASL_AUTHENTICATE)
     said = complaint(server, security, error=BrokerUnavailableError, patience_ms=300)
     assert "the broker closes the connection" in said
+
+
+@pytest.mark.parametrize(
+    ("challenge", "words"),
+    [
+        (b"r=x,s=c2FsdA==,i=1", ": 4096 to 1,000,000 iterations are wanted. Look at bootstrap"),
+        (b"r=x,s=c2FsdA==,i=4096", ". Look at bootstrap and sasl_mechanism"),
+        (b"no SCRAM", ". Look at bootstrap and sasl_mechanism"),
+        (b"\xff", ". Look at bootstrap and sasl_mechanism"),
+    ],
+)
+def test_a_server_that_breaks_the_rules_of_scram_is_named(
+    serve: Serve, challenge: bytes, words: str
+) -> None:
+    scram = replace(PLAIN_LOGIN, mechanism=SaslMechanism.SCRAM_SHA_512)
+    security = Security(SecurityProtocol.SASL_PLAINTEXT, login=scram)
+    said = complaint(serve(challenge=challenge), security)
+    assert said == f"the server does not answer a login by SCRAM as a broker does{words}"
 
 
 def test_a_secret_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path) -> None:

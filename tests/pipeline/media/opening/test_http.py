@@ -59,6 +59,8 @@ GOOD = b"HTTP/1.1 200 OK\r\n"
         (GOOD + b"A: b\r\n" * 200 + b"\r\n",),
         (GOOD + b"A: " + b"b" * 70_000 + b"\r\n\r\n",),
         (GOOD + b"Content-Length: many\r\n\r\n",),
+        (GOOD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",),
+        (GOOD + b"Accept-Ranges: bytes\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",),
         (GOOD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",),
         (GOOD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx",),
         (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",),

@@ -88,6 +88,7 @@ class WatchedConnection(KafkaConnection):
     """The vendor's connection, which remembers how far it came."""
 
     connecting = True
+    cut_short = False  # whether it has less than `SETUP_MS`: the time for opening is nearly over
     served = False  # whether the broker has answered a request behind the login
     offered: tuple[str, ...] = ()  # the mechanisms that the broker has enabled
 
@@ -158,6 +159,7 @@ class WatchedManager(KafkaConnectionManager):
         made: Any = super().get_connection(node_id, limit_ms, *how, **settings)
         if made is not known:
             made.__class__ = WatchedConnection
+            made.cut_short = limit_ms < SETUP_MS
             made.close_future.add_errback(partial(self._lost, node_id, made))
         connection: WatchedConnection = made
         return connection
@@ -215,7 +217,10 @@ class WatchedManager(KafkaConnectionManager):
 
     def _lost(self, node_id: Any, conn: WatchedConnection, error: BaseException) -> None:
         """Keep the reason for which a connection has ended."""
-        self._refused.pop(node_id, None)
+        known = self._refused.pop(node_id, None)
+        if known is not None and conn.cut_short and not conn.served and type(error) in _ORDINARY:
+            self._refused[node_id] = known  # that we gave up says less than why it failed before
+            return
         node = self.cluster.broker_metadata(node_id)
         if conn.served:
             self._cut.pop(node_id, None)
