@@ -57,7 +57,7 @@ class ScramLogin(SaslMechanismScram):
                         " wanted. Look at bootstrap"
                     )
         try:
-            done: bool = super().receive(auth_bytes)
+            done: bool = super().receive(auth_bytes)  # type: ignore[no-untyped-call]
         except (KeyError, ValueError) as exc:
             if "signature" in str(exc):
                 raise
