@@ -3,6 +3,7 @@
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
 from tests.mutants.mutant import Mutant
+from tests.mutants.units import UNIT_MUTANTS
 from tests.mutants.video import VIDEO_MUTANTS
 
 ALONE = "tests/properties/test_alone.py"
@@ -168,5 +169,6 @@ MUTANTS = (
     ),
     *CAMERA_MUTANTS,
     *VIDEO_MUTANTS,
+    *UNIT_MUTANTS,
     *GPU_MUTANTS,
 )
