@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "frames in flight are dropped on a revoke, and reading goes on behind them",
         "pipeline/worker/worker.py",
-        "            self._consumer.start(part.partition, part.next_offset)\n",
-        "            self._consumer.start(part.partition, part.next_offset + (part.number > 0))\n",
+        "self._consumer.start(part.partition, partition.read_from)",
+        "self._consumer.start(part.partition, partition.read_from + (part.number > 0))",
         (PROTOCOL, ALONE),
     ),
     Mutant(

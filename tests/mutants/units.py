@@ -1,4 +1,4 @@
-"""Faults of H.264 in the log: each gives other predictions or fates after a crash, or in a replay."""
+"""Faults of H.264 in the log: each gives other predictions or fates, most after a crash."""
 
 from tests.mutants.mutant import Mutant
 

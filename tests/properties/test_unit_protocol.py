@@ -8,6 +8,7 @@ import pytest
 from engines.host import HostEngine
 from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
+from pipeline.config import Overload
 from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.kinds import open_fitting_for
 from pipeline.media.video.lanes.fitting import FitOutcome, FittingDecoder, LostDecoderError
@@ -72,10 +73,12 @@ def assert_as_if_alone(world: World, bundle: Bundle, stream: str = "a") -> None:
     assert world.predictions().get(stream, []) == values
 
 
-def restarted(world: World, slot: str = "left") -> None:
-    world.crash(slot)
+def restarted(world: World, **settings: object) -> None:
+    """Let the worker die, and another one take its place, with other settings."""
+    world.config = world.config.model_copy(update=settings)
+    world.crash("left")
     world.bury()
-    world.launch(slot)
+    world.launch("left")
 
 
 class Watched:
@@ -226,9 +229,7 @@ def test_reading_pauses_while_units_that_are_read_again_wait(
     film(world, 0, 10)
     world.launch("left")
     world.settle()
-    size = len(FILM[0])
-    world.config = world.config.model_copy(update={"max_pending_bytes": size})
-    restarted(world)
+    restarted(world, max_pending_bytes=len(FILM[0]))
     paused: list[int] = []
     consumer = world.processes["left"].broker.made
     pause: Callable[..., None] = consumer.pause
@@ -255,6 +256,30 @@ def test_a_busy_worker_leaves_out_units_before_a_keyframe(bundle: Bundle) -> Non
     assert watched.units == [0, 1, 20, 21, 22]
     assert fates(world) == {"predicted": 3, "skipped": 20}
     assert world.snapshots()["a"].keyframe is not None
+
+
+def test_a_worker_that_dies_after_it_left_units_out_decodes_them_after_all(
+    bundle: Bundle,
+) -> None:
+    world = make_world(bundle)
+    film(world, 0, 2)
+    film(world, 3, 4)  # the chain is broken
+    world.launch("left")
+    world.settle()
+    restarted(world, overload=Overload.LATEST)
+    go(world, "left", 3)
+    film(world, 10, 12)
+    film(world, 0, 1, stream="b")  # holds back what is behind it: it is not decoded
+    film(world, 12, 13)
+    film(world, 20, 21)
+    for _ in range(4):
+        world.turn("left")
+        world.work_off("left", "writes")
+    assert world.manifests()[0].next_offset == 5
+    restarted(world, overload=Overload.PROCESS_ALL)
+    world.settle()
+    assert world.skipped("a") == [range(3, 5)]
+    assert seqs(world) == [0, 1, 12, 20]
 
 
 # ---------------------------------------------------------------------------------- deadly units
