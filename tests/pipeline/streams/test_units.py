@@ -225,6 +225,15 @@ def test_a_group_that_grows_too_large_ends(monkeypatch: pytest.MonkeyPatch) -> N
     assert f"its group has more than {most} bytes".encode() in dict(letter.headers)["error"]
 
 
+def test_each_keyframe_begins_to_count_the_bytes_of_its_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film = units("cabac")
+    groups = [sum(len(one.content) for one in film[n : n + 10]) for n in (0, 10, 20, 30)]
+    monkeypatch.setattr(unit_chain, "MAX_GROUP_BYTES", max(groups))
+    assert runs(UnitPath().work(*film)) == WHOLE
+
+
 def test_video_with_more_pixels_than_a_frame_may_have_is_a_dead_letter() -> None:
     large = encoded("cabac", width=2048)  # 2048 x 64
     items = UnitPath().work(*(unit(n, large[n], seq=n) for n in range(3)))
