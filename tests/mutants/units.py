@@ -89,7 +89,7 @@ UNIT_MUTANTS = (
         (UNIT_PROTOCOL,),
     ),
     Mutant(
-        "a stream without memory begins with any unit",
+        "a stream without memory goes on with an old chain",
         "pipeline/streams/intake.py",
         "enter(frame, waiting.now_ms, wanted=True, ends=True)",
         "enter(frame, waiting.now_ms, wanted=True, ends=False)",

@@ -1,6 +1,8 @@
 """The fates of H.264 units, and the keyframe that a stream's snapshot names."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -270,6 +272,31 @@ def test_a_stream_that_returns_after_its_time_to_live_needs_a_keyframe() -> None
     items = path.work(*late)
     assert runs(items) == "7 unkeyed, 2 predicted"
     assert path.stream().keyframe == Keyframe(10, 701_000)
+
+
+def test_a_stream_that_returns_counts_its_units_afresh() -> None:
+    film = units("cabac")
+    path = UnitPath(keyframe_s=3600.0)
+    path.work(*film[:3])
+    again = [unit(3 + n, film[n].content, seq=n, at_ms=700_000 + n * 100) for n in range(3)]
+    assert runs(path.work(*again)) == "3 predicted"
+
+
+def test_the_memory_of_decoders_is_given_back_with_their_partition() -> None:
+    path = UnitPath(most_decoders=1000)
+    before = resident_bytes()
+    film = encoded("cabac", width=1024)
+    for n in range(60):
+        path.work(*(unit(2 * n + k, film[k], f"s{n}", seq=k) for k in range(2)))
+    used = resident_bytes() - before
+    path.partition.release(path.predictor.rows)
+    assert used > 10e6
+    assert path.limit.open == 0
+    assert resident_bytes() - before < used / 2
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # ------------------------------------------------------------------------------- the keyframe
