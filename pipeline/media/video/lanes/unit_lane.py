@@ -94,6 +94,8 @@ class UnitLane:
         No unit is left out whose chain is needed, or without which it is not certain where a chain
         begins.
         """
+        if len(self._waiting) < 2:
+            return
         with self._lock:
             waiting = list(self._waiting)
             end = 0
