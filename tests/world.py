@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
+from engines.model.inputs import PictureInput
 from pipeline.broker.contract import Poll
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_consumer import MemoryConsumer
@@ -19,6 +20,7 @@ from pipeline.errors import TopicError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.headers.picture_headers import FRAME_PIXELS
 from pipeline.media.kinds import open_fitting_for
+from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
@@ -100,6 +102,13 @@ def decode(content: bytes) -> InputArray:
         return np.full((16, 16, 3), 255, np.uint8)
     rng = np.random.default_rng(list(content))
     return rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+def fitting_of(bundle: Bundle) -> OpenFitting | None:
+    """The decoders of H.264 units; None for a kind of input that takes none."""
+    if not isinstance(bundle.input, PictureInput):
+        return None
+    return open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
 
 
 class Consumer(MemoryConsumer):
@@ -204,7 +213,7 @@ class World:
         self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.sandboxed: Decoder = decode
-        self.open_fitting = open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
+        self.open_fitting = fitting_of(bundle)
         self.sandboxed_fitting = self.open_fitting
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group has not removed yet
@@ -360,8 +369,9 @@ def alone(
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """Run one stream's records one at a time. Returns predictions, fates and the final state."""
     config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
-    fitting = open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
-    model = ServedModel.configured(config, bundle, engine, decoder=decoder, open_fitting=fitting)
+    model = ServedModel.configured(
+        config, bundle, engine, decoder=decoder, open_fitting=fitting_of(bundle)
+    )
     beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
     values: list[bytes] = []
