@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.base import Engine, InputArray
 from engines.model.bundle import Bundle
+from engines.model.inputs import PictureInput
 from pipeline.broker.contract import Poll
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_consumer import MemoryConsumer
@@ -17,6 +18,9 @@ from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import TopicError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
+from pipeline.media.kinds import open_fitting_for
+from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
@@ -100,6 +104,13 @@ def decode(content: bytes) -> InputArray:
     return rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
 
+def fitting_of(bundle: Bundle) -> OpenFitting | None:
+    """The decoders of H.264 units; None for a kind of input that takes none."""
+    if not isinstance(bundle.input, PictureInput):
+        return None
+    return open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
+
+
 class Consumer(MemoryConsumer):
     """Never waits. While `quiet`, it rejoins under another id without an event (K12).
 
@@ -160,9 +171,14 @@ class Process:
             name=slot,
             broker=self.broker,
             model=ServedModel.configured(
-                world.config, world.bundle, world.engine(slot), decoder=world.decoder
+                world.config,
+                world.bundle,
+                world.engine(slot),
+                decoder=world.decoder,
+                open_fitting=world.open_fitting,
             ),
             sandboxed=world.sandboxed,
+            sandboxed_fitting=world.sandboxed_fitting,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
             metrics=self.metrics,
@@ -197,6 +213,8 @@ class World:
         self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.sandboxed: Decoder = decode
+        self.open_fitting = fitting_of(bundle)
+        self.sandboxed_fitting = self.open_fitting
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group has not removed yet
 
@@ -351,18 +369,22 @@ def alone(
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """Run one stream's records one at a time. Returns predictions, fates and the final state."""
     config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
-    model = ServedModel.configured(config, bundle, engine, decoder=decoder)
+    model = ServedModel.configured(
+        config, bundle, engine, decoder=decoder, open_fitting=fitting_of(bundle)
+    )
     beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
     values: list[bytes] = []
     for record in records:
         item = model.admit(partition, record)
-        frame = None if item is None else item.undecoded
+        frame = None if item is None else item.let_through
         if item is not None and frame is not None:
             if any(frame.offset in r for r in skipped):
                 item.skip()
-            else:
+            elif not frame.unit:
                 item.decode(_decoded(decoder, frame.content))
+        if model.chains is not None:
+            partition.submit_units(model.chains, lambda frame, size, call: call())
         values += [
             out.value
             for out in (i.outgoing for i in model.step([partition]).items)

@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.pictures import Fit, decode_picture, fit_frame, refused_early
 from pipeline.media.sources import SourceFrame
+from pipeline.media.video.lanes.fitting import OpenFitting, OwnFitting
 from pipeline.records import Frame
 
 SourceDecoder = Callable[[SourceFrame], InputArray]
@@ -29,7 +30,16 @@ def early_refusal_for(spec: InputSpec, *, max_frame_pixels: int) -> FrameCheck:
     """Make the check of records that `decoder_for`'s decoder would refuse without decoding."""
     match spec:
         case PictureInput():
-            return lambda frame: refused_early(frame.content, max_pixels=max_frame_pixels)
+            check = partial(refused_early, max_pixels=max_frame_pixels)
+            return lambda frame: None if frame.unit else check(frame.content)
+    assert_never(spec)
+
+
+def open_fitting_for(spec: InputSpec, *, max_frame_pixels: int) -> OpenFitting | None:
+    """Return what opens decoders of H.264 units for this kind of input; None: it takes no units."""
+    match spec:
+        case PictureInput():
+            return partial(OwnFitting, fit_for(spec), max_frame_pixels=max_frame_pixels)
     assert_never(spec)
 
 

@@ -7,7 +7,7 @@ All times are integer microseconds since 1970.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.config import MAX_STREAMS
+from pipeline.config import KEYFRAME_S, MAX_STREAMS
 from pipeline.errors import RecordError
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
@@ -31,13 +31,15 @@ class Rules:
     never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
     out. A stream does not begin where `most_streams` of its partition are within their time to
     live. `refused` says of some frames, by their bytes alone, why they cannot be decoded: no stream
-    begins with these, and nobody tries to decode them for that.
+    begins with these, and nobody tries to decode them for that. A unit of video is not decoded if
+    its keyframe is more than `keyframe_ms` of the partition's time before it.
     """
 
     period_us: int | None
     gap_reset_us: int
     ttl_ms: int
     most_streams: int
+    keyframe_ms: int = round(KEYFRAME_S * 1000)
     refused: EarlyRefusal = _not_refused
 
     @classmethod
@@ -48,6 +50,7 @@ class Rules:
         gap_reset_s: float,
         stream_ttl_s: float,
         max_streams: int = MAX_STREAMS,
+        keyframe_s: float = KEYFRAME_S,
     ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
@@ -55,6 +58,7 @@ class Rules:
             gap_reset_us=round(gap_reset_s * 1e6),
             ttl_ms=round(stream_ttl_s * 1e3),
             most_streams=max_streams,
+            keyframe_ms=round(keyframe_s * 1e3),
         )
 
     @property

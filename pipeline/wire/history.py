@@ -64,7 +64,8 @@ def stretch(history: History, *, first: int | None, last: int | None) -> Stretch
     if start != manifest.first_offset:
         notes.append(
             f"{name}: the group began at offset {manifest.first_offset}, this begins at {start}:"
-            " nothing is promised of a stream before its memory next starts afresh"
+            " nothing is promised of a stream before its memory next starts afresh, and units of"
+            " H.264 are unkeyed before the next keyframe"
         )
     if end > history.log_end:
         notes.append(f"{name}: the log ends at offset {history.log_end}, not {end}")

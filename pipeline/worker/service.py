@@ -15,7 +15,7 @@ from pipeline.broker.contract import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
-from pipeline.media.kinds import decoder_for, early_refusal_for
+from pipeline.media.kinds import decoder_for, early_refusal_for, open_fitting_for
 from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
@@ -119,8 +119,10 @@ class Service:
                 engine,
                 decoder=decoder_for(bundle.input, max_frame_pixels=pixels),
                 refused=early_refusal_for(bundle.input, max_frame_pixels=pixels),
+                open_fitting=open_fitting_for(bundle.input, max_frame_pixels=pixels),
             ),
             sandboxed=self._sandboxed,
+            sandboxed_fitting=self._sandboxed.open_fitting,
             executors=self._pools,
             clock=SystemClock(),
             metrics=self._metrics,

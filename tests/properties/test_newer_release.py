@@ -99,10 +99,15 @@ def test_a_fate_that_a_newer_release_has_added_stays_in_the_ledger(world: World)
     assert audit(world) == 0
 
 
-def test_a_keyframe_that_a_newer_release_has_noted_is_written_back(world: World) -> None:
+def test_a_keyframe_that_the_release_before_has_written_back_is_not_used(world: World) -> None:
+    """It keeps the fields, moves the offset on, and decodes no units."""
     before = changelog(world).records[snapshot_key("a")]
-    write(world, before, text_of(before) | {"keyframe": 3})
-    assert text_of(go_on(world)[snapshot_key("a")])["keyframe"] == 3
+    keyed = {"keyframe": 3, "keyframe_ms": 0, "keyframe_whole": 5}
+    assert text_of(before)["offset"] == 7
+    write(world, before, text_of(before) | keyed)
+    after = text_of(go_on(world)[snapshot_key("a")])
+    assert after["keyframe"] is None
+    assert not after.keys() & {"keyframe_ms", "keyframe_whole"}
 
 
 def test_a_reset_that_a_newer_release_owes_is_carried_out_and_told_by_its_name(

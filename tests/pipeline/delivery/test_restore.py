@@ -15,7 +15,7 @@ from pipeline.errors import (
     ForeignStateError,
     PartitionCountError,
 )
-from pipeline.records import Changelog, Destination, Outgoing, Reset
+from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.wire.skips import Skips
@@ -216,3 +216,56 @@ def test_memory_that_does_not_fit_is_not_carried_on(restored: Restored, tensors:
     foreign = restored.snapshot("a", tensors, bundle="f" * 64)
     with pytest.raises(ForeignStateError):
         restored.restore(changelog(MANIFEST, foreign))
+
+
+# ------------------------------------------------------------------------------- units of H.264
+
+
+def keyed(restored: Restored, stream: str, at: int, time_ms: int = 0) -> Outgoing:
+    """A snapshot of a stream that waits for a reset, whose chain of units began at an offset."""
+    known = replace(
+        remembered(stream, offset=9),
+        bundle=restored.bundle.digest,
+        pending_reset=Reset.NEW,
+        keyframe=Keyframe(at, time_ms),
+    )
+    return known.write(0)
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "log_start", "read_from"),
+    [
+        ([], 0, 10),
+        ([5, 8], 0, 5),
+        ([5, 8], 5, 5),
+        ([5, 8], 6, 8),  # retention has deleted the first
+        ([2, 8], 0, 8),  # the first is of a life before: first_offset is 3
+        ([5], 10, 10),
+    ],
+)
+def test_reading_begins_at_the_oldest_keyframe_that_can_be_used(
+    restored: Restored, keyframes: list[int], log_start: int, read_from: int
+) -> None:
+    shots = [keyed(restored, f"s{at}", at) for at in keyframes]
+    partition = restored.restore(changelog(MANIFEST, *shots, log_start=log_start, log_end=12))
+    assert (partition.read_from, partition.next_offset) == (read_from, 10)
+    used = {name for name, stream in partition.streams.items() if stream.keyframe is not None}
+    assert used == {f"s{at}" for at in keyframes if at >= max(3, log_start)}
+
+
+@pytest.mark.parametrize(("age_ms", "read_from"), [(60_000, 5), (60_001, 10)])
+def test_a_keyframe_that_no_unit_can_continue_is_not_read_again(
+    restored: Restored, age_ms: int, read_from: int
+) -> None:
+    late = manifest(first_offset=3, next_offset=10, absent=7, stream_time_ms=age_ms).write(0)
+    partition = restored.restore(changelog(late, keyed(restored, "s", 5), log_end=12))
+    assert partition.read_from == read_from
+
+
+@pytest.mark.parametrize(("keyframes", "attempts"), [([], 1), ([5], 2)])
+def test_units_that_are_read_again_count_as_something_to_try(
+    restored: Restored, keyframes: list[int], attempts: int
+) -> None:
+    tried = manifest(first_offset=3, next_offset=10, absent=7, attempts=1).write(0)
+    shots = [keyed(restored, "s", at) for at in keyframes]
+    assert restored.restore(changelog(tried, *shots, log_end=10)).attempts == attempts

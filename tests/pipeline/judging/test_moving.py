@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.moving import Move, find_target, move
-from pipeline.records import Changelog, Destination, Fate, Outgoing, Record
+from pipeline.records import ADDED_FATES, Changelog, Destination, Fate, Outgoing, Record
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
@@ -55,7 +55,7 @@ def test_the_new_manifest_begins_a_life_at_the_target_with_an_empty_ledger() -> 
         worker="reset",
         generation=-1,
         stream_time_ms=0,
-        fates=dict.fromkeys(Fate, 0),
+        fates={fate: 0 for fate in Fate if fate not in ADDED_FATES},
         absent=0,
         expired=0,
         attempts=0,

@@ -6,7 +6,9 @@ from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.delivery.stall import LOOK_S
 from pipeline.errors import BrokerUnavailableError
+from pipeline.wire.frames import frame_headers
 from tests.engines.bundles import LABELS, tiny
+from tests.pipeline.media.video.encoding import encoded
 from tests.world import POISON, WHITE, Process, World
 
 START_MS = 1_700_000_000_000  # the start of the world's clock
@@ -197,3 +199,45 @@ def test_what_retention_deleted_before_it_was_read_is_counted(watched: Watched) 
     watched.world.launch("one")
     watched.world.settle()
     assert watched.value("longtake_expired_records_total") == 3
+
+
+# -------------------------------------------------------------------------------- units of H.264
+
+
+def publish_units(watched: Watched, numbers: list[int]) -> None:
+    for n in numbers:
+        headers = frame_headers(
+            captured_us=START_MS * 1000 + n * 100_000,
+            seq=n,
+            epoch=1,
+            content_type="video/h264",
+        )
+        watched.world.log.publish(0, b"a", encoded("cabac")[n], headers)
+    watched.world.settle()
+
+
+def test_units_without_a_keyframe_are_counted_by_expected_stream(watched: Watched) -> None:
+    publish_units(watched, [0, 1, 3, 4, 5, 10, 12, 13])
+    name = "longtake_stream_unkeyed_records_total"
+    assert (watched.value(name, stream="a"), watched.value(name, stream="never")) == (3, 0)
+    assert watched.value("longtake_records_total", fate="unkeyed") == 3
+
+
+def test_each_break_of_a_stream_is_logged_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_units(watched, [0, 1, 3, 4, 5, 10, 12, 13, 14, 20])
+    said = [message for message in caplog.messages if "keyframe" in message]
+    assert len(said) == 2
+    assert "stream a: no whole chain of units from a keyframe on is before offset 3 of" in said[0]
+
+
+def test_decoders_and_how_often_one_was_closed_for_another_are_counted(bundle: Bundle) -> None:
+    watched = Watched(bundle, max_decoders=1)
+    publish_units(watched, [0, 1])
+    headers = (("content-type", b"video/h264"),)
+    watched.world.log.publish(0, b"b", encoded("cabac")[0], headers)
+    watched.world.settle()
+    publish_units(watched, [2])
+    assert watched.value("longtake_video_decoders") == 1
+    assert watched.value("longtake_video_decoders_parked_total") == 2
