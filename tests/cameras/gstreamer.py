@@ -41,7 +41,8 @@ def launch_line(mount: Mount) -> str:
         profile = "main" if mount.b_frames else "constrained-baseline"
         encoder = (
             f"x264enc {tuning} key-int-max={mount.gop} speed-preset=superfast threads=1"
-            f" option-string=slices={mount.slices} ! video/x-h264,profile={profile}"
+            f" option-string=slices={mount.slices}{mount.dump and ':dump-yuv=' + mount.dump}"
+            f" ! video/x-h264,profile={profile}"
             f" ! rtph264pay config-interval={mount.sets_every} name=pay0 pt=96"
         )
     return f"( appsrc name=camera is-live=true format=time max-bytes=0 ! {encoder} )"

@@ -21,4 +21,5 @@ class Mount:
     b_frames: int = 0
     slices: int = 1  # of a picture (H.264 without B-frames)
     sets_every: int = -1
+    dump: str = ""  # file for the encoder's own pictures, as decoders must see them (I420, H.264)
     reports: bool = True  # send RTCP sender reports, which contain the camera's wall-clock time

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.headers.bits import Bits
 
-SLICE, IDR, SEI, SPS, PPS = 1, 5, 6, 7, 8
+SLICE, IDR, SEI, SPS, PPS, DELIMITER = 1, 5, 6, 7, 8, 9
 PARTITIONS = (2, 3, 4)
 
 SLICE_HEADER_BYTES = 32  # enough for the fields that are read, emulation prevention included
