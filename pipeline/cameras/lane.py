@@ -3,6 +3,7 @@
 from collections import deque
 
 from pipeline.broker.shots import Shot, ShotKind
+from pipeline.cameras.values import PictureFate
 
 LANE_SHOTS = 100  # pictures of one camera that may wait for the relay's thread: some seconds
 LANE_UNITS = 1000  # of video: they are small, and dropping one means dropping a group
@@ -57,23 +58,23 @@ class Lane:
 
 
 class Cuts:
-    """The streams whose newest shots were dropped: what continues those is dropped as well.
+    """The streams whose newest shots were dropped: what continues those ends like them.
 
-    Numbers are the relay's; shots are asked about in their order.
+    Numbers are the relay's. New shots are judged in their order.
     """
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}  # number of each stream's newest shot that continues none
-        self._cut = set[str]()
+        self._cut: dict[str, PictureFate] = {}
 
-    def drop(self, stream: str, number: int) -> None:
-        """Note that a shot is dropped."""
+    def drop(self, stream: str, number: int, fate: PictureFate) -> None:
+        """Record that a shot is dropped."""
         if number >= self._begun.get(stream, number):
-            self._cut.add(stream)
+            self._cut[stream] = fate
 
-    def admits(self, number: int, shot: Shot) -> bool:
-        """Whether a new shot continues nothing that was dropped."""
+    def fate_of(self, number: int, shot: Shot) -> PictureFate | None:
+        """Return the fate of a new shot that continues a dropped one; None: it can be sent."""
         if not shot.continues:
             self._begun[shot.stream] = number
-            self._cut.discard(shot.stream)
-        return shot.stream not in self._cut
+            self._cut.pop(shot.stream, None)
+        return self._cut.get(shot.stream)

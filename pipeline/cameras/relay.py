@@ -137,8 +137,8 @@ class Relay:
         numbered: list[tuple[int, Shot]] = []
         for shot in fresh:
             self._number += 1
-            if not self._cuts.admits(self._number, shot):
-                self._counter.count(shot.stream, PictureFate.UNKEYED, 1)
+            if (fate := self._cuts.fate_of(self._number, shot)) is not None:
+                self._counter.count(shot.stream, fate, 1)
             elif self._open and not self._spool.frames and not numbered:
                 self._send(self._number, shot)
             else:
@@ -204,7 +204,7 @@ class Relay:
                 words = f"{shot.stream}: {settled.why}; dropped"
                 self._log_once(f"oversized {shot.stream}", words, level=logging.ERROR)
                 self._counter.count(shot.stream, PictureFate.OVERSIZED, 1)
-                self._cuts.drop(shot.stream, settled.number)
+                self._cuts.drop(shot.stream, settled.number, PictureFate.OVERSIZED)
         if failed:
             self._log_once("failed", f"the broker failed: {failed}; connecting anew")
             self._put_back()
@@ -239,7 +239,7 @@ class Relay:
             gone = [(number, shot.stream) for number, shot in numbered]
         self._dropped += len(gone)
         for number, stream in gone:
-            self._cuts.drop(stream, number)
+            self._cuts.drop(stream, number, PictureFate.EXPIRED)
             self._counter.count(stream, PictureFate.EXPIRED, 1)
 
     def _drain(self) -> None:

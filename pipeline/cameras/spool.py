@@ -40,7 +40,7 @@ _UNMARKED = [  # the columns of a spool from a release before the mark
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
 _PUT = """insert into shots (number, kept_us, stream, seq, epoch, captured_us, content, kind)
     values (?, ?, ?, ?, ?, ?, ?, ?)"""
-_OLDEST = "select number, kind, stream, seq, epoch, captured_us, content from shots order by number"
+_OLDEST = "select number, stream, seq, epoch, captured_us, content, kind from shots order by number"
 _AGES = "select number, kind, stream, length(content), kept_us from shots order by number"
 BUSY_S = 1.0
 
@@ -116,9 +116,9 @@ class Spool:
             found = self._base.execute(f"{_OLDEST} limit 1").fetchone()
         if found is None:
             return None
-        number, kind, *shot = found
+        number, *shot, kind = found
         self._remove([(number, len(shot[-1]))])
-        return number, Shot(*shot, kind=ShotKind(kind))
+        return number, Shot(*shot, ShotKind(kind))
 
     def _expire(self, now_us: int) -> list[tuple[int, str]]:
         gone: list[tuple[int, str]] = []

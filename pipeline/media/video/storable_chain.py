@@ -7,6 +7,7 @@
 from collections.abc import Sequence
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.video.first_slice import first_slice
 from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.headers.h264_headers import DELIMITER, IDR, PPS, SLICE, SPS
 from pipeline.media.video.outcomes import Decoded, Outcome, StorableUnit, Unstorable
@@ -33,15 +34,17 @@ class StorableChain:
         `outcomes` is what its decoding gave, `sets` are the newest parameter sets of the stream:
         they are put into keyframes that come without any.
         """
+        if not all(isinstance(one, Decoded) for one in outcomes):
+            lasting = self._why if self._why is not None and self._why.lasts else None
+            return self._end(lasting or _UNKEYED)
         try:
-            picture = _own_picture(unit, outcomes)
-            if picture is None:
-                return self._end(_UNKEYED)
-            content = with_own_sets(unit.content, sets) if picture.key else unit.content
+            first = first_slice("h264", unit.content)
+            key = first is not None and first.key
+            content = with_own_sets(unit.content, sets) if key else unit.content
             link = self._chain.follow(content, whole=self._why is None)
             if link is None:
                 return self._why or _UNKEYED
-            _require_same(link, picture)
+            _require_same(link, _own_picture(unit, outcomes))
         except UndecodableFrameError as exc:
             return self._end(Unstorable(str(exc)))
         self._why = None
@@ -74,14 +77,12 @@ def with_own_sets(content: bytes, sets: bytes) -> bytes:
     return b"".join([*kept[:at], b"" if own else sets, *kept[at:]])
 
 
-def _own_picture(unit: TimedUnit, outcomes: Sequence[Outcome]) -> Decoded | None:
-    """Return the picture of a unit; None if it is damaged, or nothing whole is before it.
+def _own_picture(unit: TimedUnit, outcomes: Sequence[Outcome]) -> Decoded:
+    """Return the picture of a unit.
 
     Raises `UndecodableFrameError` if the decoding of the unit gave anything but its own picture.
     """
     pictures = [one for one in outcomes if isinstance(one, Decoded)]
-    if len(pictures) < len(outcomes):
-        return None
     if len(pictures) != 1 or pictures[0].picture.pts != unit.pts:
         raise UndecodableFrameError("its units do not give their own pictures at once")
     return pictures[0]

@@ -19,7 +19,7 @@ from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.video.outcomes import StorableUnit, Unstorable
 from tests.pipeline.cameras.scene import START_S, Pause, SettableClock, decoded, filmed
 
-UNITS = {
+UNITS: dict[str | LossReason, StorableUnit | Unstorable] = {
     "key": StorableUnit(b"key", 0),
     "unit": StorableUnit(b"unit", 1),
     "reordered": Unstorable("its pictures may be reordered"),

@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 
 from pipeline.broker.shots import ShotKind
 from pipeline.cameras.lane import LANE_BYTES, LANE_SHOTS, LANE_UNITS, Cuts, Lane
+from pipeline.cameras.values import PictureFate
 from tests.pipeline.cameras.groups import RUNS, groups, out_of_the_middle, shot, shots
+
+EXPIRED = PictureFate.EXPIRED
 
 
 def test_of_pictures_the_oldest_go_one_by_one() -> None:
@@ -65,24 +68,24 @@ def test_no_unit_leaves_a_lane_without_the_one_before(
     assert out_of_the_middle(taken) == []
 
 
-def test_what_continues_a_dropped_shot_is_not_admitted_until_a_keyframe_comes() -> None:
+def test_what_continues_a_dropped_shot_ends_like_it_until_a_keyframe_comes() -> None:
     cuts, kinds = Cuts(), [ShotKind.KEYFRAME, ShotKind.UNIT, ShotKind.UNIT]
     posted = [shot(n, kind) for n, kind in enumerate(kinds * 2)]
-    assert [cuts.admits(n, one) for n, one in enumerate(posted[:2])] == [True, True]
-    cuts.drop("gate", 1)
-    assert [cuts.admits(n, one) for n, one in enumerate(posted[2:], 2)] == [False, *[True] * 3]
+    assert [cuts.fate_of(n, one) for n, one in enumerate(posted[:2])] == [None, None]
+    cuts.drop("gate", 1, EXPIRED)
+    assert [cuts.fate_of(n, one) for n, one in enumerate(posted[2:], 2)] == [EXPIRED, *[None] * 3]
 
 
 def test_a_drop_before_the_newest_keyframe_hurts_no_one_after_it() -> None:
     cuts = Cuts()
     for n, one in enumerate(shots([(True, 3), (True, 1)])):
-        assert cuts.admits(n, one)
-    cuts.drop("gate", 2)
-    assert cuts.admits(4, shot(4, ShotKind.UNIT))
+        assert cuts.fate_of(n, one) is None
+    cuts.drop("gate", 2, EXPIRED)
+    assert cuts.fate_of(4, shot(4, ShotKind.UNIT)) is None
 
 
 def test_streams_are_cut_apart() -> None:
     cuts = Cuts()
-    cuts.drop("gate", 1)
-    assert not cuts.admits(2, shot(2, ShotKind.UNIT))
-    assert cuts.admits(3, shot(3, ShotKind.UNIT, stream="yard"))
+    cuts.drop("gate", 1, EXPIRED)
+    assert cuts.fate_of(2, shot(2, ShotKind.UNIT)) is EXPIRED
+    assert cuts.fate_of(3, shot(3, ShotKind.UNIT, stream="yard")) is None

@@ -172,7 +172,7 @@ def test_a_keyframe_that_is_too_large_takes_its_group_with_it(scene: Scene) -> N
     scene.film_group(5)
     scene.settle()
     assert groups(scene.log.shots) == [[*range(5)], [*range(10, 15)]]
-    assert (scene.fates[PictureFate.OVERSIZED], scene.fates[PictureFate.UNKEYED]) == (1, 4)
+    assert scene.fates[PictureFate.OVERSIZED] == 5
 
 
 def full(shots: object, *, now_us: int) -> list[tuple[int, str]]:

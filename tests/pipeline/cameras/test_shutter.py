@@ -141,7 +141,8 @@ def test_by_default_units_become_jpegs() -> None:
 
 def test_each_change_between_units_and_jpegs_begins_an_epoch() -> None:
     one, epochs, why = shutter(obstacle=None), list[int](), list[NewEpoch | None]()
-    for n, found in enumerate([REORDERED, unit(0), unit(1), REORDERED, REORDERED]):
+    sent: list[StorableUnit | Unstorable] = [REORDERED, unit(0), unit(1), REORDERED, REORDERED]
+    for n, found in enumerate(sent):
         epochs.append(take(one, filmed(found, at_us=START_US + n * 100_000)).epoch - 1_700_000_000)
         why.append(one.take_new_epoch())
     assert epochs == [0, 1, 1, 2, 2]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.broker.shots import Shot, ShotKind
 from pipeline.cameras.lane import Cuts
 from pipeline.cameras.spool import Spool
+from pipeline.cameras.values import PictureFate
 from pipeline.errors import OutputError
 from tests.pipeline.cameras import groups as kinds
 from tests.pipeline.cameras.groups import RUNS
@@ -119,9 +120,9 @@ def test_no_unit_leaves_a_spool_without_the_one_before_whatever_is_dropped(
         for count in [*puts, len(posted)]:
             one = spool(Path(folder, "spool.db"), most_bytes=most_bytes)
             now, posted = posted[:count], posted[count:]
-            admitted = [(n, shot) for n, shot in now if cuts.admits(n, shot)]
+            admitted = [(n, shot) for n, shot in now if cuts.fate_of(n, shot) is None]
             for number, stream in one.put(admitted, now_us=0):
-                cuts.drop(stream, number)
+                cuts.drop(stream, number, PictureFate.EXPIRED)
                 gone.add(number)
             one.close()  # the next process reads it
         left = spool(Path(folder, "spool.db"), most_bytes=most_bytes)
