@@ -7,6 +7,7 @@ from pipeline.cameras.values import Published
 from pipeline.media.video.outcomes import StorableUnit, Unstorable
 
 KEYFRAME_S = 60.0  # workers do not decode units whose keyframe is older, by default
+MAX_GROUP_BYTES = 32 << 20  # of a keyframe and what follows it; workers decode no more
 LONG_GROUP_S = 10.0
 AGAIN_S = 600.0  # a camera whose units did not fit is encoded for so long
 _LONG_GROUP_US, _AGAIN_US = round(LONG_GROUP_S * 1e6), round(AGAIN_S * 1e6)
@@ -33,6 +34,7 @@ class Passage:
         self._obstacle = obstacle
         self._keyframe_us = round(keyframe_s * 1e6)
         self._next: int | None = None  # number of the unit that continues; None: only a keyframe
+        self._bytes = 0  # of the group so far
         self._key_us: int | None = None  # capture time of the newest keyframe on this connection
         self._ended_us: int | None = None
         self._published = Published(why_not=obstacle or "")
@@ -66,6 +68,8 @@ class Passage:
             self._end(unit.words, at_us)
         elif self._key_age_us(at_us) > self._keyframe_us:
             self._end(f"no keyframe came for {self._keyframe_us / 1e6:g} s (`keyframe_s`)", at_us)
+        elif isinstance(unit, StorableUnit) and self._bytes + len(unit.content) > MAX_GROUP_BYTES:
+            self._end(f"its groups have more than {MAX_GROUP_BYTES >> 20} MiB", at_us)
         return self._follow(unit) if self._published.units else NoUnit.ENCODE
 
     def _follow(self, unit: StorableUnit | Unstorable) -> StorableUnit | NoUnit:
@@ -73,6 +77,7 @@ class Passage:
             self._next = None
             return NoUnit.LEAVE_OUT
         self._next = unit.number + 1
+        self._bytes = len(unit.content) + (0 if unit.key else self._bytes)
         return unit
 
     def _judge_keyframe(self, at_us: int, *, too_large: bool) -> None:

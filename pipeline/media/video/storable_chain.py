@@ -100,5 +100,3 @@ def _require_same(link: StrictLink, decoded: Decoded) -> None:
         )
     if decoded.orientation != _UPRIGHT:
         raise UndecodableFrameError("its pictures are to be turned")
-    if picture.interlaced_frame:
-        raise UndecodableFrameError("its pictures are interlaced")

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.cameras.passing.obstacles import obstacle
-from pipeline.cameras.passing.passage import AGAIN_S, NoUnit, Passage
+from pipeline.cameras.passing.passage import AGAIN_S, MAX_GROUP_BYTES, NoUnit, Passage
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Transport
 from pipeline.media.video.outcomes import StorableUnit, Unstorable
@@ -78,6 +78,13 @@ def test_a_group_that_is_too_long_is_encoded_from_there_on() -> None:
     assert found[:61] == [unit(n) for n in range(61)]
     assert set(found[61:]) == {ENCODE}
     assert camera.why_not == "no keyframe came for 60 s (`keyframe_s`)"
+
+
+def test_a_group_of_too_many_bytes_is_encoded_from_there_on() -> None:
+    camera, half = Camera(), bytes(MAX_GROUP_BYTES // 2)
+    sent = [StorableUnit(half, 0), StorableUnit(half, 1), StorableUnit(b"more", 2)]
+    assert [camera.send(one) for one in sent] == [*sent[:2], ENCODE]
+    assert camera.why_not == "its groups have more than 32 MiB"
 
 
 def test_a_camera_without_a_keyframe_after_a_loss_is_encoded_in_the_end() -> None:
