@@ -25,6 +25,8 @@ OTHER_VARIABLES = {
 }
 
 MAX_STREAMS = 10_000  # of a partition, unless the operator sets another limit
+KEYFRAME_S = 60.0
+MAX_DECODERS = 256
 MAX_EXPECTED = 10_000  # each has three series in every worker
 
 
@@ -112,6 +114,13 @@ class WorkerConfig(KafkaSettings, Settings):
     max_streams: Annotated[int, Field(ge=1, le=1_000_000), Number] = MAX_STREAMS
     """Of one partition. While as many are within their time to live, frames of a new stream are
     dead-lettered; streams that have begun go on."""
+
+    keyframe_s: Annotated[float, Field(gt=0, le=3600), Number] = KEYFRAME_S
+    """H.264 in the log: after this time of the partition, units are not decoded without another
+    keyframe. A restore reads at most so far back."""
+    max_decoders: Annotated[int, Field(ge=1, le=100_000), Number] = MAX_DECODERS
+    """Open H.264 decoders, of 5 MB (360p) to 36 MB (1080p) each. Streams above the limit decode
+    the units since their keyframe again for each new one: same results, more time."""
 
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """`low_latency`: predictions are published at once; after a crash some are repeated."""

@@ -7,6 +7,7 @@ LongtakeError
 │   ├── TooManyStreamsError        a new stream's frame, and its partition has no room for it
 │   └── UndecodableFrameError      the bytes are not a picture that we can decode
 │       └── CrashingFrameError         the bytes crash or hang the process that decodes them
+├── UnkeyedFrameError          skip: a unit of video whose keyframe is missing; its fate is its own
 ├── RetryError                 retry: an outside system does not answer, nothing was decided
 │   ├── BrokerUnavailableError     the broker does not answer
 │   ├── CommitRefusedError         the group has a newer generation; wait for it
@@ -85,6 +86,13 @@ class CrashingFrameError(UndecodableFrameError):
     """The bytes crash or hang the process that decodes them; seen in a child process."""
 
     reason = "crash"
+
+
+class UnkeyedFrameError(LongtakeError):
+    """A unit of video that cannot be decoded: its keyframe, or a unit after that, is missing.
+
+    Fate: skip. It has a fate of its own and no dead letter: after one loss there can be hundreds.
+    """
 
 
 class RetryError(LongtakeError):

@@ -19,3 +19,13 @@ def give_large_blocks_back() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
+def return_freed() -> None:
+    """Give the memory of freed decoders back to the system, which glibc does not do of its own.
+
+    The pictures of a decoder are blocks below the threshold. Without glibc this does nothing.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -172,10 +172,13 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """The record that a stream's present chain of H.264 units began with."""
+    """The record that a stream's chain of H.264 units began with.
+
+    `time_ms` is the partition's time at that record: the largest timestamp so far.
+    """
 
     offset: int
-    record_ms: int
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from pipeline.clock import ManualClock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import TopicError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
+from pipeline.media.headers.picture_headers import FRAME_PIXELS
+from pipeline.media.kinds import open_fitting_for
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
@@ -160,9 +162,14 @@ class Process:
             name=slot,
             broker=self.broker,
             model=ServedModel.configured(
-                world.config, world.bundle, world.engine(slot), decoder=world.decoder
+                world.config,
+                world.bundle,
+                world.engine(slot),
+                decoder=world.decoder,
+                open_fitting=world.open_fitting,
             ),
             sandboxed=world.sandboxed,
+            sandboxed_fitting=world.sandboxed_fitting,
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
             metrics=self.metrics,
@@ -197,6 +204,8 @@ class World:
         self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.sandboxed: Decoder = decode
+        self.open_fitting = open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
+        self.sandboxed_fitting = self.open_fitting
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group has not removed yet
 
@@ -351,18 +360,21 @@ def alone(
 ) -> tuple[list[bytes], Counter[str], dict[str, Any]]:
     """Run one stream's records one at a time. Returns predictions, fates and the final state."""
     config = WorkerConfig(**config.model_dump() | {"max_batch": 1})
-    model = ServedModel.configured(config, bundle, engine, decoder=decoder)
+    fitting = open_fitting_for(bundle.input, max_frame_pixels=FRAME_PIXELS)
+    model = ServedModel.configured(config, bundle, engine, decoder=decoder, open_fitting=fitting)
     beginning = Manifest.beginning(0, bundle=bundle.digest, partitions=1)
     partition = Partition(0, era=0, manifest=beginning)
     values: list[bytes] = []
     for record in records:
         item = model.admit(partition, record)
-        frame = None if item is None else item.undecoded
+        frame = None if item is None else item.let_through
         if item is not None and frame is not None:
             if any(frame.offset in r for r in skipped):
                 item.skip()
-            else:
+            elif not frame.unit:
                 item.decode(_decoded(decoder, frame.content))
+        if model.chains is not None:
+            partition.submit_units(model.chains, lambda frame, size, call: call())
         values += [
             out.value
             for out in (i.outgoing for i in model.step([partition]).items)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.base import Tensors
 from engines.model.bundle import Bundle
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Keyframe
 from pipeline.streams.stream import Stream
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, corrupt, snapshot_key
 from pipeline.wire.skips import Skips
@@ -54,3 +54,20 @@ def require_finite(streams: Sequence[Stream], stacked: Tensors, changelog: Chang
         if not finite.all():
             record = changelog.records[snapshot_key(streams[int(finite.argmin())].name)]
             raise corrupt(record, "its tensors hold numbers that are not finite")
+
+
+def usable_keyframes(
+    snapshots: Iterable[Snapshot], manifest: Manifest, changelog: Changelog, *, most_age_ms: int
+) -> dict[str, Keyframe]:
+    """Return the keyframes of the streams whose chains of units can go on.
+
+    Retention may have deleted others. Those that are too old are of no use to any unit to come.
+    """
+    first = max(changelog.log_start, manifest.first_offset)
+    return {
+        shot.stream: shot.keyframe
+        for shot in snapshots
+        if shot.keyframe is not None
+        and shot.keyframe.offset >= first
+        and manifest.stream_time_ms - shot.keyframe.time_ms <= most_age_ms
+    }

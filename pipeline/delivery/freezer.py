@@ -113,6 +113,7 @@ class Freezer:
                 frames=stream.frames,
                 chain=stream.chain,
                 pending_reset=stream.pending_reset,
+                keyframe=stream.keyframe,
                 tensors={} if index is None else {n: t[index] for n, t in tensors.items()},
                 unknown=stream.unknown,
             )

@@ -11,12 +11,13 @@ from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.broker.contract import ChangelogReader
 from pipeline.clock import Clock
-from pipeline.config import Delivery, ForeignState, Start
+from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start
 from pipeline.delivery.changelog_checks import (
     fits,
     require_below,
     require_finite,
     require_no_memory,
+    usable_keyframes,
 )
 from pipeline.errors import (
     BrokerUnavailableError,
@@ -56,6 +57,7 @@ class RestorePolicy:
     start: Start
     foreign: ForeignState
     delivery: Delivery
+    keyframe_ms: int = round(KEYFRAME_S * 1000)  # see `Rules`
 
 
 class Restorer:
@@ -195,7 +197,8 @@ def restore(
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
-    if changelog.log_end <= max(manifest.next_offset, changelog.log_start):
+    keyframes = usable_keyframes(snapshots, manifest, changelog, most_age_ms=policy.keyframe_ms)
+    if changelog.log_end <= max(manifest.next_offset, changelog.log_start) and not keyframes:
         manifest = _without_attempt(manifest)
     partition = Partition(number, era=era, manifest=manifest, wanted_s=wanted_s)
     partition.expire(changelog.log_start)
@@ -225,6 +228,7 @@ def restore(
     streams = _streams(snapshots, policy)
     _fill_rows(streams, snapshots, changelog, engine, rows)
     partition.adopt(streams)
+    partition.prime(keyframes)
     return partition
 
 

@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.media.decoder import Decoder
 from pipeline.media.pictures import Fit, decode_picture, fit_frame
 from pipeline.media.sources import SourceFrame
+from pipeline.media.video.lanes.fitting import OpenFitting, OwnFitting
 
 SourceDecoder = Callable[[SourceFrame], InputArray]
 
@@ -20,6 +21,14 @@ def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
     match spec:
         case PictureInput():
             return partial(decode_picture, fit=fit_for(spec), max_pixels=max_frame_pixels)
+    assert_never(spec)
+
+
+def open_fitting_for(spec: InputSpec, *, max_frame_pixels: int) -> OpenFitting | None:
+    """Return what opens decoders of H.264 units for this kind of input; None: it takes no units."""
+    match spec:
+        case PictureInput():
+            return partial(OwnFitting, fit_for(spec), max_frame_pixels=max_frame_pixels)
     assert_never(spec)
 
 

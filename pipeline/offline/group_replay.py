@@ -15,7 +15,7 @@ from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.judging.compare import Comparison
-from pipeline.media.kinds import decoder_for
+from pipeline.media.kinds import decoder_for, open_fitting_for
 from pipeline.offline.replay import Replay
 from pipeline.offline.steps import StepsDone
 from pipeline.records import Record
@@ -167,7 +167,13 @@ class GroupReplay:
         replay = Replay(
             self._settings,
             model=ServedModel.configured(
-                self._settings, self._plan.bundle, self._engine, decoder=decoder
+                self._settings,
+                self._plan.bundle,
+                self._engine,
+                decoder=decoder,
+                open_fitting=open_fitting_for(
+                    self._plan.bundle.input, max_frame_pixels=self._settings.max_frame_pixels
+                ),
             ),
             decodes=self._pool,
             starts={number: chosen.start},

@@ -6,12 +6,12 @@ predictions equal those that the group published, byte for byte.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from typing import Any
 
-from engines.base import InputArray
 from pipeline.config import WorkerConfig
-from pipeline.records import Fate, Record
+from pipeline.records import Fate, Frame, Record
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
@@ -63,7 +63,7 @@ class Replay:
         self._most_bytes = config.max_pending_bytes
         self._max_batch = config.max_batch
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
-        self._decoding: deque[Future[InputArray]] = deque()  # in the order of admission
+        self._decoding: deque[Future[Any]] = deque()  # in the order of admission
         self._frames = 0  # decoded, or being decoded, and not finished
         digest = model.bundle.digest
         beginnings = {
@@ -96,17 +96,30 @@ class Replay:
 
     def _admit(self, record: Record) -> None:
         item = self._model.admit(self.partitions[record.partition], record)
-        frame = None if item is None else item.undecoded
-        if item is None or frame is None:
+        frame = None if item is None else item.let_through
+        if item is not None and frame is not None:
+            skipped = self._skipped.get(frame.partition)
+            if skipped is not None and skipped.covers(frame.stream, frame.offset):
+                item.skip()
+            elif not frame.unit:
+                decoded = self._decodes.submit(self._model.decoder, frame.content)
+                item.decode(decoded)
+                self._decoding.append(decoded)
+                self._frames += 1
+        self._submit_units()
+
+    def _submit_units(self) -> None:
+        """Submit the units that are due. Their chains follow admission, as in a worker."""
+        if self._model.chains is None:
             return
-        skipped = self._skipped.get(frame.partition)
-        if skipped is not None and skipped.covers(frame.stream, frame.offset):
-            item.skip()
-            return
-        decoded = self._decodes.submit(self._model.decoder, frame.content)
-        item.decode(decoded)
-        self._decoding.append(decoded)
-        self._frames += 1
+        for partition in self.partitions.values():
+            for job in partition.submit_units(self._model.chains, self._post):
+                self._decoding.append(job.future)
+                self._frames += 1
+
+    def _post(self, frame: Frame, unpacked_bytes: int, call: Callable[[], None]) -> None:
+        del frame, unpacked_bytes  # without others there is nothing to share
+        self._decodes.submit(call)
 
     def _predict(self) -> Iterator[Prediction]:
         for _ in range(min(self._max_batch, len(self._decoding))):
@@ -115,8 +128,9 @@ class Replay:
         for partition, items in stepped.batch.items():
             partition.sweep(self._model.rules, self._model.rows)
             partition.close_checkpoint()  # frees it: nothing is committed here
-            self._frames -= sum(item.input is not None for item in items)
+            self._frames -= sum(item.submitted for item in items)
             yield from _predictions(items)
+        self._submit_units()
 
 
 def _predictions(items: Iterable[Item]) -> Iterator[Prediction]:

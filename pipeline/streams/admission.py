@@ -6,7 +6,7 @@ All times are integer microseconds since 1970.
 
 from dataclasses import dataclass, replace
 
-from pipeline.config import MAX_STREAMS
+from pipeline.config import KEYFRAME_S, MAX_STREAMS
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
 RECENT_US = 300_000_000
@@ -21,13 +21,15 @@ class Rules:
     `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
     never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
     out. A stream does not begin where `most_streams` of its partition are within their time to
-    live.
+    live. A unit of video is not decoded if its keyframe is more than `keyframe_ms` of the
+    partition's time before it.
     """
 
     period_us: int | None
     gap_reset_us: int
     ttl_ms: int
     most_streams: int
+    keyframe_ms: int = round(KEYFRAME_S * 1000)
 
     @classmethod
     def of(
@@ -37,6 +39,7 @@ class Rules:
         gap_reset_s: float,
         stream_ttl_s: float,
         max_streams: int = MAX_STREAMS,
+        keyframe_s: float = KEYFRAME_S,
     ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
@@ -44,6 +47,7 @@ class Rules:
             gap_reset_us=round(gap_reset_s * 1e6),
             ttl_ms=round(stream_ttl_s * 1e3),
             most_streams=max_streams,
+            keyframe_ms=round(keyframe_s * 1e3),
         )
 
     @property

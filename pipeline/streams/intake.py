@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import TooManyStreamsError
+from pipeline.media.video.lanes.unit_chain import keyless_error
+from pipeline.media.video.lanes.unit_lane import UnitJob
 from pipeline.records import BadRecord, EndOfStream, Frame
 from pipeline.streams import admission
-from pipeline.streams.admission import Rules
+from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
+from pipeline.streams.stream_lanes import CHAIN_ENDS, StreamLanes
 from pipeline.streams.stream_limit import StreamLimit
 
 
@@ -33,11 +36,15 @@ class _Deferred:
 class Intake:
     """The streams of one partition that have memory, and the records of those that have none yet.
 
-    The partition's time is the largest timestamp of its records so far. One owner thread.
+    The partition's time is the largest timestamp of its records so far. Units of H.264 go to the
+    `lanes` once they are judged. Of a stream without memory only a keyframe can be decoded: its
+    first record that waits is decoded before it is judged, the others are judged first. One owner
+    thread.
     """
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, lanes: StreamLanes) -> None:
         self._now_ms = now_ms
+        self._lanes = lanes
         self._streams: dict[str, Stream] = {}
         self._waiting: dict[str, deque[_Deferred]] = {}  # by stream, none is empty
         self._limit = StreamLimit()
@@ -81,7 +88,22 @@ class Intake:
 
     def _defer(self, waiting: _Deferred) -> None:
         waiting.item.defer()
-        self._waiting.setdefault(waiting.record.stream, deque()).append(waiting)
+        behind = self._waiting.setdefault(waiting.record.stream, deque())
+        behind.append(waiting)
+        if len(behind) == 1:
+            self._come_first(waiting)
+
+    def _come_first(self, waiting: _Deferred) -> None:
+        """Decode a unit of a stream without memory, which only a keyframe can begin."""
+        frame = waiting.record
+        if not isinstance(frame, Frame) or not frame.unit:
+            return
+        if frame.keyframe:
+            job = self._lanes.enter(frame, waiting.now_ms, wanted=True, ends=True)
+        else:
+            job = UnitJob(frame, waiting.now_ms, wanted=True)
+            job.refuse(keyless_error(frame.content))
+        waiting.item.decode_in_lane(job)
 
     def take(self, item: Item, queued: Iterable[Item]) -> None:
         """Judge a deferred record that is taken into a batch; `queued` are the records behind it.
@@ -106,9 +128,13 @@ class Intake:
             item.turn_away(failure)
         else:
             self._begin(waiting, waiting.record)
+        if item.unit is None or item.stream is None:
+            self._lanes.end(name)
         while behind and self._judge(behind[0]):
             behind.popleft()
-        if not behind:
+        if behind:
+            self._come_first(behind[0])
+        else:
             del self._waiting[name]
 
     def _has_room(self, waiting: _Deferred, queued: Iterable[Item]) -> bool:
@@ -142,7 +168,19 @@ class Intake:
         waiting.item.judge(stream, verdict)
         stream.arrive(verdict)
         self._limit.touch(verdict.admission.record_ms)
+        self._decode(waiting, verdict)
         return True
+
+    def _decode(self, waiting: _Deferred, verdict: Verdict) -> None:
+        """Let the stream's lane follow a judged record."""
+        record, item = waiting.record, waiting.item
+        ends = isinstance(record, EndOfStream) or verdict.reset in CHAIN_ENDS
+        if isinstance(record, Frame) and record.unit:
+            wanted = item.fate is None
+            job = self._lanes.enter(record, waiting.now_ms, wanted=wanted, ends=ends)
+            item.decode_in_lane(job)
+        elif ends:
+            self._lanes.end(record.stream)
 
 
 def _turn_away(waiting: _Deferred) -> None:

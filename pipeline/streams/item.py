@@ -4,7 +4,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engines.base import InputArray
-from pipeline.errors import RecordError, UndecodableFrameError
+from pipeline.errors import RecordError, UndecodableFrameError, UnkeyedFrameError
+from pipeline.media.video.lanes.unit_chain import UnitError, UnitResult
+from pipeline.media.video.lanes.unit_lane import UnitJob
 from pipeline.records import BadRecord, Fate, Frame, Outgoing, ParsedRecord
 from pipeline.streams.admission import Verdict
 from pipeline.streams.stream import Stream
@@ -15,8 +17,8 @@ from pipeline.wire.predictions import Answer
 class Item:
     """A record in the frame path: admission's verdict, the decoded input, and at the end its fate.
 
-    Only its own methods write its fields. One owner thread; decoders only resolve the future
-    `input`.
+    Only its own methods write its fields. One owner thread; decoders only resolve futures: `input`
+    of a frame, that of `unit` of a unit of H.264, which is decoded whatever its fate.
     """
 
     record: ParsedRecord
@@ -24,6 +26,7 @@ class Item:
     stream: Stream | None = None
     verdict: Verdict | None = None
     input: Future[InputArray] | None = None
+    unit: UnitJob | None = None
     steps: bool = False  # it is a frame that the engine steps once it is decoded
     pick: int | None = None  # its index in its batch's features, once it is encoded
     deferred: bool = False  # its stream has no memory yet: it is judged when it is taken
@@ -44,19 +47,37 @@ class Item:
     @property
     def ready(self) -> bool:
         """Whether its decode has finished, or it has none."""
-        return self.input is None or self.input.done()
+        return self.decoding is None or self.decoding.done()
 
     @property
-    def failure(self) -> UndecodableFrameError | None:
+    def decoding(self) -> Future[InputArray] | Future[UnitResult] | None:
+        """The result of its decode; None if it has none."""
+        return self.input if self.unit is None else self.unit.future
+
+    @property
+    def failure(self) -> UnitError | None:
         """Why a decoded frame could not be decoded; None if it could, or was not tried."""
+        if self.unit is not None and self.unit.future.exception() is None:
+            return self.unit.future.result().error
         failure = None if self.input is None else self.input.exception()
         return failure if isinstance(failure, UndecodableFrameError) else None
 
     @property
-    def undecoded(self) -> Frame | None:
-        """The frame, if admission let it through and its decode has not been submitted; or None."""
+    def let_through(self) -> Frame | None:
+        """The frame, if admission let it through and it has no input yet; None otherwise."""
         waits = self.fate is None and self.input is None
         return self.record if waits and isinstance(self.record, Frame) else None
+
+    @property
+    def undecoded(self) -> Frame | None:
+        """The frame whose decode is to be submitted; None for units, which lanes decode."""
+        frame = self.let_through
+        return None if frame is None or frame.unit else frame
+
+    @property
+    def submitted(self) -> bool:
+        """Whether a decoder had to be asked for it."""
+        return self.input is not None or (self.unit is not None and not self.unit.refused)
 
     @property
     def final_fate(self) -> Fate:
@@ -86,17 +107,26 @@ class Item:
         """End the end of a stream that has no memory."""
         self.fate, self.deferred = Fate.ENDED, False
 
-    def turn_away(self, refusal: RecordError) -> None:
+    def turn_away(self, refusal: UnitError) -> None:
         """Set the fate of a frame with which no stream begins. Its letter is written later."""
-        self.fate, self.refusal = Fate.DEAD_LETTERED, refusal
+        if isinstance(refusal, UnkeyedFrameError):
+            self.fate = Fate.UNKEYED
+        else:
+            self.fate, self.refusal = Fate.DEAD_LETTERED, refusal
         self.deferred = self.steps = False
 
     def decode(self, decoded: Future[InputArray]) -> None:
         """Set the future of the input of a frame that is to be stepped."""
         self.input, self.steps = decoded, True
 
+    def decode_in_lane(self, unit: UnitJob) -> None:
+        """Set the job of a unit, whose picture is stepped if it is wanted."""
+        self.unit, self.steps = unit, unit.wanted
+
     def decoded(self) -> InputArray:
         """Wait for the input array and return it. Raises what the decoder raised."""
+        if self.unit is not None:
+            return self.unit.pixels()
         if self.input is None:
             raise AssertionError(f"offset {self.record.offset} is not decoded")
         return self.input.result()
@@ -115,7 +145,13 @@ class Item:
             self.unwanted = True
             return
         self.abandon()
+        if self.unit is not None:
+            self.unit.unwant()
         self.input, self.steps, self.fate = None, False, Fate.SKIPPED
+
+    def leave_unkeyed(self) -> None:
+        """End a unit that has no whole chain of units before it."""
+        self.steps, self.fate = False, Fate.UNKEYED
 
     def leave_out(self) -> None:
         """Skip a deferred frame whose stream has no memory."""

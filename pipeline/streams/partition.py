@@ -3,7 +3,18 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.records import BadRecord, Fate, Frame, Headers, Outgoing, ParsedRecord
+from pipeline.heap import return_freed
+from pipeline.media.video.lanes.unit_chain import ChainRules
+from pipeline.media.video.lanes.unit_lane import Post, UnitJob
+from pipeline.records import (
+    BadRecord,
+    Fate,
+    Frame,
+    Headers,
+    Keyframe,
+    Outgoing,
+    ParsedRecord,
+)
 from pipeline.streams import admission
 from pipeline.streams.admission import Rules
 from pipeline.streams.intake import Intake
@@ -11,6 +22,7 @@ from pipeline.streams.item import Item
 from pipeline.streams.open_checkpoint import Departure, OpenCheckpoint
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
+from pipeline.streams.stream_lanes import StreamLanes
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.skips import Skips
 
@@ -46,6 +58,8 @@ class Partition:
         self.wanted_s = wanted_s
         self.suspects_end = manifest.next_offset  # offsets below it are decoded in a child process
         self.unskippable_end = manifest.next_offset  # those below it may have been published
+        self.read_from = manifest.next_offset  # units from here on are decoded again: see `prime`
+        self._lanes = StreamLanes()
         self._open = OpenCheckpoint(manifest.next_offset, attempts=self.attempts)
         self._settled = manifest.checkpoint  # number of the newest checkpoint in the log
         self._binding = manifest.checkpoint  # newest checkpoint with predictions or skips
@@ -53,7 +67,7 @@ class Partition:
         self._skipping: set[str] = set()  # streams whose last frame was skipped
         # arrival runs ahead of what is finished
         self._arrived_offset = manifest.next_offset
-        self._intake = Intake(manifest.stream_time_ms)
+        self._intake = Intake(manifest.stream_time_ms, self._lanes)
         self._swept_ms = manifest.stream_time_ms
         self._pending_bytes = 0
 
@@ -70,15 +84,17 @@ class Partition:
         """
         if self.attempts >= CAREFUL_ATTEMPT:
             self.suspects_end = log_end
+            self._lanes.suspect(log_end)
         return self.suspects_end > self.next_offset
 
     def admit(self, record: ParsedRecord, rules: Rules) -> Item | None:
         """Judge the partition's next record, or defer that until it is taken.
 
-        None if its offset was read before.
+        None if its offset was read before; a unit of H.264 may be primed then.
         """
         absent = record.offset - self._arrived_offset
         if absent < 0:
+            self._lanes.prime(record)
             return None
         self._arrived_offset = record.offset + 1
         item = Item(record, absent)
@@ -90,6 +106,23 @@ class Partition:
         self._pending_bytes += item.size
         return item
 
+    def prime(self, keyframes: Mapping[str, Keyframe]) -> None:
+        """Begin to read at the oldest keyframe of the restored streams, by name.
+
+        The units from there to `next_offset` are decoded once, and never stepped, counted or
+        published. Other streams have no chain that goes on.
+        """
+        for name, stream in self.streams.items():
+            stream.begin_chain(keyframes.get(name))
+        self.read_from = self._lanes.restart(keyframes, self.next_offset)
+
+    def submit_units(self, rules: ChainRules, post: Post) -> list[UnitJob]:
+        """Submit the units that are due to the lanes of their streams. Returns them.
+
+        Call it after each admission and each batch. Units become due in the order of their streams.
+        """
+        return self._lanes.submit(rules, post)
+
     def take_ready(self) -> Item | None:
         """Take the next record out; None if there is none, or its input is not decoded yet."""
         if not self.items or not self.items[0].ready:
@@ -100,8 +133,8 @@ class Partition:
 
     @property
     def pending_bytes(self) -> int:
-        """Size of the records that have arrived and are not finished."""
-        return self._pending_bytes
+        """Size of the records that have arrived and are not finished, or not primed."""
+        return self._pending_bytes + self._lanes.primed_bytes()
 
     @property
     def open_bytes(self) -> int:
@@ -163,6 +196,7 @@ class Partition:
             if item.stream in kept:
                 item.skip()
             kept.add(item.stream)
+        self._lanes.leave_out()
 
     def departures(self, headers: Headers) -> list[Departure]:
         """Take out the predictions to publish before their checkpoint (`low_latency`).
@@ -204,7 +238,7 @@ class Partition:
             self._skips[stream] = skips
             self._open.skip(skips)
             self._skipping.add(stream)
-        elif item.fate in (Fate.PREDICTED, Fate.DEAD_LETTERED):
+        elif item.fate in (Fate.PREDICTED, Fate.DEAD_LETTERED, Fate.UNKEYED):
             self._skipping.discard(stream)
 
     def expire(self, log_start: int) -> None:
@@ -217,8 +251,10 @@ class Partition:
     def sweep(self, rules: Rules, rows: RowPool) -> list[str]:
         """Delete streams that were silent for longer than their time to live; return their names.
 
-        It checks only once per tenth of that time.
+        It checks only once per tenth of that time. It also frees the decoders of silent streams.
         """
+        if self._lanes.sweep(self.stream_time_ms, rules.keyframe_ms):
+            return_freed()
         if self.stream_time_ms - self._swept_ms < rules.ttl_ms // 10:
             return []
         self._swept_ms = self.stream_time_ms
@@ -239,6 +275,8 @@ class Partition:
 
     def release(self, rows: RowPool) -> None:
         """Return the engine rows of all streams, and cancel decodes: it is no longer ours."""
+        if self._lanes.abandon():
+            return_freed()
         for stream in self.streams.values():
             stream.give_row(rows)
         for item in self.items:

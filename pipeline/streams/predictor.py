@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engines.base import Engine, Features, InputArray, Logits
-from pipeline.errors import RecordError, UndecodableFrameError
+from pipeline.errors import RecordError, UndecodableFrameError, UnkeyedFrameError
 from pipeline.records import (
     TRACEPARENT,
     BadRecord,
@@ -22,6 +22,7 @@ from pipeline.streams.batch import waves
 from pipeline.streams.item import Item
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
+from pipeline.streams.stream_lanes import CHAIN_ENDS
 from pipeline.wire.dead_letters import dead_letter
 from pipeline.wire.predictions import MemoryFacts, PredictionWriter
 
@@ -100,6 +101,9 @@ class Predictor:
             return None
         try:
             return item.decoded()
+        except UnkeyedFrameError:
+            item.leave_unkeyed()
+            return None
         except UndecodableFrameError as exc:
             self._reject(item, exc, "dead-lettered, memory kept")
             return None
@@ -114,6 +118,7 @@ class Predictor:
         elif verdict.reset is not None:
             stream.require_reset(verdict.reset)
         stream.settle(verdict, item.record.offset)
+        _follow_chain(stream, item)
 
     def _begin(self, item: Item, pick: int) -> FrameStep:
         stream, verdict, frame = item.stream, item.verdict, item.record
@@ -121,6 +126,7 @@ class Predictor:
             raise AssertionError(f"offset {item.record.offset} is decoded but not a stream's frame")
         memory = stream.begin(frame, verdict, self._rules)
         stream.settle(verdict, frame.offset)
+        _follow_chain(stream, item)
         stream.take_row(self.rows)
         return FrameStep(item, stream, frame, pick, memory)
 
@@ -168,3 +174,12 @@ class Predictor:
         error = f"stream {frame.stream} offset {frame.offset}: {error}"
         letter = dead_letter(frame, topic=self._topic, reason=reason, error=error)
         item.dead_letter(letter if keeps_content else replace(letter, value=b""))
+
+
+def _follow_chain(stream: Stream, item: Item) -> None:
+    """Let the stream's keyframe follow a finished record."""
+    ended = isinstance(item.record, EndOfStream)
+    if ended or (item.verdict is not None and item.verdict.reset in CHAIN_ENDS):
+        stream.begin_chain(None)
+    if item.unit is not None:
+        stream.follow_chain(item.unit)

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
-from pipeline.config import MAX_STREAMS, WorkerConfig
+from pipeline.config import KEYFRAME_S, MAX_DECODERS, MAX_STREAMS, WorkerConfig
 from pipeline.media.decoder import Decoder
-from pipeline.records import Record, Reset
+from pipeline.media.video.lanes.decoder_limit import DecoderLimit
+from pipeline.media.video.lanes.fitting import OpenFitting
+from pipeline.media.video.lanes.unit_chain import ChainRules
+from pipeline.records import Frame, Record, Reset
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.item import Item
@@ -41,7 +44,8 @@ class ServedModel:
     the rules of time, the decoder, the predictor with its pool of engine rows, and the batcher. It
     holds no partition, log, thread or metric: its user owns these. To change the model, a user must
     release the partitions' rows and restore the partitions under the new one. `decoder` may be
-    called from other threads. The code that made the engine closes it.
+    called from other threads. `chains` says how units of H.264 are decoded; None: this kind of
+    input takes none. The code that made the engine closes it.
     """
 
     bundle: Bundle
@@ -51,6 +55,7 @@ class ServedModel:
     predictor: Predictor
     batcher: Batcher
     max_record_bytes: int
+    chains: ChainRules | None
 
     @classmethod
     def of(
@@ -65,23 +70,42 @@ class ServedModel:
         max_record_bytes: int,
         max_batch: int,
         max_streams: int = MAX_STREAMS,
+        open_fitting: OpenFitting | None = None,
+        keyframe_s: float = KEYFRAME_S,
+        max_decoders: int = MAX_DECODERS,
     ) -> Self:
-        """Assemble the frame path. `topic` is the input topic's name, for dead letters."""
+        """Assemble the frame path. `topic` is the input topic's name, for dead letters.
+
+        `open_fitting` opens the decoders of units of H.264; None: units are records like others.
+        """
         rules = Rules.of(
             rate_hz=bundle.input.rate_hz,
             gap_reset_s=gap_reset_s,
             stream_ttl_s=stream_ttl_s,
             max_streams=max_streams,
+            keyframe_s=keyframe_s,
         )
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
         )
         predictor = Predictor(engine, writer, rules, topic=topic)
-        return cls(bundle, engine, decoder, rules, predictor, Batcher(max_batch), max_record_bytes)
+        chains = None
+        if open_fitting is not None:
+            limit = DecoderLimit(max_decoders)
+            chains = ChainRules(open_fitting, open_fitting, limit, rules.keyframe_ms)
+        return cls(
+            bundle, engine, decoder, rules, predictor, Batcher(max_batch), max_record_bytes, chains
+        )
 
     @classmethod
     def configured(
-        cls, config: WorkerConfig, bundle: Bundle, engine: Engine, *, decoder: Decoder
+        cls,
+        config: WorkerConfig,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        decoder: Decoder,
+        open_fitting: OpenFitting | None = None,
     ) -> Self:
         """Assemble the frame path of a group from the worker's settings."""
         return cls.of(
@@ -94,7 +118,16 @@ class ServedModel:
             max_record_bytes=config.max_frame_bytes,
             max_batch=config.max_batch,
             max_streams=config.max_streams,
+            open_fitting=open_fitting,
+            keyframe_s=config.keyframe_s,
+            max_decoders=config.max_decoders,
         )
+
+    def sandboxed_chains(self, open_fitting: OpenFitting | None) -> ChainRules | None:
+        """Return `chains` whose suspected units are decoded by others; None: by the same."""
+        if self.chains is None or open_fitting is None:
+            return self.chains
+        return replace(self.chains, sandboxed=open_fitting)
 
     @property
     def rows(self) -> RowPool:
@@ -109,7 +142,10 @@ class ServedModel:
 
     def admit(self, partition: Partition, record: Record) -> Item | None:
         """Read and judge the partition's next record. None if its offset was read before."""
-        return partition.admit(read_frame(record, max_bytes=self.max_record_bytes), self.rules)
+        frame = read_frame(record, max_bytes=self.max_record_bytes)
+        if self.chains is None and isinstance(frame, Frame) and frame.unit:
+            frame = replace(frame, unit=False, keyframe=False)
+        return partition.admit(frame, self.rules)
 
     def step(self, partitions: Iterable[Partition]) -> SteppedBatch:
         """Take one batch of the records that are ready, run it, and enter it in its partitions.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from pipeline.records import Admission, Frame, Reset
+from pipeline.media.video.lanes.unit_lane import UnitJob
+from pipeline.records import Admission, Frame, Keyframe, Reset
 from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.row_pool import RowPool
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
@@ -28,6 +29,7 @@ class Stream:
         "chain",
         "frames",
         "head",
+        "keyframe",
         "label",
         "label_us",
         "name",
@@ -51,6 +53,7 @@ class Stream:
         self.frames = 0
         self.chain = NEW_CHAIN
         self.pending_reset: Reset | None = None
+        self.keyframe: Keyframe | None = None  # None: no whole chain of units after `offset`
         self.unknown: Mapping[str, JsonValue] = {}  # fields of a newer release, to be written back
         self.label: int | None = None  # of the last answer; only metrics use it, so snapshots
         self.label_us = 0  # do not hold it, nor the capture time since when it lasts
@@ -67,6 +70,7 @@ class Stream:
         stream.frames = snapshot.frames
         stream.chain = snapshot.chain
         stream.pending_reset = snapshot.pending_reset
+        stream.keyframe = snapshot.keyframe
         stream.unknown = snapshot.unknown
         return stream
 
@@ -103,6 +107,21 @@ class Stream:
         """Record that the record at `offset` is finished, with any fate."""
         self.admission = verdict.admission
         self.offset = offset
+
+    def begin_chain(self, keyframe: Keyframe | None) -> None:
+        """Set the keyframe whose chain goes on after `offset`; None: no chain does."""
+        self.keyframe = keyframe
+
+    def follow_chain(self, unit: UnitJob) -> None:
+        """Set the keyframe after a decoded unit is finished, with any fate.
+
+        A unit that was left out may be a part of the chain: decoding from the keyframe decides.
+        """
+        result = unit.future.result()
+        if result.key or (not result.decoded and unit.frame.keyframe):
+            self.keyframe = Keyframe(unit.frame.offset, unit.now_ms)
+        elif result.decoded and not result.whole:
+            self.keyframe = None
 
     def require_reset(self, reset: Reset) -> None:
         """Reset memory before the next frame.

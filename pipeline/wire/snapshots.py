@@ -84,7 +84,7 @@ class Snapshot:
             return {"keyframe": None}
         return {
             "keyframe": self.keyframe.offset,
-            "keyframe_ms": self.keyframe.record_ms,
+            "keyframe_ms": self.keyframe.time_ms,
             "keyframe_whole": self.offset,
         }
 

@@ -3,23 +3,26 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from engines.base import InputArray
 from pipeline.clock import Clock
 from pipeline.config import WorkerConfig
 from pipeline.media.decoder import Decoder
 from pipeline.media.headers.picture_headers import RGB_BYTES, unpacked_bytes
+from pipeline.media.video.lanes.unit_chain import ChainRules
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.worker.fair_executor import FairExecutor
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.trouble_log import UnkeyedLog
 
 DECODE_WAIT_S = 0.005
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Decoding:
         decoder: Decoder,
         sandboxed: Decoder,
         *,
+        chains: ChainRules | None,
         costs: DecodeCosts,
         executor: Executor,
         clock: Clock,
@@ -66,7 +70,9 @@ class Decoding:
         self._decoder = decoder
         self._sandboxed = sandboxed
         self._unpacked_bytes = costs.unpacked_bytes
-        self._fair = FairExecutor[InputArray](executor, most_running=costs.most_running)
+        self._chains = chains
+        self._unkeyed = UnkeyedLog()
+        self._fair = FairExecutor[Any](executor, most_running=costs.most_running)
         self._clock = clock
         self._metrics = metrics
         self._lock = threading.Lock()
@@ -83,6 +89,26 @@ class Decoding:
         item.decode(future)
         future.add_done_callback(lambda _: self._count(frame.partition, -unpacked))
 
+    def submit_units(self, partitions: Iterable[Partition]) -> None:
+        """Submit the units of H.264 that are due in these partitions."""
+        if self._chains is not None:
+            for partition in partitions:
+                partition.submit_units(self._chains, self._post)
+
+    def follow(self, partitions: Iterable[Partition], finished: Iterable[Item]) -> None:
+        """Submit the units of streams that have begun in a batch; log what was unkeyed in it."""
+        self.submit_units(partitions)
+        self._unkeyed.look(finished)
+        if self._chains is not None:
+            limit = self._chains.limit
+            self._metrics.set_decoders(open_now=limit.open, parked=limit.parked)
+
+    def _post(self, frame: Frame, unpacked_bytes: int, call: Callable[[], None]) -> None:
+        """Run the decode of a unit at its stream's turn."""
+        cost = 1 + len(frame.content) + unpacked_bytes
+        timed = partial(self._time, call)
+        self._fair.submit(frame.partition, frame.stream, timed, cost=cost)
+
     def undecoded_bytes(self, partition: int) -> int:
         """Return the unpacked size of the partition's pictures that are not decoded yet."""
         return self._undecoded[partition]
@@ -92,16 +118,20 @@ class Decoding:
             self._undecoded[partition] += unpacked
 
     def _decode(self, decoder: Decoder, content: bytes) -> InputArray:
-        """Decode in a thread of the pool, and record how long it takes."""
+        """Decode in a thread of the pool."""
+        return self._time(partial(decoder, content))
+
+    def _time(self, call: Callable[[], Result]) -> Result:
+        """Record how long a decode takes."""
         began_s = self._clock.monotonic()
         try:
-            return decoder(content)
+            return call()
         finally:
             self._metrics.decoded(self._clock.monotonic() - began_s)
 
     def wait(self, partitions: Iterable[Partition]) -> None:
         """Wait at most DECODE_WAIT_S until the next record of some partition is decoded."""
-        heads = [p.items[0].input for p in partitions if p.items]
-        futures = [future for future in heads if future is not None]
+        heads = [p.items[0].decoding for p in partitions if p.items]
+        futures: list[Future[Any]] = [future for future in heads if future is not None]
         if futures:
             wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)

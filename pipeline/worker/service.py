@@ -15,7 +15,7 @@ from pipeline.broker.contract import Broker
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
-from pipeline.media.kinds import decoder_for
+from pipeline.media.kinds import decoder_for, open_fitting_for
 from pipeline.streams.served import ServedModel
 from pipeline.web.health import Health
 from pipeline.web.server import Server
@@ -113,8 +113,17 @@ class Service:
             self._config,
             name=name,
             broker=broker,
-            model=ServedModel.configured(self._config, bundle, engine, decoder=decoder),
+            model=ServedModel.configured(
+                self._config,
+                bundle,
+                engine,
+                decoder=decoder,
+                open_fitting=open_fitting_for(
+                    bundle.input, max_frame_pixels=self._config.max_frame_pixels
+                ),
+            ),
             sandboxed=self._sandboxed,
+            sandboxed_fitting=self._sandboxed.open_fitting,
             executors=self._pools,
             clock=SystemClock(),
             metrics=self._metrics,

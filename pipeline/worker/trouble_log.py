@@ -1,14 +1,20 @@
-"""Knows why a worker cannot use the broker, and logs each reason once, and when it is over."""
+"""Logs troubles that last, once each: a broker that cannot be used, units without a keyframe."""
 
 import logging
+from collections.abc import Iterable
 
 from pipeline.errors import BrokerUnavailableError
+from pipeline.records import Fate
+from pipeline.streams.item import Item
 
 log = logging.getLogger(__name__)
 
 
 class TroubleLog:
-    """Remembers what was logged since the broker answered last. Empty text: it answers."""
+    """Knows why the broker cannot be used, and remembers what was logged since it answered last.
+
+    Empty text: it answers.
+    """
 
     def __init__(self) -> None:
         self._polling = ""
@@ -29,3 +35,31 @@ class TroubleLog:
         elif not self.trouble and self._logged:
             self._logged.clear()
             log.info("the broker answers again")
+
+
+class UnkeyedLog:
+    """Logs the first unit without a keyframe of each stream, and the next after a decoded one.
+
+    Streams without memory are not logged: anyone can publish under any name.
+    """
+
+    def __init__(self) -> None:
+        self._unkeyed: set[str] = set()
+
+    def look(self, items: Iterable[Item]) -> None:
+        """Log what is new in the finished records of a batch."""
+        for item in items:
+            if item.unit is None or item.stream is None:
+                continue
+            name = item.stream.name
+            if item.fate is Fate.PREDICTED:
+                self._unkeyed.discard(name)
+            elif item.fate is Fate.UNKEYED and name not in self._unkeyed:
+                self._unkeyed.add(name)
+                log.warning(
+                    "stream %s: no whole chain of units from a keyframe on is before offset %d of"
+                    " partition %d; units are left out (fate unkeyed) until the next keyframe",
+                    name,
+                    item.record.offset,
+                    item.record.partition,
+                )

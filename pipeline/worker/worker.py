@@ -18,11 +18,13 @@ from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.delivery.topic_check import TopicCheck
 from pipeline.media.decoder import Decoder
+from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Frame, Record
 from pipeline.streams.served import ServedModel
 from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
+from pipeline.worker.metrics.census import Census
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.partition_reading import Reading
 from pipeline.worker.readiness import Readiness
@@ -32,15 +34,14 @@ from pipeline.worker.trouble_log import TroubleLog
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S = 0.02
-CENSUS_S = 1.0  # how often all streams are counted for the metrics
 
 
 class Worker:
     """One member of the group. Call `turn` in a loop, and `stop` at the end.
 
     It owns all its parts except the served model and the executors. `sandboxed` decodes frames that
-    may have killed a worker before. Raises the errors that need an operator (`StopError`,
-    `EngineError`); it survives all others.
+    may have killed a worker before, and decoders of `sandboxed_fitting` such units. Raises the
+    errors that need an operator (`StopError`, `EngineError`); it survives all others.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Worker:
         broker: Broker,
         model: ServedModel,
         sandboxed: Decoder,
+        sandboxed_fitting: OpenFitting | None = None,
         executors: Executors,
         clock: Clock,
         metrics: WorkerMetrics,
@@ -71,6 +73,7 @@ class Worker:
             start=config.start,
             foreign=config.foreign_state,
             delivery=config.delivery,
+            keyframe_ms=model.rules.keyframe_ms,
         )
         self._reader = broker.changelog()
         self._writer = broker.writer()
@@ -90,9 +93,14 @@ class Worker:
         self._outlet = broker.outlet()
         self._outbox = Outbox(self._outlet, sends=executors.sends, clock=clock)
         stalls = StallDetector(self._reader, reads=executors.reads, clock=clock)
-        costs, decodes = DecodeCosts.of(config), executors.decodes
         self._decoding = Decoding(
-            model.decoder, sandboxed, costs=costs, executor=decodes, clock=clock, metrics=metrics
+            model.decoder,
+            sandboxed,
+            chains=model.sandboxed_chains(sandboxed_fitting),
+            costs=DecodeCosts.of(config),
+            executor=executors.decodes,
+            clock=clock,
+            metrics=metrics,
         )
         throttle = Throttle(
             self._consumer,
@@ -118,7 +126,8 @@ class Worker:
             session_timeout_s=config.session_timeout_s,
             clock=clock,
         )
-        self._frozen_s = self._counted_s = clock.monotonic()
+        self._census = Census(metrics.model, most_streams=model.rules.most_streams, clock=clock)
+        self._frozen_s = clock.monotonic()
         self.turns = 0
         self.restores = 0
 
@@ -138,17 +147,8 @@ class Worker:
         why = str(self._committer.failure or self._outbox.trouble)
         self.readiness.look(self._metrics.set_waits, why=why)
         self._troubles.look(self._committer.failure)
-        self._update_metrics()
-
-    def _update_metrics(self) -> None:
-        """Update the metrics of this turn."""
         self._metrics.set_gauges(self._membership.partitions.values(), ready=self.ready)
-        now_s = self._clock.monotonic()
-        if now_s - self._counted_s >= CENSUS_S:
-            self._counted_s = now_s
-            self._metrics.model.count_streams(
-                self._membership.partitions.values(), most=self._model.rules.most_streams
-            )
+        self._census.look(self._membership.partitions.values())
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Commit what is finished and leave the group. Another worker reads the rest again."""
@@ -201,8 +201,6 @@ class Worker:
     def _pending(self) -> bool:
         return any(partition.items for partition in self._membership.partitions.values())
 
-    # ------------------------------------------------------------------------------- the group
-
     @property
     def trouble(self) -> str:
         """Why the broker cannot be used now; empty if it can."""
@@ -228,6 +226,7 @@ class Worker:
             if item is not None and item.undecoded is not None:
                 suspected = record.offset < partition.suspects_end
                 self._decoding.begin(item, item.undecoded, suspected=suspected)
+        self._decoding.submit_units(self._membership.partitions.values())
 
     def _predict(self) -> None:
         partitions = list(self._membership.partitions.values())
@@ -240,6 +239,7 @@ class Worker:
             return  # commits are behind; polling goes on so that the group keeps us
         began_s, now_s = self._clock.monotonic(), self._clock.time()
         stepped = self._model.step(partitions)
+        self._decoding.follow(partitions, stepped.items)
         if not stepped.batch:
             self._decoding.wait(partitions)
             return
@@ -294,6 +294,6 @@ class Worker:
             return
         if partition.settle(part.number):
             self._metrics.opened(self._clock.monotonic() - partition.wanted_s)
-            self._counted_s -= CENSUS_S  # its streams are counted in this turn
-            self._consumer.start(part.partition, part.next_offset)
+            self._census.hasten()
+            self._consumer.start(part.partition, partition.read_from)
         self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())

@@ -3,6 +3,7 @@
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
 from tests.mutants.mutant import Mutant
+from tests.mutants.units import UNIT_MUTANTS
 from tests.mutants.video import VIDEO_MUTANTS
 
 ALONE = "tests/properties/test_alone.py"
@@ -76,8 +77,8 @@ MUTANTS = (
     Mutant(
         "frames in flight are dropped on a revoke, and reading goes on behind them",
         "pipeline/worker/worker.py",
-        "            self._consumer.start(part.partition, part.next_offset)\n",
-        "            self._consumer.start(part.partition, part.next_offset + (part.number > 0))\n",
+        "self._consumer.start(part.partition, partition.read_from)",
+        "self._consumer.start(part.partition, partition.read_from + (part.number > 0))",
         (PROTOCOL, ALONE),
     ),
     Mutant(
@@ -168,5 +169,6 @@ MUTANTS = (
     ),
     *CAMERA_MUTANTS,
     *VIDEO_MUTANTS,
+    *UNIT_MUTANTS,
     *GPU_MUTANTS,
 )

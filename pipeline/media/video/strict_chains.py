@@ -17,12 +17,16 @@ from pipeline.media.video.headers.h265_unit import H265Sets, H265Unit
 
 @dataclass(frozen=True, slots=True)
 class StrictLink:
-    """A unit that begins a chain (`key`) or continues it. `sets` is a new decoder's extradata."""
+    """A unit that begins a chain (`key`) or continues it. `sets` is a new decoder's extradata.
+
+    `turned`: the unit says how its picture is to be turned.
+    """
 
     key: bool
     width: int
     height: int
     sets: bytes = b""
+    turned: bool = False
 
 
 class StrictChain(Protocol):
@@ -62,7 +66,8 @@ class StrictH264:
         self._newest = first
         if first.reference:
             self._frame_num = first.frame_num
-        return StrictLink(key=False, width=first.sequence.width, height=first.sequence.height)
+        size = first.sequence
+        return StrictLink(key=False, width=size.width, height=size.height, turned=unit.turned)
 
     def _begin(self, unit: H264Unit) -> StrictLink:
         own = bool(unit.sps and unit.pps)
@@ -82,7 +87,13 @@ class StrictH264:
             raise UndecodableFrameError(f"a keyframe with frame_num {first.frame_num}")
         self._sps, self._newest, self._frame_num = unit.sps, first, 0
         sets = b"" if own else self._given
-        return StrictLink(key=True, width=sequence.width, height=sequence.height, sets=sets)
+        return StrictLink(
+            key=True,
+            width=sequence.width,
+            height=sequence.height,
+            sets=sets,
+            turned=unit.turned,
+        )
 
     def _frame_of(self, unit: H264Unit) -> H264Slice:
         pictures = self._sets.pictures(unit)
@@ -132,4 +143,4 @@ class StrictH265:
                 f"its pictures may be reordered (num_reorder_pics {sequence.reorder_pictures})"
             )
         sets = self._given if unit.key and not unit.has_sets else b""
-        return StrictLink(key=unit.key, width=sequence.width, height=sequence.height, sets=sets)
+        return StrictLink(unit.key, sequence.width, sequence.height, sets, turned=unit.turned)

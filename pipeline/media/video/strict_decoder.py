@@ -4,7 +4,9 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.media.headers.picture_headers import MAX_PIXELS
 from pipeline.media.video.first_slice import Codec
+from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
 from pipeline.media.video.strict_chains import StrictChain, StrictH264, StrictH265, StrictLink
 from pipeline.media.video.strictness import open_at_once
@@ -17,12 +19,15 @@ class StrictDecoder:
     a decoder that starts at the keyframe gives the same pictures and the same words. For H.265
     only undamaged units have that property, and damage within a unit is detected only if the
     stream has checksums (MD5 SEI). One thread at a time. `sets`: parameter sets in Annex B, for
-    streams whose keyframes come without any; keyframes that have their own ignore it.
+    streams whose keyframes come without any; keyframes that have their own ignore it. Units with
+    more than `max_pixels` are refused before they are decoded.
     """
 
-    def __init__(self, codec: Codec, *, sets: bytes = b"") -> None:
+    def __init__(self, codec: Codec, *, sets: bytes = b"", max_pixels: int = MAX_PIXELS) -> None:
         self._codec: Codec = codec
         self._sets = sets
+        self._max_pixels = max_pixels
+        self._orientation = Orientation()
         self._chain = self._new_chain()
         self._decoder: VideoCodecContext | None = None
         self._seq: int | None = None
@@ -39,9 +44,15 @@ class StrictDecoder:
             link = self._chain.follow(content, whole=self.whole)
             if link is None:
                 return Unkeyed()
+            if link.width * link.height > self._max_pixels:
+                raise UndecodableFrameError(
+                    f"video of {link.width} x {link.height} pixels; at most {self._max_pixels} are"
+                    " decoded (max_frame_pixels)"
+                )
             if link.key or self._decoder is None:
                 self._decoder = open_at_once(self._codec, sets=link.sets)
                 self._number = 0
+                self._orientation = Orientation()
             elif seq is not None and self._seq is not None and seq != self._seq + 1:
                 raise UndecodableFrameError(
                     f"units are missing before it: seq is {seq}, not {self._seq + 1}"
@@ -52,7 +63,8 @@ class StrictDecoder:
         except (av.FFmpegError, ValueError, MemoryError) as exc:
             return self._end(f"does not decode ({type(exc).__name__})")
         self._seq = seq
-        return Decoded(picture, key=link.key)
+        turn = self._orientation.of(picture, turned=link.turned)
+        return Decoded(picture, key=link.key, orientation=turn)
 
     def _decode(
         self, content: bytes, link: StrictLink, decoder: VideoCodecContext

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from pipeline.records import Fate, Frame
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
 
@@ -44,10 +45,12 @@ class StreamMetrics(Collector):
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
+        self._unkeyed: dict[str, int] = {}  # units without a keyframe
 
     def expect(self, streams: Iterable[str]) -> None:
         """Create series for these streams."""
         self._seen = dict.fromkeys(streams, Seen())
+        self._unkeyed = dict.fromkeys(self._seen, 0)
 
     def restored(self, streams: Mapping[str, Stream]) -> None:
         """Set the values of restored streams, as the worker before us committed them."""
@@ -58,14 +61,20 @@ class StreamMetrics(Collector):
                     stream.admission.record_ms / 1e3, remembered_s=stream.age_us / 1e6
                 )
 
-    def predicted(self, items: Iterable[Item]) -> None:
+    def finished(self, items: Iterable[Item]) -> None:
         """Set the values of the streams in a batch."""
         for item in items:
+            if item.fate is Fate.UNKEYED and isinstance(item.record, Frame):
+                self._count_unkeyed(item.record.stream)
             stream, answer = item.stream, item.answer
             if stream is not None and answer is not None and stream.name in self._seen:
                 self._seen[stream.name] = Seen(
                     item.record.record_ms / 1e3, answer.confidence, stream.age_us / 1e6
                 )
+
+    def _count_unkeyed(self, stream: str) -> None:
+        if stream in self._unkeyed:
+            self._unkeyed[stream] += 1
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics. The Prometheus client calls this, from any thread."""
@@ -75,3 +84,11 @@ class StreamMetrics(Collector):
             for name, newest in seen:
                 family.add_metric([name], getattr(newest, field.name))
             yield family
+        unkeyed = CounterMetricFamily(
+            "longtake_stream_unkeyed_records",
+            "Units of video of an expected stream that no keyframe was there for.",
+            labels=["stream"],
+        )
+        for name, count in list(self._unkeyed.items()):
+            unkeyed.add_metric([name], count)
+        yield unkeyed

@@ -128,6 +128,10 @@ class WorkerMetrics:
         self._stalls = counter(
             "longtake_stalled_partitions", "Times that reading stood still and was sought anew."
         )
+        self._parked = counter(
+            "longtake_video_decoders_parked", "Decoders of H.264 closed because of the limit."
+        )
+        self._parked_before = 0
         known: list[tuple[Counter, Iterable[str]]] = [
             (self._fates, Fate),
             (self._letters, DEAD_LETTER_REASONS),
@@ -146,6 +150,7 @@ class WorkerMetrics:
             "longtake_lag_records",
             "Records of our partitions that are in the log and not finished, every few seconds.",
         )
+        self._decoders = gauge("longtake_video_decoders", "Open decoders of H.264.")
         self._ready = gauge(
             "longtake_ready", "1 when all our partitions are restored and Kafka answers."
         )
@@ -161,6 +166,12 @@ class WorkerMetrics:
     def set_info(self, *, worker: str, bundle: str, engine: str) -> None:
         """Set the worker's name, its bundle and its engine."""
         self._info.info({"worker": worker, "bundle": bundle, "engine": engine})
+
+    def set_decoders(self, *, open_now: int, parked: int) -> None:
+        """Set how many decoders of H.264 are open, and how often one was closed for another."""
+        self._decoders.set(open_now)
+        self._parked.inc(parked - self._parked_before)
+        self._parked_before = parked
 
     def set_gauges(self, partitions: Collection[Partition], *, ready: bool) -> None:
         """Set the gauges at the end of a turn."""
@@ -198,7 +209,7 @@ class WorkerMetrics:
             self._engine.observe(seconds)
             self._batch.observe(frames)
         self.model.count_predictions(items, resets)
-        self.streams.predicted(items)
+        self.streams.finished(items)
 
     def committed(self, part: PartitionCheckpoint, *, seconds: float, now_s: float) -> None:
         """Record that a partition's part of a checkpoint is in the log."""

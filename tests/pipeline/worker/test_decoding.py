@@ -37,6 +37,7 @@ class Decoders:
         self.decoding = Decoding(
             self._plain,
             self._careful,
+            chains=None,
             costs=DecodeCosts(unpacked_bytes=cost_of, most_running=COSTLY),
             executor=self.steps,
             clock=self.clock,

@@ -133,6 +133,14 @@ class H264Sets:
         return pictures
 
 
+def keyframe_pixels(content: bytes) -> int:
+    """Return the size of the pictures that begin with a keyframe, by its headers; 0: not known."""
+    try:
+        return max(one.width * one.height for one in map(read_sps, H264Unit.parts(content).sps))
+    except (UndecodableFrameError, ValueError):
+        return 0
+
+
 def follows(one: H264Slice, field: H264Slice) -> bool:
     """Whether a slice is of the second field of the frame whose first field is `field`."""
     return (

@@ -1,0 +1,30 @@
+"""Counts all streams now and then: that is too much for each turn."""
+
+from collections.abc import Collection
+
+from pipeline.clock import Clock
+from pipeline.streams.partition import Partition
+from pipeline.worker.metrics.model_metrics import ModelMetrics
+
+CENSUS_S = 1.0
+
+
+class Census:
+    """Counts the streams of all partitions once in CENSUS_S. Owner thread only."""
+
+    def __init__(self, metrics: ModelMetrics, *, most_streams: int, clock: Clock) -> None:
+        self._metrics = metrics
+        self._most_streams = most_streams
+        self._clock = clock
+        self._counted_s = clock.monotonic()
+
+    def look(self, partitions: Collection[Partition]) -> None:
+        """Count the streams if it is time."""
+        now_s = self._clock.monotonic()
+        if now_s - self._counted_s >= CENSUS_S:
+            self._counted_s = now_s
+            self._metrics.count_streams(partitions, most=self._most_streams)
+
+    def hasten(self) -> None:
+        """Count them at the next look: a partition is read from now on."""
+        self._counted_s -= CENSUS_S
