@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
@@ -19,13 +20,16 @@ from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Source
 from pipeline.cameras.values import Picture
 from pipeline.clock import SystemClock
+from pipeline.demo.stage import MemoryStage
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
 from pipeline.media.video.outcomes import Decoded
 from pipeline.media.video.strict_decoder import StrictDecoder
+from pipeline.records import Fate
 from pipeline.wire.units import is_keyframe
 from tests.cameras.mounts import Mount
 from tests.cameras.rtsp import RtspServer, serving
+from tests.cli.commands import until
 from tests.pipeline.media.video.encoding import encoded
 
 WIDTH, HEIGHT = 320, 240
@@ -100,6 +104,27 @@ def test_a_camera_that_does_not_fit_is_encoded(path: str, why: str, server: Rtsp
     found, shutter = live(server, path, 15)
     assert {(shot.kind, shot.epoch) for shot in found} == {(ShotKind.PICTURE, 1)}
     assert shutter.published.why_not.startswith(why)
+
+
+def await_predictions(stage: MemoryStage, count: int) -> None:
+    found = 0
+
+    def enough() -> bool:
+        nonlocal found
+        found += len(stage.predictions(0.1))
+        return found >= count
+
+    until(enough, f"{count} predictions")
+
+
+def test_units_of_a_camera_become_predictions(server: RtspServer) -> None:
+    found, _ = live(server, "sliced", 25)
+    with closing(MemoryStage("actions")) as stage:
+        stage.start()
+        for shot in found:
+            stage.publish(shot.stream, shot.content, shot.headers)
+        await_predictions(stage, len(found))
+        assert stage.finish() == {Fate.PREDICTED: len(found)}
 
 
 def test_the_units_of_a_file_decode_to_its_pictures_and_go_on_when_it_is_looped() -> None:
