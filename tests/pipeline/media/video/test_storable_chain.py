@@ -29,10 +29,15 @@ STORABLE = ["cabac", "cavlc", "slices", "messages", "mbaff"]
 Judged = list[tuple[StorableUnit | Unstorable, str]]  # of each picture; the picture's digest
 
 
-def judged(units: Units, *, sets: bytes = b"") -> Judged:
-    """Judge the units as `packet_decoders` does; each has its number as its time stamp."""
+def judged(units: Units, *, sets: bytes = b"", delay: int = 0) -> Judged:
+    """Judge the units as `packet_decoders` does; each has its number as its time stamp.
+
+    `delay`: how many pictures libav holds back, by what it has seen of the source before.
+    """
     regrouper, chain = Regrouper("h264"), StorableChain()
-    decoder = UnitDecoder("h264", av.VideoCodecContext.create("h264", "r"), sets=sets)
+    context = av.VideoCodecContext.create("h264", "r")
+    context.reorder_depth = delay
+    decoder = UnitDecoder("h264", context, sets=sets)
     timed = [one for n, unit in units for one in regrouper.add(TimedUnit(unit, pts=n))]
     found: Judged = []
     for unit in [*timed, *regrouper.end()]:
@@ -87,6 +92,12 @@ def test_units_of_pictures_that_come_in_another_order_end_a_chain_for_good(name:
     first = next(n for n, (one, _) in enumerate(found) if isinstance(one, Unstorable))
     assert first < 5
     assert all(isinstance(one, Unstorable) and one.lasts for one, _ in found[first:])
+
+
+@pytest.mark.parametrize("every", [1, 10])  # all, or the keyframes alone
+def test_units_whose_pictures_come_late_are_not_stored(every: int) -> None:
+    found = judged(numbered("cabac")[::every], delay=1)
+    assert words(found) == {"its units do not give their own pictures at once"}
 
 
 def test_a_keyframe_gets_the_parameter_sets_that_are_beside_the_stream() -> None:
