@@ -116,9 +116,9 @@ class Spool:
             found = self._base.execute(f"{_OLDEST} limit 1").fetchone()
         if found is None:
             return None
-        number, *shot, kind = found
-        self._remove([(number, len(shot[-1]))])
-        return number, Shot(*shot, ShotKind(kind))
+        number, stream, seq, epoch, captured_us, content, kind = found
+        self._remove([(number, len(content))])
+        return number, Shot(stream, seq, epoch, captured_us, content, ShotKind(kind))
 
     def _expire(self, now_us: int) -> list[tuple[int, str]]:
         gone: list[tuple[int, str]] = []
