@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.broker.shots import Shot, ShotKind
@@ -111,7 +111,8 @@ def test_a_group_whose_end_is_not_there_yet_goes_as_far_as_it_is(tmp_path: Path)
     assert [number for number, _ in taken(one)] == [4]
 
 
-@given(runs=RUNS, most_bytes=st.integers(100, 2000), puts=st.lists(st.integers(1, 20)))
+@settings(max_examples=25)
+@given(runs=RUNS, most_bytes=st.integers(100, 2000), puts=st.lists(st.integers(1, 20), max_size=5))
 def test_no_unit_leaves_a_spool_without_the_one_before_whatever_is_dropped(
     runs: list[tuple[bool, int]], most_bytes: int, puts: list[int]
 ) -> None:
