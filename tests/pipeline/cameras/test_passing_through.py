@@ -54,23 +54,25 @@ def server(dumps: Path) -> Iterator[RtspServer]:
         yield made
 
 
-def shots(source: Source, count: int) -> tuple[list[Shot], Shutter]:
-    shutter = Shutter("gate", Exposure(obstacle=None), epoch_s=1)
+def passing() -> Shutter:
+    return Shutter("gate", Exposure(obstacle=None), epoch_s=1)
+
+
+def shots(source: Source, count: int, shutter: Shutter) -> list[Shot]:
     pictures = (one for one in source.pictures(threading.Event()) if isinstance(one, Picture))
     taken = (shutter.take(one, arrived_us=time.time_ns() // 1000) for one in pictures)
-    return [one for one in islice(taken, count) if isinstance(one, Shot)], shutter
+    return [one for one in islice(taken, count) if isinstance(one, Shot)]
 
 
-def live(server: RtspServer, path: str, count: int) -> tuple[list[Shot], Shutter]:
-    how = Connecting(Limits(connect_s=10, read_s=10))
-    return shots(
-        LiveSource(lambda: Address.of(server.url(path), {}), how, clock=SystemClock()), count
-    )
+def live(server: RtspServer, path: str, count: int, shutter: Shutter) -> list[Shot]:
+    address, how = Address.of(server.url(path), {}), Connecting(Limits(connect_s=10, read_s=10))
+    shutter.connected()
+    return shots(LiveSource(lambda: address, how, clock=SystemClock()), count, shutter)
 
 
 def clip(path: Path, count: int) -> list[Shot]:
     source = ClipSource(path, loop=True, realtime=False, clock=SystemClock())
-    return shots(source, count)[0]
+    return shots(source, count, passing())
 
 
 def pictures_of(units: Sequence[Shot]) -> list[bytes]:
@@ -86,7 +88,7 @@ def pictures_of(units: Sequence[Shot]) -> list[bytes]:
 def test_units_of_a_camera_decode_to_its_encoders_own_pictures(
     path: str, server: RtspServer, dumps: Path
 ) -> None:
-    found, _ = live(server, path, 25)
+    found = live(server, path, 25, passing())
     keys = [shot.kind is ShotKind.KEYFRAME for shot in found]
     assert keys == [is_keyframe(shot.content) for shot in found]
     assert keys == [n % 10 == keys.index(True) for n in range(len(found))]
@@ -97,11 +99,21 @@ def test_units_of_a_camera_decode_to_its_encoders_own_pictures(
     assert own[first : first + len(pictures)] == pictures
 
 
+def test_a_new_connection_goes_on_with_a_keyframe_in_the_same_epoch(server: RtspServer) -> None:
+    shutter = passing()
+    found = [shot for _ in range(2) for shot in live(server, "whole", 15, shutter)]
+    assert [shot.seq for shot in found] == list(range(len(found)))
+    assert found[15].kind is ShotKind.KEYFRAME
+    assert {shot.epoch for shot in found} == {1}
+    assert len(pictures_of(found)) == 30
+
+
 @pytest.mark.parametrize(
     ("path", "why"), [("reordered", "its pictures may be reordered"), ("h265", "it is not H.264")]
 )
 def test_a_camera_that_does_not_fit_is_encoded(path: str, why: str, server: RtspServer) -> None:
-    found, shutter = live(server, path, 15)
+    shutter = passing()
+    found = live(server, path, 15, shutter)
     assert {(shot.kind, shot.epoch) for shot in found} == {(ShotKind.PICTURE, 1)}
     assert shutter.published.why_not.startswith(why)
 
