@@ -130,7 +130,7 @@ def await_predictions(stage: MemoryStage, count: int) -> None:
 
 
 def test_units_of_a_camera_become_predictions(server: RtspServer) -> None:
-    found, _ = live(server, "sliced", 25)
+    found = live(server, "sliced", 25, passing())
     with closing(MemoryStage("actions")) as stage:
         stage.start()
         for shot in found:
