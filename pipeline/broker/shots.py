@@ -2,22 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Protocol
 
 from pipeline.records import Headers
 from pipeline.wire.frames import frame_headers
+from pipeline.wire.units import H264_TYPE
+
+
+class ShotKind(IntEnum):
+    """What the content of a shot is. The numbers are stored in spools."""
+
+    PICTURE = 0  # a JPEG
+    KEYFRAME = 1  # a unit of H.264, with which decoding can begin
+    UNIT = 2  # a unit of H.264, which continues the one before
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One JPEG, ready for the log. `captured_us` counts from 1970."""
+    """One frame, ready for the log. `captured_us` counts from 1970."""
 
     stream: str
     seq: int
     epoch: int
     captured_us: int
     content: bytes
+    kind: ShotKind = ShotKind.PICTURE
+
+    @property
+    def continues(self) -> bool:
+        """Whether it is of no use without the shot before it."""
+        return self.kind is ShotKind.UNIT
 
     @property
     def headers(self) -> Headers:
@@ -26,7 +41,8 @@ class Shot:
             captured_us=self.captured_us,
             seq=self.seq,
             epoch=self.epoch,
-            content_type="image/jpeg",
+            content_type="image/jpeg" if self.kind is ShotKind.PICTURE else H264_TYPE,
+            keyframe=self.kind is ShotKind.KEYFRAME,
         )
 
 

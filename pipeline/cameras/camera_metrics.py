@@ -47,7 +47,7 @@ class CameraMetrics:
         )
         self._bytes = Counter(
             "longtake_camera_published_bytes",
-            "JPEG bytes that the broker has.",
+            "Bytes of frames that the broker has.",
             registry=self.registry,
         )
 
@@ -110,7 +110,13 @@ class _CameraCollector(Collector):
             "1 for the reason why a camera's time stamps are not trusted at present.",
             labels=["camera", "reason"],
         )
+        passed = GaugeMetricFamily(
+            "longtake_camera_passed_through",
+            "1 while a camera's own H.264 is published.",
+            labels=["camera"],
+        )
         for name, tally in tallies.items():
+            passed.add_metric([name], float(tally.published.units))
             newest.add_metric([name], tally.captured_us / 1e6)
             for one in State:
                 state.add_metric([name, one], float(one is tally.state))
@@ -123,7 +129,7 @@ class _CameraCollector(Collector):
             for fault in ClockFault:
                 redated.add_metric([name, fault], tally.redated[fault])
                 distrusted.add_metric([name, fault], float(fault is tally.distrusted))
-        yield from (count, state, newest, frames, failures, epochs, redated, distrusted)
+        yield from (count, state, newest, frames, failures, epochs, redated, distrusted, passed)
 
 
 class _RelayCollector(Collector):

@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.cameras.passing.obstacles import VideoChoice
+from pipeline.cameras.passing.passage import KEYFRAME_S
 from pipeline.config import KafkaName, Number, load_settings
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.address import without_secrets
@@ -65,6 +67,12 @@ class CameraSettings(BaseModel):
     """The largest size that is sent, as `640x360`; larger pictures keep their aspect ratio."""
     quality: Annotated[int, Field(ge=1, le=100), Number] = 90
     """JPEG quality. A camera's own MJPEG is passed on unchanged if it fits within `size`."""
+    video: VideoChoice = "jpeg"
+    """`auto`: publish the camera's own H.264 where it can be stored, which needs workers that read
+    it; `jpeg`: encode it here."""
+    keyframe_s: Limit = KEYFRAME_S
+    """With `auto`: H.264 whose keyframes are further apart is encoded here. No more than the
+    workers' setting of this name."""
     connect_s: Limit = 10.0
     stall_s: Limit = 5.0
     """A connection without a good picture for this long is closed, and opened again."""

@@ -10,8 +10,9 @@ from pipeline.broker.shots import Shot
 from pipeline.cameras.backoff import Backoff
 from pipeline.cameras.capture.shutter import Shutter
 from pipeline.cameras.capture.timing import Captured
+from pipeline.cameras.passing.passage import LONG_GROUP_S
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import ClockFault, Picture, PictureFate, State
+from pipeline.cameras.values import ClockFault, Picture, PictureFate, Published, State
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
 
@@ -69,6 +70,7 @@ class Feed:
         self._clock = clock
         self._stall_s = stall_s
         self._stop = stop
+        self._said = Published()  # what is known of it in the log
         self.over = False  # no more shots will come
         self._thread = threading.Thread(target=self.run, name=f"camera-{name}", daemon=True)
 
@@ -147,6 +149,7 @@ class Feed:
             self._follow_clock(captured)
         if (new_epoch := self._shutter.take_new_epoch()) is not None:
             self._tally.count_epoch(new_epoch)
+        self._follow_published(self._shutter.published)
         if isinstance(taken, Shot):
             self._tally.record_shot(taken.captured_us)
             while not self._post(taken) and not self._stop.wait(AGAIN_S):
@@ -176,10 +179,31 @@ class Feed:
                 "%s: its time stamps %s; pictures are dated when they arrive", self._name, words
             )
 
+    def _follow_published(self, published: Published) -> None:
+        """Record what the frames are published as, and log it if it is not what was said last."""
+        self._tally.change_published(published)
+        said, self._said = self._said, published
+        if published == said:
+            return
+        if not published.units and not published.why_not:  # not known: what was said is not wrong
+            self._said = said
+        elif published.units and not said.units:
+            log.info("%s: its own H.264 is published", self._name)
+        elif not published.units and published.why_not != said.why_not:
+            log.info("%s: JPEG is published, not its own H.264: %s", self._name, published.why_not)
+        if published.long_groups and not said.long_groups:
+            log.warning(
+                "%s: its keyframes are more than %g s apart: after a loss or a restart nothing can"
+                " be decoded for so long; set its keyframe interval to 1 or 2 s",
+                self._name,
+                LONG_GROUP_S,
+            )
+
     def _become(self, state: State, picture: Picture) -> None:
         if state is State.LIVE:
             self._tally.change_state(state)
-            how = "passed through" if picture.jpeg is not None else "encoded here"
+            own = picture.jpeg is not None or self._tally.published.units
+            how = "passed through" if own else "encoded here"
             log.info("%s: live, %d x %d, %s", self._name, picture.width, picture.height, how)
         else:
             self._tally.change_state(state, "its picture stands still")

@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Protocol
 
 from pipeline.broker.shots import Shot, ShotOutcome, Uplink
+from pipeline.cameras.lane import Cuts, Lane
 from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
@@ -15,8 +16,6 @@ from pipeline.errors import LongtakeError, OutputError
 
 log = logging.getLogger(__name__)
 
-LANE_SHOTS = 100  # shots of one camera that may wait for the relay's thread: some seconds
-LANE_BYTES = 16 << 20
 WINDOW_BYTES = 16 << 20  # sent to the broker and not acknowledged
 LATE_S = 1.0  # a broker that has not answered for this long counts as away
 AGAIN_S = 1.0
@@ -33,43 +32,14 @@ class FateCounter(Protocol):
         """Count a shot that the broker acknowledged `age_s` after its capture."""
 
 
-class Lane:
-    """A bounded queue of one camera's shots for the relay's thread; drops the oldest when full."""
-
-    def __init__(self) -> None:
-        self._shots: deque[Shot] = deque()
-        self._bytes = 0
-
-    @property
-    def shots(self) -> int:
-        """The number of waiting shots."""
-        return len(self._shots)
-
-    def put(self, shot: Shot) -> int:
-        """Add a shot; returns how many older ones were dropped to make room."""
-        self._shots.append(shot)
-        self._bytes += len(shot.content)
-        gone = 0
-        while len(self._shots) > LANE_SHOTS or (self._bytes > LANE_BYTES and len(self._shots) > 1):
-            self._bytes -= len(self._shots.popleft().content)
-            gone += 1
-        return gone
-
-    def take_all(self) -> list[Shot]:
-        """Remove and return all shots, in order."""
-        shots = list(self._shots)
-        self._shots.clear()
-        self._bytes = 0
-        return shots
-
-
 class Relay:
     """Carries the shots of all cameras to the log. `post` from any thread; one thread calls `turn`.
 
     The relay numbers each shot, and sends shots to the broker in the order of their numbers. While
     the broker answers, a shot is sent at once. Otherwise shots wait in the spool, and new shots
     wait behind them. If the broker stored a shot but its answer was lost, the shot is sent again:
-    it has the same `seq`, `epoch` and time, so workers drop it as a duplicate.
+    it has the same `seq`, `epoch` and time, so workers drop it as a duplicate. A unit of video is
+    dropped with all that continue it (`Cuts`).
     `connect` opens an uplink whenever there is none, on the executor `opening`; `uplink` is the
     first one, if the caller has opened it already.
     """
@@ -92,6 +62,7 @@ class Relay:
         self._lanes: dict[str, Lane] = {}
         self._arrival = threading.Condition()
         self._stopping = threading.Event()
+        self._cuts = Cuts()
         self._number = spool.newest
         self._uplink = uplink
         self._opened: Future[Uplink] | None = None
@@ -121,7 +92,7 @@ class Relay:
         """Accept a shot only while the backlog is short; for file sources, which can wait."""
         with self._arrival:
             lane = self._lanes.setdefault(shot.stream, Lane())
-            if self._spool.frames or lane.shots >= LANE_SHOTS // 2:
+            if self._spool.frames or not lane.has_room:
                 return False
             lane.put(shot)
             self._arrival.notify()
@@ -166,7 +137,9 @@ class Relay:
         numbered: list[tuple[int, Shot]] = []
         for shot in fresh:
             self._number += 1
-            if self._open and not self._spool.frames and not numbered:
+            if (fate := self._cuts.fate_of(self._number, shot)) is not None:
+                self._counter.count(shot.stream, fate, 1)
+            elif self._open and not self._spool.frames and not numbered:
                 self._send(self._number, shot)
             else:
                 numbered.append((self._number, shot))
@@ -231,6 +204,7 @@ class Relay:
                 words = f"{shot.stream}: {settled.why}; dropped"
                 self._log_once(f"oversized {shot.stream}", words, level=logging.ERROR)
                 self._counter.count(shot.stream, PictureFate.OVERSIZED, 1)
+                self._cuts.drop(shot.stream, settled.number, PictureFate.OVERSIZED)
         if failed:
             self._log_once("failed", f"the broker failed: {failed}; connecting anew")
             self._put_back()
@@ -262,10 +236,11 @@ class Relay:
             gone = self._spool.put(numbered, now_us=round(self._clock.time() * 1e6))
         except OutputError as exc:
             self._log_once("spool", f"{exc}; frames are dropped", level=logging.ERROR)
-            gone = Counter(shot.stream for _, shot in numbered)
-        for stream, shots in gone.items():
-            self._dropped += shots
-            self._counter.count(stream, PictureFate.EXPIRED, shots)
+            gone = [(number, shot.stream) for number, shot in numbered]
+        self._dropped += len(gone)
+        for number, stream in gone:
+            self._cuts.drop(stream, number, PictureFate.EXPIRED)
+            self._counter.count(stream, PictureFate.EXPIRED, 1)
 
     def _drain(self) -> None:
         """Send shots from the spool while the window has room."""

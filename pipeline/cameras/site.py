@@ -15,6 +15,7 @@ from pipeline.cameras.capture.connecting import SNAPSHOTS_HZ, Connecting
 from pipeline.cameras.capture.live import LiveSource
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
+from pipeline.cameras.passing.obstacles import obstacle
 from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
@@ -73,6 +74,8 @@ class Site:
                 size=settings.size,
                 quality=settings.quality,
                 frozen_s=settings.frozen_s if source.retries else 0.0,  # a clip may stand still
+                obstacle=_obstacle(settings, address),
+                keyframe_s=settings.keyframe_s,
             ),
             epoch_s=int(self._clock.time()),
         )
@@ -135,3 +138,9 @@ class Site:
         tally = self.tallies.get(stream)
         if tally is not None:  # None: the camera was removed
             tally.count(fate, shots)
+
+
+def _obstacle(settings: CameraSettings, address: Address) -> str | None:
+    if settings.video == "jpeg":
+        return ""
+    return obstacle(address, transport=settings.transport, fps=settings.fps)

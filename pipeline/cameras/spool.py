@@ -2,16 +2,15 @@
 
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.broker.shots import Shot
+from pipeline.broker.shots import Shot, ShotKind
 from pipeline.errors import OutputError
 from pipeline.private_files import FOLDER_MODE, make_private
 
-SCHEMA = 1  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
+SCHEMA = 2  # in `user_version`; 0 is a file that is being made. Columns with defaults may be added
 _APPLICATION = int.from_bytes(b"LtSp", "big")  # SQLite's application_id: marks our files
 _OPEN = (
     # One process locks the file for its whole life. A crash of the machine (not of the process)
@@ -26,9 +25,11 @@ _MAKE = (
     """create table if not exists shots (
         number integer primary key, kept_us integer not null,
         stream text not null, seq integer not null, epoch integer not null,
-        captured_us integer not null, content blob not null
+        captured_us integer not null, content blob not null,
+        kind integer not null default 0
     )""",
 )
+_ADD_KIND = f"alter table shots add column kind integer not null default {ShotKind.PICTURE:d}"
 _OWNER = "select application_id from pragma_application_id"
 _COLUMNS = """select tables.name, columns.name from sqlite_master as tables
     left join pragma_table_info(tables.name) as columns order by columns.cid"""
@@ -37,20 +38,21 @@ _UNMARKED = [  # the columns of a spool from a release before the mark
     for column in ("number", "kept_us", "stream", "seq", "epoch", "captured_us", "content")
 ]
 _SUMS = "select count(*), coalesce(sum(length(content)), 0), coalesce(max(number), 0) from shots"
-_PUT = """insert into shots (number, kept_us, stream, seq, epoch, captured_us, content)
-    values (?, ?, ?, ?, ?, ?, ?)"""
-_OLDEST = "select number, stream, seq, epoch, captured_us, content from shots order by number"
-_AGES = "select number, stream, length(content), kept_us from shots order by number"
+_PUT = """insert into shots (number, kept_us, stream, seq, epoch, captured_us, content, kind)
+    values (?, ?, ?, ?, ?, ?, ?, ?)"""
+_OLDEST = "select number, stream, seq, epoch, captured_us, content, kind from shots order by number"
+_AGES = "select number, kind, stream, length(content), kept_us from shots order by number"
 BUSY_S = 1.0
 
 
 class Spool:
     """A bounded queue of shots in a file, in the order of their numbers.
 
-    The oldest shots are dropped when the pictures exceed `most_bytes`, or when a shot has been
-    kept for more than `most_us`. One thread uses it. Shots that a killed process left are still
-    there for the next process. The file holds pictures, so only its owner can read it, and an
-    existing file that others can read is taken away from them.
+    The oldest shots are dropped when all of them exceed `most_bytes`, or when a shot has been
+    kept for more than `most_us`. A unit of video is dropped with those that continue it: after a
+    hole each stream goes on with a picture or a keyframe. One thread uses it. Shots that a killed
+    process left are still there for the next process. The file holds pictures, so only its owner
+    can read it, and an existing file that others can read is taken away from them.
     Every method raises `OutputError` if the file cannot be used: the disk is full, another process
     holds the lock, or the file is another program's database.
     """
@@ -70,6 +72,7 @@ class Spool:
             self._require_schema()
             for statement in _MAKE:
                 self._base.execute(statement)
+            self._follow_schema()
             self.frames, self.bytes, self.newest = self._base.execute(_SUMS).fetchone()
 
     def _require_schema(self) -> None:
@@ -80,6 +83,12 @@ class Spool:
                 f"the spool {self._file} has schema {schema}, this release reads up to {SCHEMA}: a"
                 " newer longtake has left frames in it. Run that release, or name another file"
             )
+
+    def _follow_schema(self) -> None:
+        """Add what a spool of an older release lacks."""
+        columns = {column for _, column in self._base.execute(_COLUMNS)}
+        if "kind" not in columns:
+            self._base.execute(_ADD_KIND)
 
     def _refuse_foreign(self) -> None:
         """Refuse another program's database: `close` would delete it when no frame waits in it."""
@@ -92,12 +101,9 @@ class Spool:
                 " name another file"
             )
 
-    def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> Counter[str]:
-        """Store numbered shots. Returns how many older shots of each stream were dropped."""
-        rows = [
-            (number, now_us, shot.stream, shot.seq, shot.epoch, shot.captured_us, shot.content)
-            for number, shot in shots
-        ]
+    def put(self, shots: Sequence[tuple[int, Shot]], *, now_us: int) -> list[tuple[int, str]]:
+        """Store numbered shots. Returns the numbers and the streams of those that were dropped."""
+        rows = [(number, now_us, *_columns(shot)) for number, shot in shots]
         with self._translated(), self._base:
             self._base.executemany(_PUT, rows)
         self.frames += len(rows)
@@ -110,21 +116,28 @@ class Spool:
             found = self._base.execute(f"{_OLDEST} limit 1").fetchone()
         if found is None:
             return None
-        number, *shot = found
-        self._remove([(number, len(shot[-1]))])
-        return number, Shot(*shot)
+        number, stream, seq, epoch, captured_us, content, kind = found
+        self._remove([(number, len(content))])
+        return number, Shot(stream, seq, epoch, captured_us, content, ShotKind(kind))
 
-    def _expire(self, now_us: int) -> Counter[str]:
-        gone: Counter[str] = Counter()
+    def _expire(self, now_us: int) -> list[tuple[int, str]]:
+        gone: list[tuple[int, str]] = []
         doomed: list[tuple[int, int]] = []
+        cut = set[str]()  # streams of which a unit is dropped, and no keyframe has come since
         over_bytes = self.bytes - self._most_bytes
         with self._translated():
-            for number, stream, size, kept_us in self._base.execute(_AGES):
-                if over_bytes <= 0 and now_us - kept_us <= self._most_us:
+            for number, kind, stream, size, kept_us in self._base.execute(_AGES):
+                due = over_bytes > 0 or now_us - kept_us > self._most_us
+                if kind != ShotKind.UNIT:
+                    cut.discard(stream)
+                if not due and not cut:
                     break
-                over_bytes -= size
-                gone[stream] += 1
-                doomed.append((number, size))
+                if due or stream in cut:
+                    over_bytes -= size
+                    gone.append((number, stream))
+                    doomed.append((number, size))
+                    if kind != ShotKind.PICTURE:
+                        cut.add(stream)
         self._remove(doomed)
         return gone
 
@@ -155,3 +168,8 @@ class Spool:
 def _beside(file: Path) -> list[Path]:
     """Return the names of the files in which SQLite keeps a part of this one."""
     return [file.with_name(f"{file.name}-{end}") for end in ("wal", "shm", "journal")]
+
+
+def _columns(shot: Shot) -> tuple[object, ...]:
+    place = (shot.stream, shot.seq, shot.epoch, shot.captured_us)
+    return *place, shot.content, shot.kind

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, State
+from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, Published, State
 from pipeline.errors import LossReason
 
 
@@ -22,6 +22,7 @@ class CameraTally:
     epochs: Counter[NewEpoch] = field(default_factory=Counter)
     redated: Counter[ClockFault] = field(default_factory=Counter)
     distrusted: ClockFault | None = None  # why its time stamps are not used at present
+    published: Published = field(default_factory=Published)
     captured_us: int = 0  # of the newest shot; 0 before the first
 
     def count(self, fate: PictureFate, pictures: int = 1) -> None:
@@ -45,6 +46,10 @@ class CameraTally:
         changed = distrusted is not self.distrusted
         self.distrusted = distrusted
         return changed
+
+    def change_published(self, published: Published) -> None:
+        """Record what its frames are published as."""
+        self.published = published
 
     def record_shot(self, captured_us: int) -> None:
         """Record the capture time of the newest shot."""

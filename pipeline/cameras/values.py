@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import av
 
+from pipeline.media.video.outcomes import NOT_H264, StorableUnit, Unstorable
+
 
 class State(StrEnum):
     """The state of a camera. A camera is in exactly one of them at any time."""
@@ -22,7 +24,7 @@ class PictureFate(StrEnum):
     PUBLISHED = "published"  # the broker acknowledged it
     THINNED = "thinned"  # above the limit of `fps`
     DAMAGED = "damaged"  # does not decode, or something is missing before it
-    UNKEYED = "unkeyed"  # no whole keyframe is before it, so that it would be wrong
+    UNKEYED = "unkeyed"  # no whole keyframe is before it: it would be wrong, or not decodable
     FROZEN = "frozen"  # the same as the pictures before it
     OVERFLOWED = "overflowed"  # this process could not keep up
     EXPIRED = "expired"  # the broker was away for longer than the spool holds
@@ -56,6 +58,7 @@ class NewEpoch(StrEnum):
     START = "start"
     CLOCK = "clock"  # the camera's clock jumped
     SIZE = "size"  # the size of the pictures changed
+    CONTENT = "content"  # from JPEG to the camera's own H.264, or back
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Picture:
     Times are in microseconds. `pts_us` is the presentation time stamp of the stream, None if it
     has none; `wall_us` is the capture time by the camera's own clock, if it sends one;
     `captured_us` is the capture time, set only if it is known for certain. `late_us` is how long
-    ago the picture arrived: pictures can be held back before they are handed on.
+    ago the picture arrived: pictures can be held back before they are handed on. `unit` is the unit
+    of video that gave the picture.
     """
 
     width: int
@@ -76,3 +80,17 @@ class Picture:
     wall_us: int | None = None
     captured_us: int | None = None
     late_us: int = 0
+    unit: StorableUnit | Unstorable = NOT_H264
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a camera's frames are published as. `units`: its own H.264, else JPEG.
+
+    `why_not` says why not its own H.264, empty if that is not wanted or not known yet.
+    `long_groups`: its keyframes are far apart.
+    """
+
+    units: bool = False
+    why_not: str = ""
+    long_groups: bool = False

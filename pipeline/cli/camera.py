@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cameras.camera_service import CameraService
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
+from pipeline.cameras.passing.obstacles import VideoChoice
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
@@ -56,6 +57,10 @@ def camera(
         str | None, typer.Option(help="At most so large, such as 640x360; the shape stays.")
     ] = None,
     quality: Annotated[int | None, typer.Option(help="JPEG quality, 1 to 100. [90]")] = None,
+    video: Annotated[
+        VideoChoice | None,
+        typer.Option(help="auto: publish its own H.264 where that fits. [jpeg]"),
+    ] = None,
     spool: Annotated[
         Path | None,
         typer.Option(help="Keep frames in this file while the broker is away, restarts included."),
@@ -64,7 +69,7 @@ def camera(
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9109 with --config]")
     ] = None,
 ) -> None:
-    """Publish cameras or videos as JPEG frames, and go on whatever happens to them.
+    """Publish the frames of cameras or videos, and go on whatever happens to them.
 
     Put secrets into the environment or into a file: `${NAME}` and `${file:/path}` in an address are
     replaced, and never shown. While the broker is away the newest minute of frames is kept on disk.
@@ -84,6 +89,7 @@ def camera(
         "fps": fps,
         "size": size,
         "quality": quality,
+        "video": video,
     }
     given = {name: value for name, value in one.items() if value is not None}
     if config is None:

@@ -98,6 +98,7 @@ def _rows(probed: Probed) -> list[tuple[str, str]]:
         ("bit rate", _or_unknown(probed.bit_rate and probed.bit_rate / 1000, ",.0f", "kbit/s")),
         ("GOP", _gop(probed)),
         ("B-frames", "yes" if probed.b_frames else "no"),
+        ("passing through", _passing(probed)),
         ("seen", f"{probed.frames} frames, {probed.frames_damaged} damaged"),
     ]
     return rows + _live_rows(probed) if probed.live else rows
@@ -118,6 +119,14 @@ def _live_rows(probed: Probed) -> list[tuple[str, str]]:
         ("jitter of arrival", _or_unknown(jitter_s and 1000 * jitter_s, ".0f", "ms")),
         ("first picture", f"after {probed.first_picture_s:.2f} s"),
     ]
+
+
+def _passing(probed: Probed) -> str:
+    if probed.passes_through:
+        return "its own H.264 can be published (`longtake camera --video auto`)"
+    if probed.codec_name == "mjpeg":
+        return "its own JPEG is published"
+    return f"no: {probed.why_not_passed}"
 
 
 def _gop(probed: Probed) -> str:

@@ -28,6 +28,7 @@ from pipeline.wire.predictions import Prediction
 log = logging.getLogger(__name__)
 
 CLIPS = ("gate", "yard", "market", "harbour")
+PASSED_THROUGH = "yard"  # its own H.264 is published; pictures of the others are encoded
 READ_S = 0.05
 LAST_READ_S = 5.0
 
@@ -126,7 +127,8 @@ def _film(
     clip: Path, name: str, stage: Stage, stop: threading.Event, failures: list[LongtakeError]
 ) -> None:
     clock = SystemClock()
-    shutter = Shutter(name, Exposure(), epoch_s=int(clock.time()))
+    exposure = Exposure(obstacle=None if name == PASSED_THROUGH else "")
+    shutter = Shutter(name, exposure, epoch_s=int(clock.time()))
     source = ClipSource(clip, loop=True, realtime=True, clock=clock)
     try:
         for picture in source.pictures(stop):

@@ -28,7 +28,7 @@ from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.refusals import explain
 from pipeline.media.showing.display import shown
 from pipeline.media.showing.frame_times import FrameTimes
-from pipeline.media.video.outcomes import Decoded
+from pipeline.media.video.outcomes import NOT_H264, Decoded, StorableUnit, Unstorable
 from pipeline.media.video.packet_decoders import packet_decoder
 
 PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
@@ -38,11 +38,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One upright frame; `pts_us` counts from the first frame of its source."""
+    """One upright frame; `pts_us` counts from the first frame of its source.
+
+    `unit` is the unit of video that gave it.
+    """
 
     index: int
     pts_us: int
     picture: av.VideoFrame
+    unit: StorableUnit | Unstorable = NOT_H264
 
 
 class FrameSource(Iterator[SourceFrame]):
@@ -217,7 +221,8 @@ def _video_frames(
     with closing(media):
         for decoded in _decoded(name, media, stream, missing):
             frame = decoded.picture
-            yield SourceFrame(index, times.time_of(frame), shown(frame, decoded.orientation))
+            at_us, picture = times.time_of(frame), shown(frame, decoded.orientation)
+            yield SourceFrame(index, at_us, picture, decoded.unit)
             index += 1
     if index == 0:
         words = str(missing.so_far)

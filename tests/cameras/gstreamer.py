@@ -40,7 +40,8 @@ def launch_line(mount: Mount) -> str:
         tuning = f"bframes={mount.b_frames} b-adapt=false" if mount.b_frames else "tune=zerolatency"
         # constrained-baseline has no B-frames
         profile = "main" if mount.b_frames else "constrained-baseline"
-        sliced = f"threads=1 option-string=slices={mount.slices}" if mount.slices else ""
+        dump = f":dump-yuv={mount.dump}" if mount.dump else ""
+        sliced = f"threads=1 option-string=slices={mount.slices}{dump}" if mount.slices else ""
         encoder = (
             f"x264enc name=encoder {tuning} key-int-max={mount.gop} speed-preset=superfast {sliced}"
             f" ! video/x-h264,profile={profile}"

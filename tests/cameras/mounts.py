@@ -25,5 +25,6 @@ class Mount:
     slices: int = 1  # of a picture; 0: as many as x264 makes for low delay, one per thread
     checksums: bool = False  # an MD5 of each picture (H.265)
     sets_every: int = -1
+    dump: str = ""  # file for the encoder's own pictures, as decoders must see them (I420, H.264)
     reports: bool = True  # send RTCP sender reports, which contain the camera's wall-clock time
     record: str = ""

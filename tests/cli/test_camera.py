@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.media.pictures import Fit, decode_picture
 from tests.cli.commands import Group, Longtake, Running, Start, until
+from tests.pipeline.media.video.encoding import encoded
 
 pytestmark = pytest.mark.kafka
 
@@ -30,6 +31,19 @@ def test_every_frame_arrives_with_its_key_and_headers(
     captured = [float(h["captured-at"]) for h in headers]
     assert captured == pytest.approx([captured[0] + 50 * n for n in range(20)], abs=0.01)
     assert decode_picture(records[0].value or b"", Fit(48, 64, "stretch")).shape == (48, 64, 3)
+
+
+def test_a_file_that_fits_passes_through_unit_by_unit(
+    group: Group, longtake: Longtake, tmp_path: Path
+) -> None:
+    (tmp_path / "clip.h264").write_bytes(b"".join(encoded("cabac")))
+    ended = longtake(*command(group, tmp_path / "clip.h264", "--video", "auto"))
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "gate: 40 frames sent, 0 lost")
+    records = group.frames(40)
+    assert [record.value for record in records] == list(encoded("cabac"))
+    headers = [dict(record.headers) for record in records]
+    assert {one["content-type"] for one in headers} == {b"video/h264"}
+    assert [n for n, one in enumerate(headers) if one.get("keyframe") == b"1"] == [0, 10, 20, 30]
 
 
 def test_fps_limits_the_rate(group: Group, longtake: Longtake, clip: Path) -> None:

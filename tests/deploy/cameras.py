@@ -30,6 +30,7 @@ METRICS = {
     "longtake_camera_epochs_total": ("counter", ("camera", "reason")),
     "longtake_camera_redated_frames_total": ("counter", ("camera", "reason")),
     "longtake_camera_clock_distrusted": ("gauge", ("camera", "reason")),
+    "longtake_camera_passed_through": ("gauge", ("camera",)),
     "longtake_camera_last_frame_timestamp_seconds": ("gauge", ("camera",)),
     "longtake_camera_publish_age_seconds": ("histogram", ()),
     "longtake_camera_published_bytes_total": ("counter", ()),
@@ -41,7 +42,7 @@ VALUES = {
     "longtake_camera_state": STATES,
     "longtake_camera_frames_total": FATES,
     "longtake_camera_failures_total": REASONS,
-    "longtake_camera_epochs_total": ("start", "clock", "size"),
+    "longtake_camera_epochs_total": ("start", "clock", "size", "content"),
     "longtake_camera_redated_frames_total": FAULTS,
     "longtake_camera_clock_distrusted": FAULTS,
     "longtake_camera_last_frame_timestamp_seconds": (),
@@ -65,6 +66,7 @@ class CamerasStandIn:
                 for value in values:
                     self.metrics[name].labels(camera, value)
             self.metrics["longtake_camera_last_frame_timestamp_seconds"].labels(camera)
+            self.metrics["longtake_camera_passed_through"].labels(camera)
         self.metrics["longtake_cameras"].set(len(cameras))
         self.metrics["longtake_camera_broker_up"].set(1)
 

@@ -7,6 +7,9 @@ FEED = "tests/pipeline/cameras/test_feed.py"
 TIMING = "tests/pipeline/cameras/test_timing.py"
 SHUTTER = "tests/pipeline/cameras/test_shutter.py"
 SPOOL = "tests/pipeline/cameras/test_spool.py"
+LANE = "tests/pipeline/cameras/test_lane.py"
+PASSAGE = "tests/pipeline/cameras/test_passage.py"
+STORABLE = "tests/pipeline/media/video/test_storable_chain.py"
 OPENING = "tests/pipeline/media/opening"
 PACING = "tests/pipeline/cameras/test_pacing.py"
 
@@ -28,11 +31,72 @@ CAMERA_MUTANTS = (
     Mutant(
         "the spool drops its newest",
         "pipeline/cameras/spool.py",
-        'captured_us, content from shots order by number"\n_AGES = "select number, stream,'
-        ' length(content), kept_us from shots order by number"',
-        'captured_us, content from shots order by number"\n_AGES = "select number, stream,'
-        ' length(content), kept_us from shots order by number desc"',
+        'length(content), kept_us from shots order by number"',
+        'length(content), kept_us from shots order by number desc"',
         (SPOOL,),
+    ),
+    Mutant(
+        "a full spool leaves units without those before them",
+        "pipeline/cameras/spool.py",
+        "if due or stream in cut:",
+        "if due:",
+        (SPOOL,),
+    ),
+    Mutant(
+        "units that come after a dropped one are sent",
+        "pipeline/cameras/lane.py",
+        "        return self._cut.get(shot.stream)\n",
+        "        return None\n",
+        (LANE, RELAY),
+    ),
+    Mutant(
+        "a full lane drops one unit at a time",
+        "pipeline/cameras/lane.py",
+        "while self._shots and self._shots[0].continues:",
+        "while False:",
+        (LANE,),
+    ),
+    Mutant(
+        "units go on after a lost one",
+        "pipeline/cameras/passing/passage.py",
+        "not (unit.key or unit.number == self._next)",
+        "False",
+        (PASSAGE,),
+    ),
+    Mutant(
+        "a camera that does not fit is tried again at once",
+        "pipeline/cameras/passing/passage.py",
+        "not 0 <= at_us - self._ended_us < _AGAIN_US",
+        "True",
+        (PASSAGE,),
+    ),
+    Mutant(
+        "JPEGs and units are mixed in one epoch",
+        "pipeline/cameras/capture/shutter.py",
+        "            self._begin(NewEpoch.CONTENT, at_us)\n",
+        "            pass\n",
+        (SHUTTER,),
+    ),
+    Mutant(
+        "a still picture withholds units in the middle of a group",
+        "pipeline/cameras/capture/shutter.py",
+        "self._withheld = still if chosen.key else self._withheld",
+        "self._withheld = still",
+        (SHUTTER,),
+    ),
+    Mutant(
+        "a unit that gave another picture than its own is stored",
+        "pipeline/media/video/storable_chain.py",
+        "pictures[0].picture.pts != unit.pts",
+        "False",
+        (STORABLE,),
+    ),
+    Mutant(
+        "a keyframe is stored without its parameter sets",
+        "pipeline/media/video/storable_chain.py",
+        'b"" if own else sets',
+        'b""',
+        (STORABLE,),
     ),
     Mutant(
         "a reconnect begins another epoch",

@@ -19,7 +19,7 @@ from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
 from pipeline.broker.kafka.vendor.sending import abandon
-from pipeline.broker.shots import SettledShot, Shot, ShotOutcome
+from pipeline.broker.shots import SettledShot, Shot, ShotKind, ShotOutcome
 from pipeline.connection import Connection
 from pipeline.errors import (
     LongtakeError,
@@ -78,9 +78,12 @@ class KafkaUplink:
     def send(self, number: int, shot: Shot) -> None:
         """See `Uplink`."""
         if len(shot.content) + AROUND_BYTES > self._most_bytes:
+            lower = "--quality or --size"
+            if shot.kind is not ShotKind.PICTURE:
+                lower = "the camera's bit rate"
             why = (
                 f"a frame of {len(shot.content):,} bytes is larger than topic {self._topic} takes"
-                f" (max.message.bytes = {self._most_bytes:,}); lower --quality or --size, or raise"
+                f" (max.message.bytes = {self._most_bytes:,}); lower {lower}, or raise"
                 " that setting (and the broker's message.max.bytes)"
             )
             self._settled.append(SettledShot(number, ShotOutcome.OVERSIZED, why))

@@ -42,7 +42,13 @@ class ClipSource:
                 if stop.wait(max(0.0, wait_s)):
                     return
                 shown = frame.picture
-                yield Picture(shown.width, shown.height, frame=shown, captured_us=captured_us)
+                yield Picture(
+                    shown.width,
+                    shown.height,
+                    frame=shown,
+                    captured_us=captured_us,
+                    unit=frame.unit,
+                )
         except SourceError as exc:
             raise CameraLostError(LossReason.REFUSED, str(exc)) from exc
         raise CameraLostError(LossReason.ENDED, "the clip is over")

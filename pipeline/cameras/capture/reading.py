@@ -76,7 +76,12 @@ class PacketReader:
             return PictureFate.DAMAGED
         pts_us = self._microseconds(decoded.picture.pts)
         return Picture(
-            whole.width, whole.height, frame=whole, pts_us=pts_us, wall_us=self._wall(pts_us)
+            whole.width,
+            whole.height,
+            frame=whole,
+            pts_us=pts_us,
+            wall_us=self._wall(pts_us),
+            unit=decoded.unit,
         )
 
     def _microseconds(self, pts: int | None) -> int | None:

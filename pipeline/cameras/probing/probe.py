@@ -20,6 +20,8 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.capture.connecting import Connecting, open_camera, video_of
 from pipeline.cameras.capture.timing import CaptureClock
+from pipeline.cameras.passing.obstacles import obstacle
+from pipeline.cameras.passing.passage import KEYFRAME_S, Passage
 from pipeline.cameras.probing.arrivals import Arrival, clock_offset_s, gop_frames, jitter_s, rate_hz
 from pipeline.cameras.values import ClockFault
 from pipeline.clock import Clock
@@ -65,6 +67,8 @@ class Probed:
     arrival_jitter_s: float | None
     clock_fault: ClockFault | None = None  # why the time stamps are not trusted
     wild_stamps: int = 0  # single time stamps that do not continue those before
+    passes_through: bool = False  # whether its own H.264 can be published
+    why_not_passed: str = ""
 
 
 def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) -> Probed:
@@ -74,7 +78,13 @@ def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) ->
     began_s = clock.time()
     with _translated(address), closing(open_camera(address, how, clock)) as media:
         stream = video_of(media.container)
-        watched = _StreamStatistics(media.container, stream, live=address.is_live, clock=clock)
+        watched = _StreamStatistics(
+            media.container,
+            stream,
+            live=address.is_live,
+            clock=clock,
+            obstacle=obstacle(address, transport=how.transport),
+        )
         with _missed_packets() as missed:
             for packet in media.packets(stream):
                 if packet.size:
@@ -108,13 +118,20 @@ class _StreamStatistics:
     """Collects statistics of a stream, packet by packet."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, *, live: bool, clock: Clock
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        *,
+        live: bool,
+        clock: Clock,
+        obstacle: str | None,
     ) -> None:
         self.arrivals: list[Arrival] = []
         self.newest: av.VideoFrame | None = None
         self.first_picture_at_s = 0.0
         self._format_name, self._stream = container.format.name, stream
         self._decoder = packet_decoder(stream)
+        self._passage = Passage(obstacle=obstacle, keyframe_s=KEYFRAME_S)
         self._timed = container.format.name not in INVENTED
         self._live, self._clock = live, clock
         self._steady_from_s = clock.time() + (SETTLING_S if live else 0.0)
@@ -147,6 +164,8 @@ class _StreamStatistics:
         for outcome in self._decoder.feed(packet):
             if isinstance(outcome, Decoded):
                 self._see(outcome.picture)
+                at_s = arrival.at_s if arrival.sent_s is None else arrival.sent_s
+                self._passage.decide(outcome.unit, round(at_s * 1e6), too_large=False)
             else:
                 self._damaged += 1
 
@@ -155,6 +174,7 @@ class _StreamStatistics:
         codec, steady = self._stream.codec_context, self._steady()
         fps, gop = rate_hz(self._times_s()), gop_frames(self.arrivals)
         declared = declared_rate(self._format_name, self._stream)
+        published = self._passage.published
         return Probed(
             live=self._live,
             format_name=self._format_name,
@@ -178,6 +198,9 @@ class _StreamStatistics:
             arrival_jitter_s=jitter_s(steady) if self._live else None,
             clock_fault=self._clock_fault,
             wild_stamps=self._wild_stamps,
+            passes_through=published.units,
+            why_not_passed=published.why_not
+            or ("" if published.units else f"no keyframe came in {self.span_s:.0f} s"),
         )
 
     def _follow_clock(self, arrival: Arrival) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import av
@@ -15,6 +16,7 @@ from pipeline.media.video.headers.annexb import Framing
 from pipeline.media.video.orientation import Orientation
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
 from pipeline.media.video.regrouping import Regrouper, TimedUnit
+from pipeline.media.video.storable_chain import StorableChain
 from pipeline.media.video.unit_decoder import UnitDecoder
 
 CHECKED = ("h264", "hevc")  # whose units are checked, each with its own settings of the decoder
@@ -58,14 +60,22 @@ class _UnitPackets:
         self._framing = Framing.of(codec, context.extradata or b"")
         self._regrouper = Regrouper(codec)
         self._decoder = UnitDecoder(codec, context, sets=self._framing.sets)
+        self._storable = StorableChain() if codec == "h264" else None
 
     def feed(self, packet: "Packet[Any]") -> Sequence[Outcome]:
         """See `PacketDecoder`."""
         if packet.size:
             units = self._units(packet)
-            return [outcome for unit in units for outcome in self._decoder.feed(unit)]
-        last = [outcome for unit in self._regrouper.end() for outcome in self._decoder.feed(unit)]
+            return [outcome for unit in units for outcome in self._decode(unit)]
+        last = [outcome for unit in self._regrouper.end() for outcome in self._decode(unit)]
         return [*last, *self._decoder.end()]
+
+    def _decode(self, unit: TimedUnit) -> Sequence[Outcome]:
+        outcomes = self._decoder.feed(unit)
+        if self._storable is None:
+            return outcomes
+        judged = self._storable.judge(unit, outcomes, self._decoder.sets)
+        return [replace(one, unit=judged) if isinstance(one, Decoded) else one for one in outcomes]
 
     def _units(self, packet: "Packet[Any]") -> list[TimedUnit]:
         payload = bytes(packet)

@@ -63,6 +63,11 @@ class UnitDecoder:
         self._orientation = Orientation()
         self._decode_times: list[int] = []  # a heap: of units whose pictures are to come
 
+    @property
+    def sets(self) -> bytes:
+        """The newest parameter sets of the stream, in Annex B."""
+        return self._chain.sets
+
     def feed(self, unit: TimedUnit) -> Sequence[Outcome]:
         """Decode one unit; returns what is known now, of this unit and of those before."""
         content = None if unit.damaged else unit.content

@@ -1,6 +1,7 @@
 """A clock that waiting advances, and pictures of known colours."""
 
 import threading
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from pipeline.cameras.values import Picture
 from pipeline.clock import ManualClock
 from pipeline.media.sources import encode_jpeg
+from pipeline.media.video.outcomes import StorableUnit, Unstorable
 
 START_S = 1_700_000_000.25
 START_US = round(START_S * 1e6)
@@ -50,6 +52,13 @@ def frame(grey: int = 0, *, width: int = 64, height: int = 48) -> av.VideoFrame:
 def decoded(grey: int = 0, *, width: int = 64, height: int = 48, at_us: int) -> Picture:
     shown = frame(grey, width=width, height=height)
     return Picture(width, height, frame=shown, captured_us=at_us)
+
+
+def filmed(
+    one: StorableUnit | Unstorable, grey: int = 0, *, width: int = 64, at_us: int
+) -> Picture:
+    """Return the picture of a unit of video."""
+    return replace(decoded(grey, width=width, at_us=at_us), unit=one)
 
 
 def encoded(grey: int = 0, *, width: int = 64, height: int = 48, at_us: int) -> Picture:

@@ -16,7 +16,14 @@ from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import ClockFault, NewEpoch, Picture, PictureFate, State
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
-from tests.pipeline.cameras.scene import START_S, Pause, SettableClock, decoded
+from pipeline.media.video.outcomes import StorableUnit, Unstorable
+from tests.pipeline.cameras.scene import START_S, Pause, SettableClock, decoded, filmed
+
+UNITS: dict[str | LossReason, StorableUnit | Unstorable] = {
+    "key": StorableUnit(b"key", 0),
+    "unit": StorableUnit(b"unit", 1),
+    "reordered": Unstorable("its pictures may be reordered"),
+}
 
 Step = Callable[[], Picture | PictureFate | None]
 
@@ -54,7 +61,12 @@ class Stop(Pause):
 class Scene:
     """A feed that follows a script, without a thread."""
 
-    def __init__(self, *connections: Sequence[str | LossReason], frozen_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *connections: Sequence[str | LossReason],
+        frozen_s: float = 0.0,
+        obstacle: str | None = "",
+    ) -> None:
         self.clock = SettableClock(START_S)
         self.tally = CameraTally()
         self.stop = Stop(self.clock, self.tally)
@@ -65,7 +77,7 @@ class Scene:
         self.feed = Feed(
             "gate",
             script,
-            Shutter("gate", Exposure(frozen_s=frozen_s), epoch_s=7),
+            Shutter("gate", Exposure(frozen_s=frozen_s, obstacle=obstacle), epoch_s=7),
             post=self._post,
             tally=self.tally,
             backoff=Backoff(Random(1)),  # noqa: S311
@@ -97,6 +109,9 @@ class Scene:
                 return replace(decoded(next(self._greys), at_us=0), captured_us=None, pts_us=at_us)
             if what == "stamp":  # always the same
                 return replace(decoded(next(self._greys), at_us=0), captured_us=None, pts_us=777)
+            if what in UNITS:
+                at_us = round(self.clock.time() * 1e6)
+                return filmed(UNITS[what], next(self._greys), at_us=at_us)
             grey = 7 if what == "still" else next(self._greys)
             return decoded(grey, at_us=round(self.clock.time() * 1e6))
 
@@ -235,3 +250,32 @@ def test_our_own_clock_that_is_set_begins_one_epoch_and_dates_the_next_pictures(
     assert [b - a for a, b in itertools.pairwise(times)] == [*[500_000] * 4, 2_000_000] + [
         500_000
     ] * 5
+
+
+def test_what_is_published_is_logged_when_it_changes_and_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    scene = Scene([*["key", "unit"] * 3, *["reordered"] * 3], ["reordered"], obstacle=None)
+    scene.run()
+    said = [record.getMessage() for record in caplog.records if "H.264" in record.getMessage()]
+    assert said == [
+        "gate: its own H.264 is published",
+        "gate: JPEG is published, not its own H.264: its pictures may be reordered",
+    ]
+    assert not scene.tally.published.units
+    assert scene.tally.epochs == {NewEpoch.START: 1, NewEpoch.CONTENT: 1}
+
+
+def test_a_camera_whose_keyframes_are_far_apart_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene(["key", *["good"] * 30] * 3, obstacle=None)
+    scene.run()
+    assert caplog.text.count("its keyframes are more than 10 s apart") == 1
+
+
+def test_pictures_that_are_encoded_by_choice_are_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    Scene(["key", "unit", "good"]).run()
+    assert "H.264" not in caplog.text

@@ -51,6 +51,23 @@ def test_b_frames_are_seen(server: RtspServer) -> None:
     assert (told.profile, told.b_frames, told.gop_frames) == ("Main", True, 8)
 
 
+@pytest.mark.parametrize(
+    ("path", "transport", "why"),
+    [
+        ("gate", "tcp", ""),
+        ("gate", "udp", "it comes by UDP, which loses packets"),
+        ("main", "tcp", "its pictures may be reordered (max_num_reorder_frames 2)"),
+        ("yard", "tcp", "it is not H.264"),
+    ],
+)
+def test_it_says_whether_the_cameras_own_video_can_be_published(
+    path: str, transport: Transport, why: str, server: RtspServer
+) -> None:
+    told = probed(server.url(path), transport)
+    assert told.passes_through == (why == "")
+    assert told.why_not_passed.startswith(why)
+
+
 def test_a_camera_whose_clock_is_wrong_is_found_out(server: RtspServer) -> None:
     server.jump("yard", -40)
     told = probed(server.url("yard"))

@@ -3,15 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.broker.shots import Shot
-from pipeline.cameras.relay import LANE_SHOTS, LATE_S, WINDOW_BYTES, Relay
+from pipeline.broker.shots import Shot, ShotKind
+from pipeline.cameras.lane import LANE_SHOTS
+from pipeline.cameras.relay import LATE_S, WINDOW_BYTES, Relay
 from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import PictureFate
 from pipeline.clock import ManualClock
+from pipeline.errors import OutputError
 from tests.cli.commands import until
+from tests.pipeline.cameras.groups import groups, out_of_the_middle
 from tests.uplinks import Log, LogUplink
 from tests.world import Steps
 
@@ -40,13 +46,26 @@ class Scene:
     def published(self, shot: Shot, age_s: float) -> None:
         self.fates[PictureFate.PUBLISHED] += 1
 
-    def film(self, shots: int, *, stream: str = "gate", size: int = 100) -> None:
+    def film(
+        self,
+        shots: int,
+        *,
+        stream: str = "gate",
+        size: int = 100,
+        kind: ShotKind = ShotKind.PICTURE,
+    ) -> None:
         """Send one shot at a time, ten a second."""
         for _ in range(shots):
-            shot = Shot(stream, len(self.posted), 7, round(self.clock.time() * 1e6), b"x" * size)
+            at_us = round(self.clock.time() * 1e6)
+            shot = Shot(stream, len(self.posted), 7, at_us, b"x" * size, kind)
             self.posted.append(shot)
             self.relay.post(shot)
             self.turn()
+
+    def film_group(self, units: int, *, key_size: int = 300) -> None:
+        """Send a group of units."""
+        self.film(1, size=key_size, kind=ShotKind.KEYFRAME)
+        self.film(units - 1, kind=ShotKind.UNIT)
 
     def turn(self) -> None:
         self.clock.advance(0.1)
@@ -145,6 +164,58 @@ def test_a_shot_that_is_too_large_is_dropped_and_the_others_go_on(scene: Scene) 
     scene.settle()
     assert scene.fates == {PictureFate.PUBLISHED: 6, PictureFate.OVERSIZED: 1}
     assert [shot.seq for shot in scene.log.shots] == [0, 1, 2, 4, 5, 6]
+
+
+def test_a_keyframe_that_is_too_large_takes_its_group_with_it(scene: Scene) -> None:
+    scene.film_group(5)
+    scene.film_group(5, key_size=6000)
+    scene.film_group(5)
+    scene.settle()
+    assert groups(scene.log.shots) == [[*range(5)], [*range(10, 15)]]
+    assert scene.fates[PictureFate.OVERSIZED] == 5
+
+
+def full(shots: object, *, now_us: int) -> list[tuple[int, str]]:
+    raise OutputError(f"the disk is full at {now_us}")
+
+
+def test_on_a_full_disk_units_are_dropped_until_the_next_keyframe(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.film_group(3)
+    scene.log.up = False
+    scene.film(20, kind=ShotKind.UNIT)
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.spool, "put", full)
+        scene.film(1, kind=ShotKind.UNIT)
+    scene.film(2, kind=ShotKind.UNIT)
+    scene.log.up = True
+    scene.film_group(3)
+    scene.settle()
+    assert groups(scene.log.shots) == [[*range(23)], [26, 27, 28]]
+
+
+@settings(max_examples=50)
+@given(
+    days=st.lists(st.tuples(st.booleans(), st.integers(1, 30)), min_size=2, max_size=12),
+    most_bytes=st.integers(500, 20_000),
+)
+def test_whatever_the_broker_does_no_unit_is_in_the_log_without_the_one_before(
+    days: list[tuple[bool, int]], most_bytes: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        scene = Scene(Path(folder), most_bytes=most_bytes)
+        for scene.log.up, units in days:
+            scene.film_group(units)
+            if scene.log.up and units % 5 == 0 and isinstance(scene.uplink, LogUplink):
+                scene.uplink.fail()
+        scene.log.up = True
+        scene.settle()
+        assert out_of_the_middle(scene.log.shots) == []
+        assert len(scene.log.shots) + scene.fates.total() - scene.fates[
+            PictureFate.PUBLISHED
+        ] == len(scene.posted)
+        scene.spool.close()
 
 
 def test_of_shots_that_are_too_large_the_first_alone_is_told(

@@ -1,14 +1,18 @@
 """Which pictures become shots, and the fields of a shot."""
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.broker.shots import Shot
+from pipeline.broker.shots import Shot, ShotKind
 from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.media.pictures import Fit, decode_picture, picture_size
-from tests.pipeline.cameras.scene import START_US, decoded, encoded
+from pipeline.media.video.outcomes import StorableUnit, Unstorable
+from tests.pipeline.cameras.scene import START_US, decoded, encoded, filmed
 
 JUMP = 3_600_000_000
+REORDERED = Unstorable("its pictures may be reordered")
 
 
 def shutter(**limits: object) -> Shutter:
@@ -100,3 +104,92 @@ def test_a_picture_that_stands_still_is_withheld_until_it_moves(make: type) -> N
     assert [one is PictureFate.FROZEN for one in taken] == [False] * 4 + [True] * 2 + [False] * 2
     assert isinstance(taken[-1], Shot)
     assert taken[-1].seq == 5
+
+
+def unit(number: int) -> StorableUnit:
+    return StorableUnit(b"unit %d" % number, number)
+
+
+def group(one: Shutter, grey: int, *, at_s: float) -> list[Shot | PictureFate]:
+    """Take a group of four units, two a second."""
+    times_us = [START_US + round((at_s + n / 2) * 1e6) for n in range(4)]
+    pictures = [filmed(unit(n), grey, at_us=at_us) for n, at_us in enumerate(times_us)]
+    return [one.take(picture, arrived_us=0) for picture in pictures]
+
+
+def test_a_unit_is_published_as_it_is_with_the_headers_of_one() -> None:
+    one = shutter(obstacle=None)
+    key = take(one, filmed(unit(0), at_us=START_US))
+    next_one = take(one, filmed(unit(1), at_us=START_US + 100_000))
+    assert (key.content, key.kind, next_one.kind) == (b"unit 0", ShotKind.KEYFRAME, ShotKind.UNIT)
+    assert dict(key.headers) == {
+        "captured-at": b"1700000000250.000",
+        "seq": b"0",
+        "epoch": b"1700000000",
+        "content-type": b"video/h264",
+        "keyframe": b"1",
+    }
+    assert dict(next_one.headers)["content-type"] == b"video/h264"
+    assert "keyframe" not in dict(next_one.headers)
+
+
+def test_by_default_units_become_jpegs() -> None:
+    shot = take(shutter(), filmed(unit(0), at_us=START_US))
+    assert shot.kind is ShotKind.PICTURE
+    assert picture_size(shot.content) == (64, 48)
+
+
+def test_each_change_between_units_and_jpegs_begins_an_epoch() -> None:
+    one, epochs, why = shutter(obstacle=None), list[int](), list[NewEpoch | None]()
+    sent: list[StorableUnit | Unstorable] = [REORDERED, unit(0), unit(1), REORDERED, REORDERED]
+    for n, found in enumerate(sent):
+        epochs.append(take(one, filmed(found, at_us=START_US + n * 100_000)).epoch - 1_700_000_000)
+        why.append(one.take_new_epoch())
+    assert epochs == [0, 1, 1, 2, 2]
+    assert why == [NewEpoch.START, NewEpoch.CONTENT, None, NewEpoch.CONTENT, None]
+
+
+def test_units_without_the_one_before_are_unkeyed_and_seq_counts_what_is_left() -> None:
+    one, sent = shutter(obstacle=None), [unit(0), unit(1), unit(3), unit(4), unit(0)]
+    taken = [
+        one.take(filmed(found, at_us=START_US + n * 100_000), arrived_us=0)
+        for n, found in enumerate(sent)
+    ]
+    assert [getattr(found, "seq", found) for found in taken] == [
+        0,
+        1,
+        PictureFate.UNKEYED,
+        PictureFate.UNKEYED,
+        2,
+    ]
+
+
+def test_a_still_picture_withholds_whole_groups_of_units() -> None:
+    one = shutter(obstacle=None, frozen_s=3)
+    taken = [*group(one, 7, at_s=0), *group(one, 7, at_s=2)]
+    assert all(isinstance(found, Shot) for found in taken)  # still for 3 s in the middle of a group
+    assert group(one, 7, at_s=4) == [PictureFate.FROZEN] * 4
+    middle = one.take(filmed(unit(4), 200, at_us=START_US + 6_000_000), arrived_us=0)
+    assert middle is PictureFate.FROZEN
+    moving = group(one, 200, at_s=6.5)
+    assert [getattr(found, "seq", None) for found in moving] == [8, 9, 10, 11]
+
+
+def test_another_size_of_units_begins_an_epoch_with_its_keyframe() -> None:
+    one = shutter(obstacle=None)
+    take(one, filmed(unit(0), at_us=START_US))
+    shot = take(one, filmed(unit(0), width=80, at_us=START_US + 100_000))
+    assert (shot.epoch, shot.kind) == (1_700_000_001, ShotKind.KEYFRAME)
+
+
+def test_units_after_a_jump_of_the_clock_wait_for_a_keyframe() -> None:
+    one, taken = shutter(obstacle=None), list[Shot | PictureFate]()
+    stamps = [0, 100_000, *(JUMP + n * 100_000 for n in range(5))]
+    for n, (pts_us, found) in enumerate(zip(stamps, [*range(6), 0], strict=True)):
+        picture = filmed(unit(found), at_us=0)
+        stamped = replace(picture, captured_us=None, pts_us=pts_us)
+        taken.append(one.take(stamped, arrived_us=START_US + n * 100_000))
+    jumped = taken.index(PictureFate.UNKEYED)
+    assert taken[jumped:-1] == [PictureFate.UNKEYED] * (6 - jumped)
+    assert isinstance(taken[-1], Shot)
+    assert taken[-1].epoch > 1_700_000_000

@@ -3,16 +3,22 @@
 import os
 import sqlite3
 import stat
-from collections import Counter
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.broker.shots import Shot
+from pipeline.broker.shots import Shot, ShotKind
+from pipeline.cameras.lane import Cuts
 from pipeline.cameras.spool import Spool
+from pipeline.cameras.values import PictureFate
 from pipeline.errors import OutputError
+from tests.pipeline.cameras import groups as kinds
+from tests.pipeline.cameras.groups import RUNS
 
 SECOND = 1_000_000
 
@@ -41,7 +47,7 @@ def test_above_its_bytes_the_oldest_go_and_are_told_by_stream(tmp_path: Path) ->
     one = spool(tmp_path / "spool.db", most_bytes=3000)
     gone = one.put([(1, shot(1)), (2, shot(2, stream="yard")), (3, shot(3))], now_us=0)
     assert not gone
-    assert one.put([(4, shot(4)), (5, shot(5))], now_us=0) == Counter(gate=1, yard=1)
+    assert one.put([(4, shot(4)), (5, shot(5))], now_us=0) == [(1, "gate"), (2, "yard")]
     assert [number for number, _ in taken(one)] == [3, 4, 5]
 
 
@@ -74,17 +80,68 @@ def test_a_spool_keeps_a_column_that_a_newer_release_has_added(tmp_path: Path, a
     assert taken(other) == [(8, shot(8)), (9, shot(9))]
 
 
+def test_a_spool_of_an_older_schema_holds_pictures_and_takes_units(tmp_path: Path) -> None:
+    file = tmp_path / "spool.db"
+    one = spool(file)
+    one.put([(8, shot(8))], now_us=0)
+    one.close()
+    with closing(sqlite3.connect(file)) as base:
+        base.execute("alter table shots drop column kind")
+        base.execute("pragma user_version = 1")
+    other = spool(file)
+    unit = kinds.shot(9, ShotKind.KEYFRAME)
+    other.put([(9, unit)], now_us=0)
+    assert taken(other) == [(8, shot(8)), (9, unit)]
+
+
+def test_units_go_with_all_that_continue_them(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db", most_bytes=1000)
+    posted = kinds.shots([(True, 4), (True, 4)])
+    one.put(list(enumerate(posted)), now_us=0)
+    gone = one.put([(8, kinds.shot(8, ShotKind.UNIT)), (9, shot(9, size=200))], now_us=0)
+    assert gone == [(n, "gate") for n in range(4)]
+    assert [number for number, _ in taken(one)] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_group_whose_end_is_not_there_yet_goes_as_far_as_it_is(tmp_path: Path) -> None:
+    one = spool(tmp_path / "spool.db", most_bytes=350)
+    yard = kinds.shot(0, ShotKind.PICTURE, stream="yard", size=10)
+    shots = [*enumerate(kinds.shots([(True, 4)])), (4, yard)]
+    assert one.put(shots, now_us=0) == [(n, "gate") for n in range(4)]
+    assert [number for number, _ in taken(one)] == [4]
+
+
+@settings(max_examples=25)
+@given(runs=RUNS, most_bytes=st.integers(100, 2000), puts=st.lists(st.integers(1, 20), max_size=5))
+def test_no_unit_leaves_a_spool_without_the_one_before_whatever_is_dropped(
+    runs: list[tuple[bool, int]], most_bytes: int, puts: list[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        posted, gone, cuts = list(enumerate(kinds.shots(runs))), set[int](), Cuts()
+        for count in [*puts, len(posted)]:
+            one = spool(Path(folder, "spool.db"), most_bytes=most_bytes)
+            now, posted = posted[:count], posted[count:]
+            admitted = [(n, shot) for n, shot in now if cuts.fate_of(n, shot) is None]
+            for number, stream in one.put(admitted, now_us=0):
+                cuts.drop(stream, number, PictureFate.EXPIRED)
+                gone.add(number)
+            one.close()  # the next process reads it
+        left = spool(Path(folder, "spool.db"), most_bytes=most_bytes)
+        assert kinds.out_of_the_middle([shot for _, shot in taken(left)]) == []
+        left.close()
+
+
 def test_a_spool_of_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "spool.db"
     one = spool(file)
     one.put([(8, shot(8))], now_us=0)
     one.close()
     with closing(sqlite3.connect(file)) as base:
-        base.execute("pragma user_version = 2")
-    with pytest.raises(OutputError, match=r"spool\.db has schema 2, .* up to 1"):
+        base.execute("pragma user_version = 3")
+    with pytest.raises(OutputError, match=r"spool\.db has schema 3, .* up to 2"):
         spool(file)
     with closing(sqlite3.connect(file)) as base:
-        assert base.execute("pragma user_version").fetchone() == (2,)
+        assert base.execute("pragma user_version").fetchone() == (3,)
 
 
 def test_an_empty_spool_leaves_no_file(tmp_path: Path) -> None:

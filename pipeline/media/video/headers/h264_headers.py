@@ -9,7 +9,7 @@ from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.headers.bits import Bits
 from pipeline.media.video.headers.messages import read_messages
 
-SLICE, IDR, SEI, SPS, PPS = 1, 5, 6, 7, 8
+SLICE, IDR, SEI, SPS, PPS, DELIMITER = 1, 5, 6, 7, 8, 9
 PARTITIONS = (2, 3, 4)
 BEFORE_PICTURE = frozenset({SEI, SPS, PPS, 9, *range(14, 19)})  # 9: a delimiter (clause 7.4.1.2.3)
 

@@ -51,6 +51,13 @@ def lose_slice(units: Units, at: int) -> Units:
     return [*units[:at], (number, kept), *units[at + 1 :]]
 
 
+def in_pieces(unit: bytes) -> list[bytes]:
+    """Split a keyframe as libav does if the parameter sets are sent before each slice."""
+    found = [unit[begin:end] for begin, end in nals(unit)]
+    sets = b"".join(START + nal for nal in found if nal[0] & 31 in (7, 8))
+    return [sets + START + nal for nal in found if nal[0] & 31 == 5]
+
+
 Change = tuple[Callable[[Units, int], Units], int]
 
 # units that are lost or out of place: each is detected

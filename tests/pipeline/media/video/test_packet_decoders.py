@@ -13,6 +13,7 @@ from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.outcomes import Broken, Decoded, Outcome
 from pipeline.media.video.packet_decoders import packet_decoder
 from pipeline.media.video.regrouping import Regrouper, TimedUnit
+from tests.pipeline.media.video.damage import in_pieces
 from tests.pipeline.media.video.encoding import digest, encoded, followed, right, shown
 from tests.pipeline.pictures import turn_video, write_video
 
@@ -24,13 +25,6 @@ def outcomes_of(path: Path) -> list[Outcome]:
         stream = container.streams.video[0]
         decoder = packet_decoder(stream)
         return [one for packet in container.demux(stream) for one in decoder.feed(packet)]
-
-
-def in_pieces(unit: bytes) -> list[bytes]:
-    """Split a keyframe as libav does if the parameter sets are sent before each slice."""
-    found = [unit[begin:end] for begin, end in nals(unit)]
-    sets = b"".join(START + nal for nal in found if nal[0] & 31 in (7, 8))
-    return [sets + START + nal for nal in found if nal[0] & 31 == 5]
 
 
 def in_pieces_of_h265(unit: bytes, following: bytes) -> list[bytes]:
