@@ -36,6 +36,7 @@ class Fate(OpenNames):
     """How an input record ended. Every record has exactly one.
 
     This release only keeps the count in the ledger of a fate that a newer release added.
+    `ADDED_FATES` are those that the first release does not know.
     """
 
     PREDICTED = "predicted"
@@ -45,6 +46,10 @@ class Fate(OpenNames):
     SAMPLED = "sampled"
     SKIPPED = "skipped"
     ENDED = "ended"
+    UNKEYED = "unkeyed"
+
+
+ADDED_FATES = (Fate.UNKEYED,)
 
 
 class Reset(OpenNames):
@@ -90,7 +95,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One record that the model steps on: for example an encoded picture of one stream."""
+    """One record that the model steps on: for example an encoded picture of one stream.
+
+    `unit`: the content is one access unit of H.264. `keyframe`: a decoder can begin with it.
+    """
 
     stream: str
     partition: int
@@ -102,6 +110,8 @@ class Frame:
     seq: int | None = None
     epoch: int | None = None
     traceparent: bytes | None = None
+    unit: bool = False
+    keyframe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,14 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """The record that a stream's present chain of H.264 units began with."""
+
+    offset: int
+    record_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from pipeline.errors import CorruptStateError
-from pipeline.records import NAME, NAME_WANTED, Destination, Fate, Outgoing, Record
+from pipeline.records import (
+    ADDED_FATES,
+    NAME,
+    NAME_WANTED,
+    Destination,
+    Fate,
+    Outgoing,
+    Record,
+)
 from pipeline.wire.frames import LAST_US
 from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
@@ -86,7 +94,7 @@ class Manifest:
 
     def write(self, partition: int) -> Outgoing:
         """Return the manifest as a changelog record."""
-        fates = {fate: self.fates.get(fate, 0) for fate in Fate}
+        fates = {fate: self.fates.get(fate, 0) for fate in Fate if fate not in ADDED_FATES}
         added = {fate: n for fate, n in self.fates.items() if n and fate not in fates}
         content = {
             "first_offset": self.first_offset,

@@ -14,6 +14,7 @@ from pipeline.records import (
     ParsedRecord,
     Record,
 )
+from pipeline.wire.units import KEYFRAME, is_keyframe, is_unit
 
 TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
 
@@ -26,14 +27,20 @@ _MILLISECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 can write
 
 
-def frame_headers(*, captured_us: int, seq: int, epoch: int, content_type: str) -> Headers:
-    """Return the headers of a frame. The record's key is the stream id, its value the picture."""
-    return (
+def frame_headers(
+    *, captured_us: int, seq: int, epoch: int, content_type: str, keyframe: bool = False
+) -> Headers:
+    """Return the headers of a frame. The record's key is the stream id, its value the picture.
+
+    `keyframe`: it is a unit of video that a decoder can begin with.
+    """
+    headers = (
         ("captured-at", f"{captured_us / 1000:.3f}".encode()),
         ("seq", str(seq).encode()),
         ("epoch", str(epoch).encode()),
         ("content-type", content_type.encode()),
     )
+    return (*headers, (KEYFRAME, b"1")) if keyframe else headers
 
 
 def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
@@ -55,6 +62,7 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
             raise MalformedRecordError(
                 f"the value has {len(record.value)} bytes, at most {max_bytes} are accepted"
             )
+        unit = is_unit(record.value, headers.get("content-type"))
         return Frame(
             stream=stream,
             partition=record.partition,
@@ -66,6 +74,8 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
             seq=seq,
             epoch=epoch,
             traceparent=_traceparent(headers.get(TRACEPARENT)),
+            unit=unit,
+            keyframe=unit and is_keyframe(record.value),
         )
     except (MalformedRecordError, RefusedBatchError) as exc:
         return BadRecord(record, exc.reason, str(exc))

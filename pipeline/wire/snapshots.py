@@ -14,6 +14,7 @@ from pipeline.records import (
     NAME_WANTED,
     Admission,
     Destination,
+    Keyframe,
     Outgoing,
     Record,
     Reset,
@@ -28,9 +29,9 @@ from pipeline.wire.predictions import CHAIN, CHAIN_WANTED
 class Snapshot:
     """The durable copy of one stream's memory.
 
-    `tensors` is empty if memory is reset before the next frame (`pending_reset`). `unknown` holds
-    fields of a newer release. One of them is `keyframe`, which is reserved for video: this release
-    writes back the value that it found, or null.
+    `tensors` is empty if memory is reset before the next frame (`pending_reset`). `keyframe` is
+    None if the stream has no whole chain of H.264 units after `offset`. `unknown` holds fields of a
+    newer release.
     """
 
     stream: str
@@ -43,6 +44,7 @@ class Snapshot:
     chain: str
     pending_reset: Reset | None
     tensors: Mapping[str, NDArray[np.generic]]
+    keyframe: Keyframe | None = None
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def write(self, partition: int) -> Outgoing:
@@ -64,7 +66,7 @@ class Snapshot:
             "chain": self.chain,
             "pending_reset": self.pending_reset,
             "record_ms": known.record_ms,
-            "keyframe": None,
+            **self._keyframe_fields(),
             **self.unknown,
         }
         # safetensors ignores strides: of a view it would save neighbouring bytes
@@ -72,6 +74,19 @@ class Snapshot:
         value = safetensors.numpy.save(tensors)
         header = ("meta", write_object(meta))
         return Outgoing(Destination.STATE, partition, snapshot_key(self.stream), value, (header,))
+
+    def _keyframe_fields(self) -> dict[str, JsonValue]:
+        """Return the keyframe, and the offset that it is valid for.
+
+        An older release writes all of it back with another `offset`, and does not decode units.
+        """
+        if self.keyframe is None:
+            return {"keyframe": None}
+        return {
+            "keyframe": self.keyframe.offset,
+            "keyframe_ms": self.keyframe.record_ms,
+            "keyframe_whole": self.offset,
+        }
 
     @classmethod
     def read(cls, record: Record) -> "Snapshot":
@@ -101,12 +116,11 @@ class Snapshot:
         )
         unknown = meta.rest
         unknown.pop("epoch_from_header", None)
-        if unknown.get("keyframe", ...) is None:
-            del unknown["keyframe"]
+        offset = meta.integer("offset")
         return cls(
             stream=stream,
             bundle=meta.text("bundle", MOST_NAME),
-            offset=meta.integer("offset"),
+            offset=offset,
             admission=admission,
             stepped_us=meta.integer_or_none("stepped_us", 0, LAST_US),
             age_us=meta.integer("age_us"),
@@ -114,8 +128,20 @@ class Snapshot:
             chain=meta.matching("chain", CHAIN, CHAIN_WANTED),
             pending_reset=None if pending is None else Reset(pending),
             tensors=_tensors(value),
+            keyframe=_keyframe(meta, offset),
             unknown=unknown,
         )
+
+
+def _keyframe(meta: Fields, offset: int) -> Keyframe | None:
+    """Take the keyframe; None if an older release has handled records after it."""
+    at = meta.integer_or_none("keyframe", 0, offset) if meta.has("keyframe") else None
+    if at is None:
+        for name in ("keyframe_ms", "keyframe_whole"):
+            meta.rest.pop(name, None)
+        return None
+    found = Keyframe(at, meta.integer("keyframe_ms", 0, LAST_US // 1000))
+    return found if meta.integer("keyframe_whole", at, offset) == offset else None
 
 
 def _tensors(value: bytes) -> dict[str, NDArray[np.generic]]:

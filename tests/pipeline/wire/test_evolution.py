@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import CorruptStateError
-from pipeline.records import Fate, Outgoing, Record, Reset
+from pipeline.records import ADDED_FATES, Fate, Keyframe, Outgoing, Record, Reset
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
@@ -17,6 +17,7 @@ from tests.pipeline.predictions import remembered, resealed, tape
 
 ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
 MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
+OLD_FATES = [fate for fate in Fate if fate not in ADDED_FATES]
 Read = Callable[[Record], Any]
 WRITTEN: dict[str, tuple[Outgoing, Read]] = {
     "manifest": (MANIFEST.write(3), Manifest.read),
@@ -65,21 +66,47 @@ def test_a_newer_schema_is_refused_with_the_release_to_use(name: str) -> None:
         read(record)
 
 
-def test_the_keyframe_that_a_newer_release_has_found_is_written_back() -> None:
-    record, read = changed("snapshot", keyframe=4711)
-    meta = json.loads(dict(logged(read(record).write(3)).headers)["meta"])
-    assert meta["keyframe"] == 4711
-    assert "keyframe" not in Snapshot.read(logged(remembered("a").write(3))).unknown
+KEYED = {"offset": 4730, "keyframe": 4711, "keyframe_ms": 9, "keyframe_whole": 4730}
+
+
+def test_a_keyframe_comes_back_with_the_time_of_its_record() -> None:
+    record, read = changed("snapshot", **KEYED)
+    assert read(record).keyframe == Keyframe(4711, 9)
+    assert dict(read(record).unknown) == {}
+    meta = json.loads(dict(read(record).write(3).headers)["meta"])
+    assert meta | KEYED == meta
+
+
+def test_a_keyframe_that_an_older_release_has_written_back_is_not_believed() -> None:
+    """That release has handled the records up to 4731 and decodes no units."""
+    record, read = changed("snapshot", **KEYED | {"offset": 4731})
+    assert read(record).keyframe is None
+    written = dict(read(record).write(3).headers)["meta"]
+    assert b'"keyframe":null' in written
+    assert b"keyframe_" not in written
+
+
+def test_a_snapshot_without_a_keyframe_has_the_bytes_of_the_release_before() -> None:
+    record, read = changed("snapshot", keyframe=None)
+    meta = json.loads(dict(read(record).write(3).headers)["meta"])
+    assert [name for name in meta if name.startswith("keyframe")] == ["keyframe"]
 
 
 def test_fates_of_a_newer_release_are_in_the_sum_and_written_back() -> None:
-    fates = {"predicted": 5, "unkeyed": 3, "torn": 0}
+    fates = {"predicted": 5, "melted": 3, "torn": 0}
     record, read = changed("manifest", next_offset=20, fates=fates)
     manifest = read(record)
     assert sum(manifest.fates.values()) == 8
     again = json.loads(manifest.write(3).value)["fates"]
-    assert again == {**dict.fromkeys(map(str, Fate), 0), "predicted": 5, "unkeyed": 3}
-    assert list(again)[-1] == "unkeyed"
+    assert again == {**dict.fromkeys(map(str, OLD_FATES), 0), "predicted": 5, "melted": 3}
+    assert list(again)[-1] == "melted"
+
+
+def test_a_fate_that_the_first_release_does_not_know_is_written_only_if_it_happened() -> None:
+    record, read = changed("manifest", next_offset=20, fates={"predicted": 5, "unkeyed": 3})
+    again = json.loads(read(record).write(3).value)["fates"]
+    assert list(again) == [*map(str, OLD_FATES), "unkeyed"]
+    assert b"unkeyed" not in (MANIFEST.write(3).value or b"")
 
 
 @pytest.mark.parametrize("missing", ["absent", "expired", "attempts", "life", "fates"])
@@ -108,6 +135,6 @@ def test_a_prediction_of_a_newer_release_is_read_as_far_as_it_is_known() -> None
 
 def test_names_that_are_listed_are_the_members_themselves() -> None:
     assert Fate("predicted") is Fate.PREDICTED
-    assert Fate("unkeyed") == "unkeyed" == str(Fate("unkeyed"))
-    assert {Fate("unkeyed"): 1}["unkeyed"] == 1  # type: ignore[index]
-    assert "unkeyed" not in list(Fate)
+    assert Fate("melted") == "melted" == str(Fate("melted"))
+    assert {Fate("melted"): 1}["melted"] == 1  # type: ignore[index]
+    assert "melted" not in list(Fate)

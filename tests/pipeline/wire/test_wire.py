@@ -617,7 +617,7 @@ def test_a_manifest_comes_back_as_it_was() -> None:
 
 def test_a_manifest_names_every_fate() -> None:
     fates = json.loads(logged(manifest()).value or b"")["fates"]
-    documented = "predicted dead_lettered duplicate late sampled skipped ended"
+    documented = "predicted dead_lettered duplicate late sampled skipped ended unkeyed"
     assert " ".join(fates) == documented
 
 

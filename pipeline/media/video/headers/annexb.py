@@ -3,18 +3,15 @@
 Annex B is the form of H.264 and H.265 in which each NAL unit follows a start code 00 00 01.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.errors import UndecodableFrameError
+from pipeline.wire.units import MAX_NALS, START_CODE
 
-MAX_NALS = 1024  # of one access unit; the highest level of H.264 allows 600 slices a picture
 MAX_SETS = 64  # parameter sets in one access unit; cameras send two or three
 START = b"\x00\x00\x00\x01"
-
-_START = re.compile(rb"\x00\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def nals(content: bytes) -> list[tuple[int, int]]:
     if not content.startswith((b"\x00\x00\x01", START)):
         raise UndecodableFrameError(f"{len(content)} bytes that do not begin with a start code")
     begins = list[int]()
-    for found in _START.finditer(content):
+    for found in START_CODE.finditer(content):
         begins.append(found.end())
         if len(begins) > MAX_NALS:
             raise UndecodableFrameError(f"a unit of more than {MAX_NALS} NAL units")
@@ -80,7 +77,7 @@ def nals(content: bytes) -> list[tuple[int, int]]:
 
 def heads(content: bytes) -> Iterator[bytes]:
     """Yield the first three bytes of each NAL unit, of `MAX_NALS` at most."""
-    for found in islice(_START.finditer(content), MAX_NALS):
+    for found in islice(START_CODE.finditer(content), MAX_NALS):
         yield content[found.end() : found.end() + 3]
 
 
