@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import Fit, decode_upright, fit_frame
 from pipeline.media.showing.display import shown
-from pipeline.media.video.outcomes import Broken, Decoded, Outcome, Unkeyed
+from pipeline.media.video.outcomes import Broken, Outcome, Unkeyed
 from pipeline.media.video.strict_decoder import StrictDecoder
 from pipeline.records import BadRecord, EndOfStream, Frame, ParsedRecord, Record
 from pipeline.wire.frames import read_frame
@@ -175,14 +175,11 @@ def _picture_of(record: Record, frame: Frame) -> FoundPicture:
 
 
 def _picture_from(outcome: Outcome, record: Record, frame: Frame) -> FoundPicture:
-    match outcome:
-        case Decoded():
-            try:
-                return FoundPicture(record, frame, shown(outcome.picture, outcome.orientation))
-            except UndecodableFrameError as exc:
-                words = str(exc)
-        case Broken():
-            words = outcome.words
-        case Unkeyed():
-            return FoundPicture(record, frame, reason=NoPicture.UNKEYED)
-    return FoundPicture(record, frame, reason=NoPicture.UNDECODABLE, words=words)
+    if isinstance(outcome, Unkeyed):
+        return FoundPicture(record, frame, reason=NoPicture.UNKEYED)
+    if isinstance(outcome, Broken):
+        return FoundPicture(record, frame, reason=NoPicture.UNDECODABLE, words=outcome.words)
+    try:
+        return FoundPicture(record, frame, shown(outcome.picture, outcome.orientation))
+    except UndecodableFrameError as exc:
+        return FoundPicture(record, frame, reason=NoPicture.UNDECODABLE, words=str(exc))
