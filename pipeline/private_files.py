@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -32,6 +33,42 @@ def make_private_folder(folder: Path) -> None:
         _tighten(opened, folder, FOLDER_MODE)
     finally:
         os.close(opened)
+
+
+def open_private_folder(folder: Path) -> int:
+    """Open a folder that is for its owner alone, or make it. Returns its descriptor.
+
+    Unlike `make_private_folder` it changes no folder that exists. Raises `OSError`.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(FOLDER_MODE)
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = os.fstat(opened)
+        if found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it belongs to another user", str(folder))
+        if found.st_mode & _OTHERS:
+            words = f"others can look into it; `chmod 700 {folder}`, or name a new folder"
+            raise PermissionError(errno.EPERM, words, str(folder))
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def write_new_private(name: str, content: bytes, *, folder: int) -> None:
+    """Write a new file, for its owner alone, into an open folder. It is complete, or is not there.
+
+    Raises `FileExistsError` if there is anything of that name, which stays as it is, and `OSError`.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened = os.open(name, flags, FILE_MODE, dir_fd=folder)
+    try:
+        with open(opened, "wb") as file:  # noqa: PTH123 - a descriptor, no path
+            file.write(content)
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
 
 
 def _tighten(opened: int, path: Path, mode: int) -> None:

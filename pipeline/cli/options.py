@@ -48,17 +48,28 @@ KafkaFile = Annotated[
 ]
 
 
+def refuse_other_than_mp4(overlay: Path) -> None:
+    """Raise if the file of `--overlay` has another suffix than `.mp4`."""
+    if overlay.suffix.lower() != ".mp4":
+        raise typer.BadParameter(f"--overlay writes an MP4; {overlay} must end in .mp4")
+
+
 def _option(name: str) -> Any:
     text = HELP.get(name)
     made = typer.Option(help=text, rich_help_panel=PANEL, hidden=text is None)
     return Annotated[str | None, made]
 
 
-def _needs_of(command: Callable[..., None]) -> Command | None:
-    """Return the command whose privileges a function needs; None if the table has none."""
+def _needs_of(command: Callable[..., None], values: Mapping[str, Any]) -> Command | None:
+    """Return the command whose privileges a function needs; None if the table has none.
+
+    `values` are those of its options: some of them need more.
+    """
     if command.__name__ == "check":  # it has said what is lacking
         return None
-    return next((one for one in Command if one.split()[-1] == command.__name__), None)
+    given = [f"{command.__name__} --{name}" for name, value in values.items() if value is not None]
+    wanted = (*given, command.__name__)
+    return next((one for name in wanted for one in Command if one.endswith(name)), None)
 
 
 def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,7 +86,7 @@ def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(kafka=kafka, **values)
         except NotPermittedError as exc:
-            needs = _needs_of(command)
+            needs = _needs_of(command, values)
             if needs is None:
                 raise
             raise NotPermittedError(

@@ -1,8 +1,8 @@
 """`longtake replay`: a stretch of the log again, and what differs from what was published."""
 
 import sys
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -10,17 +10,28 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from engines.model.bundle import find_bundle, load_bundle
+from engines.model.bundle import Bundle, find_bundle, load_bundle
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.options import (
+    AsJson,
+    ConfigFile,
+    Group,
+    KafkaFlags,
+    refuse_other_than_mp4,
+    with_kafka,
+)
 from pipeline.cli.output import open_output, print_facts, write_json_line
 from pipeline.cli.progress import RecordsRead
 from pipeline.clock import SystemClock
-from pipeline.config import load_config
+from pipeline.config import WorkerConfig, load_config
+from pipeline.errors import ConfigError
 from pipeline.judging.compare import Comparison
 from pipeline.offline.group_replay import GroupReplay, ReplayPlan, comparison_json, plan_replay
+from pipeline.offline.overlay.film import Film
+from pipeline.offline.overlay.log_film import LogFilm
 from pipeline.text.terminal import Terminal, plain
+from pipeline.wire.frames import STREAM_WANTED, is_stream_id
 
 DIFFERENT = 1
 SHOWN = 20  # streams, in the table
@@ -63,6 +74,10 @@ def replay(
     output: Annotated[
         Path | None, typer.Option(help="Write predictions here, one JSON object a line.")
     ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Draw them on the frames of --stream, into this MP4.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="The stream that --overlay shows.")] = None,
     diff: Annotated[
         bool, typer.Option("--diff", help="Compare with what was published; exit code 1 if wrong.")
     ] = False,
@@ -73,8 +88,11 @@ def replay(
     Joins no group and publishes nothing. Predictions go to --output, else to standard output (not
     with --diff or --json). Give it the workers' own --config: their rules of time count.
 
+    --overlay draws them on one stream, as `longtake run --overlay` does, without a skeleton.
+
     Example: `longtake replay --group actions --diff`
     """
+    _check_overlay(overlay, stream)
     settings = load_config(config, {**kafka, "group": group, "bundle": bundle})
     console = Terminal(stderr=True)
     clock = SystemClock()
@@ -86,8 +104,14 @@ def replay(
         for note in plan.notes:
             console.say(note)
         going = GroupReplay(settings, plan, source, clock=clock)
-        with closing(going), open_output(output, stdout=not diff and not as_json) as out:
-            _write(going, plan, out, console)
+        with (
+            closing(going),
+            open_output(output, stdout=not diff and not as_json) as out,
+            _film(overlay, stream, loaded, settings) as film,
+        ):
+            _write(going, plan, out, console, film)
+    if film is not None:
+        console.say(_filmed(film))
     report = going.report()
     if as_json:
         print_facts({"bundle": loaded.id, "notes": plan.notes} | report.json())
@@ -99,11 +123,54 @@ def replay(
         raise typer.Exit(DIFFERENT)
 
 
-def _write(going: GroupReplay, plan: ReplayPlan, out: BinaryIO | None, console: Terminal) -> None:
+def _check_overlay(overlay: Path | None, stream: str | None) -> None:
+    if (overlay is None) != (stream is None):
+        raise typer.BadParameter("--overlay FILE.mp4 and --stream NAME belong together")
+    if overlay is not None:
+        refuse_other_than_mp4(overlay)
+    if stream is not None and not is_stream_id(stream):
+        raise typer.BadParameter(f"--stream: wanted {STREAM_WANTED}")
+
+
+@contextmanager
+def _film(
+    path: Path | None, stream: str | None, bundle: Bundle, settings: WorkerConfig
+) -> Iterator[LogFilm | None]:
+    """Open the film of a stream; None if none is wanted. Raises `ConfigError` if it is empty."""
+    if path is None or stream is None:
+        yield None
+        return
+    with Film(path, bundle=bundle, truth=None) as film:
+        made = LogFilm(film, stream=stream, max_bytes=settings.max_frame_bytes)
+        yield made
+    if not made.frames:
+        raise ConfigError(
+            f"nothing to draw: the records that were replayed have no picture of stream {stream}"
+        )
+
+
+def _filmed(film: LogFilm) -> str:
+    """Say what the film shows, and what it does not."""
+    words = f"{film.frames} frames of partition {film.partition} drawn"
+    if film.left_out:
+        words += f", {film.left_out} left out that give no picture"
+    if film.elsewhere:
+        others = ", ".join(map(str, sorted(film.elsewhere)))
+        words += f"; the stream is also in partition {others}: choose with --partition"
+    return words
+
+
+def _write(
+    going: GroupReplay,
+    plan: ReplayPlan,
+    out: BinaryIO | None,
+    console: Terminal,
+    film: LogFilm | None,
+) -> None:
     """Replay, with a bar unless predictions go to the same terminal."""
     shown = out is sys.stdout.buffer and sys.stdout.isatty()
     with RecordsRead(plan.records, console, quiet=shown) as read:
-        for prediction in going.run(read.reach):
+        for prediction in going.run(read.reach, film):
             if out is not None:
                 write_json_line(out, prediction.value)
 

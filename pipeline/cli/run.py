@@ -15,7 +15,7 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects
+from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects, refuse_other_than_mp4
 from pipeline.cli.output import open_output, print_facts, write_json_line
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
@@ -120,8 +120,7 @@ def _check_overlay(overlay: Path, sources: Sequence[Address]) -> None:
         raise typer.BadParameter(
             f"--overlay draws on one source, not on {len(sources)}; run each with its own"
         )
-    if overlay.suffix.lower() != ".mp4":
-        raise typer.BadParameter(f"--overlay writes an MP4; {overlay} must end in .mp4")
+    refuse_other_than_mp4(overlay)
     source = Path(sources[0].url)
     if overlay.exists() and source.exists() and overlay.samefile(source):
         raise typer.BadParameter(f"--overlay {overlay} would replace its own source")

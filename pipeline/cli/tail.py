@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +11,12 @@ import typer
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import write_json_line
-from pipeline.config import load_config
+from pipeline.clock import SystemClock
+from pipeline.config import WorkerConfig, load_config
 from pipeline.judging.chain import ChainReader, Link
+from pipeline.media.picture_reader import MOST_DECODERS
+from pipeline.offline.saved_pictures.picture_folder import MOST_BYTES, MOST_FILES, PictureFolder
+from pipeline.offline.saved_pictures.predicted_pictures import PredictedPictures, SavedPicture
 from pipeline.text.terminal import Terminal, plain
 
 app = one_command()
@@ -19,6 +25,7 @@ WAIT_S = 0.5
 BAR_CELLS = 12
 CLOCK = slice(11, 23)  # of captured_at: a terminal's line is short
 MOST_SHOWN = 200  # characters of a label in a line for a person
+TOGETHER = 200  # predictions whose pictures are saved before their lines are shown
 JSON_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -38,6 +45,15 @@ def tail(
     as_json: Annotated[
         bool, typer.Option("--json", help="Predictions as they are, one JSON object a line.")
     ] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Save the picture of each prediction in this folder.")
+    ] = None,
+    pictures_most: Annotated[
+        int, typer.Option(min=1, help="Files that the folder may have.")
+    ] = MOST_FILES,
+    pictures_mb: Annotated[
+        int, typer.Option(min=1, help="MiB that the folder may have.")
+    ] = MOST_BYTES >> 20,
     group: Group = None,
     config: ConfigFile = None,
 ) -> None:
@@ -52,6 +68,8 @@ def tail(
     admin = TopicAdmin(settings.connection, settings.topics)
     topic, state = settings.predictions_topic, settings.topics.state
     admin.require_topic(topic)
+    if pictures is not None:
+        admin.require_topic(settings.frames_topic)
     has_written = state in admin.partition_counts()
     admin.close()
     out, hints = Terminal(), Terminal(stderr=True)
@@ -64,29 +82,86 @@ def tail(
     show = _show_json if as_json else _show
     chains = ChainReader(drop_repeats=dedup, whole=False)
     reader = TopicTail(settings.connection, topic=topic, from_start=from_start)
+    saver = None
+    if pictures is not None:
+        folder = PictureFolder(pictures, most_files=pictures_most, most_bytes=pictures_mb << 20)
+        saver = _PictureSaver(settings, folder, streams=stream or (), hints=hints)
     while True:
         records = [r for r in reader.read(WAIT_S) if not wanted or r.key in wanted]
-        for link in chains.read(records):
-            show(link, out, hints)
-        sys.stdout.flush()
+        for links in _parts(list(chains.read(records))):
+            saved = [None] * len(links) if saver is None else saver.save(links)
+            for link, picture in zip(links, saved, strict=True):
+                show(link, picture, out, hints)
+            sys.stdout.flush()
 
 
-def _show(link: Link, out: Terminal, hints: Terminal) -> None:
+class _PictureSaver:
+    """Saves the pictures of predictions, and says once what limits it."""
+
+    def __init__(
+        self,
+        settings: WorkerConfig,
+        folder: PictureFolder,
+        *,
+        streams: Iterable[str],
+        hints: Terminal,
+    ) -> None:
+        from pipeline.broker.kafka.readers.span_reader import SpanReader
+
+        log = SpanReader(
+            settings.connection, stall_s=settings.group_settings.stall_s, clock=SystemClock()
+        )
+        self._folder, self._hints = folder, hints
+        self._pictures = PredictedPictures(
+            log,
+            topic=settings.frames_topic,
+            folder=folder,
+            streams=streams,
+            max_bytes=settings.max_frame_bytes,
+        )
+        self._said_full = self._said_closed = False
+
+    def save(self, links: Sequence[Link]) -> list[SavedPicture | None]:
+        """Save the pictures of some links, None for those that are no predictions."""
+        said = [link.prediction for link in links]
+        found = self._pictures.save([one for one in said if one is not None])
+        if self._folder.full and not self._said_full:
+            self._said_full = True
+            limits = "--pictures-most and --pictures-mb"
+            self._hints.say(f"{self._folder.filled}: no more are saved ({limits} are the limits)")
+        if self._pictures.closed_decoders and not self._said_closed:
+            self._said_closed = True
+            self._hints.say(
+                f"more than {MOST_DECODERS} streams have units of H.264, so some are not decoded"
+                " until their next keyframe; choose streams with --stream"
+            )
+        return [None if one is None else found[one.partition, one.offset] for one in said]
+
+
+def _parts(links: Sequence[Link]) -> Iterator[Sequence[Link]]:
+    for first in range(0, len(links), TOGETHER):
+        yield links[first : first + TOGETHER]
+
+
+def _show(link: Link, picture: SavedPicture | None, out: Terminal, hints: Terminal) -> None:
     """One line for a person: coloured and with a bar on a terminal, plain text elsewhere."""
     del hints
-    line = _words(link, terminal=out.is_terminal)
+    line = _words(link, terminal=out.is_terminal) + _picture_words(picture)
     if link.fault is None:
         out.say(line)
     else:
         out.say(plain(f"{line}  BROKEN: {link.complaint}", "bold red"))
 
 
-def _show_json(link: Link, out: Terminal, hints: Terminal) -> None:
-    """Write one JSON object on a line; a fault goes to standard error."""
+def _show_json(link: Link, picture: SavedPicture | None, out: Terminal, hints: Terminal) -> None:
+    """Write one JSON object on a line; a fault, or a missing picture, goes to standard error."""
     del out
     write_json_line(sys.stdout.buffer, _json_line(link))
+    line = _words(link, terminal=False) + _picture_words(picture)
     if link.fault is not None:
-        hints.say(f"{_words(link, terminal=False)}  BROKEN: {link.complaint}")
+        hints.say(f"{line}  BROKEN: {link.complaint}")
+    elif picture is not None and picture.file is None:
+        hints.say(line)
 
 
 def _json_line(link: Link) -> bytes:
@@ -117,3 +192,9 @@ def _words(link: Link, *, terminal: bool) -> str:
         *([] if said.reset is None else [f"reset {said.reset}"]),
     ]
     return "  ".join(words)
+
+
+def _picture_words(picture: SavedPicture | None) -> str:
+    if picture is None:
+        return ""
+    return f"  {picture.file}" if picture.file is not None else f"  no picture: {picture.why}"

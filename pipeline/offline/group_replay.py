@@ -16,6 +16,7 @@ from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.judging.compare import Comparison
 from pipeline.media.kinds import decoder_for, open_fitting_for
+from pipeline.offline.overlay.log_film import LogFilm
 from pipeline.offline.replay import Replay
 from pipeline.offline.steps import StepsDone
 from pipeline.records import Record
@@ -139,10 +140,11 @@ class GroupReplay:
         self._fates: Counter[str] = Counter()
         self._predictions = 0
 
-    def run(self, progress: StepsDone) -> Iterator[Prediction]:
+    def run(self, progress: StepsDone, film: LogFilm | None = None) -> Iterator[Prediction]:
         """Predict partition by partition, each in offset order. `progress` counts records.
 
-        Raises what the engine raises, and `RestoreStalledError` when the log cannot be read.
+        The frames of one stream are drawn into the film, if there is one. Raises what the engine
+        raises, and `RestoreStalledError` when the log cannot be read.
         """
         began_s, before = self._clock.monotonic(), 0
         total = self._plan.records
@@ -150,9 +152,15 @@ class GroupReplay:
             frames = _followed(
                 self._source.frames(history, chosen), progress, before - chosen.start, total
             )
+            if film is not None:
+                frames = film.watch(frames)
             for prediction in self._predict(history, chosen, frames):
                 self._predictions += 1
+                if film is not None:
+                    film.show(prediction)
                 yield prediction
+            if film is not None:
+                film.end()
             before += chosen.end - chosen.start
             progress("records", before, total)
         self._seconds = self._clock.monotonic() - began_s

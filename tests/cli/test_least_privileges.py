@@ -21,7 +21,7 @@ FRAMES = 20
 NOTHING_SENT = "cam-1: 0 frames sent"  # the camera ends with 0 all the same
 IMPLYING = {Operation.READ, Operation.WRITE}  # allow to DESCRIBE too
 SEES_LESS = {Command.CAMERA, Command.TOPICS_CHECK}  # without DESCRIBE_CONFIGS, but runs
-ENDLESS = {Command.TAIL, Command.WORKER}
+ENDLESS = {Command.TAIL, Command.TAIL_PICTURES, Command.WORKER}
 
 
 def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | Path, ...]:
@@ -31,6 +31,9 @@ def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | 
             return ("camera", clip, "--stream", "cam-1", "--topic", group.topics.frames)
         case Command.TAIL:
             return ("tail", "--from-start", "--json", *named)
+        case Command.TAIL_PICTURES:
+            folder = clip.with_name(f"pictures of {group.topics.frames}")
+            return ("tail", "--from-start", "--json", "--pictures", folder, *named)
         case Command.REPLAY:
             return ("replay", "--diff", *named)
         case Command.RESET_PARTITION:
@@ -51,12 +54,15 @@ def publish(secured: LocalKafka, group: SecuredGroup) -> None:
     assert publisher.lost == 0
 
 
-def tailed(group: SecuredGroup, folder: Path, clip: Path, count: int) -> None:
+def tailed(
+    group: SecuredGroup, folder: Path, clip: Path, count: int, command: Command = Command.TAIL
+) -> None:
     """Wait until `longtake tail` has shown so many predictions."""
-    kafka = group.of_user(group.needs(Command.TAIL))
-    words = arguments(Command.TAIL, group, clip)
-    tail = Running(folder / "tail.log", *words, "--kafka", kafka)
+    kafka = group.of_user(group.needs(command))
+    words = arguments(command, group, clip)
+    tail = Running(folder / f"{command}.log", *words, "--kafka", kafka)
     until(lambda: tail.log.count('"label"') >= count, f"{count} predictions")
+    assert "no picture" not in tail.log
     tail.end(signal.SIGINT)
 
 
@@ -76,6 +82,7 @@ def worked(
     words = (*arguments(Command.WORKER, group, clip), "--kafka", kafka)
     worker = Running(folder / "worker.log", *words).ready()
     tailed(group, folder, clip, FRAMES)
+    tailed(group, folder, clip, FRAMES, Command.TAIL_PICTURES)
     assert worker.end(signal.SIGTERM)[0] == 0, worker.log
     return group
 

@@ -108,6 +108,16 @@ def test_a_group_that_may_not_be_joined_ends_the_worker_with_the_way_to_see_more
     assert "`longtake topics check --as 'worker'` lists what is not permitted" in ended.complaint
 
 
+def test_pictures_whose_frames_may_not_be_read_name_the_command_with_its_option(
+    group: SecuredGroup, longtake: Longtake, tmp_path: Path
+) -> None:
+    kafka = group.of_user(group.needs(Command.TAIL))
+    ended = longtake("tail", "--config", group.file, "--kafka", kafka, "--pictures", tmp_path / "p")
+    assert ended.code == 28
+    assert f"topic {group.topics.frames}" in ended.complaint
+    assert "`longtake topics check --as 'tail --pictures'` lists what" in ended.complaint
+
+
 def _line(file: Path, setting: str) -> str:
     """One setting of a file, as a member of a JSON object."""
     line = next(one for one in file.read_text().splitlines() if one.startswith(setting))

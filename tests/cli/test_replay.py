@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from kafka import KafkaProducer
 
@@ -203,6 +204,46 @@ def test_transactional_frames_leave_holes_that_are_no_end(
     assert ended.json["diff"]["counts"]["same"] == 4
     whole = longtake("replay", "--config", group.file, "--to", "12")
     assert Counter(line["source"]["offset"] for line in whole.lines) == Counter([0, 2, 6, 8])
+
+
+def test_an_overlay_shows_the_frames_of_one_stream(
+    worked: Group, longtake: Longtake, tmp_path: Path
+) -> None:
+    film = ("--overlay", "seen.mp4", "--stream", "cam-2")
+    ended = longtake("replay", "--config", worked.file, "--diff", *film)
+    assert ended.code == 0, ended.err
+    assert "20 frames of partition 0 drawn" in ended.err
+    with av.open(str(tmp_path / "seen.mp4")) as shown:
+        times_s = [frame.time for frame in shown.decode(video=0)]
+    # rounds 9 and 19 came after 5 s
+    assert [times_s[n] for n in (0, 8, 9, 19)] == pytest.approx([0, 0.8, 5.8, 11.7])
+
+
+def test_a_stream_that_has_no_frame_leaves_no_film(
+    worked: Group, longtake: Longtake, tmp_path: Path
+) -> None:
+    film = ("--overlay", "seen.mp4", "--stream", "nobody")
+    ended = longtake("replay", "--config", worked.file, "--diff", *film)
+    assert ended.code == 2
+    assert "have no picture of stream nobody" in ended.complaint
+    assert list(tmp_path.glob("seen*")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--overlay", "seen.mp4"), "--overlay FILE.mp4 and --stream NAME belong together"),
+        (("--stream", "cam-1"), "--overlay FILE.mp4 and --stream NAME belong together"),
+        (("--stream", "cam-1", "--overlay", "seen.avi"), "seen.avi must end in .mp4"),
+        (("--stream", "no id", "--overlay", "seen.mp4"), "--stream: wanted a stream id"),
+    ],
+)
+def test_what_an_overlay_needs_is_said_before_anything_is_read(
+    longtake: Longtake, words: tuple[str, ...], complaint: str
+) -> None:
+    ended = longtake("replay", "--bootstrap", "127.0.0.1:1", *words)
+    assert ended.code == 2
+    assert complaint in ended.err
 
 
 def test_a_group_that_is_not_there_is_named_with_those_that_are(

@@ -3,10 +3,16 @@
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from pipeline.media.picture_reader import PictureReader
+from pipeline.media.sources import encode_jpeg
 from tests.cli.commands import PATIENCE_S, SCRIPT, Group, Longtake, Start, environment, until
+from tests.pipeline.media.logged import unit_record
+from tests.pipeline.media.video.encoding import encoded
+from tests.pipeline.pictures import jpeg
 from tests.pipeline.predictions import Tape, tape
 
 pytestmark = pytest.mark.kafka
@@ -104,6 +110,60 @@ def test_a_pipe_gets_whole_lines_and_ends_it_without_a_word_when_it_closes(group
         publish(group, tape(range(3)))
         assert tail.wait(PATIENCE_S) == 141
         assert tail.stderr.read() == b""
+
+
+def film(group: Group, name: str, *, first: int = 0) -> list[bytes]:
+    """Publish some units of a stream and a picture, and a prediction of each."""
+    values = [*encoded(name)[first : first + 6], jpeg(16, 24, seed=first)]
+    for record in [unit_record(n, value, seq=first + n) for n, value in enumerate(values)]:
+        group.cluster.publish(0, record.key, record.value, record.headers)
+    publish(group, tape(range(len(values))))
+    return values
+
+
+def test_the_picture_of_each_prediction_is_saved(
+    group: Group, start: Start, tmp_path: Path
+) -> None:
+    values = film(group, "cabac")
+    tail = ("tail", "--config", group.file, "--from-start", "--pictures", tmp_path / "new")
+    running = start(*tail)
+    running.says("after 6 frames")
+    names = [f"cam-1-0-{n}.jpg" for n in range(7)]
+    assert [line.split("  ")[-1] for line in running.log.splitlines()] == names
+    assert sorted(one.name for one in (tmp_path / "new").iterdir()) == names
+    assert (tmp_path / "new" / names[6]).read_bytes() == values[6]
+    reader = PictureReader()
+    first = [reader.follow(unit_record(n, unit, seq=n)).picture for n, unit in enumerate(values)]
+    assert (tmp_path / "new" / names[5]).read_bytes() == encode_jpeg(first[5])  # type: ignore[arg-type]
+
+
+def test_pictures_that_are_missing_are_told_beside_json(
+    group: Group, start: Start, tmp_path: Path
+) -> None:
+    film(group, "cabac", first=3)
+    tail = ("tail", "--config", group.file, "--from-start", "--pictures", tmp_path / "new")
+    running = start(*tail, "--json")
+    until(lambda: running.log.count('"label"') == 7, "seven predictions")
+    assert running.log.count("  no picture: unkeyed\n") == 6
+
+
+def test_the_folder_of_pictures_is_bounded(group: Group, start: Start, tmp_path: Path) -> None:
+    film(group, "cabac")
+    tail = ("tail", "--config", group.file, "--from-start", "--pictures", tmp_path / "new")
+    running = start(*tail, "--pictures-most", "3")
+    running.says("after 6 frames")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert running.log.count("has 3 files of 0.0 MiB: no more are saved (--pictures-most") == 1
+    assert running.log.count("no picture: the folder is full") == 4
+
+
+def test_a_folder_of_pictures_that_others_can_see_is_refused(
+    group: Group, longtake: Longtake, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir(0o755)
+    ended = longtake("tail", "--config", group.file, "--pictures", "shared")
+    assert ended.code == 19
+    assert "cannot write pictures to shared: others can look into it" in ended.complaint
 
 
 def test_a_topic_that_is_missing_is_named(group: Group, longtake: Longtake) -> None:

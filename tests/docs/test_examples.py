@@ -1,5 +1,6 @@
 """The programs in examples/ do what their README says, on a real Kafka where they need one."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -8,12 +9,17 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import av
 import pytest
 
 from engines.model.bundle import load_bundle
+from pipeline.media.picture_reader import PictureReader
 from pipeline.records import Reset
+from pipeline.wire.units import KEYFRAME
 from tests.cli.commands import Group, Start, environment
 from tests.docs.pages import ROOT
+from tests.pipeline.media.logged import unit_record
+from tests.pipeline.media.video.encoding import FRAMES, GROUP, digest, encoded, right
 from tests.pipeline.pictures import jpeg
 from tests.pipeline.predictions import Tape, tape
 
@@ -177,6 +183,69 @@ def test_pictures_go_in_by_kcat(group: Group, start: Start, pictures: Path) -> N
     values = [record.value or b"" for record in group.predictions(PICTURES)]
     assert checked(values) == ["ok"] * PICTURES
     assert [f'"seq":{n},'.encode() in value for n, value in enumerate(values)] == [True] * PICTURES
+
+
+def film(group: Group, *, first: int = 0) -> list[bytes]:
+    """Publish the units of one stream to partition 0, with another stream in partition 1."""
+    units = list(encoded("cabac")[first:])
+    for n, unit in enumerate(units):
+        record = unit_record(n, unit, seq=n, stream="gate")
+        mark = ((KEYFRAME, b"1"),) if (first + n) % GROUP == 0 else ()
+        group.cluster.publish(0, record.key, unit, (*record.headers, *mark))
+    group.cluster.publish(1, b"door", jpeg(16, 24, seed=1))
+    return units
+
+
+def played(stream: bytes) -> list[str]:
+    """The pictures that a player finds in raw H.264: libav's demuxer is that of ffmpeg."""
+    with av.open(io.BytesIO(stream), "r", format="h264") as container:
+        return [digest(frame) for frame in container.decode(video=0)]
+
+
+@pytest.mark.kafka
+def test_pictures_and_units_become_arrays(group: Group) -> None:
+    film(group, first=5)
+    there = ("--bootstrap", group.cluster.config.bootstrap, "--topic", group.topics.frames)
+    read = ended(sys.executable, EXAMPLES / "pictures.py", *there, "--once")
+    assert (read.returncode, read.stderr) == (0, b"")
+    lines = sorted(read.stdout.decode().splitlines())
+    assert lines[0].startswith("door 1 0: 24 x 16, mean colour 1")
+    assert sum(line.endswith(": unkeyed") for line in lines) == 5
+    assert sum("96 x 64, mean colour" in line for line in lines) == FRAMES - GROUP
+
+
+@pytest.mark.kafka
+def test_the_units_of_one_stream_go_to_a_player(group: Group) -> None:
+    film(group, first=5)
+    there = ("--bootstrap", group.cluster.config.bootstrap, "--topic", group.topics.frames)
+    read = ended(sys.executable, EXAMPLES / "units.py", "--stream", "gate", *there, "--once")
+    assert (read.returncode, read.stderr) == (0, b"")
+    assert played(read.stdout) == [right("cabac")[n] for n in range(GROUP, FRAMES)]
+
+
+@pytest.mark.kafka
+def test_kcat_lists_keyframes_and_hands_units_to_a_player(group: Group) -> None:
+    film(group)
+    kcat = (program("kcat"), "-C", "-q", "-b", group.cluster.config.bootstrap, "-e")
+    topic = ("-t", group.topics.frames)
+    listed = ended(*kcat, *topic, "-f", "%k %p %o %h\\n").stdout.decode().splitlines()
+    keyframes = [line.split()[:3] for line in listed if "keyframe=1" in line]
+    assert keyframes == [["gate", "0", str(n)] for n in range(0, FRAMES, GROUP)]
+    units = ended(*kcat, *topic, "-p", "0", "-o", "20", "-f", "%s").stdout
+    assert units == b"".join(encoded("cabac")[20:])
+    assert played(units) == [right("cabac")[n] for n in range(20, FRAMES)]
+
+
+@pytest.mark.kafka
+def test_kcat_publishes_a_file_that_holds_one_unit(group: Group, tmp_path: Path) -> None:
+    (tmp_path / "unit.h264").write_bytes(encoded("cabac")[0])
+    kcat = (program("kcat"), "-P", "-b", group.cluster.config.bootstrap, "-k", "gate")
+    named = ("-t", group.topics.frames, "-H", "content-type=video/h264", "-H", "seq=0")
+    assert ended(*kcat, *named, tmp_path / "unit.h264").returncode == 0
+    (record,) = group.frames(1)
+    found = PictureReader().follow(record)
+    assert found.picture is not None
+    assert digest(found.picture) == right("cabac")[0]
 
 
 @pytest.mark.skipif(

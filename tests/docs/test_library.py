@@ -10,9 +10,11 @@ import pytest
 from engines.model.bundle import find_bundle, load_bundle
 from tests.cli.commands import Group, Start, environment
 from tests.docs.pages import Page
+from tests.pipeline.media.video.encoding import encoded
 from tests.pipeline.pictures import jpeg
 
-FILE, AUDIT, REPLAY = (b.text for b in Page.read("docs/library.md").blocks if b.kind == "python")
+PAGE = Page.read("docs/library.md")
+FILE, AUDIT, REPLAY, PICTURES = (b.text for b in PAGE.blocks if b.kind == "python")
 
 
 def said(program: str, folder: Path) -> list[str]:
@@ -42,3 +44,13 @@ def test_a_group_is_audited_and_replayed(group: Group, start: Start, tmp_path: P
     audited = [f"partition {number}: 3 predictions, 0 breaks" for number in (0, 1)]
     assert said(AUDIT, tmp_path) == audited
     assert said(REPLAY, tmp_path) == ["6 True"]
+
+
+def test_records_become_pictures_or_reasons(tmp_path: Path) -> None:
+    (tmp_path / "picture.jpg").write_bytes(jpeg(48, 64, seed=1))
+    (tmp_path / "unit.h264").write_bytes(encoded("cabac")[0])
+    assert said(PICTURES, tmp_path) == [
+        "17 (48, 64, 3)",
+        "18 (64, 96, 3)",
+        "19 undecodable 7 bytes that do not begin with a start code",
+    ]

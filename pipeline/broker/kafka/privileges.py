@@ -17,6 +17,7 @@ class Command(StrEnum):
     CAMERA = "camera"
     WORKER = "worker"
     TAIL = "tail"
+    TAIL_PICTURES = "tail --pictures"
     AUDIT = "audit"
     REPLAY = "replay"
     RESET_PARTITION = "reset partition"
@@ -101,6 +102,8 @@ NEEDS: Mapping[Command, Needs] = {
     | _on(Resource.GROUP, _READ, _DESCRIBE)
     | _on(Resource.WORKERS_TRANSACTIONS, _WRITE, _DESCRIBE),
     Command.TAIL: _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
+    Command.TAIL_PICTURES: _on(Resource.FRAMES, _READ, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
     Command.AUDIT: _on(Resource.FRAMES, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
@@ -127,7 +130,7 @@ NEEDS: Mapping[Command, Needs] = {
 _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
     Role.CAMERA: (Command.CAMERA,),
     Role.WORKER: (Command.WORKER,),
-    Role.READER: (Command.TAIL, Command.AUDIT, Command.REPLAY),
+    Role.READER: (Command.TAIL, Command.TAIL_PICTURES, Command.AUDIT, Command.REPLAY),
     Role.OPERATOR: (
         Command.TOPICS_CREATE,
         Command.TOPICS_CHECK,

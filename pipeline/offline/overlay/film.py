@@ -69,6 +69,15 @@ class Film:
         frame = self._waiting.popleft()
         if frame.index != number:
             raise AssertionError(f"the outcome of frame {number} is told before {frame.index}")
+        self.draw(frame, prediction, features)
+
+    def draw(
+        self,
+        frame: SourceFrame,
+        prediction: Prediction | None,
+        features: NDArray[np.float32] | None,
+    ) -> None:
+        """Draw and write a frame; None: it has no prediction, and shows the last one."""
         if prediction is not None:
             self._caption, self._features = Caption.of(prediction), features
             if self._caption.reset is not None:
