@@ -138,7 +138,9 @@ class PictureReader:
 class _Chain:
     """The decoder of one stream, and what its newest unit said of itself."""
 
-    decoder: StrictDecoder = field(default_factory=lambda: StrictDecoder("h264", max_pixels=FRAME_PIXELS))
+    decoder: StrictDecoder = field(
+        default_factory=lambda: StrictDecoder("h264", max_pixels=FRAME_PIXELS)
+    )
     epoch: int | None = None
     seq: int | None = None
     captured_us: int = 0
