@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> No
 
 
 def test_an_unknown_setting_is_named_with_those_of_its_place(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"known are ca_file, .*verify$") as of_camera:
+    with pytest.raises(ConfigError, match=r"known are ca_file, .*video$") as of_camera:
         load(tmp_path, "[camera.gate]\nurl = 'x'\nfsp = 3")
     assert "bootstrap" not in str(of_camera.value)
     with pytest.raises(ConfigError, match=r"known are bootstrap, camera, defaults") as of_process:
