@@ -202,6 +202,6 @@ def test_streams_of_units_take_turns_across_partitions(unit_decoders: Decoders) 
     unit_decoders.decoding.submit_units(unit_decoders.partitions)
     unit_decoders.steps.run_all()
     fed = [("cabac" if content in encoded("cabac") else "cavlc") for content in Recording.fed]
-    assert fed[:6] == ["cabac", "cavlc"] * 3
-    assert sorted(fed) == ["cabac"] * 4 + ["cavlc"] * 4
+    for half in (fed[:2], fed[:4], fed):  # by cost, which is nearly the same
+        assert sorted(half) == ["cabac"] * (len(half) // 2) + ["cavlc"] * (len(half) // 2)
     assert unit_decoders.value("longtake_decode_seconds_count") == 8
