@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.media.pictures import Fit
 from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.lanes import unit_chain
 from pipeline.records import Destination, Fate, Frame, Keyframe
+from tests.pipeline import unit_path
 from tests.pipeline.frame_path import NO_PICTURE
 from tests.pipeline.frame_path import frame as picture
 from tests.pipeline.media.video.damage import spoiled
@@ -243,6 +245,21 @@ def test_video_with_more_pixels_than_a_frame_may_have_is_a_dead_letter() -> None
     letter = items[0].outgoing
     assert letter is not None
     assert b"at most 100000 are decoded (max_frame_pixels)" in dict(letter.headers)["error"]
+
+
+def test_a_picture_that_does_not_fit_is_a_dead_letter_and_keeps_the_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With `crop`: 96 x 64 covers 1 x 40 only when it is scaled to 60 x 40."""
+    monkeypatch.setattr(unit_path, "FIT", Fit(40, 1, "crop"))
+    path = UnitPath()
+    path.work(picture(0))
+    items = path.work(*(unit(n + 1, one.content) for n, one in enumerate(units("cabac", 3))))
+    assert runs(items) == "3 dead_lettered"
+    assert path.stream().keyframe == Keyframe(1, 100)
+    letter = items[1].outgoing
+    assert letter is not None
+    assert b"is too narrow to be cropped" in dict(letter.headers)["error"]
 
 
 # ------------------------------------------------------------------- streams that have not begun
