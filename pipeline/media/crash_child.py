@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 
@@ -53,6 +54,7 @@ class ChildDecoder:
         self._child: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._decoders = 0  # opened so far
+        self._closing = deque[tuple[int, int]]()  # decoders and their child's life
         self.lives = 0  # how many children there have been
 
     def __call__(self, content: bytes, /) -> InputArray:
@@ -89,10 +91,8 @@ class ChildDecoder:
             return self.lives, self._read_unit(answer)
 
     def close_fitting(self, number: int, life: int) -> None:
-        """Close decoder `number` of child `life`, unless that child is gone."""
-        with self._lock, suppress(OSError):
-            if life == self.lives and self._line is not None:
-                self._line.send_bytes(_CLOSE + _HEAD.pack(number, -1, 0))
+        """Close decoder `number` of child `life` before the next question. Never waits."""
+        self._closing.append((number, life))
 
     def close(self) -> None:
         """End the child."""
@@ -103,6 +103,10 @@ class ChildDecoder:
         """Return the child's answer. None if it died or did not answer in time: it is ended."""
         line = self._line or self._start()
         with suppress(EOFError, OSError):
+            while self._closing:
+                number, life = self._closing.popleft()
+                if life == self.lives:
+                    line.send_bytes(_CLOSE + _HEAD.pack(number, -1, 0))
             line.send_bytes(question)
             if line.poll(ANSWER_S):
                 return line.recv_bytes()

@@ -33,7 +33,7 @@ def make(
     return Replay(config, model=model, decodes=POOL, starts=starts, skips=skips)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     schedules,
     st.integers(1, 3),
@@ -69,7 +69,7 @@ def test_a_replay_of_units_gives_what_was_published_byte_for_byte(
         assert Counter(partition.fates) == Counter(dict(history.manifest.fates))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(schedules, st.integers(0, 60))
 def test_a_replay_of_units_from_the_middle_finds_no_difference_after_a_common_reset(
     schedule: list[Any], first: int

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -86,17 +87,24 @@ def answers_as_if_alone(examples: int, **policy: Any) -> Callable[[], None]:
 
 
 def test_a_stream_of_units_answers_as_if_it_were_alone() -> None:
-    answers_as_if_alone(examples=120)()
+    answers_as_if_alone(examples=50)()
 
 
 def test_with_the_latest_frames_only_units_that_are_left_out_make_no_difference() -> None:
-    answers_as_if_alone(examples=80, overload=Overload.LATEST)()
+    answers_as_if_alone(examples=40, overload=Overload.LATEST)()
 
 
 def test_with_low_latency_units_are_repeated_exactly() -> None:
-    answers_as_if_alone(examples=60, delivery=Delivery.LOW_LATENCY)()
+    answers_as_if_alone(examples=20, delivery=Delivery.LOW_LATENCY)()
 
 
 def test_with_low_latency_no_unit_is_left_out_that_a_published_one_needs() -> None:
     policy = {"delivery": Delivery.LOW_LATENCY, "overload": Overload.LATEST}
-    answers_as_if_alone(examples=60, **policy)()
+    answers_as_if_alone(examples=20, **policy)()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delivery", Delivery)
+@pytest.mark.parametrize("overload", Overload)
+def test_many_schedules_of_units_answer_as_if_alone(delivery: Delivery, overload: Overload) -> None:
+    answers_as_if_alone(examples=300, delivery=delivery, overload=overload)()

@@ -15,6 +15,7 @@ from pipeline.media.pictures import Fit, decode_picture
 from pipeline.media.video.lanes.decoder_limit import DecoderLimit
 from pipeline.media.video.lanes.fitting import FitOutcome, Fitted, FittingDecoder, OwnFitting
 from pipeline.media.video.lanes.unit_chain import ChainRules, UnitChain, UnitResult
+from pipeline.media.video.outcomes import Unkeyed
 from pipeline.records import Frame
 from tests.pipeline.media.video.encoding import encoded
 from tests.pipeline.pictures import jpeg
@@ -154,6 +155,15 @@ def test_a_unit_that_kills_its_decoder_is_convicted_and_other_streams_go_on(
     assert suspected(good, units("cabac", 6)[5]).pixels is not None
     for chain in (good, bad):
         chain.close()
+
+
+def test_closing_a_decoder_waits_for_no_answer_of_another_one(decoder: ChildDecoder) -> None:
+    first = decoder.open_fitting()
+    first.feed(encoded("cabac")[0], seq=None, wanted=False)
+    with decoder._lock:  # noqa: SLF001 - as while a record hangs in the child
+        first.close()
+    again = first.feed(encoded("cabac")[1], seq=None, wanted=False)
+    assert again == Unkeyed()  # the child has closed it
 
 
 def own_fitting() -> OwnFitting:

@@ -1,21 +1,28 @@
 """Which decoder gets a frame, in which order, and how long the worker waits for it."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from engines.base import InputArray
 from pipeline.clock import ManualClock
 from pipeline.errors import UndecodableFrameError
-from pipeline.records import Frame
+from pipeline.media.video.lanes.decoder_limit import DecoderLimit
+from pipeline.media.video.lanes.fitting import FitOutcome, OwnFitting
+from pipeline.media.video.lanes.unit_chain import ChainRules
+from pipeline.records import Admission, Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
+from pipeline.streams.stream import Stream
 from pipeline.worker import decoding
 from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.pipeline.adder import decode_brightness
 from tests.pipeline.changelogs import manifest
 from tests.pipeline.frame_path import RULES, frame, undecodable
+from tests.pipeline.media.video.encoding import encoded
+from tests.pipeline.unit_path import FIT, MOST_PIXELS, units
 from tests.world import Steps
 
 DECODE_S = 0.25
@@ -31,13 +38,13 @@ def cost_of(content: bytes) -> int:
 class Decoders:
     """Two partitions whose frames are decoded when the test says so; each takes `DECODE_S`."""
 
-    def __init__(self) -> None:
+    def __init__(self, chains: ChainRules | None = None) -> None:
         self.clock, self.steps, self.metrics = ManualClock(), Steps(), WorkerMetrics()
         self.decoded: list[tuple[str, bytes]] = []  # by which decoder, what
         self.decoding = Decoding(
             self._plain,
             self._careful,
-            chains=None,
+            chains=chains,
             costs=DecodeCosts(unpacked_bytes=cost_of, most_running=COSTLY),
             executor=self.steps,
             clock=self.clock,
@@ -158,3 +165,43 @@ def test_costly_pictures_of_one_stream_wait_for_the_others(decoders: Decoders) -
     decoders.steps.run_all()
     order = [content[0] for _, content in decoders.decoded]
     assert order == [3, 4, 5, BRIGHT, BRIGHT + 1, BRIGHT + 2]
+
+
+# -------------------------------------------------------------------------------- units of H.264
+
+
+class Recording(OwnFitting):
+    """A decoder that keeps what it is fed, with all others of its kind."""
+
+    fed: ClassVar[list[bytes]] = []
+
+    def feed(self, content: bytes, *, seq: int | None, wanted: bool) -> FitOutcome:
+        Recording.fed.append(content)
+        return super().feed(content, seq=seq, wanted=wanted)
+
+
+def open_recording() -> Recording:
+    return Recording(FIT, max_frame_pixels=MOST_PIXELS)
+
+
+@pytest.fixture
+def unit_decoders() -> Decoders:
+    Recording.fed.clear()
+    limit = DecoderLimit(9)
+    return Decoders(ChainRules(open_recording, open_recording, limit, RULES.keyframe_ms))
+
+
+def test_streams_of_units_take_turns_across_partitions(unit_decoders: Decoders) -> None:
+    films = (units("cabac", 4), units("cavlc", 4))
+    for partition, film in zip(unit_decoders.partitions, films, strict=True):
+        known = Stream("a")
+        known.head = known.admission = Admission(record_ms=0, seen_us=0)
+        partition.adopt([known])
+        for one in film:
+            assert partition.admit(replace(one, partition=partition.number), RULES) is not None
+    unit_decoders.decoding.submit_units(unit_decoders.partitions)
+    unit_decoders.steps.run_all()
+    fed = [("cabac" if content in encoded("cabac") else "cavlc") for content in Recording.fed]
+    for half in (fed[:2], fed[:4], fed):  # by cost, which is nearly the same
+        assert sorted(half) == ["cabac"] * (len(half) // 2) + ["cavlc"] * (len(half) // 2)
+    assert unit_decoders.value("longtake_decode_seconds_count") == 8

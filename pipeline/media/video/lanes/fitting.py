@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import av
+
 from engines.base import InputArray
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import Fit, fit_frame
@@ -75,6 +77,8 @@ class OwnFitting:
             pixels = fit_frame(picture, self._fit, orientation=outcome.orientation)
         except UndecodableFrameError as exc:
             return Fitted(outcome.key, words=str(exc))
+        except (av.FFmpegError, ValueError, MemoryError) as exc:
+            return Fitted(outcome.key, words=f"its picture is no frame ({type(exc).__name__})")
         return Fitted(outcome.key, pixels)
 
     def close(self) -> None:
