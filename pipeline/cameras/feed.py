@@ -12,7 +12,7 @@ from pipeline.cameras.capture.shutter import Shutter
 from pipeline.cameras.capture.timing import Captured
 from pipeline.cameras.passing.passage import LONG_GROUP_S
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import ClockFault, Picture, PictureFate, Published, State
+from pipeline.cameras.values import ClockFault, Picture, PictureFate, PublishedAs, State
 from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, LossReason
 
@@ -70,7 +70,7 @@ class Feed:
         self._clock = clock
         self._stall_s = stall_s
         self._stop = stop
-        self._said = Published()  # what is known of it in the log
+        self._said = PublishedAs()  # what is known of it in the log
         self.over = False  # no more shots will come
         self._thread = threading.Thread(target=self.run, name=f"camera-{name}", daemon=True)
 
@@ -179,7 +179,7 @@ class Feed:
                 "%s: its time stamps %s; pictures are dated when they arrive", self._name, words
             )
 
-    def _follow_published(self, published: Published) -> None:
+    def _follow_published(self, published: PublishedAs) -> None:
         """Record what the frames are published as, and log it if it is not what was said last."""
         self._tally.change_published(published)
         said, self._said = self._said, published

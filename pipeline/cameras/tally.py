@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, Published, State
+from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, PublishedAs, State
 from pipeline.errors import LossReason
 
 
@@ -22,7 +22,7 @@ class CameraTally:
     epochs: Counter[NewEpoch] = field(default_factory=Counter)
     redated: Counter[ClockFault] = field(default_factory=Counter)
     distrusted: ClockFault | None = None  # why its time stamps are not used at present
-    published: Published = field(default_factory=Published)
+    published: PublishedAs = field(default_factory=PublishedAs)
     captured_us: int = 0  # of the newest shot; 0 before the first
 
     def count(self, fate: PictureFate, pictures: int = 1) -> None:
@@ -47,7 +47,7 @@ class CameraTally:
         self.distrusted = distrusted
         return changed
 
-    def change_published(self, published: Published) -> None:
+    def change_published(self, published: PublishedAs) -> None:
         """Record what its frames are published as."""
         self.published = published
 

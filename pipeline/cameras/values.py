@@ -84,7 +84,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedAs:
     """What a camera's frames are published as. `units`: its own H.264, else JPEG.
 
     `why_not` says why not its own H.264, empty if that is not wanted or not known yet.

@@ -17,7 +17,7 @@ CHAIN_ENDS = frozenset({Reset.NEW, Reset.EPOCH, Reset.ENDED})
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _DueUnit:
     """The next unit of a stream; `ends`: the chain before it has ended. None: it ends only."""
 
     stream: str
@@ -34,7 +34,7 @@ class StreamLanes:
     def __init__(self) -> None:
         self._suspects_end = 0
         self._lanes: dict[str, UnitLane] = {}
-        self._due: list[_Due] = []
+        self._due: list[_DueUnit] = []
         self._keyframes: Mapping[str, Keyframe] = {}  # of restored streams, whose chains go on
         self._primed_offset = self._restored_offset = 0  # units from one to the other are primed
         self._primed: deque[UnitJob] = deque()
@@ -51,7 +51,7 @@ class StreamLanes:
         Units are decoded even if their pictures are not wanted, because later ones need them.
         """
         job = UnitJob(frame, now_ms, wanted, suspected=frame.offset < self._suspects_end)
-        self._due.append(_Due(frame.stream, ends, job))
+        self._due.append(_DueUnit(frame.stream, ends, job))
         return job
 
     def restart(self, keyframes: Mapping[str, Keyframe], next_offset: int) -> int:
@@ -84,7 +84,7 @@ class StreamLanes:
     def end(self, stream: str) -> None:
         """End the chain of a stream after the units that are due."""
         if self._lanes or self._due:
-            self._due.append(_Due(stream, ends=True, job=None))
+            self._due.append(_DueUnit(stream, ends=True, job=None))
 
     def submit(self, rules: ChainRules, post: Post) -> list[UnitJob]:
         """Submit the units that are due to the lanes of their streams. Returns them."""

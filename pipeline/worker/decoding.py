@@ -22,7 +22,7 @@ from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.trouble_log import UnkeyedLog
 
 DECODE_WAIT_S = 0.005
-Result = TypeVar("Result")
+Timed = TypeVar("Timed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Decoding:
         """Decode in a thread of the pool."""
         return self._time(partial(decoder, content))
 
-    def _time(self, call: Callable[[], Result]) -> Result:
+    def _time(self, call: Callable[[], Timed]) -> Timed:
         """Record how long a decode takes."""
         began_s = self._clock.monotonic()
         try:

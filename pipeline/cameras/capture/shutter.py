@@ -10,7 +10,7 @@ from pipeline.broker.shots import Shot, ShotKind
 from pipeline.cameras.capture.still import HEIGHT, WIDTH, Cells, Stillness
 from pipeline.cameras.capture.timing import CaptureClock, Captured
 from pipeline.cameras.passing.passage import KEYFRAME_S, NoUnit, Passage
-from pipeline.cameras.values import NewEpoch, Picture, PictureFate, Published
+from pipeline.cameras.values import NewEpoch, Picture, PictureFate, PublishedAs
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.pictures import SCALING, decode_upright
 from pipeline.media.sources import encode_jpeg
@@ -64,7 +64,7 @@ class Shutter:
         return self._captured
 
     @property
-    def published(self) -> Published:
+    def published(self) -> PublishedAs:
         """What the pictures are published as at present."""
         return self._passage.published
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from enum import Enum
 
-from pipeline.cameras.values import Published
+from pipeline.cameras.values import PublishedAs
 from pipeline.media.video.outcomes import StorableUnit, Unstorable
 
 KEYFRAME_S = 60.0  # workers do not decode units whose keyframe is older, by default
@@ -37,10 +37,10 @@ class Passage:
         self._bytes = 0  # of the group so far
         self._key_us: int | None = None  # capture time of the newest keyframe on this connection
         self._ended_us: int | None = None
-        self._published = Published(why_not=obstacle or "")
+        self._published = PublishedAs(why_not=obstacle or "")
 
     @property
-    def published(self) -> Published:
+    def published(self) -> PublishedAs:
         """What is published at present."""
         return self._published
 
