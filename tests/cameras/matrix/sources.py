@@ -117,14 +117,9 @@ class GstSource:
 Source = OwnSource | GstSource
 
 
-def knowable(source: Source) -> bool:
-    """Whether each wrong picture can be known: parts of CABAC's slices can be missing unseen."""
-    return not source.cabac or not source.loss or source.checksums
-
-
 def fault(source: Source, verdict: Verdict) -> str | None:
     """Return what is wrong with the product's verdict on a source; None if it is as promised."""
-    if verdict.wrong and knowable(source):
+    if verdict.wrong:
         return f"{verdict.wrong} wrong"
     if verdict.left_out and not source.loss:
         return f"{verdict.left_out} left out"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.cameras.matrix.sources import GstSource, Source, knowable
+from tests.cameras.matrix.sources import GstSource, Source
 from tests.cameras.matrix.viewing import Verdict
 
 PAGE = Path(__file__).parents[3] / "docs" / "cameras.md"
@@ -12,7 +12,6 @@ HEAD = [
     "| source | cameras | pictures sent | handed on right | left out | wrong |",
     "|---|--:|--:|--:|--:|--:|",
 ]
-UNKNOWN = "cannot be known"
 
 
 def table(results: Iterable[tuple[Source, Verdict]]) -> str:
@@ -35,8 +34,7 @@ def put_into(page: str, text: str) -> str:
 def _row(kind: str, judged: Sequence[tuple[Source, Verdict]]) -> str:
     whole = sum((verdict for _, verdict in judged), Verdict(0, 0, 0))
     numbers = [len(judged), whole.sent, whole.right, whole.left_out, whole.wrong]
-    unknown = "" if all(knowable(source) for source, _ in judged) else f" ({UNKNOWN})"
-    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)}{unknown} |"
+    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)} |"
 
 
 def _kind(source: Source) -> str:
