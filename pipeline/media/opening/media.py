@@ -228,7 +228,7 @@ class _Opening:
         if not media.missed_packets:
             return media
         media.close()
-        return self._open(self.address.url, options | ANALYSE_LITTLE, kind=None)
+        return self._open(self.address.url, {**options, **ANALYSE_LITTLE}, kind=None)
 
     def _web(self) -> Media:
         place = MediaUrl.of(self.address.url)
