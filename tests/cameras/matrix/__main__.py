@@ -1,6 +1,6 @@
 """`python -m tests.cameras.matrix`: views all sources, and writes the table of docs/cameras.md.
 
-Exit 1, and no table, if a picture was wrong, or was missing without loss.
+Exit 1, and no table, if a picture was wrong that could be known, or was missing without loss.
 """
 
 import datetime

@@ -117,9 +117,15 @@ class GstSource:
 Source = OwnSource | GstSource
 
 
+def knowable(source: Source) -> bool:
+    """Whether each wrong picture can be known: not when parameter sets come once and are lost."""
+    once = isinstance(source, OwnSource) and source.sets == "sdp" and source.resized
+    return not (source.codec == "hevc" and source.loss and once and not source.checksums)
+
+
 def fault(source: Source, verdict: Verdict) -> str | None:
     """Return what is wrong with the product's verdict on a source; None if it is as promised."""
-    if verdict.wrong:
+    if verdict.wrong and knowable(source):
         return f"{verdict.wrong} wrong"
     if verdict.left_out and not source.loss:
         return f"{verdict.left_out} left out"

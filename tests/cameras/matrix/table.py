@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.cameras.matrix.sources import GstSource, Source
+from tests.cameras.matrix.sources import GstSource, Source, knowable
 from tests.cameras.matrix.viewing import Verdict
 
 PAGE = Path(__file__).parents[3] / "docs" / "cameras.md"
@@ -34,7 +34,9 @@ def put_into(page: str, text: str) -> str:
 def _row(kind: str, judged: Sequence[tuple[Source, Verdict]]) -> str:
     whole = sum((verdict for _, verdict in judged), Verdict(0, 0, 0))
     numbers = [len(judged), whole.sent, whole.right, whole.left_out, whole.wrong]
-    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)} |"
+    unknown = sum(verdict.wrong for source, verdict in judged if not knowable(source))
+    words = f" ({unknown:,}: see below)" if unknown else ""
+    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)}{words} |"
 
 
 def _kind(source: Source) -> str:

@@ -2,10 +2,14 @@
 
 import pytest
 
-from tests.cameras.matrix.sources import GstSource, fault
+from tests.cameras.matrix.sources import GstSource, OwnSource, fault
 from tests.cameras.matrix.table import BEGIN, END, put_into, table
 from tests.cameras.matrix.viewing import Verdict, judged
 
+UNSAID = OwnSource(
+    "hevc", "1", "sdp", 1, "as shown", joined=False, transport="udp", loss=0.04, resized=True,
+    checksums=False, cabac=True,
+)  # fmt: skip
 LOSSY = GstSource("hevc", 1, 0, 10, "udp", 0.04, resized=False, checksums=False, cabac=True)
 WHOLE = GstSource("h264", 1, 0, 10, "udp", 0.0, resized=False, checksums=False)
 
@@ -20,6 +24,7 @@ def test_rows_are_kinds_of_sources_with_sums() -> None:
 def test_a_wrong_picture_is_a_fault_and_without_loss_a_missing_one_too() -> None:
     assert fault(LOSSY, Verdict(9, 0, 1)) == "1 wrong"
     assert fault(LOSSY, Verdict(9, 0, 0)) is None
+    assert fault(UNSAID, Verdict(9, 0, 1)) is None  # its new parameter sets can be lost
     assert fault(WHOLE, Verdict(9, 9, 1)) == "1 wrong"
     assert fault(WHOLE, Verdict(9, 8, 0)) == "1 left out"
     assert fault(WHOLE, Verdict(9, 9, 0)) is None
