@@ -77,6 +77,7 @@ def open_source(
     picture_rate_hz: float = 25.0,
     max_pixels: int = MAX_PIXELS,
     timeout_s: float = 10.0,
+    frame_threads: bool = True,
 ) -> FrameSource:
     """Open a video file, a URL, a camera device, a picture or a folder of pictures.
 
@@ -86,7 +87,8 @@ def open_source(
     10) at `picture_rate_hz`, and have at most `max_pixels`. Damaged frames, and frames that build
     on them, are left out (a camera with a bad radio link sends such), as are pictures of a folder
     that do not decode; what is missing is logged at the end. `timeout_s` limits every wait for a
-    network or device.
+    network or device. `frame_threads`: decode files in several threads; False in a process that
+    opens RTSP (`rtp_holes`).
     """
     address = source if isinstance(source, Address) else Address.at(source)
     name, path = address.shown, Path(address.url)
@@ -105,7 +107,8 @@ def open_source(
         )
     try:
         missing = Missing()
-        stream = _video_stream(name, media, live=address.is_live)
+        threads = frame_threads and not address.is_live
+        stream = _video_stream(name, media, frame_threads=threads)
         return FrameSource(_video_frames(name, media, stream, missing), missing)
     except SourceError:
         media.close()
@@ -202,13 +205,13 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(digits or -1), text) for digits, text in parts], path.name
 
 
-def _video_stream(name: str, media: Media, *, live: bool) -> VideoStream:
+def _video_stream(name: str, media: Media, *, frame_threads: bool) -> VideoStream:
     with _translated(name):
         stream = find_video(media.container)
     if stream is None:
         kinds = stream_kinds(media.container)
         raise SourceError(f"{name}: holds no video (streams: {kinds})")
-    if not live:
+    if frame_threads:
         stream.thread_type = "AUTO"  # frame threads are faster, but would delay live pictures
     return stream
 

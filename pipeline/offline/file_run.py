@@ -74,8 +74,10 @@ class FileRun:
         self._clock = clock
         self._reports = [SourceReport(name) for name in stream_names(sources)]
         self._scores = [Score(truth) for truth in truths]
+        threads = not any(address.is_rtsp for address in sources)
         self._opened = [
-            open_source(address, access=access, max_pixels=FRAME_PIXELS) for address in sources
+            open_source(address, access=access, max_pixels=FRAME_PIXELS, frame_threads=threads)
+            for address in sources
         ]
         self._began_s = clock.monotonic()
 

@@ -26,6 +26,7 @@ MOST_WAITING_BYTES = 50_000  # in the viewer's UDP socket: what is too much for 
 POLL_S = 0.002
 TAIL_S = 0.015  # from picture to picture: viewers hand the first ones on when they had to wait
 SETS_EVERY = 7  # pictures
+UNWATCHED = 1  # this number is never lost: libav takes number 0 for the begin of a stream
 FIRST_SEQ, FIRST_STAMP = 65_500, 2**32 - 40_000  # both start again at 0 soon
 
 
@@ -33,7 +34,7 @@ FIRST_SEQ, FIRST_STAMP = 65_500, 2**32 - 40_000  # both start again at 0 soon
 class Broadcast:
     """What each viewer gets, from the film's beginning. `loss` is the share of packets.
 
-    Which packets are lost is a function of `seed`. None of the film's tail is.
+    Which packets are lost is a function of `seed`. None of the film's tail is, nor `UNWATCHED`.
     """
 
     film: Film
@@ -56,7 +57,7 @@ class Broadcast:
             for number, payload in enumerate(made, 1):
                 seq += 1
                 lost = rng.random() < self.loss and index < safe
-                if not lost:
+                if not lost or seq & 0xFFFF == UNWATCHED:
                     last = number == len(made)
                     sent.append(rtp_packet(payload, seq=seq, stamp=stamp, last=last))
             yield sent

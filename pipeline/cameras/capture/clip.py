@@ -61,7 +61,7 @@ class ClipSource:
         start_us = 0
         while True:
             last_us, step_us = 0, ONLY_FRAME_US
-            source, counted = open_source(self._path), Counter[str]()
+            source, counted = open_source(self._path, frame_threads=False), Counter[str]()
             for frame in source:
                 for fate in _left_out(source, counted):
                     yield start_us + last_us, fate

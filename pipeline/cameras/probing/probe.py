@@ -5,7 +5,6 @@ packet arrivals, the rate of a file by its time stamps.
 Pictures are decoded to detect damage and B-frames.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ LIMITS = Limits(connect_s=PATIENCE_S, read_s=PATIENCE_S)
 SETTLING_S = 1.0  # packets sent while the stream was being opened arrive all at once: not measured
 
 _PARSED = ("h264", "hevc")
-_MISSED = re.compile(r"RTP: missed (\d+) packets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Probed:
     first_picture_s: float  # from the call until the first picture was decoded
     frames: int
     frames_damaged: int  # or with no whole keyframe before them
-    packets_lost: int  # RTP packets over UDP that never arrived
+    packets_lost: int  # RTP packets that never arrived
     wall_clock: bool  # whether RTCP sender reports contain capture times
     clock_offset_s: float | None  # the camera's clock minus ours, too low by the network delay
     arrival_jitter_s: float | None
@@ -85,19 +83,18 @@ def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) ->
             clock=clock,
             obstacle=obstacle(address, transport=how.transport),
         )
-        with _missed_packets() as missed:
-            for packet in media.packets(stream):
-                if packet.size:
-                    watched.take(packet)
-                if watched.span_s > seconds:
-                    break
+        for packet in media.packets(stream):
+            if packet.size:
+                watched.take(packet)
+            if watched.span_s > seconds:
+                break
         if watched.newest is None:
             raise SourceError(
                 f"{address.shown}: sent {len(watched.arrivals)} packets, and none of them is a"
                 f" picture that decodes ({stream.codec_context.name})"
             )
         first_s = watched.first_picture_at_s - began_s
-        return watched.summary(watched.newest, first_picture_s=first_s, lost=sum(missed))
+        return watched.summary(watched.newest, first_picture_s=first_s, lost=media.missed_packets)
 
 
 @contextmanager
@@ -239,19 +236,3 @@ class _StreamStatistics:
         if offset_s is None or fps is None or self._stream.codec_context.name not in _PARSED:
             return offset_s
         return offset_s + 1 / fps
-
-
-@contextmanager
-def _missed_packets() -> Iterator[list[int]]:
-    """Collect the numbers of lost RTP packets: libav reports them only in its log."""
-    before, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.WARNING)
-    av.logging.set_skip_repeated(False)
-    missed = list[int]()
-    try:
-        with av.logging.Capture() as logged:
-            yield missed
-    finally:
-        av.logging.set_level(before)
-        av.logging.set_skip_repeated(skipping)
-        missed += [int(found[1]) for _, _, text in logged if (found := _MISSED.match(text))]

@@ -33,6 +33,7 @@ from pipeline.media.opening.permitted import (
     Permitted,
     permitted_for,
 )
+from pipeline.media.opening.rtp_holes import ANALYSE_LITTLE, NOTICED_BY_TCP, RtpHoles, watch_holes
 from pipeline.media.opening.rtsp_refusals import explain_digest, explain_rtsp
 from pipeline.media.refusals import explain
 
@@ -83,15 +84,22 @@ class Media:
         patience: Patience,
         limits: Limits,
         *,
-        file: HttpFile | MjpegFile | None,
+        file: HttpFile | MjpegFile | None = None,
+        holes: RtpHoles | None = None,
     ) -> None:
         self.container = container
+        self._holes = RtpHoles() if holes is None else holes
         self._file = file
         self._patience = patience
         self._limits = limits
 
+    @property
+    def missed_packets(self) -> int:
+        """How many packets of RTSP never arrived so far."""
+        return self._holes.packets
+
     def packets(self, *streams: Stream) -> Iterator["Packet[Any]"]:
-        """Yield packets as they arrive, of all streams or of some.
+        """Yield packets as they arrive, of all streams or of some; marked, if holes damaged them.
 
         Each wait is limited: `av.ExitError` or `TimeoutError`. Raises `CameraLostError` if a server
         refers to what is not allowed, and libav's errors.
@@ -99,7 +107,7 @@ class Media:
         found = self.container.demux(*streams)
         while True:
             self._patience.begin(self._limits.read_s)
-            packet = next(found, None)
+            packet = self._holes.next_packet(found)
             if packet is None:
                 return
             yield packet
@@ -178,10 +186,10 @@ class _Opening:
         if permitted is WEB:
             return self._web()
         options = permitted.options
-        if address.is_rtsp:
-            options |= self._rtsp_options(permitted)
         if address.scheme in ENCRYPTED:
             options |= self.access.tls_options()
+        if address.is_rtsp:
+            return self._rtsp(options | self._rtsp_options(permitted))
         return self._open(address.url, options, kind=None)
 
     def explain(self, exc: Exception) -> str:
@@ -207,9 +215,20 @@ class _Opening:
         if self._rtsp_transport == "udp":
             protocols = RTSP_UDP
             options["rtsp_flags"] = "filter_src"  # packets of other senders are dropped
+        else:
+            options |= NOTICED_BY_TCP
         if self.access.redirects:  # libav follows only to protocols that are on the list
             protocols = f"rtsp,rtsps,tls,{protocols}"
         return options | {"protocol_whitelist": protocols}
+
+    def _rtsp(self, options: dict[str, str]) -> Media:
+        """Open RTSP; again if packets are lost meanwhile: any unit can be damaged then."""
+        watch_holes()
+        media = self._open(self.address.url, options, kind=None)
+        if not media.missed_packets:
+            return media
+        media.close()
+        return self._open(self.address.url, {**options, **ANALYSE_LITTLE}, kind=None)
 
     def _web(self) -> Media:
         place = MediaUrl.of(self.address.url)
@@ -252,13 +271,15 @@ class _Opening:
         return Media(container, self.patience, self.limits, file=file)
 
     def _open(self, url: str, options: dict[str, str], *, kind: str | None) -> Media:
+        holes = RtpHoles()
         container = av.open(
             url,
             format=kind,
             options=self.options | options,
             timeout=(self.patience.left_s, self.limits.read_s),
         )
-        return Media(container, self.patience, self.limits, file=None)
+        holes.opened()
+        return Media(container, self.patience, self.limits, holes=holes)
 
 
 def _may_come(media: Media) -> bool:

@@ -118,8 +118,9 @@ Source = OwnSource | GstSource
 
 
 def knowable(source: Source) -> bool:
-    """Whether each wrong picture can be known: parts of CABAC's slices can be missing unseen."""
-    return not source.cabac or not source.loss or source.checksums
+    """Whether each wrong picture can be known: not when parameter sets come once and are lost."""
+    once = isinstance(source, OwnSource) and source.sets == "sdp" and source.resized
+    return not (source.codec == "hevc" and source.loss and once and not source.checksums)
 
 
 def fault(source: Source, verdict: Verdict) -> str | None:

@@ -12,7 +12,6 @@ HEAD = [
     "| source | cameras | pictures sent | handed on right | left out | wrong |",
     "|---|--:|--:|--:|--:|--:|",
 ]
-UNKNOWN = "cannot be known"
 
 
 def table(results: Iterable[tuple[Source, Verdict]]) -> str:
@@ -35,8 +34,9 @@ def put_into(page: str, text: str) -> str:
 def _row(kind: str, judged: Sequence[tuple[Source, Verdict]]) -> str:
     whole = sum((verdict for _, verdict in judged), Verdict(0, 0, 0))
     numbers = [len(judged), whole.sent, whole.right, whole.left_out, whole.wrong]
-    unknown = "" if all(knowable(source) for source, _ in judged) else f" ({UNKNOWN})"
-    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)}{unknown} |"
+    unknown = sum(verdict.wrong for source, verdict in judged if not knowable(source))
+    words = f" ({unknown:,}: see below)" if unknown else ""
+    return f"| {kind} | {' | '.join(f'{one:,}' for one in numbers)}{words} |"
 
 
 def _kind(source: Source) -> str:

@@ -1,14 +1,19 @@
 """A clip plays at its true rate; the test controls its clock and its waits."""
 
+import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from pipeline.cameras.capture.clip import ClipSource
 from pipeline.cameras.values import Picture, PictureFate
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
+from pipeline.media.sources import open_source
 from tests.pipeline.cameras.scene import START_S, START_US, Pause
 from tests.pipeline.media.video.encoding import numbered
 from tests.pipeline.pictures import write_video
@@ -100,3 +105,28 @@ def test_a_clip_that_cannot_be_opened_is_refused() -> None:
     with pytest.raises(CameraLostError, match=r"nowhere\.mp4: no such file") as caught:
         next(scene.source.pictures(scene.stop))
     assert caught.value.reason == LossReason.REFUSED
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="libav uses one thread anyway")
+def test_a_clip_is_decoded_without_threads_that_could_stop_cameras_by_rtsp(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        frames = [av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))] * 3
+        for packet in [one for frame in [*frames, None] for one in stream.encode(frame)]:
+            container.mux(packet)
+    assert _threads_of(_pictures(path)) == 0
+    assert _threads_of(open_source(path)) > 0
+
+
+def _pictures(path: Path) -> Iterator[object]:
+    scene = Scene(str(path), realtime=False)
+    return iter(scene.source.pictures(scene.stop))
+
+
+def _threads_of(frames: Iterator[object]) -> int:
+    """Return how many threads reading the first frame begins."""
+    tasks = Path("/proc/self/task")
+    before = len(list(tasks.iterdir()))
+    next(frames)
+    return len(list(tasks.iterdir())) - before
