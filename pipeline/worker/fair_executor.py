@@ -52,6 +52,10 @@ class _Line(Generic[Result]):
         """Whether no call waits or runs."""
         return not self._calls and not self._running
 
+    def move_to(self, cost: int) -> None:
+        """Let the next call begin at this cost or later."""
+        self.begins = max(self.begins, cost)
+
     def add(self, call: _Call[Result]) -> None:
         """Queue a call behind the others of its stream."""
         calls = self._calls.setdefault(call.stream, deque())
@@ -134,7 +138,7 @@ class FairExecutor(Generic[Result]):
             if line is None:
                 line = self._lines[partition] = _Line(self._most_running)
             if not line.waits:
-                line.begins = max(line.begins, self._reached)
+                line.move_to(self._reached)
             self._submitted += 1
             line.add(_Call(partition, stream, self._submitted, cost, call, future))
         self._executor.submit(self._run_next)
@@ -165,7 +169,8 @@ class FairExecutor(Generic[Result]):
                 call = line.first
                 if call.future.set_running_or_notify_cancel():
                     line.take()
-                    line.begins = self._reached = max(self._reached, end)
+                    self._reached = max(self._reached, end)
+                    line.move_to(self._reached)
                     return call
                 line.drop()
                 if line.idle:

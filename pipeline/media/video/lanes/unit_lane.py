@@ -33,6 +33,10 @@ class UnitJob:
     refused: bool = False
     future: Future[UnitResult] = field(default_factory=Future)
 
+    def set_certain(self, follows: bool) -> None:  # noqa: FBT001 - the value itself
+        """Set whether a keyframe is certainly no repeat."""
+        self.certain = follows
+
     def unwant(self) -> None:
         """Give up the picture. The unit is decoded all the same."""
         self.wanted = False
@@ -79,7 +83,7 @@ class UnitLane:
         """Decode a unit after those before it."""
         follows = self._follows(job.frame)
         if job.frame.keyframe:
-            job.certain = follows
+            job.set_certain(follows)
             self._unpacked_bytes = RGB_BYTES * keyframe_pixels(job.frame.content)
         with self._lock:
             self._waiting.append(job)
