@@ -120,7 +120,10 @@ def test_a_bundle_that_is_not_shipped_is_named_with_the_way_to_a_folder(
 def test_a_source_that_is_not_there(longtake: Longtake, tiny: Path) -> None:
     ended = longtake("run", "nowhere.mp4", "--bundle", tiny)
     assert ended.code == 18
-    assert ended.complaint == "nowhere.mp4: no such file or device; check the path"
+    assert ended.complaint == (
+        "nowhere.mp4: no such file or device; check the path"
+        " (an address has `://`: rtsp://, http://, ...)"
+    )
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(longtake: Longtake, tiny: Path) -> None:
