@@ -89,14 +89,36 @@ class Broadcast:
         return "\r\n".join([*lines, ""])
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a server differs from others: texts of its SDP that are replaced; `more` at its end.
+
+    `asks`: it sends requests of its own between the packets. `refuses_udp`: with 461.
+    """
+
+    replaced: tuple[tuple[str, str], ...] = ()
+    more: str = ""
+    asks: bool = False
+    refuses_udp: bool = False
+
+    def sdp(self, usual: str) -> str:
+        """Return the session description."""
+        for old, new in self.replaced:
+            usual = usual.replace(old, new)
+        return usual + self.more
+
+
+USUAL = Manner()
+
+
 class RtpServer:
     """Serves one broadcast, to each viewer from its beginning."""
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, manner: Manner = USUAL) -> None:
         class Handler(BaseRequestHandler):
             def handle(self) -> None:
                 with suppress(OSError):
-                    _Viewer(self.request, broadcast).serve()
+                    _Viewer(self.request, broadcast, manner).serve()
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"rtsp://127.0.0.1:{self._server.server_address[1]}/camera"
@@ -111,8 +133,8 @@ class RtpServer:
 
 
 @contextmanager
-def sending(broadcast: Broadcast) -> Iterator[RtpServer]:
-    server = RtpServer(broadcast)
+def sending(broadcast: Broadcast, manner: Manner = USUAL) -> Iterator[RtpServer]:
+    server = RtpServer(broadcast, manner)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -134,9 +156,10 @@ class _Server(ThreadingTCPServer):
 class _Viewer:
     """One connection."""
 
-    def __init__(self, line: socket.socket, broadcast: Broadcast) -> None:
+    def __init__(self, line: socket.socket, broadcast: Broadcast, manner: Manner) -> None:
         self._line = line
         self._broadcast = broadcast
+        self._manner = manner
         self._file = line.makefile("rb")
         self._udp: tuple[socket.socket, int] | None = None  # and the viewer's port
 
@@ -172,8 +195,10 @@ class _Viewer:
         if method == "OPTIONS":
             lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER")
         elif method == "DESCRIBE":
-            body = self._broadcast.sdp()
+            body = self._manner.sdp(self._broadcast.sdp())
             lines += [f"Content-Base: {uri}/", "Content-Type: application/sdp"]
+        elif method == "SETUP" and self._manner.refuses_udp and "client_port" in str(headers):
+            lines[0] = "RTSP/1.0 461 Unsupported Transport"
         elif method == "SETUP":
             lines.append(f"Transport: {self._set_up(headers['transport'])}")
         lines += [f"Content-Length: {len(body)}", "", body]
@@ -196,7 +221,8 @@ class _Viewer:
                 time.sleep(TAIL_S)
             if self._udp is None:
                 framed = [b"$\x00" + struct.pack(">H", len(one)) + one for one in packets]
-                self._line.sendall(b"".join(framed))
+                asked = b"OPTIONS * RTSP/1.0\r\nCSeq: %d\r\n\r\n" % index
+                self._line.sendall(asked * self._manner.asks + b"".join(framed))
                 continue
             udp, port = self._udp
             while _waiting_bytes(port) > MOST_WAITING_BYTES:
