@@ -1,6 +1,7 @@
 """An RTSP server of our own, whose every packet a test decides: what is sent, joined and lost."""
 
 import base64
+import hashlib
 import re
 import socket
 import struct
@@ -93,13 +94,16 @@ class Broadcast:
 class Manner:
     """How a server differs from others: texts of its SDP that are replaced; `more` at its end.
 
-    `asks`: it sends requests of its own between the packets. `refuses_udp`: with 461.
+    `asks`: it sends requests of its own between the packets. `refuses_udp`: with 461. `logins`: it
+    asks for a digest of user `u` and password `p` from the first request on, and before each of
+    these methods its nonce is stale.
     """
 
     replaced: tuple[tuple[str, str], ...] = ()
     more: str = ""
     asks: bool = False
     refuses_udp: bool = False
+    logins: tuple[str, ...] | None = None
 
     def sdp(self, usual: str) -> str:
         """Return the session description."""
@@ -162,6 +166,8 @@ class _Viewer:
         self._manner = manner
         self._file = line.makefile("rb")
         self._udp: tuple[socket.socket, int] | None = None  # and the viewer's port
+        self._stale = list(manner.logins or ())
+        self._nonces = 1
 
     def serve(self) -> None:
         """Answer until the viewer leaves; the pictures are sent after the answer to PLAY."""
@@ -192,7 +198,11 @@ class _Viewer:
 
     def _answer(self, method: str, uri: str, headers: dict[str, str]) -> str:
         body, lines = "", ["RTSP/1.0 200 OK", f"CSeq: {headers['cseq']}", "Session: 7;timeout=60"]
-        if method == "OPTIONS":
+        if self._manner.logins is not None and not self._let_in(method, headers):
+            challenge = f'realm="camera", nonce="{self._nonces}"'
+            lines[0] = "RTSP/1.0 401 Unauthorized"
+            lines.append(f"WWW-Authenticate: Digest {challenge}, stale={self._nonces > 1}")
+        elif method == "OPTIONS":
             lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER")
         elif method == "DESCRIBE":
             body = self._manner.sdp(self._broadcast.sdp())
@@ -203,6 +213,14 @@ class _Viewer:
             lines.append(f"Transport: {self._set_up(headers['transport'])}")
         lines += [f"Content-Length: {len(body)}", "", body]
         return "\r\n".join(lines)
+
+    def _let_in(self, method: str, headers: dict[str, str]) -> bool:
+        if method in self._stale:
+            self._stale.remove(method)
+            self._nonces += 1
+        told = dict(re.findall(r'(\w+)="([^"]*)"', headers.get("authorization", "")))
+        user, asked = _md5("u:camera:p"), _md5(f"{method}:{told.get('uri')}")
+        return told.get("response") == _md5(f"{user}:{self._nonces}:{asked}")
 
     def _set_up(self, wanted: str) -> str:
         ports = re.search(r"client_port=(\d+)-\d+", wanted)
@@ -229,6 +247,10 @@ class _Viewer:
                 time.sleep(POLL_S)
             for one in packets:
                 udp.sendto(one, ("127.0.0.1", port))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()  # noqa: S324 - what RFC 2069 says
 
 
 def _waiting_bytes(port: int) -> int:

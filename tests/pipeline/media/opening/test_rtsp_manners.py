@@ -19,6 +19,8 @@ MANNERS = {
     "an odd rate and size": Manner(replaced=(("a=control:video", ODD),)),
     "requests of its own": Manner(asks=True),
     "no UDP": Manner(refuses_udp=True),
+    "a login for all": Manner(logins=()),
+    "a login that gets stale": Manner(logins=("SETUP", "PLAY")),
 }
 
 
@@ -26,7 +28,7 @@ MANNERS = {
 def test_every_picture_comes(manner: Manner) -> None:
     seen = []
     with sending(Broadcast(FILM), manner) as server:
-        for one in viewing(server.url, "tcp"):
+        for one in viewing(server.url.replace("//", "//u:p@"), "tcp"):
             if one is not None:
                 seen.append(one)
                 if (one[0] or 0) >= FILM.last_key:
