@@ -157,10 +157,16 @@ class FollowedH264:
 
 
 class FollowedH265:
-    """See `FollowedChain`. Of missing units libav reports those that a later picture refers to."""
+    """See `FollowedChain`. Of missing units libav reports those that a later picture refers to.
+
+    New parameter sets can be lost, and libav decodes a keyframe with the old ones to a wrong
+    picture. So after a loss, in a stream that repeats its sets, the next keyframe must have them.
+    """
 
     def __init__(self, sets: bytes) -> None:
         self._sets = H265Sets(sets)
+        self._sent = 0  # how often the sets have come
+        self._needs_sets = False
         self._going = False
         self._leading = True  # whether leading pictures (RASL) can be decoded
 
@@ -176,15 +182,18 @@ class FollowedH265:
     def end(self) -> None:
         """See `FollowedChain`."""
         self._going = False
+        self._needs_sets = self._sent > 1
 
     def follow(self, content: bytes) -> FollowedLink | None:
         """See `FollowedChain`."""
         unit = H265Unit.of(content)
         if unit.sets:
             self._sets.take(unit)
+        if unit.has_sets:
+            self._sent, self._needs_sets = self._sent + 1, False
         if unit.key or self._going:
             self._sets.refuse_cut(unit)
-        if unit.key and self._sets.complete:
+        if unit.key and self._sets.complete and not self._needs_sets:
             new = not self._going
             self._going, self._leading = True, not new and unit.kind not in BLA
             return FollowedLink(new=new, key=True, orientation=unit.orientation)

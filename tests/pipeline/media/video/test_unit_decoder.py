@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.media.video.headers.annexb import START, nals
 from pipeline.media.video.headers.h264_unit import H264Unit
 from pipeline.media.video.outcomes import Broken, Decoded, Unkeyed
 from pipeline.media.video.regrouping import TimedUnit
@@ -62,6 +63,27 @@ def test_no_picture_is_wrong_whatever_units_are_missing_or_misplaced(
 def test_after_a_lost_unit_no_picture_comes_until_the_next_keyframe(name: str) -> None:
     outcomes = followed(name, drop(numbered(name), 5))
     assert fates(outcomes) == "5 picture, 1 broken, 3 unkeyed, 30 picture"
+
+
+@pytest.mark.parametrize(
+    ("bare", "found"),
+    [
+        ((20,), "15 picture, 1 broken, 13 unkeyed, 10 picture"),
+        ((10, 20, 30), "15 picture, 1 broken, 3 unkeyed, 20 picture"),
+    ],
+    ids=["repeated", "sent once"],
+)
+def test_after_a_loss_sets_that_are_repeated_must_come_again_with_h265(
+    bare: tuple[int, ...], found: str
+) -> None:
+    units = [(n, without_sets(one) if n in bare else one) for n, one in numbered("hevc")]
+    assert fates(followed("hevc", drop(units, 15))) == found
+
+
+def without_sets(unit: bytes) -> bytes:
+    """Take the parameter sets out of a unit of H.265."""
+    found = [unit[begin:end] for begin, end in nals(unit)]
+    return b"".join(START + one for one in found if one[0] >> 1 not in (32, 33, 34))
 
 
 def test_after_a_loss_an_open_group_begins_with_its_keyframe_not_with_what_leads_to_it() -> None:
