@@ -118,9 +118,16 @@ Source = OwnSource | GstSource
 
 
 def knowable(source: Source) -> bool:
-    """Whether each wrong picture can be known: not when parameter sets come once and are lost."""
-    once = isinstance(source, OwnSource) and source.sets == "sdp" and source.resized
-    return not (source.codec == "hevc" and source.loss and once and not source.checksums)
+    """Whether each wrong picture can be known.
+
+    Not when new parameter sets of H.265 are lost that do not come before each keyframe.
+    """
+    if isinstance(source, OwnSource):
+        seldom = source.sets in ("sdp", "seconds")
+    else:
+        seldom = source.sets_every in (0, 1)
+    lost = bool(source.codec == "hevc" and source.loss and source.resized and seldom)
+    return source.checksums or not lost
 
 
 def fault(source: Source, verdict: Verdict) -> str | None:
