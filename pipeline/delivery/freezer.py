@@ -71,6 +71,7 @@ class Freezer:
             expired=partition.expired,
             attempts=closed.attempts,
             life=partition.life,
+            letters_omitted=partition.letters_omitted,
             unknown=partition.unknown,
         )
         outgoing = (

@@ -159,11 +159,12 @@ class Audit:
 
     def _tallies(self, trail: Trail, manifest: Manifest) -> tuple[FateTally, FateTally]:
         books, fates = self._books[trail.partition], manifest.fates
+        letters = fates.get(Fate.DEAD_LETTERED, 0) - manifest.letters_omitted
         cut = self._predictions_cut(trail.partition, trail.life)
         dead_cut = books.dead_letters_cut(trail.life, self._dead_letters_start)
         return (
             FateTally(fates.get(Fate.PREDICTED, 0), trail.predicted, cut),
-            FateTally(fates.get(Fate.DEAD_LETTERED, 0), len(trail.dead_letters), dead_cut),
+            FateTally(letters, len(trail.dead_letters), dead_cut),
         )
 
     def _predictions_cut(self, number: int, life: int) -> int | None:

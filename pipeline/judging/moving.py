@@ -75,6 +75,7 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
         absent=0,
         expired=0,
         attempts=0,
+        letters_omitted=0,
         life=max(before.life, books.newest_life) + 1,
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)

@@ -27,12 +27,13 @@ class Departure:
 class LetterBudget:
     """Limits the dead letters of one partition: LETTERS_AT_ONCE, and LETTERS_A_SECOND from then on.
 
-    Seconds are those of the partition's records. A record above the limit keeps its fate and is
-    still in the input topic. Without a limit, a flood of bytes that are no picture would be written
-    to the log a second time, in records that are larger, and that costs more than reading it.
+    Seconds are those of the records' timestamps. A record above the limit keeps its fate, stays in
+    the input topic, and is counted in the manifest (`omitted`). Without a limit, a flood of bytes
+    that are no picture would be written to the log a second time, in larger records.
     """
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, *, omitted: int = 0) -> None:
+        self.omitted = omitted
         self._partition = partition
         self._left = float(LETTERS_AT_ONCE)
         self._now_ms = 0
@@ -41,9 +42,10 @@ class LetterBudget:
     def take(self, record_ms: int) -> bool:
         """Return whether a letter may be written for a record of this timestamp."""
         passed_ms = max(0, record_ms - self._now_ms)
-        self._now_ms += passed_ms
+        self._now_ms = record_ms  # also back: one wrong timestamp must not stop the time for good
         self._left = min(self._left + passed_ms * LETTERS_A_SECOND / 1000, LETTERS_AT_ONCE)
         if self._left < 1:
+            self.omitted += 1
             self._warn()
             return False
         self._left -= 1

@@ -60,7 +60,7 @@ class Partition:
         self.unskippable_end = manifest.next_offset  # those below it may have been published
         self.read_from = manifest.next_offset  # units from here on are decoded again: see `prime`
         self._lanes = StreamLanes()
-        self._letters = LetterBudget(number)
+        self._letters = LetterBudget(number, omitted=manifest.letters_omitted)
         self._open = OpenCheckpoint(
             manifest.next_offset, attempts=self.attempts, letters=self._letters
         )
@@ -133,6 +133,11 @@ class Partition:
         item = self.items.popleft()
         self._intake.take(item, self.items)
         return item
+
+    @property
+    def letters_omitted(self) -> int:
+        """How many of its dead-lettered records have no letter."""
+        return self._letters.omitted
 
     @property
     def pending_bytes(self) -> int:

@@ -54,8 +54,9 @@ def corrupt(record: Record, why: object) -> CorruptStateError:
 class Manifest:
     """A partition's resume record: the authority on where to resume, and the ledger of fates.
 
-    next_offset - first_offset = sum(fates) + absent + expired. `checkpoint` counts from 0.
-    `unknown` holds fields of a newer release.
+    next_offset - first_offset = sum(fates) + absent + expired. `checkpoint` counts from 0. Of the
+    dead-lettered records, `letters_omitted` have no letter. `unknown` holds fields of a newer
+    release.
     """
 
     first_offset: int
@@ -71,6 +72,7 @@ class Manifest:
     expired: int = 0
     attempts: int = 0
     life: int = 1
+    letters_omitted: int = 0
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @classmethod
@@ -96,6 +98,7 @@ class Manifest:
         """Return the manifest as a changelog record."""
         fates = {fate: self.fates.get(fate, 0) for fate in Fate if fate not in ADDED_FATES}
         added = {fate: n for fate, n in self.fates.items() if n and fate not in fates}
+        omitted = {"letters_omitted": self.letters_omitted} if self.letters_omitted else {}
         content = {
             "first_offset": self.first_offset,
             "next_offset": self.next_offset,
@@ -111,6 +114,7 @@ class Manifest:
             "attempts": self.attempts,
             "life": self.life,
             "schema": SCHEMA,
+            **omitted,
             **self.unknown,
         }
         return Outgoing(Destination.STATE, partition, MANIFEST_KEY, write_object(content))
@@ -141,8 +145,13 @@ class Manifest:
             expired=fields.integer("expired") if fields.has("expired") else 0,
             attempts=fields.integer("attempts") if fields.has("attempts") else 0,
             life=fields.integer("life", 1) if fields.has("life") else 1,
+            letters_omitted=_omitted(fields),
             unknown=fields.rest,
         )
+
+
+def _omitted(fields: Fields) -> int:
+    return fields.integer("letters_omitted") if fields.has("letters_omitted") else 0
 
 
 def _fates(fields: Fields) -> dict[Fate, int]:

@@ -222,9 +222,8 @@ class WorkerMetrics:
         self._expired.inc(part.expired)
         for captured_us in part.captured_us:
             self._published.observe(_age_s(captured_us, now_s))
-        self._count_written(part.outgoing)
-        letters = sum(out.destination is Destination.DEAD_LETTERS for out in part.outgoing)
-        self._unwritten.inc(max(0, part.fates.get(Fate.DEAD_LETTERED, 0) - letters))
+        letters = self._count_written(part.outgoing)
+        self._unwritten.inc(part.fates.get(Fate.DEAD_LETTERED, 0) - letters)
 
     def departed(self, departures: Sequence[Departure], *, now_s: float) -> None:
         """Record predictions that are in the log before their checkpoint."""
@@ -232,14 +231,18 @@ class WorkerMetrics:
             self._published.observe(_age_s(departure.captured_us, now_s))
         self._count_written([departure.outgoing for departure in departures])
 
-    def _count_written(self, written: Iterable[Outgoing]) -> None:
+    def _count_written(self, written: Iterable[Outgoing]) -> int:
+        """Count what is in the log. Returns how many of it are dead letters."""
+        letters = 0
         sizes = dict.fromkeys(Destination, 0)
         for out in written:
             sizes[out.destination] += len(out.value or b"")
             if out.destination is Destination.DEAD_LETTERS:
                 self._letters.labels(dict(out.headers)["reason"].decode()).inc()
+                letters += 1
         for destination, size in sizes.items():
             self._written.labels(destination).inc(size)
+        return letters
 
     def aborted(self, errors: Mapping[str, int]) -> None:
         """Count commits that failed since the last call, by error."""

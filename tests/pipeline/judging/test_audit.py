@@ -104,6 +104,14 @@ def test_a_sound_log_has_no_break() -> None:
     assert report.json()["lives"][0]["predicted"] == {"ledger": 6, "found": 6, "log_begins": None}
 
 
+def test_letters_that_the_manifest_counts_as_omitted_are_not_missed() -> None:
+    log = Log()
+    del log.letters[1]
+    assert log.kinds() == ["dead_lettered"]
+    log.manifest = replace(MANIFEST, letters_omitted=1)
+    assert log.kinds() == []
+
+
 def drop_in_the_middle(log: Log) -> None:
     del log.predictions[1]
 

@@ -134,4 +134,14 @@ def test_a_flood_keeps_its_fates_and_writes_no_more_letters_than_allowed() -> No
     assert sum(letters.take(0) for _ in range(2 * LETTERS_AT_ONCE)) == LETTERS_AT_ONCE
     assert sum(letters.take(2000) for _ in range(1000)) == 2 * LETTERS_A_SECOND
     assert sum(letters.take(1000) for _ in range(1000)) == 0, "time that goes back gives nothing"
-    assert sum(letters.take(10**9) for _ in range(2 * LETTERS_AT_ONCE)) == LETTERS_AT_ONCE
+    assert letters.omitted == LETTERS_AT_ONCE + (1000 - 2 * LETTERS_A_SECOND) + 1000
+
+
+def test_after_a_timestamp_of_the_far_future_letters_are_written_again() -> None:
+    letters = LetterBudget(0)
+    for _ in range(LETTERS_AT_ONCE):
+        letters.take(0)
+    wrong_ms = 10**15
+    assert sum(letters.take(wrong_ms) for _ in range(2 * LETTERS_AT_ONCE)) == LETTERS_AT_ONCE
+    assert not letters.take(3000)
+    assert sum(letters.take(5000) for _ in range(1000)) == 2 * LETTERS_A_SECOND

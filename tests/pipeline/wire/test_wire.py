@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import zlib
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -606,6 +607,7 @@ def manifest() -> Manifest:
         expired=2,
         attempts=1,
         life=2,
+        letters_omitted=1,
     )
 
 
@@ -613,6 +615,12 @@ def test_a_manifest_comes_back_as_it_was() -> None:
     written = logged(manifest())
     assert written.key == MANIFEST_KEY == b"m"
     assert Manifest.read(written) == manifest()
+
+
+def test_a_manifest_says_nothing_of_omitted_letters_where_there_are_none() -> None:
+    plain = replace(manifest(), letters_omitted=0)
+    assert b"omitted" not in (logged(plain).value or b"")
+    assert Manifest.read(logged(plain)) == plain
 
 
 def test_a_manifest_names_every_fate() -> None:

@@ -87,6 +87,12 @@ def test_the_dead_letters_of_names_above_the_limit_hold_no_picture(bundle: Bundl
     flooded = Flooded(bundle, bytes(2_000))
     letters = flooded.world.log.read_committed(TOPICS.dead_letters)
     assert len(letters) == LETTERS_AT_ONCE < NAMES + 1 - MOST
+    flooded.world.crash("left")
+    flooded.world.launch("left")
+    flooded.film(2)  # the count of those without a letter outlives the worker
+    flooded.world.settle()
+    (manifest,) = flooded.world.manifests()
+    assert manifest.letters_omitted == NAMES + 1 - MOST - LETTERS_AT_ONCE
     assert flooded.fates[Fate.DEAD_LETTERED] == NAMES + 1 - MOST
     assert {dict(letter.headers)["reason"] for letter in letters} == {b"too_many_streams"}
     assert {letter.value for letter in letters} == {b""}
