@@ -1,8 +1,11 @@
 """The contract of what turns records of a stream into the encoder's inputs."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from engines.base import InputArray
+from pipeline.errors import UndecodableFrameError
+from pipeline.records import Frame
 
 
 class Decoder(Protocol):
@@ -13,3 +16,11 @@ class Decoder(Protocol):
 
         Raises `UndecodableFrameError`.
         """
+
+
+EarlyRefusal: TypeAlias = Callable[[Frame], UndecodableFrameError | None]
+"""Says of some frames, by their bytes alone, why a `Decoder` would refuse them."""
+
+
+def never_refused(frame: Frame) -> None:
+    """Leave every frame to the decoder."""

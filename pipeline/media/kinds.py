@@ -7,15 +7,13 @@ from typing import assert_never
 from engines.base import InputArray
 from engines.model.bundle import Bundle
 from engines.model.inputs import InputSpec, PictureInput
-from pipeline.errors import ConfigError, UndecodableFrameError
-from pipeline.media.decoder import Decoder
+from pipeline.errors import ConfigError
+from pipeline.media.decoder import Decoder, EarlyRefusal
 from pipeline.media.pictures import Fit, decode_picture, fit_frame, refused_early
 from pipeline.media.sources import SourceFrame
 from pipeline.media.video.lanes.fitting import OpenFitting, OwnFitting
-from pipeline.records import Frame
 
 SourceDecoder = Callable[[SourceFrame], InputArray]
-FrameCheck = Callable[[Frame], UndecodableFrameError | None]
 
 
 def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
@@ -26,7 +24,7 @@ def decoder_for(spec: InputSpec, *, max_frame_pixels: int) -> Decoder:
     assert_never(spec)
 
 
-def early_refusal_for(spec: InputSpec, *, max_frame_pixels: int) -> FrameCheck:
+def early_refusal_for(spec: InputSpec, *, max_frame_pixels: int) -> EarlyRefusal:
     """Make the check of records that `decoder_for`'s decoder would refuse without decoding."""
     match spec:
         case PictureInput():

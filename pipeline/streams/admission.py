@@ -4,23 +4,15 @@ It uses no clock, no decoder and no engine, so a replay of the log decides the s
 All times are integer microseconds since 1970.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.config import KEYFRAME_S, MAX_STREAMS
-from pipeline.errors import RecordError
+from pipeline.media.decoder import EarlyRefusal, never_refused
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
 RECENT_US = 300_000_000
 REORDER_WINDOW = 64  # without capture times, a sequence number less far back than this is a repeat
 CLOCK_NOTE = "clock"
-
-
-EarlyRefusal = Callable[[Frame], RecordError | None]
-
-
-def _not_refused(frame: Frame) -> None:
-    """Leave it to the decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,7 @@ class Rules:
     ttl_ms: int
     most_streams: int
     keyframe_ms: int = round(KEYFRAME_S * 1000)
-    refused: EarlyRefusal = _not_refused
+    refused: EarlyRefusal = never_refused
 
     @classmethod
     def of(
@@ -51,6 +43,7 @@ class Rules:
         stream_ttl_s: float,
         max_streams: int = MAX_STREAMS,
         keyframe_s: float = KEYFRAME_S,
+        refused: EarlyRefusal = never_refused,
     ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
@@ -59,6 +52,7 @@ class Rules:
             ttl_ms=round(stream_ttl_s * 1e3),
             most_streams=max_streams,
             keyframe_ms=round(keyframe_s * 1e3),
+            refused=refused,
         )
 
     @property

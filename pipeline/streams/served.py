@@ -8,12 +8,12 @@ from typing import Self
 from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.config import KEYFRAME_S, MAX_DECODERS, MAX_STREAMS, WorkerConfig
-from pipeline.media.decoder import Decoder
+from pipeline.media.decoder import Decoder, EarlyRefusal, never_refused
 from pipeline.media.video.lanes.decoder_limit import DecoderLimit
 from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.media.video.lanes.unit_chain import ChainRules
 from pipeline.records import Frame, Record, Reset
-from pipeline.streams.admission import EarlyRefusal, Rules
+from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
@@ -70,7 +70,7 @@ class ServedModel:
         max_record_bytes: int,
         max_batch: int,
         max_streams: int = MAX_STREAMS,
-        refused: EarlyRefusal | None = None,
+        refused: EarlyRefusal = never_refused,
         open_fitting: OpenFitting | None = None,
         keyframe_s: float = KEYFRAME_S,
         max_decoders: int = MAX_DECODERS,
@@ -86,9 +86,8 @@ class ServedModel:
             stream_ttl_s=stream_ttl_s,
             max_streams=max_streams,
             keyframe_s=keyframe_s,
+            refused=refused,
         )
-        if refused is not None:
-            rules = replace(rules, refused=refused)
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
         )
@@ -109,7 +108,7 @@ class ServedModel:
         engine: Engine,
         *,
         decoder: Decoder,
-        refused: EarlyRefusal | None = None,
+        refused: EarlyRefusal = never_refused,
         open_fitting: OpenFitting | None = None,
     ) -> Self:
         """Assemble the frame path of a group from the worker's settings."""

@@ -1,5 +1,6 @@
 """No picture costs more than its first header says, and none more than `max_frame_pixels`."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,7 +13,13 @@ from PIL import Image
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.headers.encoded import Encoded
 from pipeline.media.headers.picture_headers import FRAME_PIXELS, FREE_PIXELS, unpacked_bytes, walk
-from pipeline.media.pictures import Fit, decode_encoded, decode_picture
+from pipeline.media.pictures import (
+    EARLY_BYTES,
+    Fit,
+    decode_encoded,
+    decode_picture,
+    refused_early,
+)
 from tests.damaged.seeds import flat_webp, resized_jpeg, whole
 from tests.pipeline.pictures import encoded, noisy, png_chunk, png_claiming
 
@@ -195,3 +202,15 @@ def test_a_line_of_pixels_is_not_blown_up_to_be_cropped() -> None:
 def test_metadata_cost_nothing() -> None:
     bomb = png_chunk(b"zTXt", b"key\0\0" + zlib.compress(bytes(1 << 20)))
     assert unpacked_bytes(PNG[:33] + bomb + PNG[33:], max_pixels=FRAME_PIXELS) == RGB
+
+
+@pytest.mark.parametrize("content", [b"", b"x", PNG[:-5], flat_webp(4097, 2176)])
+def test_what_is_refused_early_is_refused_by_the_decoder_in_the_same_words(content: bytes) -> None:
+    early = refused_early(content, max_pixels=FRAME_PIXELS)
+    with pytest.raises(UndecodableFrameError, match=re.escape(str(early))):
+        decode_picture(content, SMALL)
+
+
+@pytest.mark.parametrize("content", [PNG, flat_webp(64, 48), b"x" * (EARLY_BYTES + 1)])
+def test_whole_pictures_and_large_records_are_left_to_the_decoder(content: bytes) -> None:
+    assert refused_early(content, max_pixels=FRAME_PIXELS) is None
