@@ -104,6 +104,7 @@ class Report:
             "records": verdict.records,
             "predictions": verdict.predictions,
             "fates": dict(verdict.fates),
+            "fates_of_units": dict(verdict.units),
             "violations": {kind: verdict.violations[kind] for kind in Verdict.KINDS},
             "examples": dict(verdict.examples),
             "replay_differences": self.replay_differences,
@@ -144,6 +145,7 @@ class Report:
         table.add_row("frames acknowledged", f"{self.acknowledged} (+ {self.unknown} unknown)")
         table.add_row("predictions", str(verdict.predictions))
         table.add_row("fates", _words(verdict.fates))
+        table.add_row("of them units of H.264", _words(verdict.units))
         table.add_row("misbehaviour of cameras", _words(self.troubles), end_section=True)
         for kind, count in self.counts.items():
             table.add_row(kind, str(count))

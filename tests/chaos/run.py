@@ -15,7 +15,7 @@ from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.connection import Connection
 from pipeline.records import Topics
 from tests.chaos.brokers import Brokers
-from tests.chaos.cameras import TROUBLES, Cameras
+from tests.chaos.cameras import Cameras
 from tests.chaos.crew import Crew
 from tests.chaos.logs import Ledger, Watcher, read_all
 from tests.chaos.replayed import audit_breaks, replay_differences
@@ -23,12 +23,15 @@ from tests.chaos.report import Report, recoveries, restore_times
 from tests.chaos.schedule import Later
 from tests.chaos.storm import Storm
 from tests.chaos.troubles import Troubles
+from tests.chaos.unit_cameras import mixed_cameras
 from tests.chaos.verdict import judge
 
 GROUP = "chaos"
 SETTINGS = "longtake.toml"
 TOPICS = Topics("frames", "predictions", "frames.dlq", f"{GROUP}.state")
 GAP_RESET_S, STREAM_TTL_S = 2.0, 25.0
+KEYFRAME_S = 6.0  # less than the longest groups of units have
+MAX_DECODERS = 2  # less than a worker has streams of units
 WARM_S = 60.0
 
 
@@ -70,14 +73,12 @@ class _Run:
         rng = random.Random(plan.seed)  # noqa: S311 - a schedule, not a secret
         self._crew = Crew(folder, _options(plan, brokers, folder), rng=rng)
         self._cameras = Cameras(
+            mixed_cameras(plan.streams, seed=plan.seed),
             brokers.straight,
             TOPICS.frames,
             partitions=plan.partitions,
-            streams=plan.streams,
             fps=plan.fps,
-            seed=plan.seed,
             diary=folder / "acknowledged.jsonl",
-            troubles=TROUBLES,
         )
         self._watcher = Watcher(brokers.straight, TOPICS.predictions)
         self._ledger = Ledger(brokers.straight, state=TOPICS.state, frames=TOPICS.frames)
@@ -162,6 +163,7 @@ class _Run:
             manifests=self._ledger.manifests,
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
+            keyframe_s=KEYFRAME_S,
         )
         settings = str(self._folder / SETTINGS)
         judged = ["--bootstrap", straight, "--group", GROUP, "--config", settings]
@@ -193,6 +195,7 @@ def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
     settings = folder / SETTINGS
     settings.write_text(
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
+        f"keyframe_s = {KEYFRAME_S}\nmax_decoders = {MAX_DECODERS}\n"
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
         f"transaction_timeout_s = {plan.session_s / 2}\n"
         'gpu_precision = "float32"\n'

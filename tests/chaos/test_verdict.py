@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.oracle import Model, Oracle, Taken
+from tests.chaos.model import Model
+from tests.chaos.oracle import Oracle, Taken
 from tests.chaos.verdict import Verdict, judge
 from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import jpeg
 
-GAP_RESET_S, STREAM_TTL_S = 2.0, 60.0
+GAP_RESET_S, STREAM_TTL_S, KEYFRAME_S = 2.0, 60.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Outcome:
             manifests=self.manifests,
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
+            keyframe_s=KEYFRAME_S,
         )
 
 
@@ -64,7 +66,12 @@ def film(count: int = 12) -> Iterable[Taken]:
 def outcome(tmp_path: Path) -> Outcome:
     """Return what a run without faults leaves behind."""
     bundle, taken = write_tiny(tmp_path / "tiny"), list(film())
-    oracle = Oracle(Model(bundle), gap_reset_s=GAP_RESET_S, stream_ttl_s=STREAM_TTL_S)
+    oracle = Oracle(
+        Model(bundle),
+        gap_reset_s=GAP_RESET_S,
+        stream_ttl_s=STREAM_TTL_S,
+        keyframe_s=KEYFRAME_S,
+    )
     oracle.feed(taken)
     frames = [
         Raw(0, t.offset, t.timestamp_ms, t.stream.encode(), t.value, tuple(t.headers.items()))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.oracle import Model, Oracle, Place, Taken
+from tests.chaos.model import Model
+from tests.chaos.oracle import Oracle, Place, Taken
 
-FATES = ("predicted", "dead_lettered", "duplicate", "late", "sampled", "skipped", "ended")
 EXAMPLES = 5
 
 
@@ -20,6 +20,7 @@ class Verdict:
     records: int = 0  # in the log
     predictions: int = 0
     fates: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)  # fates of the units of H.264
     violations: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Place, bytes] = field(default_factory=dict)
@@ -49,6 +50,7 @@ def judge(
     manifests: Mapping[int, Mapping[str, Any]],
     gap_reset_s: float,
     stream_ttl_s: float,
+    keyframe_s: float,
 ) -> Verdict:
     """Judge a run that has settled. The topics' records are in partition and offset order.
 
@@ -59,11 +61,14 @@ def judge(
     records = _in_order(verdict, taken, frames)
     model = Model(bundle)
     for number, mine in records.items():
-        oracle = Oracle(model, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s)
+        oracle = Oracle(
+            model, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s, keyframe_s=keyframe_s
+        )
         oracle.feed(mine)
         verdict.expected |= oracle.predictions
         fates = Counter(oracle.fates.values())
         verdict.fates += fates
+        verdict.units += Counter(oracle.fates[t.partition, t.offset] for t in mine if t.unit)
         _check_ledger(verdict, number, manifests.get(number), fates, len(mine))
         letters = Counter(
             fate_place for fate_place, fate in oracle.fates.items() if fate == "dead_lettered"
