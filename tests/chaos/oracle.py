@@ -2,7 +2,8 @@
 
 It shares with the worker the ONNX files, and for pixels `decode_picture` and `StrictDecoder`,
 because it tests the logic and not libav. Everything else (parsing, the rules of time, memory,
-resets, groups of units, scores, chains) is implemented again in a simple way, one record after the other.
+resets, groups of units, scores, chains) is implemented again in a simple way, one record after the
+other.
 """
 
 import json
