@@ -181,6 +181,7 @@ class _Run:
             faults=self._troubles.faults,
             recoveries=recoveries(self._troubles.faults, self._watcher.arrivals, verdict.expected),
             restores=restore_times(self._crew.log_lines()),
+            rewinds=[hit["rewound"] for hit in self._crew.hits() if hit.get("rewound")],
             aborts=aborts,
             exits=self._crew.exits,
             replay_differences=replay_differences([*judged, "--bundle", plan.bundle]),

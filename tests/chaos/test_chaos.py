@@ -40,6 +40,8 @@ def test_forty_seconds_of_faults_change_no_prediction(tmp_path: Path) -> None:
     report = storm(40, 1, tmp_path)
     assert_nothing_came_out_wrong(report)
     assert sum(report.counts.values()) > 10
+    assert {"predicted", "dead_lettered", "unkeyed", "duplicate"} <= report.verdict.units.keys()
+    assert report.rewinds
 
 
 @pytest.mark.slow
