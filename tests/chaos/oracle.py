@@ -10,10 +10,11 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from tests.chaos.model import Model
@@ -68,12 +69,22 @@ class Memory:
 
 
 class Oracle:
-    """Predicts the records of one partition, which are fed from its beginning, in order."""
+    """Predicts the records of one partition, which are fed from its beginning, in order.
+
+    Which frames were `skipped` for newer ones depended on the load, so it has to be told. Streams
+    have a partition each for ever, so their names are enough.
+    """
 
     def __init__(
-        self, model: Model, *, gap_reset_s: float, stream_ttl_s: float, keyframe_s: float
+        self,
+        model: Model,
+        *,
+        gap_reset_s: float,
+        stream_ttl_s: float,
+        keyframe_s: float,
+        skipped: Mapping[str, Sequence[range]] = MappingProxyType({}),
     ) -> None:
-        self._model = model
+        self._model, self._skipped = model, skipped
         self._groups = UnitGroups(keyframe_s)
         rate = model.words["input"]["rate_hz"]
         self._period = None if rate is None else int(1e6 / rate)
@@ -121,6 +132,10 @@ class Oracle:
                 shown = self._shown(record, _whole(seq), _whole(epoch))
         if ruling.fate is not None:
             return ruling.fate
+        if not new and any(
+            record.offset in offsets for offsets in self._skipped.get(record.stream, ())
+        ):
+            return "skipped"
         if isinstance(shown, str):
             return shown
         return self._predict(memory, record, t, _whole(seq), ruling.note, features=shown)

@@ -104,6 +104,7 @@ class Report:
             "unknown": self.unknown,
             "records": verdict.records,
             "predictions": verdict.predictions,
+            "repeats": verdict.repeats,
             "fates": dict(verdict.fates),
             "fates_of_units": dict(verdict.units),
             "violations": {kind: verdict.violations[kind] for kind in Verdict.KINDS},
@@ -146,7 +147,8 @@ class Report:
         table = Table("what", "count", title=f"chaos, seed {self.seed}, {self.seconds:.0f} s")
         verdict = self.verdict
         table.add_row("frames acknowledged", f"{self.acknowledged} (+ {self.unknown} unknown)")
-        table.add_row("predictions", str(verdict.predictions))
+        repeats = f" ({verdict.repeats} repeats)" if verdict.repeats else ""
+        table.add_row("predictions", f"{verdict.predictions}{repeats}")
         table.add_row("fates", _words(verdict.fates))
         table.add_row("of them units of H.264", _words(verdict.units))
         table.add_row("misbehaviour of cameras", _words(self.troubles), end_section=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from engines.base import EngineName
 from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.config import Delivery, Overload
 from pipeline.connection import Connection
 from pipeline.records import Topics
 from tests.chaos.brokers import Brokers
@@ -50,6 +51,8 @@ class Plan:
     fps: float = 70.0
     bundle: str = "actions"
     engine: EngineName = "onnxruntime"  # tensorrt: on doubles
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    overload: Overload = Overload.PROCESS_ALL
     session_s: float = 5.0
     patience_s: float = 180.0
 
@@ -164,6 +167,8 @@ class _Run:
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
             keyframe_s=KEYFRAME_S,
+            skipped=self._ledger.skipped,
+            repeats_allowed=plan.delivery is Delivery.LOW_LATENCY,
         )
         settings = str(self._folder / SETTINGS)
         judged = ["--bootstrap", straight, "--group", GROUP, "--config", settings]
@@ -197,6 +202,7 @@ def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
     settings.write_text(
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
         f"keyframe_s = {KEYFRAME_S}\nmax_decoders = {MAX_DECODERS}\n"
+        f'delivery = "{plan.delivery}"\noverload = "{plan.overload}"\n'
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
         f"transaction_timeout_s = {plan.session_s / 2}\n"
         'gpu_precision = "float32"\n'

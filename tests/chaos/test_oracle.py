@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -50,14 +51,22 @@ def film(seed: int, records: int = RECORDS, *, units: bool = False) -> list[Take
     return taken
 
 
-def oracle_of(path: Path, taken: list[Taken]) -> Oracle:
-    oracle = Oracle(Model(path), gap_reset_s=2.0, stream_ttl_s=TTL_S, keyframe_s=KEYFRAME_S)
+def oracle_of(path: Path, taken: list[Taken], skipped: Sequence[range] = ()) -> Oracle:
+    oracle = Oracle(
+        Model(path),
+        gap_reset_s=2.0,
+        stream_ttl_s=TTL_S,
+        keyframe_s=KEYFRAME_S,
+        skipped={one.stream: skipped for one in taken},
+    )
     oracle.feed(taken)
     return oracle
 
 
-def assert_the_worker_agrees(path: Path, taken: list[Taken]) -> None:
-    oracle = oracle_of(path, taken)
+def assert_the_worker_agrees(
+    path: Path, taken: list[Taken], skipped: Sequence[range] = ()
+) -> Oracle:
+    oracle = oracle_of(path, taken, skipped)
     decode = partial(decode_picture, fit=Fit(SIDE, SIDE, "stretch"))
     records = [
         Record(0, t.offset, t.timestamp_ms, t.stream.encode(), t.value, tuple(t.headers.items()))
@@ -66,9 +75,10 @@ def assert_the_worker_agrees(path: Path, taken: list[Taken]) -> None:
     bundle = load_bundle(path)
     config = WorkerConfig(stream_ttl_s=TTL_S, keyframe_s=KEYFRAME_S, max_decoders=2)
     engine = onnxruntime_engine(bundle, 1)
-    values, fates, _ = world.alone(records, bundle, engine, config, decoder=decode)
+    values, fates, _ = world.alone(records, bundle, engine, config, skipped, decoder=decode)
     assert list(oracle.predictions.values()) == values
     assert Counter(oracle.fates.values()) == Counter({str(fate): n for fate, n in fates.items()})
+    return oracle
 
 
 @pytest.mark.parametrize("rate_hz", [15.0, None])
@@ -83,6 +93,19 @@ def test_the_oracle_predicts_what_the_worker_would(
 def test_the_oracle_predicts_what_the_worker_would_of_units(seed: int, tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny", rate_hz=15.0)
     assert_the_worker_agrees(path, film(seed, 600, units=True))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_oracle_skips_what_the_worker_skipped_for_newer_frames(
+    seed: int, tmp_path: Path
+) -> None:
+    path = write_tiny(tmp_path / "tiny", rate_hz=15.0)
+    taken = film(seed, 600, units=True)
+    whole = oracle_of(path, taken).predictions.items()
+    going = [offset for (_, offset), value in whole if b'"reset":"new"' not in value]
+    skipped = [range(offset, offset + 1) for offset in going[::3]]
+    oracle = assert_the_worker_agrees(path, taken, skipped)
+    assert Counter(oracle.fates.values())["skipped"] == len(skipped)
 
 
 def test_those_cameras_lead_to_every_fate_and_reset_of_admission(tmp_path: Path) -> None:
