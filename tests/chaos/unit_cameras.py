@@ -36,9 +36,10 @@ class UnitCamera(Camera):
             return [self._frame(), self._frame()][::-1]
         if kind in ("half", "flip", "joined", "bare", "still", "wrong mark"):
             return [self._damaged(kind, self._frame())]
+        shots = super()._troubled(kind)
         if kind == "restart" and self._rng.random() < 0.5:
-            self._shown = -1  # its film begins again: with a keyframe
-        return super()._troubled(kind)
+            self._shown = -1  # its film begins again, with a keyframe: as most cameras do
+        return shots
 
     def _lose(self, count: int, *, counted: bool) -> None:
         """Lose units. If they are counted, `seq` has a hole."""

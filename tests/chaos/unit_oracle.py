@@ -2,7 +2,8 @@
 
 It shares with the worker `StrictDecoder`, which decides about one unit after the other of one
 group. Where groups begin and end, what is repeated and what is too old is decided here again: one
-record after the other, with a decoder for each stream that is never closed, moved or restored.
+record after the other, with a decoder for each stream that is never closed, moved or restored. Only the limit of bytes of a
+group is left out: no camera here comes near it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,10 @@ IDR, SPS, PPS = 5, 7, 8
 
 
 def is_unit(value: bytes | None, headers: Mapping[str, bytes]) -> bool:
-    """Return whether a record has a unit of H.264: cameras here write its type in one way."""
+    """Return whether a record's value is a unit of H.264.
+
+    The first bytes of a picture win over the content type, which cameras here write in one way.
+    """
     return headers.get("content-type") == H264 and not (value or b"").startswith(PICTURES)
 
 
