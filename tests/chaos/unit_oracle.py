@@ -2,8 +2,8 @@
 
 It shares with the worker `StrictDecoder`, which decides about one unit after the other of one
 group. Where groups begin and end, what is repeated and what is too old is decided here again: one
-record after the other, with a decoder for each stream that is never closed, moved or restored. Only the limit of bytes of a
-group is left out: no camera here comes near it.
+record after the other, with a decoder for each stream that is never closed, moved or restored.
+Only the limit of bytes of a group is left out: no camera here comes near it.
 """
 
 from collections.abc import Mapping
