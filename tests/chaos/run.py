@@ -157,6 +157,7 @@ class _Run:
 
     def _judge(self, unsettled: str | None) -> Report:
         straight, plan = self._brokers.straight, self._plan
+        repeats_allowed = plan.delivery is Delivery.LOW_LATENCY
         verdict = judge(
             bundle=find_bundle(plan.bundle),
             taken=self._cameras.taken,
@@ -168,7 +169,7 @@ class _Run:
             stream_ttl_s=STREAM_TTL_S,
             keyframe_s=KEYFRAME_S,
             skipped=self._ledger.skipped,
-            repeats_allowed=plan.delivery is Delivery.LOW_LATENCY,
+            repeats_allowed=repeats_allowed,
         )
         settings = str(self._folder / SETTINGS)
         judged = ["--bootstrap", straight, "--group", GROUP, "--config", settings]
@@ -189,7 +190,9 @@ class _Run:
             rewinds=[hit["rewound"] for hit in self._crew.hits() if hit.get("rewound")],
             aborts=aborts,
             exits=self._crew.exits,
-            replay_differences=replay_differences([*judged, "--bundle", plan.bundle]),
+            replay_differences=replay_differences(
+                [*judged, "--bundle", plan.bundle], repeats_allowed=repeats_allowed
+            ),
             audit_breaks=audit_breaks(judged),
             unsettled=unsettled,
             stalls=len(self._storm.stalls),
