@@ -18,7 +18,7 @@ def replay_differences(arguments: Sequence[str], *, repeats_allowed: bool) -> in
 
     A replay only counts repeats; whether their bytes are the same, the verdict has checked.
     """
-    counts = _told(["replay", *arguments, "--diff", "--json"])["diff"]["counts"]
+    counts: dict[str, int] = _told(["replay", *arguments, "--diff", "--json"])["diff"]["counts"]
     return sum(counts[kind] for kind in WRONG) + (0 if repeats_allowed else counts["repeated"])
 
 
