@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from engines.base import EngineName
+from pipeline.config import Delivery, Overload
 from tests.chaos.run import Plan, run
 from tests.chaos.verdict import Verdict
 
@@ -19,12 +20,15 @@ def main(
     streams: Annotated[int, typer.Option(min=1)] = 24,
     fps: Annotated[float, typer.Option(help="Frames a second, of all streams.")] = 70.0,
     engine: Annotated[EngineName, typer.Option(help="tensorrt runs on doubles.")] = "onnxruntime",
+    delivery: Annotated[Delivery, typer.Option()] = Delivery.EXACTLY_ONCE,
+    overload: Annotated[Overload, typer.Option()] = Overload.PROCESS_ALL,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep logs in this empty folder.")] = None,
 ) -> None:
     """Cause all kinds of faults on a real Kafka, and count wrong results.
 
-    Ends with 1 unless nothing is lost, repeated, different, invented, unchained or unaccounted.
+    Half of the cameras publish H.264. Ends with 1 unless nothing is lost, repeated, different,
+    invented, unchained or unaccounted; with low latency repeats are allowed.
 
     Example: `python -m tests.chaos --minutes 10 --seed 7 --json chaos.json`
     """
@@ -32,7 +36,14 @@ def main(
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     plan = Plan(
-        seconds=60 * minutes, seed=seed, workers=workers, streams=streams, fps=fps, engine=engine
+        seconds=60 * minutes,
+        seed=seed,
+        workers=workers,
+        streams=streams,
+        fps=fps,
+        engine=engine,
+        delivery=delivery,
+        overload=overload,
     )
     with console.status("") as status:
         report = run(plan, lambda text: status.update(f"seed {seed}: {text}"), folder=keep)

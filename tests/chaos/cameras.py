@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaProducer
 
-import pipeline
-from pipeline.media.sources import encode_jpeg, open_source
+from tests.chaos.clips import cut_pictures
 from tests.chaos.oracle import Taken
 
-PICTURES = 40  # of each clip; cameras show them again and again
 BEGIN_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000.0
 
@@ -29,15 +26,6 @@ class Shot:
 
     value: bytes | None
     headers: dict[str, bytes]
-
-
-def cut_pictures(quality: int = 80) -> list[list[bytes]]:
-    """Return JPEGs from the sample clips, clip by clip."""
-    clips = sorted((Path(pipeline.__file__).parent / "samples").glob("*.mp4"))
-    return [
-        [encode_jpeg(f.picture, quality=quality) for f in islice(open_source(clip), PICTURES)]
-        for clip in clips
-    ]
 
 
 class Camera:
@@ -117,7 +105,11 @@ class Camera:
         if self._lived:
             headers["epoch"] = b"%d" % self._epoch
         self._seq += 1
-        return Shot(self._pictures[self._shown % len(self._pictures)], headers)
+        return Shot(self._picture(), headers)
+
+    def _picture(self) -> bytes:
+        """Return the picture that is shown now."""
+        return self._pictures[self._shown % len(self._pictures)]
 
 
 NO_TROUBLES: Mapping[str, float] = {}
@@ -125,6 +117,14 @@ TROUBLES: Mapping[str, float] = {
     "repeat": 2, "resend": 1, "half": 1, "garbage": 1, "header": 0.5, "late": 1, "end": 0.5,
     "burst": 0.7, "restart": 1, "gap": 1, "backwards": 1, "clock": 0.7,
 }  # fmt: skip
+
+
+def picture_cameras(streams: int, *, seed: int, troubles: Mapping[str, float]) -> list[Camera]:
+    """Return cameras that publish JPEGs."""
+    pictures = cut_pictures()
+    return [
+        Camera(n, pictures[n % len(pictures)], seed=seed, troubles=troubles) for n in range(streams)
+    ]
 
 
 class Cameras:
@@ -135,14 +135,16 @@ class Cameras:
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, *, partitions: int, streams: int, fps: float, seed: int,
+        self,
+        cameras: Sequence[Camera],
+        bootstrap: str,
+        topic: str,
+        *,
+        partitions: int,
+        fps: float,
         diary: Path,
-        troubles: Mapping[str, float],
-    ) -> None:  # fmt: skip
-        films = cut_pictures()
-        self.cameras = [
-            Camera(n, films[n % len(films)], seed=seed, troubles=troubles) for n in range(streams)
-        ]
+    ) -> None:
+        self.cameras = cameras
         self.taken: list[Taken] = []
         self.unknown = 0
         self.silent: set[str] = set()  # these are switched off

@@ -49,6 +49,8 @@ class Crew:
         self.exits: list[tuple[str, int]] = []  # deaths that no fault caused
         self.twins: list[subprocess.Popen[bytes]] = []  # frozen, with a new process at their post
         self._options, self._rng = options, rng
+        self._hits: list[dict[str, Any]] = []
+        self._hits_end = 0  # of what was read, in bytes
         signal.signal(
             signal.SIGUSR1, signal.SIG_IGN
         )  # inherited, until a worker has set its handler
@@ -121,9 +123,15 @@ class Crew:
             arm.unlink(missing_ok=True)
 
     def hits(self) -> list[dict[str, Any]]:
-        """Return what the workers' traps have written so far."""
+        """Return what the workers' traps have written so far. It reads only what is new."""
         file = self.folder / "hits.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        if file.exists():
+            with file.open("rb") as log:
+                log.seek(self._hits_end)
+                whole, newline, _ = log.read().rpartition(b"\n")
+            self._hits_end += len(whole) + len(newline)
+            self._hits += map(json.loads, whole.splitlines())
+        return self._hits
 
     def wake(self) -> None:
         """End every freeze."""

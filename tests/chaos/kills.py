@@ -11,7 +11,7 @@ from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Topics
-from tests.chaos.cameras import NO_TROUBLES, Cameras
+from tests.chaos.cameras import NO_TROUBLES, Cameras, picture_cameras
 from tests.chaos.crew import Crew, Post
 from tests.chaos.logs import Arrival, Ledger, Watcher, read_all
 from tests.chaos.oracle import Place
@@ -68,14 +68,12 @@ class Failover:
         self._rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
         self._crew = Crew(folder, self._options(group), rng=self._rng)
         self._cameras = Cameras(
+            picture_cameras(STREAMS, seed=seed, troubles=NO_TROUBLES),
             kafka.bootstrap,
             self._topics.frames,
             partitions=PARTITIONS,
-            streams=STREAMS,
             fps=FPS,
-            seed=seed,
             diary=folder / "acknowledged.jsonl",
-            troubles=NO_TROUBLES,
         )
         self._watcher = Watcher(kafka.bootstrap, self._topics.predictions)
         self.kills: list[Kill] = []
@@ -173,6 +171,7 @@ class Failover:
             manifests=ledger.manifests,
             gap_reset_s=2.0,
             stream_ttl_s=3600.0,
+            keyframe_s=60.0,
         )
 
     def _explain(self, expected: Mapping[Place, bytes]) -> None:

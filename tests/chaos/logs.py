@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -151,18 +152,31 @@ def arrived(raw: Any, seen_s: float) -> Arrival:
 
 
 class Ledger:
-    """Follows the changelog for the newest manifest of each partition."""
+    """Follows the changelog for each partition's newest manifest and the frames it skipped."""
 
     def __init__(self, bootstrap: str, *, state: str, frames: str) -> None:
         self._state = Tail(bootstrap, state)
         self._frames = Tail(bootstrap, frames)
         self.manifests: dict[int, dict[str, Any]] = {}
+        self._skips: dict[tuple[int, bytes], list[list[int]]] = {}  # ranges by partition and key
+
+    @property
+    def skipped(self) -> dict[str, list[range]]:
+        """The ranges of offsets that were skipped for newer frames (overload `latest`)."""
+        found: dict[str, list[range]] = defaultdict(list)
+        for (_, key), ranges in self._skips.items():
+            stream = key.decode().removeprefix("k:").rpartition(":")[0]
+            found[stream] += [range(first, last + 1) for first, last in ranges]
+        return found
 
     def refresh(self) -> None:
         """Read up to the end."""
         for raw in self._state.rest():
             if raw.key == b"m":
                 self.manifests[raw.partition] = json.loads(raw.value)
+            elif raw.key.startswith(b"k:"):
+                told = {"ranges": []} if raw.value is None else json.loads(raw.value)
+                self._skips[raw.partition, raw.key] = told["ranges"]
 
     def behind(self) -> Mapping[int, int]:
         """Return by how many offsets each partition's manifest is behind the end of the frames."""

@@ -1,28 +1,24 @@
 """Computes the expected predictions a second time: from the design, not from the worker's code.
 
-It shares with the worker the ONNX files, and `decode_picture` for pixels, because it tests the
-logic and not libav. Everything else (parsing, the rules of time, memory, resets, scores,
-chains) is implemented again in a simple way, one record after the other.
+It shares with the worker the ONNX files, and for pixels `decode_picture` and `StrictDecoder`,
+because it tests the logic and not libav. Everything else (parsing, the rules of time, memory,
+resets, groups of units, scores, chains) is implemented again in a simple way, one record after the
+other.
 """
 
 import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import onnxruntime
-
-from pipeline.errors import UndecodableFrameError
-from pipeline.media.pictures import Fit, decode_picture
+from tests.chaos.model import Model
+from tests.chaos.unit_oracle import UnitGroups, is_unit
 
 RECENT_US = 300_000_000
 Place = tuple[int, int]  # partition, offset
@@ -38,6 +34,20 @@ class Taken:
     timestamp_ms: int
     value: bytes | None
     headers: Mapping[str, bytes]
+
+    @property
+    def unit(self) -> bool:
+        """Whether it is a unit of H.264."""
+        return self.value is not None and is_unit(self.value, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the rules 1 to 4 say: a fate, or None for a frame that is let through."""
+
+    fate: str | None = None
+    reset: str | None = None
+    note: str | None = None
 
 
 @dataclass(slots=True)
@@ -58,49 +68,24 @@ class Memory:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-class Model:
-    """A bundle's two graphs on ONNX Runtime, one frame at a time."""
-
-    def __init__(self, bundle: Path) -> None:
-        text = (bundle / "model.json").read_bytes()
-        self.words: dict[str, Any] = json.loads(text)
-        self.id = f"{self.words['name']}@{sha256(text).hexdigest()[:8]}"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._encoder, self._head = (
-            onnxruntime.InferenceSession(str(bundle / f"{part}.onnx"), options)
-            for part in ("encoder", "head")
-        )
-        wanted = self.words["input"]
-        self._fit = Fit(wanted["height"], wanted["width"], wanted["fit"])
-        self.features = cache(self._features)  # cached: cameras repeat a few pictures
-
-    def _features(self, content: bytes) -> Any:
-        """Return the features (1, F), or None if the bytes are not a picture."""
-        try:
-            pixels = decode_picture(content, self._fit)
-        except UndecodableFrameError:
-            return None
-        return self._encoder.run(["features"], {"frames": pixels[None]})[0]
-
-    def step(self, features: Any, state: dict[str, Any]) -> tuple[list[float], dict[str, Any]]:
-        """Return the logits (K,), and the state after the step."""
-        specs = self.words["state"]
-        feeds = {
-            s["input"]: state.get(s["name"], np.zeros((1, *s["shape"]), s["dtype"])) for s in specs
-        }
-        outputs = ["logits", *(s["output"] for s in specs)]
-        logits, *after = self._head.run(outputs, {"features": features, **feeds})
-        return [float(x) for x in logits[0]], {
-            s["name"]: tensor for s, tensor in zip(specs, after, strict=True)
-        }
-
-
 class Oracle:
-    """Predicts the records of one partition, which are fed from its beginning, in order."""
+    """Predicts the records of one partition, which are fed from its beginning, in order.
 
-    def __init__(self, model: Model, *, gap_reset_s: float, stream_ttl_s: float) -> None:
-        self._model = model
+    Which frames were `skipped` for newer ones depended on the load, so it has to be told. Streams
+    have a partition each for ever, so their names are enough.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        gap_reset_s: float,
+        stream_ttl_s: float,
+        keyframe_s: float,
+        skipped: Mapping[str, Sequence[range]] = MappingProxyType({}),
+    ) -> None:
+        self._model, self._skipped = model, skipped
+        self._groups = UnitGroups(keyframe_s)
         rate = model.words["input"]["rate_hz"]
         self._period = None if rate is None else int(1e6 / rate)
         self._gap_us, self._ttl_ms = int(gap_reset_s * 1e6), int(stream_ttl_s * 1e3)
@@ -123,25 +108,56 @@ class Oracle:
         self._now_ms = max(self._now_ms, record.timestamp_ms)
         memory = self._streams.get(record.stream)
         new = memory is None or self._now_ms - memory.record_ms > self._ttl_ms
+        shown: Any = None
         if new or memory is None:  # a stream begins with a frame that decodes
             if record.value is None:
                 return "ended"
-            if self._model.features(record.value) is None:
-                return "dead_lettered"
+            self._groups.end(record.stream)
+            shown = self._shown(record, _whole(seq), _whole(epoch))
+            if isinstance(shown, str):
+                return shown
             memory = self._streams[record.stream] = Memory()
         memory.record_ms = record.timestamp_ms
         if record.value is None:
+            self._groups.end(record.stream)
             self._streams[record.stream] = Memory(record.timestamp_ms, owed="ended")
             return "ended"
         t = int((record.timestamp_ms if captured_ms is None else captured_ms) * 1000)
         given = captured_ms is not None
-        refused, note = self._admit(memory, t, _whole(seq), _whole(epoch), given=given, new=new)
-        return refused or self._predict(memory, record, t, _whole(seq), note)
+        ruling = self._admit(memory, t, _whole(seq), _whole(epoch), given=given, new=new)
+        if not new:
+            if ruling.reset is not None:
+                self._groups.end(record.stream)
+            if record.unit or ruling.fate is None:  # a later unit needs one with any fate
+                shown = self._shown(record, _whole(seq), _whole(epoch))
+        if ruling.fate is not None:
+            return ruling.fate
+        if not new and any(
+            record.offset in offsets for offsets in self._skipped.get(record.stream, ())
+        ):
+            return "skipped"
+        if isinstance(shown, str):
+            return shown
+        return self._predict(memory, record, t, _whole(seq), ruling.note, features=shown)
+
+    def _shown(self, record: Taken, seq: int | None, epoch: int | None) -> Any:
+        """Return the features of a frame, or the fate of one that has no picture."""
+        content = record.value or b""
+        if not record.unit:
+            features = self._model.features(content)
+        else:
+            decoded = self._groups.decode(
+                record.stream, content, self._now_ms, seq=seq, epoch=epoch
+            )
+            if isinstance(decoded, str):
+                return decoded
+            features = self._model.features_of(decoded)
+        return "dead_lettered" if features is None else features
 
     def _admit(
         self, m: Memory, t: int, seq: int | None, epoch: int | None, *, given: bool, new: bool
-    ) -> tuple[str | None, str | None]:
-        """Apply rules 1 to 4. Returns a fate, or None and the note."""
+    ) -> Ruling:
+        """Apply rules 1 to 4."""
         reset = None
         if m.seen is None:
             reset = "new" if new else "ended"
@@ -149,11 +165,11 @@ class Oracle:
             recent = abs(t - m.seen) <= RECENT_US
             if epoch is not None and epoch != m.epoch:
                 if m.epoch is not None and epoch < m.epoch and recent:
-                    return "late", None
+                    return Ruling("late")
                 reset = "epoch"
             elif seq is not None and m.seq is not None and seq <= m.seq:
                 if (t <= m.seen and recent) or (not given and m.seq - seq < 64):
-                    return "duplicate", None
+                    return Ruling("duplicate")
                 if seq < m.seq and m.epoch is None:
                     reset = "epoch"
         note = "clock" if m.seen is not None and t <= m.seen else None
@@ -165,17 +181,16 @@ class Oracle:
         m.epoch = m.epoch if epoch is None else epoch
         m.seq = seq if seq is not None or reset is not None else m.seq
         if sampled:
-            return "sampled", None
+            return Ruling("sampled")
         m.planned, m.due = t, t + period if fresh else max(m.due + period, t + period // 2)
         if reset in ("new", "ended") or (reset is not None and m.owed not in ("new", "ended")):
             m.owed = reset
-        return None, note
+        return Ruling(reset=reset, note=note)
 
-    def _predict(self, m: Memory, record: Taken, t: int, seq: int | None, note: str | None) -> str:
+    def _predict(
+        self, m: Memory, record: Taken, t: int, seq: int | None, note: str | None, *, features: Any
+    ) -> str:
         """Apply rules 5 and 6 and the model, and write the text."""
-        features = self._model.features(record.value)
-        if features is None:
-            return "dead_lettered"
         if m.owed in ("new", "ended"):
             m.stepped, m.chain = None, "00000000"
         gap = None if m.stepped is None else t - m.stepped

@@ -67,6 +67,7 @@ class Report:
     faults: Sequence[Fault]
     recoveries: dict[str, Spread | None] = field(default_factory=dict)
     restores: Spread | None = None
+    rewinds: Sequence[int] = ()  # records that were read again for their units, by restore
     aborts: Mapping[str, int] = field(default_factory=dict)
     exits: Sequence[tuple[str, int]] = ()
     replay_differences: int = 0
@@ -103,7 +104,9 @@ class Report:
             "unknown": self.unknown,
             "records": verdict.records,
             "predictions": verdict.predictions,
+            "repeats": verdict.repeats,
             "fates": dict(verdict.fates),
+            "fates_of_units": dict(verdict.units),
             "violations": {kind: verdict.violations[kind] for kind in Verdict.KINDS},
             "examples": dict(verdict.examples),
             "replay_differences": self.replay_differences,
@@ -116,6 +119,8 @@ class Report:
             "fewest_kills_at_a_step": self.fewest_kills_at_a_step,
             "recoveries_s": {name: numbers(s) for name, s in self.recoveries.items()},
             "restores_s": numbers(self.restores),
+            "rewinds": len(self.rewinds),
+            "records_rewound": sum(self.rewinds),
             "aborts": dict(self.aborts),
             "stalls": self.stalls,
             "exits": [list(pair) for pair in self.exits],
@@ -142,8 +147,10 @@ class Report:
         table = Table("what", "count", title=f"chaos, seed {self.seed}, {self.seconds:.0f} s")
         verdict = self.verdict
         table.add_row("frames acknowledged", f"{self.acknowledged} (+ {self.unknown} unknown)")
-        table.add_row("predictions", str(verdict.predictions))
+        repeats = f" ({verdict.repeats} repeats)" if verdict.repeats else ""
+        table.add_row("predictions", f"{verdict.predictions}{repeats}")
         table.add_row("fates", _words(verdict.fates))
+        table.add_row("of them units of H.264", _words(verdict.units))
         table.add_row("misbehaviour of cameras", _words(self.troubles), end_section=True)
         for kind, count in self.counts.items():
             table.add_row(kind, str(count))
@@ -156,6 +163,9 @@ class Report:
         for name, spread in self.recoveries.items():
             table.add_row(f"{name}: p50 / p99 / max", str(spread or "-"))
         table.add_row("restore: p50 / p99 / max", str(self.restores or "-"))
+        table.add_row(
+            "partitions read from a keyframe", f"{len(self.rewinds)} ({sum(self.rewinds)} records)"
+        )
         table.add_row("commits that failed", _words(self.aborts))
         table.add_row("times that a partition stood still for 20 s", str(self.stalls))
         table.add_row("exits of their own", _words(Counter(f"{n}: {c}" for n, c in self.exits)),

@@ -12,10 +12,11 @@ from pathlib import Path
 from engines.base import EngineName
 from engines.model.bundle import find_bundle
 from pipeline.broker.kafka.topics import TopicAdmin
+from pipeline.config import Delivery, Overload
 from pipeline.connection import Connection
 from pipeline.records import Topics
 from tests.chaos.brokers import Brokers
-from tests.chaos.cameras import TROUBLES, Cameras
+from tests.chaos.cameras import Cameras
 from tests.chaos.crew import Crew
 from tests.chaos.logs import Ledger, Watcher, read_all
 from tests.chaos.replayed import audit_breaks, replay_differences
@@ -23,12 +24,15 @@ from tests.chaos.report import Report, recoveries, restore_times
 from tests.chaos.schedule import Later
 from tests.chaos.storm import Storm
 from tests.chaos.troubles import Troubles
+from tests.chaos.unit_cameras import mixed_cameras
 from tests.chaos.verdict import judge
 
 GROUP = "chaos"
 SETTINGS = "longtake.toml"
 TOPICS = Topics("frames", "predictions", "frames.dlq", f"{GROUP}.state")
 GAP_RESET_S, STREAM_TTL_S = 2.0, 25.0
+KEYFRAME_S = 6.0  # less than the longest groups of units have
+MAX_DECODERS = 2  # less than a worker has streams of units
 WARM_S = 60.0
 
 
@@ -47,6 +51,8 @@ class Plan:
     fps: float = 70.0
     bundle: str = "actions"
     engine: EngineName = "onnxruntime"  # tensorrt: on doubles
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    overload: Overload = Overload.PROCESS_ALL
     session_s: float = 5.0
     patience_s: float = 180.0
 
@@ -70,14 +76,12 @@ class _Run:
         rng = random.Random(plan.seed)  # noqa: S311 - a schedule, not a secret
         self._crew = Crew(folder, _options(plan, brokers, folder), rng=rng)
         self._cameras = Cameras(
+            mixed_cameras(plan.streams, seed=plan.seed),
             brokers.straight,
             TOPICS.frames,
             partitions=plan.partitions,
-            streams=plan.streams,
             fps=plan.fps,
-            seed=plan.seed,
             diary=folder / "acknowledged.jsonl",
-            troubles=TROUBLES,
         )
         self._watcher = Watcher(brokers.straight, TOPICS.predictions)
         self._ledger = Ledger(brokers.straight, state=TOPICS.state, frames=TOPICS.frames)
@@ -153,6 +157,7 @@ class _Run:
 
     def _judge(self, unsettled: str | None) -> Report:
         straight, plan = self._brokers.straight, self._plan
+        repeats_allowed = plan.delivery is Delivery.LOW_LATENCY
         verdict = judge(
             bundle=find_bundle(plan.bundle),
             taken=self._cameras.taken,
@@ -162,6 +167,9 @@ class _Run:
             manifests=self._ledger.manifests,
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
+            keyframe_s=KEYFRAME_S,
+            skipped=self._ledger.skipped,
+            repeats_allowed=repeats_allowed,
         )
         settings = str(self._folder / SETTINGS)
         judged = ["--bootstrap", straight, "--group", GROUP, "--config", settings]
@@ -179,9 +187,12 @@ class _Run:
             faults=self._troubles.faults,
             recoveries=recoveries(self._troubles.faults, self._watcher.arrivals, verdict.expected),
             restores=restore_times(self._crew.log_lines()),
+            rewinds=[hit["rewound"] for hit in self._crew.hits() if hit.get("rewound")],
             aborts=aborts,
             exits=self._crew.exits,
-            replay_differences=replay_differences([*judged, "--bundle", plan.bundle]),
+            replay_differences=replay_differences(
+                [*judged, "--bundle", plan.bundle], repeats_allowed=repeats_allowed
+            ),
             audit_breaks=audit_breaks(judged),
             unsettled=unsettled,
             stalls=len(self._storm.stalls),
@@ -193,6 +204,8 @@ def _options(plan: Plan, brokers: Brokers, folder: Path) -> list[str]:
     settings = folder / SETTINGS
     settings.write_text(
         f"gap_reset_s = {GAP_RESET_S}\nstream_ttl_s = {STREAM_TTL_S}\nmetrics_port = 0\n"
+        f"keyframe_s = {KEYFRAME_S}\nmax_decoders = {MAX_DECODERS}\n"
+        f'delivery = "{plan.delivery}"\noverload = "{plan.overload}"\n'
         f"session_timeout_s = {plan.session_s}\nheartbeat_s = 0.5\n"
         f"transaction_timeout_s = {plan.session_s / 2}\n"
         'gpu_precision = "float32"\n'

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines.base import EngineName
+from pipeline.config import Delivery, Overload
 from pipeline.errors import LocalKafkaError
 from tests.chaos.report import Report
 from tests.chaos.run import Plan, run
@@ -17,7 +18,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore::ResourceWar
 
 
 def storm(seconds: float, seed: int, folder: Path, *, engine: EngineName = "onnxruntime") -> Report:
-    plan = Plan(seconds=seconds, seed=seed, engine=engine)
+    return carried_out(Plan(seconds=seconds, seed=seed, engine=engine), folder)
+
+
+def carried_out(plan: Plan, folder: Path) -> Report:
     try:
         report = run(plan, lambda text: None, folder=folder)
     except LocalKafkaError as exc:
@@ -40,6 +44,8 @@ def test_forty_seconds_of_faults_change_no_prediction(tmp_path: Path) -> None:
     report = storm(40, 1, tmp_path)
     assert_nothing_came_out_wrong(report)
     assert sum(report.counts.values()) > 10
+    assert {"predicted", "dead_lettered", "unkeyed", "duplicate"} <= report.verdict.units.keys()
+    assert report.rewinds
 
 
 @pytest.mark.slow
@@ -49,6 +55,18 @@ def test_a_minute_and_a_half_of_every_fault_changes_no_prediction(tmp_path: Path
     assert_nothing_came_out_wrong(report)
     wanted = {*PLAIN, *(f"kill {s}" for s in STEPS), *(f"lose {s}" for s in LOST)}
     assert wanted - report.counts.keys() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("delivery", Delivery)
+def test_half_a_minute_of_every_fault_changes_no_prediction_of_the_latest_frames(
+    delivery: Delivery, tmp_path: Path
+) -> None:
+    plan = Plan(seconds=30, seed=22, delivery=delivery, overload=Overload.LATEST)
+    report = carried_out(plan, tmp_path)
+    assert_nothing_came_out_wrong(report)
+    assert report.verdict.units["skipped"]
 
 
 @pytest.mark.slow

@@ -1,18 +1,19 @@
 """The verdict finds every kind of violation, each put in on purpose."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.oracle import Model, Oracle, Taken
+from tests.chaos.model import Model
+from tests.chaos.oracle import Oracle, Taken
 from tests.chaos.verdict import Verdict, judge
 from tests.engines.bundles import write_tiny
 from tests.pipeline.pictures import jpeg
 
-GAP_RESET_S, STREAM_TTL_S = 2.0, 60.0
+GAP_RESET_S, STREAM_TTL_S, KEYFRAME_S = 2.0, 60.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Outcome:
     predictions: list[Raw]
     letters: list[Raw]
     manifests: dict[int, dict[str, Any]]
+    skipped: dict[str, list[range]] = field(default_factory=dict)
 
-    def judge(self) -> Verdict:
+    def judge(self, *, repeats_allowed: bool = False) -> Verdict:
         return judge(
             bundle=self.bundle,
             taken=self.taken,
@@ -48,6 +50,9 @@ class Outcome:
             manifests=self.manifests,
             gap_reset_s=GAP_RESET_S,
             stream_ttl_s=STREAM_TTL_S,
+            keyframe_s=KEYFRAME_S,
+            skipped=self.skipped,
+            repeats_allowed=repeats_allowed,
         )
 
 
@@ -64,7 +69,12 @@ def film(count: int = 12) -> Iterable[Taken]:
 def outcome(tmp_path: Path) -> Outcome:
     """Return what a run without faults leaves behind."""
     bundle, taken = write_tiny(tmp_path / "tiny"), list(film())
-    oracle = Oracle(Model(bundle), gap_reset_s=GAP_RESET_S, stream_ttl_s=STREAM_TTL_S)
+    oracle = Oracle(
+        Model(bundle),
+        gap_reset_s=GAP_RESET_S,
+        stream_ttl_s=STREAM_TTL_S,
+        keyframe_s=KEYFRAME_S,
+    )
     oracle.feed(taken)
     frames = [
         Raw(0, t.offset, t.timestamp_ms, t.stream.encode(), t.value, tuple(t.headers.items()))
@@ -100,6 +110,10 @@ def lose_the_last_prediction(outcome: Outcome) -> None:
 
 def repeat_a_prediction(outcome: Outcome) -> None:
     outcome.predictions.insert(5, outcome.predictions[4])
+
+
+def skip_a_streams_last_frame(outcome: Outcome) -> None:
+    outcome.skipped["cam-0"] = [range(10, 11)]
 
 
 def alter_a_score(outcome: Outcome) -> None:
@@ -141,6 +155,8 @@ def swap_two_fates(outcome: Outcome) -> None:
         (lose_a_prediction, "lost"),
         (lose_the_last_prediction, "lost"),
         (repeat_a_prediction, "repeated"),
+        (skip_a_streams_last_frame, "lost"),
+        (skip_a_streams_last_frame, "invented"),
         (alter_a_score, "differing"),
         (alter_a_score, "chain breaks"),
         (swap_two_predictions_of_a_stream, "chain breaks"),
@@ -156,3 +172,36 @@ def test_what_is_wrong_is_found(
 ) -> None:
     damage(outcome)
     assert outcome.judge().violations[kind] > 0
+
+
+def test_with_low_latency_a_repeat_with_the_same_bytes_is_counted_and_allowed(
+    outcome: Outcome,
+) -> None:
+    repeat_a_prediction(outcome)
+    verdict = outcome.judge(repeats_allowed=True)
+    assert verdict.clean
+    assert verdict.repeats == 1
+
+
+def alter_a_repeat(outcome: Outcome) -> None:
+    repeat_a_prediction(outcome)
+    value = outcome.predictions[5].value or b""
+    outcome.predictions[5] = replace(
+        outcome.predictions[5], value=value.replace(b'"seq":', b'"seq":1')
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (alter_a_repeat, "differing"),
+        (swap_two_predictions_of_a_stream, "lost"),
+        (swap_two_predictions_of_a_stream, "chain breaks"),
+        (lose_a_prediction, "lost"),
+    ],
+)
+def test_with_low_latency_what_is_wrong_is_found(
+    outcome: Outcome, damage: Callable[[Outcome], None], kind: str
+) -> None:
+    damage(outcome)
+    assert outcome.judge(repeats_allowed=True).violations[kind] > 0

@@ -2,15 +2,17 @@
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from tests.chaos.oracle import Model, Oracle, Place, Taken
+from tests.chaos.model import Model
+from tests.chaos.oracle import Oracle, Place, Taken
 
-FATES = ("predicted", "dead_lettered", "duplicate", "late", "sampled", "skipped", "ended")
 EXAMPLES = 5
+LET_THROUGH = ("predicted", "dead_lettered", "unkeyed", "skipped")
 
 
 @dataclass(slots=True)
@@ -19,7 +21,9 @@ class Verdict:
 
     records: int = 0  # in the log
     predictions: int = 0
+    repeats: int = 0  # with low latency they may be
     fates: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)  # fates of the units of H.264
     violations: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Place, bytes] = field(default_factory=dict)
@@ -49,21 +53,33 @@ def judge(
     manifests: Mapping[int, Mapping[str, Any]],
     gap_reset_s: float,
     stream_ttl_s: float,
+    keyframe_s: float,
+    skipped: Mapping[str, Sequence[range]] = MappingProxyType({}),
+    repeats_allowed: bool = False,
 ) -> Verdict:
     """Judge a run that has settled. The topics' records are in partition and offset order.
 
     The oracle is fed the frames that the cameras recorded. Frames whose acknowledgement was lost
-    are taken from the log, which must hold all acknowledged frames.
+    are taken from the log, which must hold all acknowledged frames. `skipped` is what the changelog
+    says; `repeats_allowed` is for `low_latency`: repeats with the same bytes are only counted.
     """
     verdict = Verdict()
     records = _in_order(verdict, taken, frames)
     model = Model(bundle)
     for number, mine in records.items():
-        oracle = Oracle(model, gap_reset_s=gap_reset_s, stream_ttl_s=stream_ttl_s)
+        oracle = Oracle(
+            model,
+            gap_reset_s=gap_reset_s,
+            stream_ttl_s=stream_ttl_s,
+            keyframe_s=keyframe_s,
+            skipped=skipped,
+        )
         oracle.feed(mine)
         verdict.expected |= oracle.predictions
         fates = Counter(oracle.fates.values())
         verdict.fates += fates
+        verdict.units += Counter(oracle.fates[t.partition, t.offset] for t in mine if t.unit)
+        _check_skipped(verdict, mine, oracle.fates)
         _check_ledger(verdict, number, manifests.get(number), fates, len(mine))
         letters = Counter(
             fate_place for fate_place, fate in oracle.fates.items() if fate == "dead_lettered"
@@ -71,8 +87,9 @@ def judge(
         _check_letters(verdict, number, letters, dead_letters)
     verdict.records = sum(map(len, records.values()))
     verdict.predictions = len(predictions)
-    _compare(verdict, predictions)
-    _check_chains(verdict, predictions)
+    news = list(_news(predictions)) if repeats_allowed else predictions
+    _compare(verdict, predictions, news, repeats_allowed=repeats_allowed)
+    _check_chains(verdict, news)
     return verdict
 
 
@@ -97,7 +114,19 @@ def _in_order(
     return records
 
 
-def _compare(verdict: Verdict, predictions: Sequence[Any]) -> None:
+def _news(predictions: Iterable[Any]) -> Iterator[Any]:
+    """Leave out repeats as readers do who are told that there may be some: by the offset."""
+    newest: dict[tuple[bytes, int], int] = {}
+    for raw in predictions:
+        partition, offset = _source(raw)
+        if offset > newest.get((raw.key, partition), -1):
+            newest[raw.key, partition] = offset
+            yield raw
+
+
+def _compare(
+    verdict: Verdict, predictions: Sequence[Any], news: Iterable[Any], *, repeats_allowed: bool
+) -> None:
     came: Counter[Place] = Counter()
     for raw in predictions:
         place = _source(raw)
@@ -105,12 +134,21 @@ def _compare(verdict: Verdict, predictions: Sequence[Any]) -> None:
         wanted = verdict.expected.get(place)
         if wanted is None:
             verdict.blame("invented", f"{place}: {raw.value!r}")
-        elif came[place] > 1:
+        elif came[place] > 1 and not repeats_allowed:
             verdict.blame("repeated", f"{place}: again at {raw.offset} by {_worker(raw)}")
         elif raw.value != wanted or raw.partition != place[0]:
             verdict.blame("differing", f"{place} by {_worker(raw)}: {raw.value!r} not {wanted!r}")
-    for place in sorted(verdict.expected.keys() - came.keys()):
+        verdict.repeats += came[place] > 1
+    for place in sorted(verdict.expected.keys() - {_source(raw) for raw in news}):
         verdict.blame("lost", f"{place}: {verdict.expected[place]!r}")
+
+
+def _check_skipped(verdict: Verdict, mine: Sequence[Taken], fates: Mapping[Place, str]) -> None:
+    """Check that frames were skipped for newer ones only: a stream's last frame never is."""
+    last = {t.stream: t for t in mine if fates[t.partition, t.offset] in LET_THROUGH}
+    for stream, taken in last.items():
+        if fates[taken.partition, taken.offset] == "skipped":
+            verdict.blame("lost", f"{stream}: its last frame, {taken.offset}, was skipped")
 
 
 def _check_chains(verdict: Verdict, predictions: Sequence[Any]) -> None:

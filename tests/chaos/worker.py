@@ -32,6 +32,7 @@ from pipeline.broker.kafka.readers import changelog_reader
 from pipeline.cli.main import main as longtake
 from pipeline.delivery.committer import Committer
 from pipeline.delivery.restore import Restorer
+from pipeline.streams.partition import Partition
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.chaos.steps import TRANSACTION
 
@@ -112,6 +113,7 @@ def lay(trap: Trap) -> None:
     trap.around(KafkaFrames, "on_partitions_revoked", "revoke")
     trap.before(changelog_reader, "_apply", "during restore")
     trap.tell(KafkaBroker, "__init__", lambda broker: {"worker": broker.slot})
+    trap.tell(Partition, "prime", lambda part: {"rewound": part.next_offset - part.read_from})
     aborted = WorkerMetrics.aborted
 
     def counting(metrics: Any, errors: Any) -> None:

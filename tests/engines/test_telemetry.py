@@ -27,7 +27,7 @@ load_engine("onnxruntime", load_bundle(Path(sys.argv[1])), threads=1).close()
 """
 MODULES = [
     *("engines.onnxrt", "engines.load", "pipeline.worker.service", "pipeline.cli.engine"),
-    *("pipeline.cli.run", "pipeline.demo.stage", "tests.chaos.oracle"),
+    *("pipeline.cli.run", "pipeline.demo.stage", "tests.chaos.model"),
 ]
 
 

@@ -5,7 +5,7 @@ import time
 
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.connection import Connection
-from tests.chaos.cameras import cut_pictures
+from tests.chaos.clips import cut_pictures
 
 CAMERAS = 16
 FPS = 5.0
