@@ -12,8 +12,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -38,6 +39,7 @@ from tests.chaos.report import Spread, numbers
 LIMIT_S = SESSION_S + 2.0  # promised for 50 streams a worker in groups of 2 s
 FILM_S = 10
 PATIENCE_S = 90.0
+FRESH_S = 1.0  # a prediction that is seen so soon after its frame was captured: the workers keep up
 MOVING = 0.25  # see `plaza`
 
 
@@ -103,13 +105,20 @@ class VideoFailover:
         """Wait until both have half of the partitions and all streams are predicted in time."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not (self._shared() and self._fresh() >= streams):
+            for post in self._crew.posts.values():
+                if not post.alive:
+                    raise BenchError(f"the worker {post.name} has ended: {self._last_words(post)}")
             if time.monotonic() > deadline_s:
                 raise BenchError(
                     f"after {PATIENCE_S:.0f} s {self._fresh()} of {streams} streams are predicted"
-                    " within a second: this machine is too slow, or busy; lower --fps"
+                    f" within {FRESH_S:g} s: this machine is too slow, or busy; lower --fps"
                 )
-            time.sleep(0.1)
+            time.sleep(0.3)
         time.sleep(self._rng.uniform(0.5, 2.5))  # anywhere in a group
+
+    def _last_words(self, post: Post) -> str:
+        lines = (self._crew.folder / f"{post.name}.log").read_text("utf-8", "replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
 
     def _shared(self) -> bool:
         return all(
@@ -118,24 +127,22 @@ class VideoFailover:
         )
 
     def _fresh(self) -> int:
-        """Return how many streams have a prediction of the last second, of a frame of it."""
-        since_s = time.time() - 1
-        return len({
-            arrival.stream
-            for arrival in self._watcher.arrivals[-5000:]
-            if json.loads(arrival.value)["age_s"] < 1 and arrival.seen_s > since_s
-        })  # fmt: skip
+        """Return how many streams had a prediction just now, of a frame of just now."""
+        since_s = time.time() - FRESH_S
+        newest = takewhile(lambda one: one.seen_s > since_s, reversed(self._watcher.arrivals))
+        return len({one.stream for one in newest if one.seen_s - captured_s(one) < FRESH_S})
 
     def _kill(self, post: Post) -> list[float]:
         """Kill the worker at a post, and hire another one once its streams are predicted again."""
         partitions = self._watcher.partitions_of(self._worker(post))
-        mine = {a.stream for a in self._watcher.arrivals if a.place[0] in partitions}
+        before = len(self._watcher.arrivals)
+        mine = {a.stream for a in self._watcher.arrivals[:before] if a.place[0] in partitions}
         if post.process is None:
             raise BenchError(f"{post.name} has no process")
         post.process.kill()
         at_s = time.time()
         deadline_s = time.monotonic() + PATIENCE_S
-        while mine - (waits := first_waits(self._watcher.arrivals, mine, at_s)).keys():
+        while mine - (waits := first_waits(self._watcher.arrivals[before:], mine, at_s)).keys():
             if time.monotonic() > deadline_s:
                 raise BenchError(f"{len(mine) - len(waits)} streams had no prediction after a kill")
             time.sleep(0.2)
@@ -150,6 +157,11 @@ def first_waits(arrivals: Iterable[Arrival], streams: set[str], at_s: float) -> 
         if arrival.stream in streams and arrival.frozen_s > at_s:
             waits.setdefault(arrival.stream, arrival.seen_s - at_s)
     return waits
+
+
+def captured_s(arrival: Arrival) -> float:
+    """Return when the frame of a prediction was captured, in seconds since 1970."""
+    return datetime.fromisoformat(json.loads(arrival.value)["captured_at"]).timestamp()
 
 
 def main(
