@@ -43,8 +43,8 @@ def plaza(moving: float) -> Material:
     """
 
     def pictures(size: Size) -> Iterator[av.VideoFrame]:
-        clips = [_clip(path) for path in sample_clips()]
         columns, rows = (-(-side // CLIP_SIDE) for side in size)
+        clips = [_clip(path) for path in sample_clips()[: columns * rows]]
         moves = moving_tiles(columns * rows, moving)
         rng = np.random.default_rng(1)
         number = 0
@@ -112,7 +112,8 @@ def write_films(
         ]
         for number, picture in enumerate(pictures):
             for container, stream in films:
-                stream.width, stream.height = picture.width, picture.height
+                if number == 0:
+                    stream.width, stream.height = picture.width, picture.height
                 picture.pts, picture.time_base = number, 1 / rate_hz
                 container.mux(stream.encode(picture))
         for container, stream in films:
@@ -135,7 +136,9 @@ def sample_clips() -> list[Path]:
 
 def _clip(path: Path) -> list[NDArray[np.uint8]]:
     frames = islice(cycle(open_source(path)), CLIP_FRAMES)
-    return [frame.picture.to_ndarray(format="rgb24") for frame in frames]
+    return [
+        frame.picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False) for frame in frames
+    ]
 
 
 def _tiled(tiles: list[NDArray[np.uint8]], columns: int, size: Size) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from tests.bench.video.costs import CostPair, SideCost
 
 Side = Literal["jpeg", "h264"]
+SIDES: Mapping[Side, str] = {"jpeg": "JPEG", "h264": "H.264"}
 FEWER_BYTES, MORE_CPU = 8.0, 1.6  # promised at 720p: JPEG's bytes / H.264's; H.264's CPU / JPEG's
 PROMISED_SIZE = "720p"
 
@@ -97,7 +98,7 @@ def table(measured: Sequence[FilmCosts], caption: str) -> Table:
     ):
         shown.add_column(name, justify="right")
     for film in measured:
-        for side, name in (("jpeg", "JPEG"), ("h264", "H.264")):
+        for side, name in SIDES.items():
             place = (film.size, f"{film.group_s:g} s") if side == "jpeg" else ("", "")
             shown.add_row(*place, name, *_figures(film, side, whole=whole))
         shown.add_row("", "", "H.264 / JPEG", *_ratios(film, whole=whole), end_section=True)
