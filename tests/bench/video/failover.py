@@ -102,7 +102,7 @@ class VideoFailover:
         return str(named[-1]["worker"]) if named else ""
 
     def _await_both(self, streams: int) -> None:
-        """Wait until both have half of the partitions and all streams are predicted in time."""
+        """Wait until both share the partitions and all streams are predicted in time."""
         deadline_s = time.monotonic() + PATIENCE_S
         while not (self._shared() and self._fresh() >= streams):
             for post in self._crew.posts.values():
@@ -121,10 +121,9 @@ class VideoFailover:
         return lines[-1] if lines else "it said nothing"
 
     def _shared(self) -> bool:
-        return all(
-            len(self._watcher.partitions_of(self._worker(post))) == PARTITIONS // 2
-            for post in self._crew.posts.values()
-        )
+        """Return whether both workers predict, and nobody else, in the partitions with streams."""
+        own = [self._watcher.partitions_of(self._worker(p)) for p in self._crew.posts.values()]
+        return all(own) and frozenset[int]().union(*own) == self._watcher.partitions
 
     def _fresh(self) -> int:
         """Return how many streams had a prediction just now, of a frame of just now."""
