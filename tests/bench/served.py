@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.config import WorkerConfig, load_config
 from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
-from pipeline.records import Record
+from pipeline.records import Headers, Record
 from tests.bench.frames import PARTITIONS, Shot
 from tests.bench.loop import Usage
 
@@ -46,17 +46,30 @@ class Served:
 
     def publish(self, shots: Sequence[Shot], rate_hz: float) -> None:
         """Publish all frames, with capture times at `rate_hz` from now on."""
+        now_ms = time.time() * 1000
+        self.publish_records(
+            (
+                shot.stream,
+                shot.jpeg,
+                (
+                    ("captured-at", b"%.3f" % (now_ms + 1000 * shot.seq / rate_hz)),
+                    ("seq", b"%d" % shot.seq),
+                ),
+            )
+            for shot in shots
+        )
+
+    def publish_records(self, records: Iterable[tuple[str, bytes, Headers]]) -> None:
+        """Publish records: stream, content and headers. Each is to be predicted."""
         self.config("topics")
         publisher = KafkaPublisher(self._kafka.connection, topic=self._frames)
-        now_ms = time.time() * 1000
-        for shot in shots:
-            captured_ms = now_ms + 1000 * shot.seq / rate_hz
-            headers = (("captured-at", b"%.3f" % captured_ms), ("seq", b"%d" % shot.seq))
-            publisher.publish(shot.stream, shot.jpeg, headers)
+        self._count = 0
+        for stream, content, headers in records:
+            publisher.publish(stream, content, headers)
+            self._count += 1
         publisher.close()
         if publisher.lost:
-            raise BenchError(f"{publisher.lost} of {len(shots)} frames did not reach the log")
-        self._count = len(shots)
+            raise BenchError(f"{publisher.lost} of {self._count} frames did not reach the log")
 
     def run(self, number: int) -> tuple[Usage, Usage, list[dict[str, Any]]]:
         """Let a worker predict all frames. Returns its usage, the broker's, and the predictions.
