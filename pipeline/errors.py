@@ -11,6 +11,7 @@ LongtakeError
 ├── RetryError                 retry: an outside system does not answer, nothing was decided
 │   ├── BrokerUnavailableError     the broker does not answer
 │   ├── CommitRefusedError         the group has a newer generation; wait for it
+│   ├── CommitTimedOutError        the broker aborted a transaction that took too long
 │   ├── TokenError                 the token endpoint of a login does not answer
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
 └── StopError                  stop: a person has to act; each has its exit code (2, 10-28)
@@ -105,6 +106,10 @@ class BrokerUnavailableError(RetryError):
 
 class CommitRefusedError(RetryError):
     """The group refused the commit: this worker's generation has ended. Nothing was written."""
+
+
+class CommitTimedOutError(RetryError):
+    """The broker aborted our transaction, which took longer than the transaction timeout."""
 
 
 class TokenError(RetryError):

@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pipeline.broker.checkpoint import Member
-from pipeline.broker.memory.log import MemoryLog
+from pipeline.broker.memory.log import MemoryLog, ProducerLife
 from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.broker.memory.memory_changelog import MemoryChangelog
 from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
 from pipeline.broker.memory.partition_log import PartitionLog
 from pipeline.clock import Clock
+from pipeline.errors import CommitTimedOutError
 from pipeline.records import Changelog, Outgoing, Topics
 
 InjectedFault = Callable[[str], None]  # called before each step of the protocol, with its name
@@ -65,6 +66,7 @@ class MovableLog(MemoryLog):
 
     def __init__(self, topics: Topics, *, partitions: int, clock: Clock) -> None:
         super().__init__(topics, MovableGroup(partitions), clock=clock)
+        self._timed_out: set[tuple[str, int]] = set()  # producers by name and epoch
 
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
@@ -82,10 +84,16 @@ class MovableLog(MemoryLog):
     def abort_open(self) -> None:
         """Let every open transaction time out, and fence its producer."""
         with self.changed:
-            for producer in self._producers.values():
+            for name, producer in self._producers.items():
                 if producer.open is not None:
+                    self._timed_out.add((name, producer.epoch))
                     producer.fence()
                     self._end(producer, commit=False)
+
+    def _live(self, name: str, epoch: int) -> ProducerLife:
+        if (name, epoch) in self._timed_out:
+            raise CommitTimedOutError(f"a transaction of producer {name} has timed out")
+        return super()._live(name, epoch)
 
 
 class FaultyProducer(MemoryProducer):

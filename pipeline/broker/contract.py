@@ -87,8 +87,9 @@ class CheckpointWriter(Protocol):
         """Write a checkpoint's records and offsets in one transaction, all or nothing.
 
         Raises `CommitRefusedError` if `member` is not a current member of the group: nothing was
-        written. After any other error the outcome is unknown: call `renew`, then read the
-        manifests. After any error, call `renew` before the next commit.
+        written. Raises `CommitTimedOutError` if the broker aborted the transaction, which took
+        longer than the transaction timeout. After any other error the outcome is unknown: call
+        `renew`, then read the manifests. After any error, call `renew` before the next commit.
         """
 
     def renew(self) -> None:

@@ -1,9 +1,11 @@
 """Our transactional producer: one short transaction per checkpoint."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from pipeline.broker.checkpoint import Checkpoint, Member
@@ -13,6 +15,7 @@ from pipeline.broker.kafka.vendor.opening import open_producer
 from pipeline.broker.kafka.vendor.sending import abandon, arrive, send
 from pipeline.clock import Clock
 from pipeline.connection import Connection
+from pipeline.errors import CommitTimedOutError
 from pipeline.records import Topics
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ class KafkaWriter:
         self._name = name
         self._timeout_ms = int(transaction_timeout_s * 1000)
         self._topics = topics
+        self._clock = clock
         self._patience = RefusalPatience(clock)
         self._producer: KafkaProducer | None = self._opened()
 
@@ -43,12 +47,16 @@ class KafkaWriter:
         """See `CheckpointWriter`.
 
         All records are written and acknowledged before the offsets are sent. Fencing relies on
-        that, and nothing is in flight while the transaction ends (K2, K3).
+        that, and nothing is in flight while the transaction ends (K2, K3). A broker that has
+        aborted our transaction and one that serves another process of our name say the same (K35).
         """
         producer, claim = self._producer, member.vendor
         if producer is None or not isinstance(claim, ConsumerGroupMetadata):
             raise AssertionError("commit before renew, or with another broker's member")
-        with translated(f"committing as {self._name}", self._connection, needs="WRITE"):
+        with (
+            translated(f"committing as {self._name}", self._connection, needs="WRITE"),
+            self._timely(),
+        ):
             producer.begin_transaction()
             outgoing = [out for part in checkpoint.parts for out in part.outgoing]
             arrive(producer, send(producer, self._topics, outgoing))
@@ -66,6 +74,21 @@ class KafkaWriter:
         self.close()
         with self._patience.retried():
             self._producer = self._opened()
+
+    @contextmanager
+    def _timely(self) -> Iterator[None]:
+        """Tell a transaction that took too long from a producer that another process fenced."""
+        began_s = self._clock.monotonic()
+        try:
+            yield
+        except (ProducerFencedError, InvalidProducerEpochError) as exc:
+            took_s, timeout_s = self._clock.monotonic() - began_s, self._timeout_ms / 1000
+            if took_s < timeout_s:
+                raise
+            raise CommitTimedOutError(
+                f"committing as {self._name} took {took_s:.1f} s, and Kafka aborts after"
+                f" transaction_timeout_s = {timeout_s:g}: find out why Kafka is slow, or raise it"
+            ) from exc
 
     def _opened(self) -> KafkaProducer:
         with translated(

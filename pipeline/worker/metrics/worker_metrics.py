@@ -22,6 +22,7 @@ from pipeline.broker.checkpoint import PartitionCheckpoint
 from pipeline.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
+    CommitTimedOutError,
     CrashingFrameError,
     FencedError,
     MalformedRecordError,
@@ -46,7 +47,7 @@ DEAD_LETTER_REASONS = (
     CrashingFrameError.reason,
     str(Reset.NONFINITE),
 )
-COMMIT_ERRORS = (BrokerUnavailableError, CommitRefusedError, FencedError)
+COMMIT_ERRORS = (BrokerUnavailableError, CommitRefusedError, CommitTimedOutError, FencedError)
 
 AGE_BUCKETS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30, 60, 300)
 DECODE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)

@@ -11,6 +11,7 @@ from pipeline.clock import ManualClock
 from pipeline.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
+    CommitTimedOutError,
     FencedError,
     PartitionCountError,
     RestoreStalledError,
@@ -188,7 +189,7 @@ def test_a_transaction_that_timed_out_fences_its_producer(log: MovableLog) -> No
     log.begin("slow", epoch)
     log.write("slow", epoch, prediction(b"slow"))
     log.abort_open()
-    with pytest.raises(FencedError):
+    with pytest.raises(CommitTimedOutError):
         log.finish("slow", epoch, commit=True)
     assert values(log) == []
 

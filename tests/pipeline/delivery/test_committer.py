@@ -14,7 +14,12 @@ from pipeline.delivery.committer import (
     Committer,
     SettledPart,
 )
-from pipeline.errors import BrokerUnavailableError, FencedError, StalledError
+from pipeline.errors import (
+    BrokerUnavailableError,
+    CommitTimedOutError,
+    FencedError,
+    StalledError,
+)
 from pipeline.records import Destination, Outgoing
 from tests.memory_faults import FaultyBroker, MovableLog
 from tests.pipeline.changelogs import manifest
@@ -204,6 +209,16 @@ def test_a_producer_that_keeps_being_fenced_ends_the_worker(committing: Committi
         assert committing.lose_the_slot() == []
     with pytest.raises(FencedError, match=f"fenced {FENCED_LIMIT} times"):
         committing.lose_the_slot()
+
+
+def test_transactions_that_take_too_long_are_tried_again_and_taken_for_no_other_process(
+    committing: Committing,
+) -> None:
+    for _ in range(FENCED_LIMIT):
+        committing.faults.arm("offsets", 0, CommitTimedOutError)
+        committing.go(committing.submit(part(0)), eras={})
+    assert committing.committer.take_aborts() == {"CommitTimedOutError": FENCED_LIMIT}
+    assert outcomes(committing.go(committing.submit(part(0)))) == [(0, True)]
 
 
 def test_fencings_that_lie_far_apart_are_survived(committing: Committing) -> None:

@@ -1,0 +1,48 @@
+"""Over a line so slow that Kafka aborts the transactions, the cause is named, and time mends it."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pipeline.broker.kafka.broker import KafkaBroker
+from pipeline.clock import SystemClock
+from pipeline.connection import Connection
+from pipeline.errors import CommitTimedOutError
+from tests.chaos.brokers import Brokers
+from tests.clusters import KafkaCluster
+from tests.contracts.test_broker import PARTITIONS, checkpoint, settled
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+DELAY_S = 0.6  # of each request and each answer, of which a transaction needs five
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[Brokers]:
+    with Brokers(nodes=1) as running:
+        yield running
+
+
+def test_a_transaction_that_kafka_aborted_is_not_taken_for_another_process(
+    brokers: Brokers,
+) -> None:
+    cluster = KafkaCluster(Connection(brokers.straight), PARTITIONS)
+    hasty = cluster.config.model_copy(
+        update={"bootstrap": brokers.proxied, "transaction_timeout_s": 1.0}
+    )
+    with (
+        closing(cluster),
+        closing(settled(cluster, lambda part: part).consumer) as consumer,
+        closing(KafkaBroker(hasty.group_settings, clock=SystemClock()).writer()) as writer,
+    ):
+        member = consumer.member()
+        assert member is not None
+        end = brokers.proxy.slow(lambda wire: True, DELAY_S)
+        with pytest.raises(CommitTimedOutError, match="transaction_timeout_s = 1"):
+            writer.commit(checkpoint(value=b"slow"), member)
+        end()
+        writer.renew()
+        writer.commit(checkpoint(value=b"soon"), member)
+        values = [record.value for record in cluster.committed(cluster.topics.predictions)]
+    assert values == [b"soon"]
