@@ -96,7 +96,8 @@ class Manner:
 
     `asks`: it sends requests of its own between the packets. `refuses_udp`: with 461. `logins`: it
     asks for a digest of user `u` and password `p` from the first request on, and before each of
-    these methods its nonce is stale.
+    these methods its nonce is stale. `patience_s`: whole seconds; it sends in real time, and leaves
+    a viewer from whom no request comes for longer.
     """
 
     replaced: tuple[tuple[str, str], ...] = ()
@@ -104,6 +105,7 @@ class Manner:
     asks: bool = False
     refuses_udp: bool = False
     logins: tuple[str, ...] | None = None
+    patience_s: int | None = None
 
     def sdp(self, usual: str) -> str:
         """Return the session description."""
@@ -168,15 +170,22 @@ class _Viewer:
         self._udp: tuple[socket.socket, int] | None = None  # and the viewer's port
         self._stale = list(manner.logins or ())
         self._nonces = 1
+        self._heard_s = 0.0
+        self._sending = threading.Lock()
 
     def serve(self) -> None:
         """Answer until the viewer leaves; the pictures are sent after the answer to PLAY."""
         try:
             while request := self._request():
-                method, uri, headers = request
-                self._line.sendall(self._answer(method, uri, headers).encode())
-                if method == "PLAY":
+                self._heard_s = time.monotonic()
+                with self._sending:
+                    self._line.sendall(self._answer(*request).encode())
+                if request[0] != "PLAY":
+                    continue
+                if self._manner.patience_s is None:
                     self._send()
+                else:
+                    threading.Thread(target=self._send_with_patience, daemon=True).start()
         finally:
             self._file.close()
             if self._udp is not None:
@@ -197,7 +206,7 @@ class _Viewer:
         return method, uri, headers
 
     def _answer(self, method: str, uri: str, headers: dict[str, str]) -> str:
-        body, lines = "", ["RTSP/1.0 200 OK", f"CSeq: {headers['cseq']}", "Session: 7;timeout=60"]
+        body, lines = "", ["RTSP/1.0 200 OK", f"CSeq: {headers['cseq']}", _session(self._manner)]
         if self._manner.logins is not None and not self._let_in(method, headers):
             challenge = f'realm="camera", nonce="{self._nonces}"'
             lines[0] = "RTSP/1.0 401 Unauthorized"
@@ -232,21 +241,35 @@ class _Viewer:
         port = udp.getsockname()[1]
         return f"{wanted};server_port={port}-{port + 1}"
 
+    def _send_with_patience(self) -> None:
+        with suppress(OSError):
+            self._send()
+            self._line.shutdown(socket.SHUT_RDWR)
+
     def _send(self) -> None:
         hurry = tail(self._broadcast.film)
         for index, packets in enumerate(self._broadcast.packets()):
-            if index >= hurry:
+            if self._manner.patience_s is not None:
+                time.sleep(1 / FPS)
+                if time.monotonic() > self._heard_s + self._manner.patience_s:
+                    return
+            elif index >= hurry:
                 time.sleep(TAIL_S)
             if self._udp is None:
                 framed = [b"$\x00" + struct.pack(">H", len(one)) + one for one in packets]
                 asked = b"OPTIONS * RTSP/1.0\r\nCSeq: %d\r\n\r\n" % index
-                self._line.sendall(asked * self._manner.asks + b"".join(framed))
+                with self._sending:
+                    self._line.sendall(asked * self._manner.asks + b"".join(framed))
                 continue
             udp, port = self._udp
             while _waiting_bytes(port) > MOST_WAITING_BYTES:
                 time.sleep(POLL_S)
             for one in packets:
                 udp.sendto(one, ("127.0.0.1", port))
+
+
+def _session(manner: Manner) -> str:
+    return f"Session: 7;timeout={60 if manner.patience_s is None else manner.patience_s}"
 
 
 def _md5(text: str) -> str:

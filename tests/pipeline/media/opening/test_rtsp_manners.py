@@ -21,6 +21,7 @@ MANNERS = {
     "no UDP": Manner(refuses_udp=True),
     "a login for all": Manner(logins=()),
     "a login that gets stale": Manner(logins=("SETUP", "PLAY")),
+    "a session of two seconds": Manner(patience_s=2),
 }
 
 
