@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.connection import Connection
 from pipeline.local.ports import free_ports
+from pipeline.records import Headers
 from tests.cli.commands import Running, until, write_settings
 from tests.clusters import KafkaCluster
 from tests.deploy.cameras import CamerasStandIn
@@ -32,6 +33,7 @@ class FramePublisher:
 
     def __init__(self, cluster: KafkaCluster, cameras: CamerasStandIn) -> None:
         self.instead: bytes | None = None  # published in place of a picture
+        self.headers: Headers = ()  # of each record, besides its time
         self.silent = ""  # the name of a stream that publishes nothing
         self._cluster, self._cameras = cluster, cameras
         self._over = threading.Event()
@@ -43,7 +45,7 @@ class FramePublisher:
             if stream == self.silent:
                 continue
             content = self.instead or jpeg(16, 16, seed=n % 97)
-            headers = (("captured-at", captured),)
+            headers = (("captured-at", captured), *self.headers)
             self._cluster.publish(partition, stream.encode(), content, headers)
             self._cameras.published(stream, content)
 

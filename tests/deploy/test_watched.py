@@ -10,6 +10,7 @@ from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import until
 from tests.deploy.expressions import OF_DASHBOARD
 from tests.deploy.stage import GARBAGE, WHITE, WatchedStage, staged
+from tests.pipeline.media.video.encoding import encoded
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -48,6 +49,16 @@ def test_garbage_raises_an_alert(stage: WatchedStage) -> None:
         stage.prometheus.fires("DeadLetters")
     finally:
         stage.feed.instead = None
+
+
+@pytest.mark.slow
+def test_video_without_its_keyframes_raises_an_alert(stage: WatchedStage) -> None:
+    stage.feed.instead = encoded("cabac")[1]
+    stage.feed.headers = (("content-type", b"video/h264"),)
+    try:
+        stage.prometheus.fires("UnitsUnkeyed")
+    finally:
+        stage.feed.instead, stage.feed.headers = None, ()
 
 
 @pytest.mark.slow
