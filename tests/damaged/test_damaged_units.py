@@ -23,6 +23,7 @@ from pipeline.media.kinds import fit_for
 from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.media.video.strict_chains import StrictH264
 from pipeline.records import Fate, Record
+from pipeline.wire.units import H264_TYPE
 from tests.damaged.corpus import PARTITIONS
 from tests.damaged.publishing import cluster_on, publish_all
 from tests.damaged.unit_corpus import (
@@ -38,7 +39,7 @@ from tests.damaged.unit_corpus import (
     pictures,
     records,
 )
-from tests.damaged.unit_damage import H264_TYPE, WHOLE
+from tests.damaged.unit_damage import WHOLE
 from tests.damaged.watched import MeasuredWorker
 from tests.damaged.witness import Witness
 from tests.engines.bundles import write_tiny
@@ -198,10 +199,16 @@ def test_a_unit_whose_damage_shows_is_dead_lettered(outcome: WorkedUnits) -> Non
     assert all(table[kind].keys() == {Fate.DEAD_LETTERED} for kind in REFUSED), table
 
 
-def test_every_kind_of_damage_costs_pictures(outcome: WorkedUnits) -> None:
+def test_every_kind_of_damage_that_can_be_known_costs_pictures(outcome: WorkedUnits) -> None:
     table = outcome.by_kind(later=True)
-    harmless = [kind for kind in KINDS if table[kind].keys() <= {Fate.PREDICTED}]
+    harmless = [kind for kind in MISPLACED | REFUSED if table[kind].keys() <= {Fate.PREDICTED}]
     assert harmless == []
+
+
+def test_of_damage_that_cannot_be_known_a_third_is_noticed(outcome: WorkedUnits) -> None:
+    table = outcome.by_kind(later=False)
+    fates = sum((table[kind] for kind in NOT_KNOWN), Counter[Fate | None]())
+    assert fates.total() / 3 < fates[Fate.DEAD_LETTERED] < fates.total()
 
 
 def test_no_picture_is_wrong_where_damage_can_be_known(

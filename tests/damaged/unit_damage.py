@@ -178,7 +178,7 @@ def flip_in(*kinds: int, first: int = 0, last: int = 1 << 20) -> Damage:
 
     def flip(place: Place) -> Units:
         damaged = bytearray(place.unit.content)
-        spans = [span for span in nals(damaged) if damaged[span[0]] & 31 in kinds]
+        spans = [span for span in nals(place.unit.content) if damaged[span[0]] & 31 in kinds]
         begin, end = place.rng.choice([(a, b) for a, b in spans if a + first < b])
         at = place.rng.randrange(begin + first, min(end, begin + last))
         damaged[at] ^= 1 << place.rng.randrange(8)
