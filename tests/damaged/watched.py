@@ -12,6 +12,7 @@ from engines.onnxrt import onnxruntime_engine
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.kinds import decoder_for, early_refusal_for
+from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Fate
 from pipeline.streams.served import ServedModel
 from pipeline.worker.executors import Executors
@@ -23,11 +24,22 @@ PATIENCE_S = 60.0
 
 
 class MeasuredWorker:
-    """A worker on a cluster, which runs only inside `turn_until`. Not thread-safe."""
+    """A worker on a cluster, which runs only inside `turn_until`. Not thread-safe.
 
-    def __init__(self, cluster: Cluster, bundle: Path, config: WorkerConfig) -> None:
+    `open_fitting` opens the decoders of its units of H.264; None: units are records like others.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        bundle: Path,
+        config: WorkerConfig,
+        *,
+        open_fitting: OpenFitting | None = None,
+    ) -> None:
         self.bundle: Bundle = load_bundle(bundle)
         self.slowest_turn_s = 0.0  # wall-clock time, which its probes and its group depend on
+        self.slowest_turn_cpu_s = 0.0  # CPU time of the same
         self.slowest_decode_s = 0.0  # CPU time, independent of the machine's load
         self._decode = decoder_for(self.bundle.input, max_frame_pixels=config.max_frame_pixels)
         self._pools = ExitStack()
@@ -43,6 +55,7 @@ class MeasuredWorker:
                 self.bundle,
                 engine,
                 decoder=self.decode,
+                open_fitting=open_fitting,
                 refused=early_refusal_for(
                     self.bundle.input, max_frame_pixels=config.max_frame_pixels
                 ),
@@ -70,13 +83,14 @@ class MeasuredWorker:
         finally:
             self.slowest_decode_s = max(self.slowest_decode_s, time.thread_time() - began_s)
 
-    def turn_until(self, records: int) -> None:
+    def turn_until(self, records: int, *, patience_s: float = PATIENCE_S) -> None:
         """Call `turn` until the committed ledger has this number of records."""
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + patience_s
         while not (self.worker.idle and self.committed >= records):
             assert time.monotonic() < deadline_s, f"{self.committed} of {records} are committed"
-            began_s = time.monotonic()
+            began_s, began_cpu_s = time.monotonic(), time.thread_time()
             self.worker.turn()
+            self.slowest_turn_cpu_s = max(self.slowest_turn_cpu_s, time.thread_time() - began_cpu_s)
             self.slowest_turn_s = max(self.slowest_turn_s, time.monotonic() - began_s)
 
     @property

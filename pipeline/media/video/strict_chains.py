@@ -46,7 +46,6 @@ class StrictH264:
     def __init__(self, sets: bytes) -> None:
         self._given = sets
         self._sets = H264Sets()
-        self._sps: tuple[bytes, ...] = ()
         self._newest: H264Slice | None = None
         self._frame_num = 0  # of the newest reference frame
 
@@ -57,10 +56,9 @@ class StrictH264:
             return self._begin(unit)
         if not whole:
             return None
-        if any(nal not in self._sps for nal in unit.sps):
-            raise UndecodableFrameError("another SPS in the middle of a group")
-        if unit.pps:
-            self._sets.take(unit)
+        other = self._sets.changed_by(unit)
+        if other:
+            raise UndecodableFrameError(f"another {other} in the middle of a group")
         first = self._frame_of(unit)
         self._refuse_gap(first)
         self._newest = first
@@ -87,7 +85,7 @@ class StrictH264:
             raise UndecodableFrameError("its SPS allows gaps in frame_num")
         if first.frame_num:
             raise UndecodableFrameError(f"a keyframe with frame_num {first.frame_num}")
-        self._sps, self._newest, self._frame_num = unit.sps, first, 0
+        self._newest, self._frame_num = first, 0
         sets = b"" if own else self._given
         return StrictLink(
             key=True,

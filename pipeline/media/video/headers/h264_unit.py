@@ -108,6 +108,12 @@ class H264Sets:
             self._pps[set_id] = sequence_id
             self._pps_nals[set_id] = nal
 
+    def changed_by(self, unit: H264Unit) -> str:
+        """Return which parameter sets a unit adds or replaces: `SPS`, `PPS`, or "" for none."""
+        if not set(unit.sps) <= set(self._sps_nals.values()):
+            return "SPS"
+        return "" if set(unit.pps) <= set(self._pps_nals.values()) else "PPS"
+
     @property
     def annexb(self) -> bytes:
         """All parameter sets, in Annex B: a decoder's extradata."""

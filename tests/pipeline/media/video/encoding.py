@@ -61,8 +61,9 @@ def encoded(name: str, *, width: int = WIDTH, more: str = "") -> tuple[bytes, ..
     """Return the units of a stream: 40 frames in four groups."""
     codec, options, parameters = _STREAMS[name]
     vendor = "x264" if codec == "h264" else "x265"
-    quiet = "" if codec == "h264" else "log-level=none:pools=none:frame-threads=1:"
-    given = f"{quiet}keyint={GROUP}:min-keyint={GROUP}:scenecut=0:{parameters}:{more}".strip(":")
+    quiet = "" if codec == "h264" else "log-level=none:pools=none:frame-threads=1"
+    groups = f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0"
+    given = ":".join(part for part in (quiet, groups, parameters, more) if part)
     encoder = av.CodecContext.create(f"lib{vendor}", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, HEIGHT, "yuv420p"

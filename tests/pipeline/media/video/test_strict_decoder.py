@@ -191,6 +191,23 @@ def test_a_resolution_may_change_at_a_keyframe_and_nowhere_else() -> None:
     assert fates(later) == "5 picture, 1 broken, 4 unkeyed"
 
 
+def test_a_pps_may_be_repeated_in_a_group_and_not_replaced() -> None:
+    coarse, units = encoded("cabac", more="qp=40"), numbered("cabac")
+    repeated = (5, only(units[0][1], 7, 8) + units[5][1])
+    assert fates(decoded("cabac", [*units[:5], repeated, *units[6:]])) == WHOLE
+    foreign = (5, only(coarse[0], 8) + units[5][1])
+    outcomes = decoded("cabac", [*units[:5], foreign, *units[6:]])
+    assert fates(outcomes) == "5 picture, 1 broken, 4 unkeyed, 30 picture"
+    assert outcomes[5] == Broken("another PPS in the middle of a group")
+
+
+def test_parameter_sets_from_outside_may_be_repeated_in_a_group() -> None:
+    sets = only(encoded("cabac")[0], 7, 8)
+    units = [(n, without(unit, 7, 8)) for n, unit in numbered("cabac")]
+    units[5] = (5, sets + units[5][1])
+    assert fates(decoded("cabac", units, sets=sets)) == WHOLE
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
