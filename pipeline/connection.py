@@ -10,7 +10,8 @@ from pipeline.records import Topics
 from pipeline.secrets import Secret
 
 MAX_PORT = 65_535
-STALL_S = 15.0  # how much longer than the transaction timeout a reader waits
+MORE_TIME_S = 8.0  # that a transaction gets at most, if Kafka is too slow for the usual timeout
+STALL_S = 15.0  # how much longer than the longest transaction a reader waits
 
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
 
@@ -155,4 +156,9 @@ class GroupSettings:
     @property
     def stall_s(self) -> float:
         """How long a reader waits for an open transaction before it gives up."""
-        return self.transaction_timeout_s + STALL_S
+        return self.longest_transaction_s + STALL_S
+
+    @property
+    def longest_transaction_s(self) -> float:
+        """The transaction timeout at which no more time is given."""
+        return self.transaction_timeout_s + MORE_TIME_S

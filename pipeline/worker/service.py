@@ -139,7 +139,7 @@ class Service:
 
     def run(self) -> None:
         """Run until `stop` is called. Raises the errors that need an operator."""
-        commit_ticks = int(self._config.transaction_timeout_s) + COMMIT_SLACK_TICKS
+        commit_ticks = int(self._config.group_settings.longest_transaction_s) + COMMIT_SLACK_TICKS
         watchdog = Watchdog(
             {
                 "the worker": Progress(lambda: self._worker.turns, TURN_TICKS),

@@ -67,6 +67,7 @@ class KafkaBroker:
             topics=self.topics,
             name=f"{self._settings.group}.{self.slot}",
             transaction_timeout_s=self._settings.transaction_timeout_s,
+            longest_transaction_s=self._settings.longest_transaction_s,
             clock=self._clock,
         )
 

@@ -46,6 +46,7 @@ class KafkaGroup:
             topics=self._settings.topics,
             name=f"{self._group}.reset",
             transaction_timeout_s=self._settings.transaction_timeout_s,
+            longest_transaction_s=self._settings.longest_transaction_s,
             clock=self._clock,
         )
         try:

@@ -24,7 +24,11 @@ INIT_BLOCK_MS = 10_000
 
 
 class KafkaWriter:
-    """See `CheckpointWriter`."""
+    """See `CheckpointWriter`.
+
+    After a transaction that took too long, `renew` allows twice the time, at most
+    `longest_transaction_s`, until one is committed: a Kafka that is slow gets no slower by aborts.
+    """
 
     def __init__(
         self,
@@ -33,11 +37,13 @@ class KafkaWriter:
         topics: Topics,
         name: str,
         transaction_timeout_s: float,
+        longest_transaction_s: float,
         clock: Clock,
     ) -> None:
         self._connection = connection
         self._name = name
-        self._timeout_ms = int(transaction_timeout_s * 1000)
+        self._usual_timeout_s = self._timeout_s = transaction_timeout_s
+        self._longest_s = longest_transaction_s
         self._topics = topics
         self._clock = clock
         self._patience = RefusalPatience(clock)
@@ -68,6 +74,7 @@ class KafkaWriter:
                 claim,
             )
             producer.commit_transaction()
+        self._timeout_s = self._usual_timeout_s  # of the next producer
 
     def renew(self) -> None:
         """See `CheckpointWriter`. A producer that failed once is never used again (K1, K4, K5)."""
@@ -82,24 +89,27 @@ class KafkaWriter:
         try:
             yield
         except (ProducerFencedError, InvalidProducerEpochError) as exc:
-            took_s, timeout_s = self._clock.monotonic() - began_s, self._timeout_ms / 1000
-            if took_s < timeout_s:
+            took_s, allowed_s = self._clock.monotonic() - began_s, self._timeout_s
+            if took_s < allowed_s:
                 raise
+            self._timeout_s = min(2 * allowed_s, self._longest_s)
             raise CommitTimedOutError(
                 f"committing as {self._name} took {took_s:.1f} s, and Kafka aborts after"
-                f" transaction_timeout_s = {timeout_s:g}: find out why Kafka is slow, or raise it"
+                f" {allowed_s:g} s: find out why Kafka is slow, or raise transaction_timeout_s"
+                f" ({self._usual_timeout_s:g})"
             ) from exc
 
     def _opened(self) -> KafkaProducer:
+        timeout_ms = int(self._timeout_s * 1000)
         with translated(
             f"making the transactional producer {self._name}", self._connection, needs="WRITE"
         ):
             producer = open_producer(
                 self._connection,
                 transactional_id=self._name,
-                transaction_timeout_ms=self._timeout_ms,
+                transaction_timeout_ms=timeout_ms,
                 # above the transaction timeout, so that the broker aborts first; no `retries` (K2)
-                delivery_timeout_ms=max(8000, self._timeout_ms + 5000),
+                delivery_timeout_ms=max(8000, timeout_ms + 5000),
                 linger_ms=0,
                 max_block_ms=INIT_BLOCK_MS,
                 retry_backoff_ms=10,  # K8: the client sleeps this long at every retried request
