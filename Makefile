@@ -20,7 +20,8 @@ setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("longtake needs Python 3.11 or newer; try: make PYTHON=python3.12 setup")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo 'the first time: packages for .venv are fetched and installed, which takes a minute or two'
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
@@ -28,7 +29,8 @@ setup: .venv/installed
 # out the 1.6 GB that it can do without on a CPU, so pip must not look for them: --no-deps.
 .venv-train/installed: requirements-train.lock pyproject.toml
 	$(PYTHON) -m venv .venv-train
-	$(TRAIN_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements-train.lock
+	@echo 'the first time: torch and others for .venv-train, which takes some minutes'
+	$(TRAIN_BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements-train.lock
 	$(TRAIN_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
