@@ -5,6 +5,7 @@ BIN := .venv/bin
 TRAIN_BIN := .venv-train/bin
 DOCS_BIN := .venv-docs/bin
 TRAIN_TESTS := tests/engines/train tests/cli/test_train.py tests/cli/test_evaluate.py tests/cli/test_private_training.py
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder  # most tests wait for others
 MINUTES ?= 3
 SEED ?= 1
 WORKERS ?= 3
@@ -58,17 +59,16 @@ sbom: setup
 demo: setup
 	$(BIN)/longtake demo
 
-# two processes at once: most tests wait for others
 test: static doubles
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" $(TWO_PROCESSES)
 
 # what the commands reach and write, line by line
 evidence: setup
 	$(BIN)/python -m pytest --quiet --capture=no tests/cli/test_privacy.py tests/cli/test_private_training.py
 
 test-train: .venv-train/installed
-	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TRAIN_TESTS)
+	$(TRAIN_BIN)/python -m pytest -m "not slow" $(TWO_PROCESSES) $(TRAIN_TESTS)
 
 model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
@@ -79,7 +79,7 @@ test-all: static doubles .venv-train/installed
 	$(TRAIN_BIN)/python -m pytest $(TRAIN_TESTS)
 
 check: static doubles
-	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --ignore tests/deploy --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m "not kafka and not slow" --ignore doubles --ignore tests/cameras --ignore tests/damaged --ignore tests/deploy $(TWO_PROCESSES)
 
 doubles: setup
 	$(BIN)/python -m doubles.parts || [ -z "$$CI" ]  # elsewhere the tests that need them are skipped

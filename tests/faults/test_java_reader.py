@@ -19,7 +19,7 @@ from pipeline.local.java import find_java
 from tests.clusters import KafkaCluster
 from tests.faults.test_failover import PARTITIONS, Crew
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 MOST_KILLS = 8
 TOOLS = f"org/apache/kafka/kafka-tools/{VERSION}/kafka-tools-{VERSION}.jar"

@@ -16,7 +16,7 @@ from pipeline.records import Changelog
 from tests.chaos.brokers import Brokers
 from tests.chaos.run import TOPICS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 PARTITIONS = 4
 PATIENCE_S = 60.0  # the client refreshes metadata by itself only after 300 s
