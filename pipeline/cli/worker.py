@@ -6,9 +6,10 @@ import typer
 
 from engines.base import EngineName
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, with_kafka
 from pipeline.cli.signals import until_signalled
 from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
+from pipeline.text.log_lines import write_as
 
 app = one_command()
 
@@ -51,6 +52,7 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
     ] = None,
+    log_format: LogFormatFlag = None,
 ) -> None:
     """Work on a group's frames: predictions out, memory in the changelog.
 
@@ -79,8 +81,10 @@ def worker(
             "engine": engine,
             "engine_threads": threads,
             "metrics_port": metrics_port,
+            "log_format": log_format,
         },
     )
+    write_as(settings.log_format)
     give_large_blocks_back()
     broker = KafkaBroker(settings.group_settings, clock=SystemClock())
     service = Service(settings, broker=broker, name=broker.slot)
