@@ -51,6 +51,8 @@ class Settings(BaseSettings):
 
     log_format: LogFormat = LogFormat.TEXT
     """Of standard error: `json` writes one object on each line."""
+    otel: bool = False
+    """Export spans as the OTEL_* variables say; needs the extra `otel`."""
 
     @classmethod
     def settings_customise_sources(

@@ -161,5 +161,5 @@ def _options(
 ) -> None:
     refuse_unknown_format(os.environ)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    for noisy in ("kafka", "uvicorn", "asyncio"):
+    for noisy in ("kafka", "uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)

@@ -21,6 +21,11 @@ LogFormatFlag = Annotated[
 ]
 """`pipeline.cli.main` reads it before the command line is parsed; settings files may set it too."""
 
+OtelFlag = Annotated[
+    bool,
+    typer.Option("--otel", help="Export OpenTelemetry spans as the OTEL_* variables say. [off]"),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 Redirects = Annotated[

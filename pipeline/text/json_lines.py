@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import select
 import sys
 import threading
 import traceback
@@ -75,7 +76,10 @@ class LineSink:
         left = memoryview(f"{line}\n".encode("ascii"))
         with suppress(OSError):
             while left:
-                left = left[os.write(self.descriptor, left) :]
+                try:
+                    left = left[os.write(self.descriptor, left) :]
+                except BlockingIOError:  # another process has made it so: part of a line is no JSON
+                    select.select([], [self.descriptor], [])
 
 
 class ForeignLines:
@@ -131,8 +135,8 @@ class StderrText(io.TextIOBase):
         """Return the descriptor for text of others, which `NativeText` reads."""
         return _STDERR
 
-    def finish(self) -> None:
-        """Write the line that has begun."""
+    def flush(self) -> None:
+        """Write the line that has begun: a question waits for its answer."""
         self._lines.finish()
 
 
@@ -198,14 +202,14 @@ class JsonStderr(logging.Handler):
 
     def drain(self) -> None:
         """Write what waits, before the process ends. Native libraries can write no more."""
-        self._text.finish()
+        self._text.flush()
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - no file
             self._native.finish(nothing.fileno())
 
     def close(self) -> None:
         """Write what waits, and give standard error back."""
         super().close()
-        self._text.finish()
+        self._text.flush()
         self._native.finish(self._sink.descriptor)
         os.close(self._sink.descriptor)
         sys.stderr, threading.excepthook, sys.unraisablehook = self._before

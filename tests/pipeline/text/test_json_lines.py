@@ -109,6 +109,17 @@ os._exit(0)"""
         ended.stderr.close()
 
 
+def test_lines_are_whole_on_a_pipe_that_does_not_block() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    program = START + "for _ in range(50): logging.error('x' * 5000)"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=writing) as ended:
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            found = [json.loads(line)["message"] for line in pipe]
+    assert (ended.returncode, found) == (0, ["x" * 5000] * 50)
+
+
 def test_a_thread_that_ends_with_an_exception_is_one_line() -> None:
     program = """
 import threading
@@ -132,6 +143,11 @@ def test_the_last_line_of_a_hung_process_has_its_stacks() -> None:
     assert line["message"].startswith("a commit hangs; ending so that")
     assert line["exit_code"] == 70
     assert 'File "<string>", line 2' in line["exception"]
+
+
+def test_a_question_without_a_line_end_is_written_before_its_answer() -> None:
+    program = "sys.stderr.write('Move it? '); sys.stderr.flush(); sys.stderr.write('y\\n')"
+    assert [line["message"] for line in written(program)] == ["Move it? ", "y"]
 
 
 def test_text_can_be_chosen_again() -> None:
