@@ -25,6 +25,7 @@ from pipeline.kafka_settings import OTHER_NAMES, SECRETS, KafkaSettings, refuse_
 from pipeline.media.address import without_secrets
 from pipeline.secrets import HIDDEN, Secret
 from pipeline.service_links import without_service_links
+from pipeline.text.log_lines import LogFormat
 
 PREFIX = "LONGTAKE_"
 KAFKA_VARIABLE = f"{PREFIX}KAFKA"  # the file of `--kafka`
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
     """The base of all settings: their sources. An unknown setting is an error."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    log_format: LogFormat = LogFormat.TEXT
+    """Of standard error: `json` writes one object on each line."""
+    otel: bool = False
+    """Export spans as the OTEL_* variables say; needs the extra `otel`."""
 
     @classmethod
     def settings_customise_sources(

@@ -24,6 +24,8 @@ from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Destination, Record, Topics
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
+from pipeline.tracing.frame_traces import FrameTraces
+from pipeline.tracing.spans import Tracing
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
@@ -182,6 +184,7 @@ class Process:
             executors=Executors(self.decodes, self.writes, self.reads, self.sends),
             clock=world.clock,
             metrics=self.metrics,
+            traces=world.traces(),
         )
 
     @property
@@ -215,8 +218,15 @@ class World:
         self.sandboxed: Decoder = decode
         self.open_fitting = fitting_of(bundle)
         self.sandboxed_fitting = self.open_fitting
+        self.tracing: Tracing | None = None
         self.processes: dict[str, Process] = {}
         self.dead: list[str] = []  # members of crashed processes that the group has not removed yet
+
+    def traces(self) -> FrameTraces | None:
+        """Of a new process; None unless a test sets `tracing`."""
+        if self.tracing is None:
+            return None
+        return FrameTraces(self.tracing, clock=self.clock, topic=TOPICS.frames, group="group")
 
     def launch(self, slot: str) -> None:
         if slot not in self.processes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Protocol
 
-from pipeline.records import Headers
+from pipeline.records import TRACEPARENT, Headers
 from pipeline.wire.frames import frame_headers
 from pipeline.wire.units import H264_TYPE
 
@@ -20,7 +20,10 @@ class ShotKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One frame, ready for the log. `captured_us` counts from 1970."""
+    """One frame, ready for the log. `captured_us` counts from 1970.
+
+    `traceparent` is the header of its trace; None: it is not traced.
+    """
 
     stream: str
     seq: int
@@ -28,6 +31,7 @@ class Shot:
     captured_us: int
     content: bytes
     kind: ShotKind = ShotKind.PICTURE
+    traceparent: bytes | None = None
 
     @property
     def continues(self) -> bool:
@@ -37,13 +41,14 @@ class Shot:
     @property
     def headers(self) -> Headers:
         """The headers that the wire contract requires."""
-        return frame_headers(
+        headers = frame_headers(
             captured_us=self.captured_us,
             seq=self.seq,
             epoch=self.epoch,
             content_type="image/jpeg" if self.kind is ShotKind.PICTURE else H264_TYPE,
             keyframe=self.kind is ShotKind.KEYFRAME,
         )
+        return headers if self.traceparent is None else (*headers, (TRACEPARENT, self.traceparent))
 
 
 class ShotOutcome(Enum):

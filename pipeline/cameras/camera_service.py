@@ -18,6 +18,8 @@ from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import State
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError, SourceError
+from pipeline.tracing.capture_traces import CaptureTraces
+from pipeline.tracing.spans import Tracing
 from pipeline.web.health import Health
 from pipeline.web.server import Server
 
@@ -35,7 +37,8 @@ class CameraService:
     called, and the process runs until `stop`. Without a file the process ends when all clips have
     ended, and raises `SourceError` if a camera refuses the first connection. It starts without a
     broker only if the settings name a spool file; otherwise it raises what `connect` raises.
-    Raises `OutputError` if the spool cannot be used, and `PortTakenError`.
+    Raises `OutputError` if the spool cannot be used, and `PortTakenError`. `tracing` is closed with
+    it; None: off.
     """
 
     def __init__(
@@ -46,9 +49,11 @@ class CameraService:
         load: Callable[[], CamerasConfig],
         file: Path | None,
         serve: bool,
+        tracing: Tracing | None = None,
     ) -> None:
         self._config = config
         self._load = load
+        self._tracing = tracing
         self._file = file
         self._stamp = _stamp(file)
         self._asked = threading.Event()
@@ -76,6 +81,7 @@ class CameraService:
             uplink=None if config.spool else connect(),
             opening=ThreadPoolExecutor(1, "uplink"),
             clock=clock,
+            traces=None if tracing is None else CaptureTraces(tracing),
         )
         metrics.watch(self._relay)
 
@@ -113,6 +119,8 @@ class CameraService:
             self._relay.stop(LAST_S)
             if self._server is not None:
                 self._server.stop()
+            if self._tracing is not None:
+                self._tracing.close()
             self._folder.cleanup()
 
     @property

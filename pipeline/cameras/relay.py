@@ -13,6 +13,7 @@ from pipeline.cameras.spool import Spool
 from pipeline.cameras.values import PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import LongtakeError, OutputError
+from pipeline.tracing.capture_traces import CaptureTraces
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Relay:
     it has the same `seq`, `epoch` and time, so workers drop it as a duplicate. A unit of video is
     dropped with all that continue it (`Cuts`).
     `connect` opens an uplink whenever there is none, on the executor `opening`; `uplink` is the
-    first one, if the caller has opened it already.
+    first one, if the caller has opened it already. Without `traces` no shot has a span.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Relay:
         uplink: Uplink | None,
         opening: Executor,
         clock: Clock,
+        traces: CaptureTraces | None = None,
     ) -> None:
         self._connect = connect
         self._spool = spool
         self._counter = counter
         self._opening = opening
         self._clock = clock
+        self._traces = traces
         self._lanes: dict[str, Lane] = {}
         self._arrival = threading.Condition()
         self._stopping = threading.Event()
@@ -198,6 +201,8 @@ class Relay:
                 continue
             shot, _ = self._sent.pop(settled.number)
             self._sent_bytes -= len(shot.content)
+            if self._traces is not None:
+                self._traces.settle(settled, self._clock.time())
             if settled.outcome is ShotOutcome.TAKEN:
                 self._counter.published(shot, self._clock.time() - shot.captured_us / 1e6)
             else:
@@ -214,6 +219,8 @@ class Relay:
             self._try_s = self._clock.monotonic() + AGAIN_S
 
     def _send(self, number: int, shot: Shot) -> None:
+        if self._traces is not None:
+            shot = self._traces.begin(number, shot)
         self._sent[number] = shot, self._clock.monotonic()
         self._sent_bytes += len(shot.content)
         if self._uplink is not None:
@@ -223,6 +230,8 @@ class Relay:
         """Spool the shots that were sent but not acknowledged: they have the lowest numbers."""
         unanswered = [(number, shot) for number, (shot, _) in self._sent.items()]
         self._sent.clear()
+        if self._traces is not None:
+            self._traces.drop_all()
         self._sent_bytes = 0
         self._keep(unanswered)
 

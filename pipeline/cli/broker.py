@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import one_command
+from pipeline.cli.options import LogFormatFlag
 from pipeline.config import load_config
 
 app = one_command()
@@ -35,6 +36,7 @@ def broker(
             " [longtake, actions]"
         ),
     ] = None,
+    log_format: LogFormatFlag = None,
 ) -> None:
     """Run a real Apache Kafka on this machine, on loopback, until Ctrl-C.
 
@@ -42,6 +44,7 @@ def broker(
 
     Example: `longtake broker --port 9092 --data ./kafka-data --secure ./kafka-users`
     """
+    del log_format
     from pipeline.local.command import broker as run_broker
     from pipeline.local.secure.protection import Secure
 

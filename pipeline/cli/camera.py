@@ -1,5 +1,6 @@
 """`longtake camera`: one camera by flags, or many by a file."""
 
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -13,11 +14,20 @@ from pipeline.cameras.passing.obstacles import VideoChoice
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import CaFile, KafkaFlags, NoVerify, Redirects, with_kafka
+from pipeline.cli.options import (
+    CaFile,
+    KafkaFlags,
+    LogFormatFlag,
+    NoVerify,
+    OtelFlag,
+    Redirects,
+    with_kafka,
+)
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
 from pipeline.media.address import without_secrets
 from pipeline.media.opening.media import Transport
+from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain
 from pipeline.wire.frames import is_stream_id
 
@@ -68,6 +78,8 @@ def camera(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9109 with --config]")
     ] = None,
+    log_format: LogFormatFlag = None,
+    otel: OtelFlag = False,
 ) -> None:
     """Publish the frames of cameras or videos, and go on whatever happens to them.
 
@@ -110,6 +122,8 @@ def camera(
         "frames_topic": topic,
         "spool": spool,
         "metrics_port": metrics_port,
+        "log_format": log_format,
+        "otel": otel or None,
         "camera": {stream: given} if config is None else None,
     }
     _run(config, flags, serve=config is not None or metrics_port is not None)
@@ -118,11 +132,16 @@ def camera(
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
     from pipeline.broker.kafka.uplink import KafkaUplink
     from pipeline.heap import give_large_blocks_back
+    from pipeline.tracing.opening import open_tracing
 
     def load() -> CamerasConfig:
         return load_cameras(file, flags)
 
     settings = load()
+    write_as(settings.log_format)
+    tracing = None
+    if settings.otel:
+        tracing = open_tracing(os.environ, service="longtake-camera", instance=None)
     give_large_blocks_back()
     console = Terminal(stderr=True)
     with console.status(f"connecting to {settings.connection.shown}"):
@@ -132,6 +151,7 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
             load=load,
             file=file,
             serve=serve,
+            tracing=tracing,
         )
 
     def reread(number: int, frame: FrameType | None) -> None:

@@ -27,7 +27,14 @@ from pipeline.errors import (
     OutputError,
     StopError,
 )
-from pipeline.text.log_lines import log_to_stderr
+from pipeline.text.log_lines import (
+    asked_format,
+    flush_stderr,
+    json_stderr,
+    log_to_stderr,
+    refuse_unknown_format,
+    write_as,
+)
 from pipeline.text.printable import printable, printable_lines
 from pipeline.text.terminal import Terminal
 
@@ -39,6 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+log = logging.getLogger(__name__)
+
 COMPLETION = "_LONGTAKE_COMPLETE"  # set by the shell while it completes a command line
 BUG = 1
 READER_GONE = 141  # the reader of our output has ended (`| head`); click raises SystemExit for it
@@ -55,6 +64,7 @@ def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
     code = BUG
     log_to_stderr(logging.INFO)
+    write_as(asked_format(sys.argv[1:], os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a label may be in no locale's encoding
     try:
@@ -74,7 +84,7 @@ def main() -> None:
     except Exception as exc:  # noqa: BLE001 - the only place that catches every other error
         code = _all_else(exc)
     with suppress(OSError):
-        sys.stderr.flush()
+        flush_stderr()
     os._exit(code)  # threads of clients must not keep the process alive after its last output
 
 
@@ -95,8 +105,16 @@ def _system_exit(exc: SystemExit) -> int:
 
 
 def _complain(exc: Exception, code: int) -> int:
-    Terminal(stderr=True).complain(_without_secrets(str(exc)))
+    message = _without_secrets(str(exc))
+    if json_stderr() is None:
+        Terminal(stderr=True).complain(message)
+    else:
+        _log_the_end(message, code)
     return code
+
+
+def _log_the_end(message: str, code: int) -> None:
+    log.error("%s", message, extra={"exit_code": code})
 
 
 def _without_secrets(message: str) -> str:
@@ -110,11 +128,14 @@ def _all_else(exc: Exception) -> int:
         return _complain(OutputError(f"cannot write: {exc.strerror}"), OutputError.exit_code)
     if hasattr(exc, "show"):  # click's own errors know how to show themselves
         return _complain_of_usage(exc)
-    logging.getLogger(__name__).critical("a bug in longtake", exc_info=exc)
+    log.critical("a bug in longtake", exc_info=exc, extra={"exit_code": BUG})
     return BUG
 
 
 def _complain_of_usage(exc: Any) -> int:
+    if json_stderr() is not None:
+        _log_the_end(_without_secrets(exc.format_message()), exc.exit_code)
+        return int(exc.exit_code)
     written = io.StringIO()
     exc.show(written)
     usage, error, _ = written.getvalue().partition("Error: ")
@@ -138,6 +159,7 @@ def _options(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
+    refuse_unknown_format(os.environ)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    for noisy in ("kafka", "uvicorn", "asyncio"):
+    for noisy in ("kafka", "uvicorn", "asyncio", "opentelemetry", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)

@@ -10,11 +10,22 @@ import typer
 from pipeline.broker.kafka.privileges import Command
 from pipeline.errors import NotPermittedError
 from pipeline.kafka_settings import KafkaSettings
+from pipeline.text.log_lines import LogFormat
 
 Group = Annotated[
     str | None, typer.Option(help="Name of the group; its memory is the topic GROUP.state.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+LogFormatFlag = Annotated[
+    LogFormat | None, typer.Option("--log-format", help="Of standard error: text or json. [text]")
+]
+"""`pipeline.cli.main` reads it before the command line is parsed; settings files may set it too."""
+
+OtelFlag = Annotated[
+    bool,
+    typer.Option("--otel", help="Export OpenTelemetry spans as the OTEL_* variables say. [off]"),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 Redirects = Annotated[

@@ -18,6 +18,7 @@ from pipeline.cli.options import (
     ConfigFile,
     Group,
     KafkaFlags,
+    LogFormatFlag,
     refuse_other_than_mp4,
     with_kafka,
 )
@@ -30,6 +31,7 @@ from pipeline.judging.compare import Comparison
 from pipeline.offline.group_replay import GroupReplay, ReplayPlan, comparison_json, plan_replay
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.overlay.log_film import LogFilm
+from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain
 from pipeline.wire.frames import STREAM_WANTED, is_stream_id
 
@@ -82,6 +84,7 @@ def replay(
         bool, typer.Option("--diff", help="Compare with what was published; exit code 1 if wrong.")
     ] = False,
     as_json: AsJson = False,
+    log_format: LogFormatFlag = None,
 ) -> None:
     """Go over a group's frames again: what should its workers have published?
 
@@ -93,7 +96,10 @@ def replay(
     Example: `longtake replay --group actions --diff`
     """
     _check_overlay(overlay, stream)
-    settings = load_config(config, {**kafka, "group": group, "bundle": bundle})
+    settings = load_config(
+        config, {**kafka, "group": group, "bundle": bundle, "log_format": log_format}
+    )
+    write_as(settings.log_format)
     console = Terminal(stderr=True)
     clock = SystemClock()
     with closing(ReplaySource(settings.group_settings, clock=clock)) as source:
@@ -118,7 +124,7 @@ def replay(
     elif report.comparison is not None:
         _show(report.comparison, Terminal())
     else:
-        console.print(f"{report.predictions} predictions of {report.records} records")
+        console.say(f"{report.predictions} predictions of {report.records} records")
     if report.comparison is not None and not report.comparison.agrees:
         raise typer.Exit(DIFFERENT)
 

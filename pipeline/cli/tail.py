@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, with_kafka
 from pipeline.cli.output import write_json_line
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
@@ -17,6 +17,7 @@ from pipeline.judging.chain import ChainReader, Link
 from pipeline.media.picture_reader import MOST_DECODERS
 from pipeline.offline.saved_pictures.picture_folder import MOST_BYTES, MOST_FILES, PictureFolder
 from pipeline.offline.saved_pictures.predicted_pictures import PredictedPictures, SavedPicture
+from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain
 
 app = one_command()
@@ -56,6 +57,7 @@ def tail(
     ] = MOST_BYTES >> 20,
     group: Group = None,
     config: ConfigFile = None,
+    log_format: LogFormatFlag = None,
 ) -> None:
     """Show predictions as they come, and where a stream's chain is broken, until Ctrl-C.
 
@@ -64,7 +66,8 @@ def tail(
     from pipeline.broker.kafka.readers.topic_tail import TopicTail
     from pipeline.broker.kafka.topics import TopicAdmin
 
-    settings = load_config(config, {**kafka, "group": group})
+    settings = load_config(config, {**kafka, "group": group, "log_format": log_format})
+    write_as(settings.log_format)
     admin = TopicAdmin(settings.connection, settings.topics)
     topic, state = settings.predictions_topic, settings.topics.state
     admin.require_topic(topic)

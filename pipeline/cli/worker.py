@@ -1,14 +1,16 @@
 """`longtake worker`: a member of a group, until it is stopped."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from engines.base import EngineName
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, OtelFlag, with_kafka
 from pipeline.cli.signals import until_signalled
 from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
+from pipeline.text.log_lines import write_as
 
 app = one_command()
 
@@ -51,6 +53,8 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
     ] = None,
+    log_format: LogFormatFlag = None,
+    otel: OtelFlag = False,
 ) -> None:
     """Work on a group's frames: predictions out, memory in the changelog.
 
@@ -62,6 +66,7 @@ def worker(
     from pipeline.broker.kafka.broker import KafkaBroker
     from pipeline.clock import SystemClock
     from pipeline.heap import give_large_blocks_back
+    from pipeline.tracing.opening import open_tracing
     from pipeline.worker.service import Service
 
     settings = load_config(
@@ -79,10 +84,16 @@ def worker(
             "engine": engine,
             "engine_threads": threads,
             "metrics_port": metrics_port,
+            "log_format": log_format,
+            "otel": otel or None,
         },
     )
+    write_as(settings.log_format)
+    tracing = None
+    if settings.otel:
+        tracing = open_tracing(os.environ, service="longtake-worker", instance=settings.slot)
     give_large_blocks_back()
     broker = KafkaBroker(settings.group_settings, clock=SystemClock())
-    service = Service(settings, broker=broker, name=broker.slot)
+    service = Service(settings, broker=broker, name=broker.slot, tracing=tracing)
     until_signalled(service.stop)
     service.run()

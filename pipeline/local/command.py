@@ -23,18 +23,18 @@ def broker(nodes: int, port: int, data: Path | None, secure: Secure | None) -> N
     hints = Terminal(stderr=True)
     before = {number: signal.signal(number, _end) for number in ENDING}
     try:
-        hints.print("starting Apache Kafka on this machine ...")
+        hints.say("starting Apache Kafka on this machine ...")
         with LocalKafka(nodes=nodes, port=port, data=data, secure=secure) as kafka:
             sys.stdout.write(f"bootstrap {kafka.bootstrap}\n")
             sys.stdout.flush()
             if secure is not None:
                 show_next_steps(secure, hints)
-            hints.print(_kept(data), "Ctrl-C ends it.")
+            hints.say(f"{_kept(data)} Ctrl-C ends it.")
             while True:
                 time.sleep(LOOK_EVERY_S)
                 kafka.check()
     except KeyboardInterrupt:
-        hints.print("the local Kafka has ended")
+        hints.say("the local Kafka has ended")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

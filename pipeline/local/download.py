@@ -25,7 +25,7 @@ def download(paths: Sequence[str], into: Path, *, label: str) -> None:
     fetch = _jgo(into)
     console = Terminal(stderr=True)
     if not console.is_terminal:
-        console.print(f"fetching {label}: {len(paths)} jars, once")
+        console.say(f"fetching {label}: {len(paths)} jars, once")
     with (
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
         ThreadPoolExecutor(WORKERS) as pool,

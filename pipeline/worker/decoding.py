@@ -17,6 +17,7 @@ from pipeline.media.video.lanes.unit_chain import ChainRules
 from pipeline.records import Frame
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
+from pipeline.tracing.frame_traces import FrameTraces
 from pipeline.worker.fair_executor import FairExecutor
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.trouble_log import UnkeyedLog
@@ -54,6 +55,7 @@ class Decoding:
     """The worker's decoders, shared fairly by partitions and streams.
 
     `sandboxed` decodes frames that may have killed a worker before; the worker survives them there.
+    `traces` also get the time of each decode; None: no frame has spans.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Decoding:
         executor: Executor,
         clock: Clock,
         metrics: WorkerMetrics,
+        traces: FrameTraces | None,
     ) -> None:
         self._decoder = decoder
         self._sandboxed = sandboxed
@@ -75,13 +78,16 @@ class Decoding:
         self._fair = FairExecutor[Any](executor, most_running=costs.most_running)
         self._clock = clock
         self._metrics = metrics
+        self._traces = traces
         self._lock = threading.Lock()
         self._undecoded = Counter[int]()  # unpacked bytes by partition
 
     def begin(self, item: Item, frame: Frame, *, suspected: bool) -> None:
         """Submit the decode of a frame that admission let through."""
         decoder = self._sandboxed if suspected else self._decoder
-        call = partial(self._decode, decoder, frame.content)
+        call: Callable[[], InputArray] = partial(self._decode, decoder, frame.content)
+        if self._traces is not None:
+            call = self._traces.timed(frame, call)
         unpacked = self._unpacked_bytes(frame.content)
         self._count(frame.partition, unpacked)
         cost = 1 + len(frame.content) + unpacked
@@ -106,7 +112,9 @@ class Decoding:
     def _post(self, frame: Frame, unpacked_bytes: int, call: Callable[[], None]) -> None:
         """Run the decode of a unit at its stream's turn."""
         cost = 1 + len(frame.content) + unpacked_bytes
-        timed = partial(self._time, call)
+        timed: Callable[[], None] = partial(self._time, call)
+        if self._traces is not None:
+            timed = self._traces.timed(frame, timed)
         self._fair.submit(frame.partition, frame.stream, timed, cost=cost)
 
     def undecoded_bytes(self, partition: int) -> int:

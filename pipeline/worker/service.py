@@ -17,6 +17,8 @@ from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
 from pipeline.media.kinds import decoder_for, early_refusal_for, open_fitting_for
 from pipeline.streams.served import ServedModel
+from pipeline.tracing.frame_traces import FrameTraces
+from pipeline.tracing.spans import Tracing
 from pipeline.web.health import Health
 from pipeline.web.server import Server
 from pipeline.worker.executors import Executors
@@ -35,11 +37,14 @@ COMMIT_SLACK_TICKS = 10
 class Service:
     """One worker with its engine, its threads, its metrics and its web server.
 
-    `broker` gives the worker its access to the log.
+    `broker` gives the worker its access to the log. `tracing` is closed with it; None: off.
     """
 
-    def __init__(self, config: WorkerConfig, *, broker: Broker, name: str) -> None:
+    def __init__(
+        self, config: WorkerConfig, *, broker: Broker, name: str, tracing: Tracing | None = None
+    ) -> None:
         self._config = config
+        self._tracing = tracing
         self._health: Health | None = Health(starting="reading the bundle")
         self._metrics = WorkerMetrics()
         self._server = Server(
@@ -126,7 +131,14 @@ class Service:
             executors=self._pools,
             clock=SystemClock(),
             metrics=self._metrics,
+            traces=self._traces(),
         )
+
+    def _traces(self) -> FrameTraces | None:
+        if self._tracing is None:
+            return None
+        topic, group = self._config.frames_topic, self._config.group
+        return FrameTraces(self._tracing, clock=SystemClock(), topic=topic, group=group)
 
     @property
     def worker(self) -> Worker:
@@ -156,6 +168,8 @@ class Service:
         finally:
             watchdog.stop()
             self._server.stop()
+            if self._tracing is not None:
+                self._tracing.close()
             pools = self._pools
             for pool in (pools.decodes, pools.writes, pools.reads, pools.sends):
                 pool.shutdown(wait=False, cancel_futures=True)

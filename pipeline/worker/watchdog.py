@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
+from pipeline.text.log_lines import json_stderr
+
 EXIT_CODE = 70
 TICK_S = 1.0
 
@@ -58,6 +60,10 @@ class Watchdog:
 
 def end_process(reason: str) -> None:
     """Print the reason and all stacks, then exit at once: nothing else can end a hung thread."""
-    sys.stderr.write(f"longtake: {reason}; ending so that a supervisor starts us afresh\n")
-    faulthandler.dump_traceback(all_threads=True)
+    message = f"{reason}; ending so that a supervisor starts us afresh"
+    if (json_lines := json_stderr()) is not None:
+        json_lines.write_last(message, exit_code=EXIT_CODE)
+    else:
+        sys.stderr.write(f"longtake: {message}\n")
+        faulthandler.dump_traceback(all_threads=True)
     os._exit(EXIT_CODE)

@@ -21,6 +21,7 @@ from pipeline.media.decoder import Decoder
 from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Frame, Record
 from pipeline.streams.served import ServedModel
+from pipeline.tracing.frame_traces import FrameTraces
 from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.executors import Executors
 from pipeline.worker.membership import Membership
@@ -40,8 +41,8 @@ class Worker:
     """One member of the group. Call `turn` in a loop, and `stop` at the end.
 
     It owns all its parts except the served model and the executors. `sandboxed` decodes frames that
-    may have killed a worker before, and decoders of `sandboxed_fitting` such units. Raises the
-    errors that need an operator (`StopError`, `EngineError`); it survives all others.
+    may have killed a worker before, and decoders of `sandboxed_fitting` such units. Without
+    `traces` no frame has spans. Raises `StopError` and `EngineError`; it survives all others.
     """
 
     def __init__(
@@ -56,24 +57,20 @@ class Worker:
         executors: Executors,
         clock: Clock,
         metrics: WorkerMetrics,
+        traces: FrameTraces | None = None,
     ) -> None:
         self._config = config
         self._model = model
         self._executors = executors
         self._clock = clock
-        self._metrics = metrics
+        self._metrics, self._traces = metrics, traces
         bundle, count = model.bundle, broker.partition_count()
         metrics.model.set_labels(bundle.labels)
         metrics.streams.expect(config.expected_streams)
         self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
+        keyframe_ms, foreign = model.rules.keyframe_ms, config.foreign_state
         policy = RestorePolicy(
-            bundle=bundle,
-            partitions=count,
-            group=config.group,
-            start=config.start,
-            foreign=config.foreign_state,
-            delivery=config.delivery,
-            keyframe_ms=model.rules.keyframe_ms,
+            bundle, count, config.group, config.start, foreign, config.delivery, keyframe_ms
         )
         self._reader = broker.changelog()
         self._writer = broker.writer()
@@ -101,6 +98,7 @@ class Worker:
             executor=executors.decodes,
             clock=clock,
             metrics=metrics,
+            traces=traces,
         )
         throttle = Throttle(
             self._consumer,
@@ -212,10 +210,8 @@ class Worker:
             self.restores += 1
             self._metrics.restored(partition)
 
-    # --------------------------------------------------------------------------- the frame path
-
     def _admit(self, records: Sequence[Record]) -> None:
-        now_s = self._clock.time()
+        now_s, traces = self._clock.time(), self._traces
         for record in records:
             partition = self._membership.partitions.get(record.partition)
             if partition is None or not partition.opened:
@@ -223,6 +219,8 @@ class Worker:
             item = self._model.admit(partition, record)
             if item is not None and isinstance(item.record, Frame):
                 self._metrics.polled(item.record.captured_us, now_s=now_s)
+                if traces is not None:
+                    traces.poll(item.record, era=partition.era, now_s=now_s)
             if item is not None and item.undecoded is not None:
                 suspected = record.offset < partition.suspects_end
                 self._decoding.begin(item, item.undecoded, suspected=suspected)
@@ -245,6 +243,8 @@ class Worker:
             return
         seconds = self._clock.monotonic() - began_s
         self._metrics.batch(stepped.items, began_s=now_s, seconds=seconds, resets=stepped.resets)
+        if self._traces is not None:
+            self._traces.step(partitions, stepped.items, began_s=now_s, ended_s=now_s + seconds)
         self._metrics.device.set_facts(self._model.engine.facts)
         self._depart()
 
@@ -256,8 +256,6 @@ class Worker:
         for partition in self._membership.partitions.values():
             self._outbox.put(partition.departures(headers))
         self._metrics.departed(self._outbox.advance(), now_s=self._clock.time())
-
-    # ------------------------------------------------------------------------------ checkpoints
 
     def _commit(self, *, due_s: float) -> None:
         member, partitions = self._membership.member, self._membership.partitions
@@ -296,4 +294,7 @@ class Worker:
             self._metrics.opened(self._clock.monotonic() - partition.wanted_s)
             self._census.hasten()
             self._consumer.start(part.partition, partition.read_from)
-        self._metrics.committed(part, seconds=settled.seconds, now_s=self._clock.time())
+        now_s = self._clock.time()
+        self._metrics.committed(part, seconds=settled.seconds, now_s=now_s)
+        if self._traces is not None:
+            self._traces.commit(part, began_s=now_s - settled.seconds, ended_s=now_s)

@@ -49,6 +49,7 @@ class Decoders:
             executor=self.steps,
             clock=self.clock,
             metrics=self.metrics,
+            traces=None,
         )
         self.partitions = [Partition(n, era=1, manifest=manifest()) for n in (0, 1)]
 
