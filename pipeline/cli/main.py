@@ -20,6 +20,7 @@ from engines.errors import (
     VerificationError,
 )
 from pipeline.cli.commands import LongtakeGroup
+from pipeline.cli.signals import end_container_at_sigterm
 from pipeline.errors import (
     BrokerUnavailableError,
     BrokerUnreachableError,
@@ -54,6 +55,7 @@ ENGINE_EXIT_CODES = {
 def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
     code = BUG
+    end_container_at_sigterm()
     log_to_stderr(logging.INFO)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a label may be in no locale's encoding
