@@ -48,10 +48,10 @@ def own_processes() -> tuple[str, ...]:
 def test_a_container_that_is_stopped_while_it_starts_ends_at_once(
     own_processes: tuple[str, ...], tmp_path: Path
 ) -> None:
-    words = (*own_processes, SCRIPT, "worker", "--engine", "tensorrt", "--metrics-port", "0")
+    worker = [str(SCRIPT), "worker", "--engine", "tensorrt", "--metrics-port", "0"]
     log = tmp_path / "worker.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(words, stderr=file, env=environment())
+        process = subprocess.Popen([*own_processes, *worker], stderr=file, env=environment())
     try:
         until(lambda: "/healthz says so for 30 s" in log.read_text(), "a worker that waits")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
