@@ -14,6 +14,7 @@ from tests.deploy.kubernetes.kustomize import Manifest, containers_of, render, r
 KUBERNETES = DEPLOY / "kubernetes"
 COMPONENTS = KUBERNETES / "components"
 POD = "longtake-worker-0"
+NAME_OF_POD = {"fieldRef": {"fieldPath": "metadata.name"}}
 KINDS = ("StatefulSet", "Job")
 
 _of_gpu = Dockerfile.read("Dockerfile.gpu").arguments("ENV")
@@ -111,18 +112,27 @@ class Container:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its process, with that of the image."""
+        """The environment of its process in the pod `POD`."""
+        return self.environment_in(POD)
+
+    @property
+    def arguments(self) -> list[str]:
+        """Its arguments in the pod `POD`."""
+        return self.arguments_in(POD)
+
+    def environment_in(self, pod: str) -> dict[str, str]:
+        """Return the environment of its process in a pod of this name, with that of the image."""
         found = dict(IMAGES[self.spec["image"]])
         for source in self.spec.get("envFrom", []):
             found |= self.workload.tree.config_map(source["configMapRef"]["name"])
         for one in self.spec.get("env", []):
-            found[one["name"]] = str(one["value"]) if "value" in one else _field(one["valueFrom"])
+            found[one["name"]] = str(one["value"]) if "value" in one else pod
+            assert "value" in one or one["valueFrom"] == NAME_OF_POD
         return found
 
-    @property
-    def arguments(self) -> list[str]:
-        """Its arguments, with variables filled in as a kubelet does."""
-        values = self.environment
+    def arguments_in(self, pod: str) -> list[str]:
+        """Return its arguments, with variables filled in as a kubelet does."""
+        values = self.environment_in(pod)
         return [re.sub(r"\$\((\w+)\)", lambda m: values[m[1]], arg) for arg in self.spec["args"]]
 
     @property
@@ -155,11 +165,6 @@ class Container:
     @property
     def probes(self) -> dict[str, Manifest]:
         return {name: one for name, one in self.spec.items() if name.endswith("Probe")}
-
-
-def _field(source: Manifest) -> str:
-    assert source == {"fieldRef": {"fieldPath": "metadata.name"}}
-    return POD
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.deploy.kubernetes.generated import files
 from tests.deploy.kubernetes.kustomize import UnknownFieldError, render, sorted_lists
 from tests.deploy.kubernetes.pods import KUBERNETES
 
@@ -35,6 +36,11 @@ def test_a_field_that_our_renderer_does_not_know_is_refused(tmp_path: Path) -> N
     (tmp_path / "kustomization.yaml").write_text("namePrefix: second-")
     with pytest.raises(UnknownFieldError, match="namePrefix"):
         render(tmp_path)
+
+
+def test_files_that_repeat_what_is_said_elsewhere_are_up_to_date() -> None:
+    old = [path.name for path, text in files().items() if path.read_text() != text]
+    assert old == [], "python -m tests.deploy.kubernetes.generated"
 
 
 def test_every_file_is_named_in_the_kustomization_of_its_folder() -> None:

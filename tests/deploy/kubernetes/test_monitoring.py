@@ -3,16 +3,15 @@
 import re
 
 from tests.deploy.expressions import RULES
+from tests.deploy.kubernetes.generated import groups_of_rules
 from tests.deploy.kubernetes.pods import tree
-from tests.deploy.kubernetes.rules import FILE, groups, written
 
 EXAMPLE = tree("example")
 
 
 def test_its_rules_are_those_of_our_own_prometheus() -> None:
     (rule,) = EXAMPLE.of("PrometheusRule")
-    assert rule["spec"]["groups"] == groups()
-    assert FILE.read_text() == written(), "python -m tests.deploy.kubernetes.rules"
+    assert rule["spec"]["groups"] == groups_of_rules()
 
 
 def test_every_job_that_a_rule_asks_for_is_scraped() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from engines.model.verdicts import Verdicts
 from pipeline.secrets import filled
-
-OF_A_KUBELET = 0o2775  # a volume's folder under `fsGroup`
+from tests.deploy.kubernetes.mounted import OF_A_KUBELET, MountedFolder
 
 
 @pytest.fixture
@@ -16,25 +15,6 @@ def volume(tmp_path: Path) -> Path:
     folder.mkdir()
     folder.chmod(OF_A_KUBELET)
     return folder
-
-
-class MountedSecret:
-    """A Secret's folder: each key is a link into `..data`, which a kubelet exchanges as a whole."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._version = 0
-
-    def update(self, key: str, value: str) -> None:
-        self._version += 1
-        version = self._folder / f"..{self._version}"
-        version.mkdir()
-        (version / key).write_text(value)
-        (version / key).chmod(0o440)
-        (self._folder / "..data_tmp").symlink_to(version.name)
-        (self._folder / "..data_tmp").replace(self._folder / "..data")
-        if not (self._folder / key).is_symlink():
-            (self._folder / key).symlink_to(Path("..data") / key)
 
 
 def remembers(cache: Path) -> bool:
@@ -56,9 +36,9 @@ def test_a_cache_is_trusted_by_the_next_pod_with_the_same_volume(volume: Path) -
 
 
 def test_a_secret_is_read_anew_when_a_kubelet_exchanges_it(tmp_path: Path) -> None:
-    secret = MountedSecret(tmp_path)
-    secret.update("password", "first")
+    secret = MountedFolder(tmp_path)
+    secret.update({"password": "first"})
     place = f"${{file:{tmp_path / 'password'}}}"
     assert filled(place) == "first"
-    secret.update("password", "second")
+    secret.update({"password": "second"})
     assert filled(place) == "second"
