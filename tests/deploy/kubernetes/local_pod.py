@@ -51,8 +51,9 @@ class LocalMounts:
                 MountedFolder(self._folders[path]).update(files)
 
     @property
-    def temporary(self) -> Path:
-        return self._folders[TMP]
+    def environment(self) -> dict[str, str]:
+        """Where the process puts temporary files: `/tmp` itself is not mapped."""
+        return {"TMPDIR": str(self._folders[TMP])} if TMP in self._folders else {}
 
     def moved(self, text: str) -> str:
         """Return a text in which the paths of mounts are those of this machine."""
@@ -99,10 +100,11 @@ class LocalPod:
         self.log = life / "log"
         self._words = [str(SCRIPT), *map(mounts.moved, container.arguments_in(name))]
         values = {k: mounts.moved(v) for k, v in container.environment_in(name).items()}
-        self._environment = values | {
+        self._environment = {
+            **values,
+            **mounts.environment,
             "PATH": "/usr/bin:/bin",
             "HOME": "/nonexistent",
-            "TMPDIR": str(mounts.temporary),
             "LONGTAKE_METRICS_HOST": "127.0.0.1",
             "LONGTAKE_METRICS_PORT": str(self._port),
             **overrides,
