@@ -76,8 +76,12 @@ class Site:
         assert self._gaps is not None, "start comes first"
         since_s = time.monotonic()
         move()
-        self.workers.await_ready()
-        self._gaps.await_flow(STREAMS)
+        try:
+            self.workers.await_ready()
+            self._gaps.await_flow(STREAMS)
+        except AssertionError as exc:
+            logs = (f"{pod.name}:\n{pod.log.read_text()}" for pod in self.workers.pods.values())
+            raise AssertionError("\n".join([f"{name}: {exc}", *logs])) from exc
         gap_s = self._gaps.longest_s(since_s, time.monotonic())
         self.moves.append(Move(name, round(gap_s, 2), limit_s))
 
@@ -90,7 +94,7 @@ class Site:
 
     def audit(self) -> tuple[int, str]:
         """Return the exit code and the last line of `longtake audit`."""
-        words = [SCRIPT, "audit", "--group", self._group, "--bootstrap", self._kafka.bootstrap]
+        words = [str(SCRIPT), "audit", "--group", self._group, "--bootstrap", self._kafka.bootstrap]
         ended = subprocess.run(
             words, env=environment(), capture_output=True, text=True, check=False
         )

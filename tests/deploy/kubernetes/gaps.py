@@ -10,7 +10,7 @@ from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.connection import Connection
 
 READ_S = 0.02
-FLOWING_S = 0.5  # a stream whose newest prediction is younger flows
+FLOWING_S = 1.0  # a stream whose newest prediction is younger flows
 STEADY_S = 3.0
 PATIENCE_S = 120.0
 
@@ -41,7 +41,7 @@ class GapWatch:
         began_s = steady_s = time.monotonic()
         while time.monotonic() - steady_s < STEADY_S:
             if time.monotonic() - began_s > PATIENCE_S:
-                raise AssertionError(f"{streams} streams do not flow after {PATIENCE_S:g} s")
+                raise AssertionError(f"not all flow after {PATIENCE_S:g} s: {self._silences()}")
             if self._flowing < streams:
                 steady_s = time.monotonic()
             time.sleep(READ_S)
@@ -49,6 +49,12 @@ class GapWatch:
     def longest_s(self, since_s: float, until_s: float) -> float:
         """Return the longest time without a prediction of a stream that overlaps this time."""
         return max(longest_gap_s(came, since_s, until_s) for came in list(self._came_s.values()))
+
+    def _silences(self) -> str:
+        now_s = time.monotonic()
+        silent = (f"{name} for {now_s - came[-1]:.1f} s" for name, came in self._came_s.items())
+        reads = "" if self._thread.is_alive() else "; the reader has ended"
+        return ", ".join(silent) + reads
 
     @property
     def _flowing(self) -> int:

@@ -110,7 +110,7 @@ class LocalPod:
             **overrides,
         }
         self._probes = container.probes
-        self._grace_s = float(container.workload.pod["terminationGracePeriodSeconds"])
+        self._grace_s = float(container.workload.pod.get("terminationGracePeriodSeconds", 30))
         self._ends_once = container.workload.pod.get("restartPolicy") == "OnFailure"
         self._starting = threading.Lock()
         self._deleted = threading.Event()
