@@ -107,6 +107,8 @@ class WorkerConfig(KafkaSettings, Settings):
     predictions_topic: KafkaName = "predictions"
     dead_letters_topic: KafkaName = "frames.dlq"
 
+    wait_for_topics_s: Annotated[float, Field(ge=0, le=86_400), Number] = 0.0
+    """At the start, how long to wait for topics that are missing and for a broker."""
     start: Start = Start.LATEST
     foreign_state: ForeignState = ForeignState.REFUSE
     gap_reset_s: Seconds = 2.0

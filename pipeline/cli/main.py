@@ -20,6 +20,7 @@ from engines.errors import (
     VerificationError,
 )
 from pipeline.cli.commands import LongtakeGroup
+from pipeline.cli.signals import end_container_at_sigterm
 from pipeline.errors import (
     BrokerUnavailableError,
     BrokerUnreachableError,
@@ -63,6 +64,7 @@ ENGINE_EXIT_CODES = {
 def main() -> None:
     """Run a command; every error that we know ends in one clear line and its own exit code."""
     code = BUG
+    end_container_at_sigterm()
     log_to_stderr(logging.INFO)
     write_as(asked_format(sys.argv[1:], os.environ))
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -29,6 +29,10 @@ def worker(
         OnStop | None,
         typer.Option(help="At SIGTERM, with a slot: free its partitions, or keep them. [leave]"),
     ] = None,
+    wait_for_topics: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Wait at the start for topics that are missing. [0]"),
+    ] = None,
     start: Annotated[
         Start | None, typer.Option(help="Where partitions without memory begin. [latest]")
     ] = None,
@@ -77,6 +81,7 @@ def worker(
             "group": group,
             "slot": slot,
             "on_stop": on_stop,
+            "wait_for_topics_s": wait_for_topics,
             "start": start,
             "foreign_state": foreign_state,
             "delivery": delivery,

@@ -24,6 +24,7 @@ from pipeline.web.server import Server
 from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.group_label import with_group
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
+from pipeline.worker.topic_wait import wait_for_topics
 from pipeline.worker.watchdog import Progress, Watchdog, end_process
 from pipeline.worker.worker import Worker
 
@@ -66,7 +67,14 @@ class Service:
             sends=ThreadPoolExecutor(1, "publish"),
         )
         self._sandboxed = ChildDecoder(bundle.input, max_frame_pixels=config.max_frame_pixels)
-        self._worker = self._make_worker(bundle, self._engine, broker, name)
+        model = self._served(bundle)
+        self._worker = wait_for_topics(
+            lambda: self._make_worker(model, broker, name),
+            at_most_s=config.wait_for_topics_s,
+            report=self._waiting,
+            clock=SystemClock(),
+            pause=time.sleep,
+        )
         self._health = None  # from now on health depends on the worker
         log.info(
             "worker %s (process %d) runs bundle %s on %s for group %s; metrics on http://%s:%d/metrics",
@@ -106,26 +114,32 @@ class Service:
     def _building(self, phase: str, done: int, steps: int) -> None:
         self._health = Health(starting=f"making a plan: {phase}, {done} of {steps}")
 
+    def _waiting(self, why: str) -> None:
+        self._health = Health(starting=f"waiting for topics: {why}")
+
     def _current_health(self) -> Health:
         return self._health or Health(
             ready=self._worker.ready,
             trouble="; ".join(filter(None, (self._worker.readiness.trouble, self._worker.trouble))),
         )
 
-    def _make_worker(self, bundle: Bundle, engine: Engine, broker: Broker, name: str) -> Worker:
+    def _served(self, bundle: Bundle) -> ServedModel:
         pixels = self._config.max_frame_pixels
+        return ServedModel.configured(
+            self._config,
+            bundle,
+            self._engine,
+            decoder=decoder_for(bundle.input, max_frame_pixels=pixels),
+            refused=early_refusal_for(bundle.input, max_frame_pixels=pixels),
+            open_fitting=open_fitting_for(bundle.input, max_frame_pixels=pixels),
+        )
+
+    def _make_worker(self, model: ServedModel, broker: Broker, name: str) -> Worker:
         return Worker(
             self._config,
             name=name,
             broker=broker,
-            model=ServedModel.configured(
-                self._config,
-                bundle,
-                engine,
-                decoder=decoder_for(bundle.input, max_frame_pixels=pixels),
-                refused=early_refusal_for(bundle.input, max_frame_pixels=pixels),
-                open_fitting=open_fitting_for(bundle.input, max_frame_pixels=pixels),
-            ),
+            model=model,
             sandboxed=self._sandboxed,
             sandboxed_fitting=self._sandboxed.open_fitting,
             executors=self._pools,

@@ -186,3 +186,13 @@ def test_every_topic_is_stamped_by_the_log_and_state_is_compacted(group: Group) 
     assert stamps == {"LogAppendTime"}
     assert frames["compression.type"]["value"] == "producer"
     assert state["cleanup.policy"]["value"] == "compact"
+
+
+def test_a_worker_can_wait_for_topics_that_are_created_while_it_starts(
+    longtake: Longtake, start: Start, file: Path
+) -> None:
+    words = ("worker", "--config", file, "--metrics-port", "0")
+    worker = start(*words, "--wait-for-topics", "60")
+    worker.says(r"waiting for at most 60 s: topic \S+\.frames is missing")
+    assert longtake("topics", "create", "--config", file).code == 0
+    worker.ready()

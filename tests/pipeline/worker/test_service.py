@@ -17,12 +17,13 @@ from engines.errors import EngineUnavailableError
 from engines.model.bundle import load_bundle
 from pipeline.clock import SystemClock
 from pipeline.config import Start, WorkerConfig
-from pipeline.errors import BrokerUnavailableError
+from pipeline.errors import BrokerUnavailableError, TopicError
+from pipeline.local.ports import free_ports
 from pipeline.records import Outgoing
 from pipeline.worker import service
 from pipeline.worker.service import Service
 from tests.engines.bundles import SIDE, write_tiny
-from tests.memory_faults import FaultyBroker, MovableLog
+from tests.memory_faults import FaultyBroker, InjectedFault, MovableLog
 from tests.pipeline.changelogs import manifest
 from tests.pipeline.pictures import jpeg
 from tests.world import TOPICS
@@ -30,23 +31,43 @@ from tests.world import TOPICS
 PATIENCE_S = 30.0
 
 
+class BrokerWithoutTopics(FaultyBroker):
+    """Calls `look` whenever a worker asks for its topics."""
+
+    def __init__(self, log: MovableLog, look: Callable[[], None], *, fault: InjectedFault) -> None:
+        super().__init__(log, slot="w", fault=fault)
+        self._look = look
+
+    def partition_count(self) -> int:
+        self._look()
+        return super().partition_count()
+
+
 class ServiceOverMemory:
-    """A service over a log in memory. While `away` no transaction can be begun."""
+    """A service over a log in memory. While `away` no transaction can be begun.
+
+    While a topic is `missing` no worker can be made.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.log = MovableLog(TOPICS, partitions=1, clock=SystemClock())
         self.away = threading.Event()
+        self.missing = False
         self._bundle = write_tiny(folder / "tiny")
 
     def make(self, **settings: Any) -> Service:
         wanted: dict[str, Any] = {"engine": "onnxruntime", "metrics_port": 0} | settings
         config = WorkerConfig(bundle=str(self._bundle), start=Start.EARLIEST, **wanted)
-        broker = FaultyBroker(self.log, slot="w", fault=self._fault)
+        broker = BrokerWithoutTopics(self.log, self.look_for_topics, fault=self._fault)
         return Service(config, broker=broker, name="w")
 
     def manifest(self, *, attempts: int) -> Outgoing:
         """The manifest of a group whose last workers have died."""
         return manifest(attempts=attempts, bundle=load_bundle(self._bundle).digest).write(0)
+
+    def look_for_topics(self) -> None:
+        if self.missing:
+            raise TopicError("topic frames is missing")
 
     def _fault(self, step: str) -> None:
         if step == "begin" and self.away.is_set():
@@ -148,6 +169,25 @@ def test_probes_hear_whether_the_worker_is_ready(
     with ServiceThread(made):
         until(lambda: made.worker.ready, "a ready worker")
         assert get(port(), "/readyz") == (200, "ready\n")
+
+
+def test_probes_of_a_service_that_waits_for_topics_hear_which(
+    serving: ServiceOverMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, str]] = []
+    pauses = iter(range(2))
+    (port,) = free_ports(1)
+
+    def ask(_: float) -> None:
+        heard.extend(get(port, path) for path in ("/healthz", "/readyz"))
+        serving.missing = next(pauses) == 0
+
+    monkeypatch.setattr(service, "time", SimpleNamespace(sleep=ask))
+    serving.missing = True
+    made = serving.make(wait_for_topics_s=60, metrics_port=port)
+    why = "waiting for topics: topic frames is missing\n"
+    assert heard == [(200, f"alive, starting: {why}"), (503, why)] * 2
+    made.worker.close()
 
 
 def test_after_the_end_no_probe_is_answered_any_more(
