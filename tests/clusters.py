@@ -96,6 +96,7 @@ class KafkaCluster:
             frames_topic=f"{unique}.frames",
             predictions_topic=f"{unique}.predictions",
             dead_letters_topic=f"{unique}.dlq",
+            cameras_topic=f"{unique}.cameras",
             start=Start.EARLIEST,
             metrics_port=0,
         )

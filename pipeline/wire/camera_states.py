@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.records import Destination, Outgoing, Record
 from pipeline.text.printable import printable
-from pipeline.wire.frames import is_stream_id
+from pipeline.wire.frames import LAST_US, is_stream_id
 from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_object
 
 SCHEMA = 1
@@ -19,8 +19,10 @@ STOPPED = "stopped"  # the last state that a process writes: it ended, or the ca
 STATE_BYTES = 8192  # of a value; what is larger is unreadable
 REASON_CHARACTERS = 400
 PROCESS_CHARACTERS = 100
+LONGEST_INTERVAL_MS = 86_400_000
 MISSED_HEARTBEATS = 3  # a state that was not repeated for so many intervals is out of date
 
+LAST_MS = LAST_US // 1000  # of the year 9999
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
 
 
@@ -80,13 +82,13 @@ class CameraState:
         return cls(
             stream=stream,
             state=fields.matching("state", _WORD, "a word of at most 32 small letters"),
-            since_ms=fields.integer("since_ms"),
+            since_ms=fields.integer("since_ms", most=LAST_MS),
             reason=fields.text("reason", REASON_CHARACTERS),
-            at_ms=fields.integer("at_ms"),
-            every_ms=fields.integer("every_ms", 1),
+            at_ms=fields.integer("at_ms", most=LAST_MS),
+            every_ms=fields.integer("every_ms", 1, LONGEST_INTERVAL_MS),
             process=fields.text("process", PROCESS_CHARACTERS),
-            started_ms=fields.integer("started_ms"),
-            newest_ms=fields.integer_or_none("newest_ms"),
+            started_ms=fields.integer("started_ms", most=LAST_MS),
+            newest_ms=fields.integer_or_none("newest_ms", most=LAST_MS),
             fates=fields.integers("fates"),
         )
 

@@ -17,6 +17,7 @@ from pipeline.wire.camera_states import (
     CameraState,
     removal,
 )
+from pipeline.wire.frames import LAST_US
 from pipeline.wire.json_text import MOST_INTEGER, UnreadableError
 from tests.pipeline.camera_states import GATE, state_record
 
@@ -27,17 +28,18 @@ GOLDEN = (
     b'"fates":{"published":14925,"damaged":2}}'
 )
 numbers = st.integers(0, MOST_INTEGER)
+times = st.integers(0, LAST_US // 1000)
 states = st.builds(
     CameraState,
     stream=st.from_regex(r"[A-Za-z0-9._:-]{1,200}", fullmatch=True),
     state=st.sampled_from([*State, STOPPED]),
-    since_ms=numbers,
+    since_ms=times,
     reason=st.text(max_size=REASON_CHARACTERS),
-    at_ms=numbers,
-    every_ms=st.integers(1, MOST_INTEGER),
+    at_ms=times,
+    every_ms=st.integers(1, 86_400_000),
     process=st.text(max_size=PROCESS_CHARACTERS),
-    started_ms=numbers,
-    newest_ms=st.none() | numbers,
+    started_ms=times,
+    newest_ms=st.none() | times,
     fates=st.dictionaries(st.sampled_from(PictureFate), numbers),
 )
 
