@@ -65,7 +65,7 @@ def test_what_is_written_is_read_back_with_its_text_escaped_and_cut(state: Camer
 
 @given(st.text(min_size=REASON_CHARACTERS), st.text(min_size=PROCESS_CHARACTERS))
 def test_a_reason_of_any_length_fits_into_the_limit(reason: str, process: str) -> None:
-    large = dict.fromkeys(PictureFate, MOST_INTEGER)
+    large = dict.fromkeys(map(str, PictureFate), MOST_INTEGER)
     state = replace(GATE, stream="x" * 200, reason=reason, process=process, fates=large)
     assert len(state.write().value or b"") <= STATE_BYTES
 

@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 
 def topics(**changed: Mapping[str, str]) -> dict[str, TopicFacts]:
-    """Four topics of three copies with our settings, except for those that are changed."""
+    """Every topic of three copies with our settings, except for those that are changed."""
     return {
         role: TopicFacts(role, role, Presence.PRESENT, 4, 3, {**settings, **changed.get(role, {})})
         for role, settings in SOUND.items()
@@ -66,6 +66,25 @@ def test_predictions_and_dead_letters_are_not_to_be_compacted() -> None:
     for role in ("predictions", "dead_letters"):
         (remark,) = remarks(role, cleanup_policy="compact,delete")
         assert "cleanup.policy=compact deletes" in remark
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"message_timestamp_type": "CreateTime"}, "wrong clock seems to be gone"),
+        ({"cleanup_policy": "delete"}, "the last state of a camera that stopped is lost"),
+    ],
+)
+def test_a_topic_of_cameras_with_other_settings_is_a_danger(
+    setting: dict[str, str], words: str
+) -> None:
+    (remark,) = remarks("cameras", **setting)  # type: ignore[arg-type]  # settings alone
+    assert words in remark
+
+
+def test_a_topic_of_cameras_may_have_any_number_of_partitions() -> None:
+    found = topics()
+    assert problem(replace(found["cameras"], partitions=1), found["frames"]) is None
 
 
 def test_state_that_is_deleted_too_is_a_problem() -> None:
