@@ -129,6 +129,15 @@ class CamerasConfig(KafkaSettings, Settings):
         return values
 
     @model_validator(mode="after")
+    def _check_topics(self) -> "CamerasConfig":
+        if self.cameras_topic == self.frames_topic:
+            raise ValueError(
+                f"cameras_topic and frames_topic are both {self.frames_topic!r}: workers would take"
+                " the states of cameras for frames"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_names(self) -> "CamerasConfig":
         wrong = sorted(name for name in self.camera if not is_stream_id(name))
         if wrong:

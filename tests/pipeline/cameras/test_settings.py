@@ -46,6 +46,11 @@ def test_states_are_published_by_default_and_two_settings_turn_them_off(tmp_path
         load(tmp_path, "states_s = 0.5\n" + FILE)
 
 
+def test_states_do_not_go_to_the_topic_of_frames(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"configuration: cameras_topic and frames_topic are bot"):
+        load(tmp_path, 'cameras_topic = "x"\n' + FILE, frames_topic="x")
+
+
 def test_flags_are_before_the_environment_before_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """The states of cameras reach the log when they change, and again and again while they do not."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.broker.outlet import Outlet
 from pipeline.cameras.state_reporter import (
@@ -172,6 +174,41 @@ def test_many_cameras_that_change_at_once_are_published_in_bursts_of_a_limit() -
     scene.turn()
     keys = [record.key for record in scene.records]
     assert keys == [name.encode() for name in scene.tallies]
+
+
+NAMES = ("gate", "yard", "hall")
+events = st.one_of(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(State)),
+    st.tuples(st.sampled_from(NAMES), st.just("removed")),
+    st.tuples(st.just("kafka"), st.booleans()),
+)
+
+
+def happen(scene: Scene, name: str, what: State | str | bool) -> None:
+    """Change a camera's state, remove a camera, or take Kafka away (True) or back."""
+    if isinstance(what, bool):
+        scene.trouble = BrokerUnavailableError("away") if what else None
+    elif isinstance(what, State):
+        scene.tallies.setdefault(name, CameraTally())
+        scene.change(what, camera=name)
+    else:
+        scene.tallies.pop(name, None)
+
+
+@given(st.lists(events, max_size=60))
+def test_whatever_happens_the_newest_record_of_each_camera_is_its_state_when_kafka_is_back(
+    happened: list[tuple[str, State | str | bool]],
+) -> None:
+    scene = Scene()
+    for name, what in happened:
+        happen(scene, name, what)
+        scene.turn()
+    scene.trouble = None
+    for _ in range(3):
+        scene.turn(after_s=AGAIN_S)
+    newest = {(record.key or b"").decode(): CameraState.read(record) for record in scene.records}
+    found = {name: one.state for name, one in newest.items() if one is not None}
+    assert found == {name: tally.state for name, tally in scene.tallies.items()}
 
 
 def test_a_clean_end_publishes_that_all_cameras_stopped() -> None:
