@@ -40,7 +40,7 @@ def create(
     group: Group = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Of each but cameras. [as many as frames has, else 4]"),
+        typer.Option(min=1, max=10_000, help="Of each but cameras. [as many as frames, else 4]"),
     ] = None,
     replication_factor: Annotated[
         int | None, typer.Option(min=1, max=100, help="Copies of each. [the broker's default]")
