@@ -22,6 +22,7 @@ OTHER_VARIABLES = {
     KAFKA_VARIABLE,
     "LONGTAKE_CACHE",  # read by the local broker
     *("LONGTAKE_SPOOL", "LONGTAKE_SPOOL_S", "LONGTAKE_SPOOL_BYTES"),  # by cameras
+    "LONGTAKE_STATES_S",  # by cameras
 }
 
 MAX_STREAMS = 10_000  # of a partition, unless the operator sets another limit
@@ -38,6 +39,7 @@ def _no_switch(value: object) -> object:
 
 Number = BeforeValidator(_no_switch)
 KafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+OptionalKafkaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365), Number]
 
 
@@ -106,6 +108,8 @@ class WorkerConfig(KafkaSettings, Settings):
     frames_topic: KafkaName = "frames"
     predictions_topic: KafkaName = "predictions"
     dead_letters_topic: KafkaName = "frames.dlq"
+    cameras_topic: OptionalKafkaName = "cameras"
+    """Of the states of cameras, which `longtake camera` publishes; workers do not use it."""
 
     wait_for_topics_s: Annotated[float, Field(ge=0, le=86_400), Number] = 0.0
     """At the start, how long to wait for topics that are missing and for a broker."""
@@ -160,6 +164,7 @@ class WorkerConfig(KafkaSettings, Settings):
             self.predictions_topic,
             self.dead_letters_topic,
             f"{self.group}.state",
+            self.cameras_topic,
         )
 
     @property

@@ -157,6 +157,7 @@ class Destination(StrEnum):
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead_letters"
     STATE = "state"
+    CAMERAS = "cameras"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +208,16 @@ class Changelog:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The names of the topics of one group."""
+    """The names of the topics of one group, and of the topic with the states of cameras.
+
+    `cameras` is empty if no states are published.
+    """
 
     frames: str
     predictions: str
     dead_letters: str
     state: str
+    cameras: str = "cameras"
 
     def of(self, destination: Destination) -> str:
         """Return the name of the topic that records of a kind go to."""
@@ -220,4 +225,5 @@ class Topics:
             Destination.PREDICTIONS: self.predictions,
             Destination.DEAD_LETTERS: self.dead_letters,
             Destination.STATE: self.state,
+            Destination.CAMERAS: self.cameras,
         }[destination]

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -96,6 +97,7 @@ class KafkaCluster:
             frames_topic=f"{unique}.frames",
             predictions_topic=f"{unique}.predictions",
             dead_letters_topic=f"{unique}.dlq",
+            cameras_topic=f"{unique}.cameras",
             start=Start.EARLIEST,
             metrics_port=0,
         )
@@ -170,6 +172,11 @@ class KafkaCluster:
     def grow(self, topic: str, partitions: int) -> None:
         admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         admin.create_partitions({topic: NewPartitions(partitions)})
+        deadline_s = (
+            time.monotonic() + 10
+        )  # the broker learns it from the controller a little later
+        while len(admin.describe_topics([topic])[0]["partitions"]) < partitions:
+            assert time.monotonic() < deadline_s
         admin.close()
 
     def delete(self, topic: str) -> None:

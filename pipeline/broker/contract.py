@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.broker.checkpoint import Checkpoint, Member
-from pipeline.records import Changelog, Outgoing, Record, Topics
+from pipeline.broker.outlet import Outlet
+from pipeline.records import Changelog, Record, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +102,6 @@ class CheckpointWriter(Protocol):
 
     def close(self) -> None:
         """Release it without finishing anything."""
-
-
-class Outlet(Protocol):
-    """Our idempotent producer, for records outside of any transaction. One thread at a time."""
-
-    def publish(self, burst: Sequence[Outgoing]) -> None:
-        """Write records in order, and wait until the log has all of them.
-
-        Raises `BrokerUnavailableError` if some may be missing: publish the same burst again, before
-        any other. Records may repeat then, but their order within a partition stays the same.
-        """
-
-    def close(self) -> None:
-        """Release it. Records in flight may still arrive."""
 
 
 class ChangelogReader(Protocol):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,14 @@ from pathlib import Path
 from random import SystemRandom
 from tempfile import TemporaryDirectory
 
+from pipeline.broker.outlet import Outlet
 from pipeline.broker.shots import Uplink
 from pipeline.cameras.camera_metrics import CameraMetrics
 from pipeline.cameras.camera_settings import CamerasConfig
 from pipeline.cameras.relay import Relay
 from pipeline.cameras.site import Site
 from pipeline.cameras.spool import Spool
+from pipeline.cameras.state_reporter import StateReporter
 from pipeline.cameras.values import State
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError, SourceError
@@ -28,10 +31,11 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.2
 STOP_S = 3.0
 LAST_S = 5.0
+LAST_STATES_S = 2.0
 
 
 class CameraService:
-    """One camera process. `connect` opens an uplink to the broker.
+    """One camera process. `connect` opens an uplink to the broker, `connect_states` an outlet.
 
     With a `file`, `load` reads the settings again when the file has changed or `reload` was
     called, and the process runs until `stop`. Without a file the process ends when all clips have
@@ -46,6 +50,7 @@ class CameraService:
         config: CamerasConfig,
         *,
         connect: Callable[[], Uplink],
+        connect_states: Callable[[], Outlet],
         load: Callable[[], CamerasConfig],
         file: Path | None,
         serve: bool,
@@ -84,6 +89,13 @@ class CameraService:
             traces=None if tracing is None else CaptureTraces(tracing),
         )
         metrics.watch(self._relay)
+        self._states = StateReporter(
+            lambda: self.site.tallies,
+            connect_states,
+            every_s=config.states_s,
+            process=platform.node(),
+            clock=clock,
+        )
 
     def _health(self) -> Health:
         if self._relay.broker_up:
@@ -109,6 +121,8 @@ class CameraService:
         try:
             self._relay.start()
             self.site.arrange(self._config.camera, self._relay)
+            if self._reports_states:
+                self._states.start()
             while not self._stopping.wait(LOOK_S) and not self._over:
                 if self._relay.failure is not None:
                     raise self._relay.failure
@@ -117,11 +131,16 @@ class CameraService:
         finally:
             self.site.stop(STOP_S)
             self._relay.stop(LAST_S)
+            self._states.stop(LAST_STATES_S)
             if self._server is not None:
                 self._server.stop()
             if self._tracing is not None:
                 self._tracing.close()
             self._folder.cleanup()
+
+    @property
+    def _reports_states(self) -> bool:
+        return bool(self._config.cameras_topic) and self._config.states_s > 0
 
     @property
     def _over(self) -> bool:

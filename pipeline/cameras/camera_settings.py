@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,7 +16,7 @@ from pydantic import (
 
 from pipeline.cameras.passing.obstacles import VideoChoice
 from pipeline.cameras.passing.passage import KEYFRAME_S
-from pipeline.config import KafkaName, Number, load_settings
+from pipeline.config import KafkaName, Number, OptionalKafkaName, load_settings
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.address import without_secrets
 from pipeline.media.opening.access import Access
@@ -37,6 +38,15 @@ def _read_size(value: object) -> object:
 
 
 Size = Annotated[tuple[int, int], BeforeValidator(_read_size)]
+
+
+def _interval(value: float) -> float:
+    """Refuse an interval of less than a second; 0 is none."""
+    if 0 < value < 1:
+        raise ValueError("wanted 0, or 1 and more")
+    return value
+
+
 Limit = Annotated[float, Field(gt=0, le=3600), Number]
 
 
@@ -89,6 +99,10 @@ class CamerasConfig(KafkaSettings, Settings):
     """The settings of one process and its cameras. Times in seconds, sizes in bytes."""
 
     frames_topic: KafkaName = "frames"
+    cameras_topic: OptionalKafkaName = "cameras"
+    """The topic for the states of cameras; empty: they are not published."""
+    states_s: Annotated[float, Field(ge=0, le=3600), Number, AfterValidator(_interval)] = 30.0
+    """How often a camera's state is published that did not change; 0: never, nor its changes."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109
     """Where /metrics, /healthz and /readyz are served; 0 takes any free port."""
@@ -113,6 +127,15 @@ class CamerasConfig(KafkaSettings, Settings):
                 for name, one in cameras.items()
             }
         return values
+
+    @model_validator(mode="after")
+    def _check_topics(self) -> "CamerasConfig":
+        if self.cameras_topic == self.frames_topic:
+            raise ValueError(
+                f"cameras_topic and frames_topic are both {self.frames_topic!r}: workers would take"
+                " the states of cameras for frames"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> "CamerasConfig":

@@ -135,7 +135,7 @@ class Feed:
 
     def _wait_for_keyframe(self) -> None:
         if not self._tally.why.startswith(WAITING):  # said once, not at every attempt
-            self._tally.change_state(self._tally.state, WAITING)
+            self._change_state(self._tally.state, WAITING)
             log.info("%s: %s", self._name, WAITING)
 
     def _take(self, picture: Picture) -> bool:
@@ -201,13 +201,16 @@ class Feed:
 
     def _become(self, state: State, picture: Picture) -> None:
         if state is State.LIVE:
-            self._tally.change_state(state)
+            self._change_state(state)
             own = picture.jpeg is not None or self._tally.published.units
             how = "passed through" if own else "encoded here"
             log.info("%s: live, %d x %d, %s", self._name, picture.width, picture.height, how)
         else:
-            self._tally.change_state(state, "its picture stands still")
+            self._change_state(state, "its picture stands still")
             log.warning("%s: its picture stands still; withheld until it moves", self._name)
+
+    def _change_state(self, state: State, why: str = "") -> bool:
+        return self._tally.change_state(state, why, now_s=self._clock.time())
 
     def _record_loss(self, exc: CameraLostError) -> None:
         self._tally.count_loss(exc.reason)
@@ -217,7 +220,7 @@ class Feed:
             state = State.STALLED
         else:
             state = State.CONNECTING
-        if self._tally.change_state(state, str(exc)):  # logged once, not at every attempt
+        if self._change_state(state, str(exc)):  # logged once, not at every attempt
             again = "; trying again" if self._source.retries else ""
             level = logging.WARNING if again or exc.reason is LossReason.REFUSED else logging.INFO
             log.log(level, "%s: %s: %s%s", self._name, exc.reason, exc, again)

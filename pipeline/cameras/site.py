@@ -17,7 +17,7 @@ from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed, Source
 from pipeline.cameras.passing.obstacles import obstacle
 from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import PictureFate
+from pipeline.cameras.values import Condition, PictureFate
 from pipeline.clock import Clock
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
@@ -61,7 +61,8 @@ class Site:
         now = {name: settings for name, (settings, _) in self._feeds.items()}
         for name in [n for n, settings in now.items() if wanted.get(n) != settings]:
             self._end(name)
-        self.tallies = {n: self.tallies.get(n, CameraTally()) for n in wanted}
+        new = Condition(since_s=self._clock.time())
+        self.tallies = {n: self.tallies.get(n, CameraTally(new)) for n in wanted}
         for name in [n for n, settings in wanted.items() if now.get(n) != settings]:
             self._begin(name, wanted[name], addresses[name], sink)
 

@@ -3,7 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.cameras.values import ClockFault, NewEpoch, PictureFate, PublishedAs, State
+from pipeline.cameras.values import (
+    ClockFault,
+    Condition,
+    NewEpoch,
+    PictureFate,
+    PublishedAs,
+    State,
+)
 from pipeline.errors import LossReason
 
 
@@ -15,8 +22,7 @@ class CameraTally:
     expired, oversized). Any thread may read.
     """
 
-    state: State = State.CONNECTING
-    why: str = ""  # why it is not live
+    condition: Condition = field(default_factory=Condition)  # replaced as a whole
     fates: Counter[PictureFate] = field(default_factory=Counter)
     losses: Counter[LossReason] = field(default_factory=Counter)
     epochs: Counter[NewEpoch] = field(default_factory=Counter)
@@ -55,8 +61,21 @@ class CameraTally:
         """Record the capture time of the newest shot."""
         self.captured_us = captured_us
 
-    def change_state(self, state: State, why: str = "") -> bool:
+    @property
+    def state(self) -> State:
+        """The camera's state."""
+        return self.condition.state
+
+    @property
+    def why(self) -> str:
+        """Why it is not live."""
+        return self.condition.why
+
+    def change_state(self, state: State, why: str = "", *, now_s: float) -> bool:
         """Record the camera's state and why it is not live; returns whether either changed."""
-        changed = (state, why) != (self.state, self.why)
-        self.state, self.why = state, why
-        return changed
+        before = self.condition
+        if (state, why) == (before.state, before.why):
+            return False
+        since_s = before.since_s if state is before.state else now_s
+        self.condition = Condition(state, why, since_s)
+        return True

@@ -18,6 +18,15 @@ class State(StrEnum):
     REFUSED = "refused"  # it answers, but denies access or sends no usable video
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A camera's state since `since_s` (seconds since 1970), and why it is not live."""
+
+    state: State = State.CONNECTING
+    why: str = ""
+    since_s: float = 0.0
+
+
 class PictureFate(StrEnum):
     """How a picture that a camera sent ended."""
 

@@ -25,6 +25,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.output import lines_above_status
 from pipeline.cli.signals import until_signalled
+from pipeline.clock import SystemClock
 from pipeline.media.address import without_secrets
 from pipeline.media.opening.media import Transport
 from pipeline.text.log_lines import write_as
@@ -130,6 +131,7 @@ def camera(
 
 
 def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
+    from pipeline.broker.kafka.outlet import open_state_outlet
     from pipeline.broker.kafka.uplink import KafkaUplink
     from pipeline.heap import give_large_blocks_back
     from pipeline.tracing.opening import open_tracing
@@ -148,6 +150,9 @@ def _run(file: Path | None, flags: dict[str, object], *, serve: bool) -> None:
         service = CameraService(
             settings,
             connect=lambda: KafkaUplink(settings.connection, topic=settings.frames_topic),
+            connect_states=lambda: open_state_outlet(
+                settings.connection, topic=settings.cameras_topic, clock=SystemClock()
+            ),
             load=load,
             file=file,
             serve=serve,

@@ -78,7 +78,7 @@ def _needs_of(command: Callable[..., None], values: Mapping[str, Any]) -> Comman
     """
     if command.__name__ == "check":  # it has said what is lacking
         return None
-    given = [f"{command.__name__} --{name}" for name, value in values.items() if value is not None]
+    given = [f"{command.__name__} --{name}" for name, value in values.items() if value]
     wanted = (*given, command.__name__)
     return next((one for name in wanted for one in Command if one.endswith(name)), None)
 

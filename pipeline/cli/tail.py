@@ -1,4 +1,4 @@
-"""`longtake tail`: predictions as they come."""
+"""`longtake tail`: predictions as they come, or the states of cameras."""
 
 import json
 import sys
@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.camera_lines import CameraLines
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, with_kafka
 from pipeline.cli.output import write_json_line
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
+from pipeline.errors import ConfigError
 from pipeline.judging.chain import ChainReader, Link
 from pipeline.media.picture_reader import MOST_DECODERS
 from pipeline.offline.saved_pictures.picture_folder import MOST_BYTES, MOST_FILES, PictureFolder
@@ -55,19 +57,33 @@ def tail(
     pictures_mb: Annotated[
         int, typer.Option(min=1, help="MiB that the folder may have.")
     ] = MOST_BYTES >> 20,
+    cameras: Annotated[
+        bool, typer.Option("--cameras", help="The states of cameras, not predictions.")
+    ] = False,
     group: Group = None,
     config: ConfigFile = None,
     log_format: LogFormatFlag = None,
 ) -> None:
     """Show predictions as they come, and where a stream's chain is broken, until Ctrl-C.
 
-    Example: `longtake tail --stream gate --json | jq .label`
+    With --cameras it shows the state of each camera, and then each change: a line for a camera that
+    stalls, returns, is stopped, or whose process is gone (unknown).
+
+    Example: `longtake tail --stream gate --json | jq .label`, or `longtake tail --cameras`
     """
     from pipeline.broker.kafka.readers.topic_tail import TopicTail
     from pipeline.broker.kafka.topics import TopicAdmin
 
     settings = load_config(config, {**kafka, "group": group, "log_format": log_format})
     write_as(settings.log_format)
+    if cameras:
+        if dedup or from_start or pictures is not None:
+            raise typer.BadParameter(
+                "shows states, not predictions: --dedup, --from-start and --pictures go without it",
+                param_hint="--cameras",
+            )
+        _tail_cameras(settings, set(stream or ()), as_json=as_json)
+        return
     admin = TopicAdmin(settings.connection, settings.topics)
     topic, state = settings.predictions_topic, settings.topics.state
     admin.require_topic(topic)
@@ -96,6 +112,28 @@ def tail(
             for link, picture in zip(links, saved, strict=True):
                 show(link, picture, out, hints)
             sys.stdout.flush()
+
+
+def _tail_cameras(settings: WorkerConfig, streams: set[str], *, as_json: bool) -> None:
+    """Show the newest state of each camera, then what changes."""
+    from pipeline.broker.kafka.readers.topic_tail import TopicTail
+    from pipeline.broker.kafka.topics import TopicAdmin
+
+    topic = settings.cameras_topic
+    if not topic:
+        raise ConfigError("cameras_topic is empty: there is no topic with the states of cameras")
+    admin = TopicAdmin(settings.connection, settings.topics)
+    admin.require_topic(topic)
+    admin.close()
+    clock = SystemClock()
+    lines = CameraLines(streams, as_json=as_json, out=Terminal(), hints=Terminal(stderr=True))
+    reader = TopicTail(settings.connection, topic=topic, from_start=True)
+    while not reader.caught_up():
+        lines.read(reader.read(WAIT_S))
+    lines.begin(now_ms=int(clock.time() * 1000))
+    while True:
+        lines.read(reader.read(WAIT_S))
+        lines.judge(now_ms=int(clock.time() * 1000))
 
 
 class _PictureSaver:

@@ -20,6 +20,7 @@ from pipeline.text.terminal import Terminal
 app = command_group("topics", about="Create and check the topics of a group.")
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+COMPACTED = ("state", "cameras")
 MAX_RETENTION_S = 100 * 365 * 86_400
 
 
@@ -39,7 +40,7 @@ def create(
     group: Group = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Of each topic. [as many as frames has, else 4]"),
+        typer.Option(min=1, max=10_000, help="Of each but cameras. [as many as frames, else 4]"),
     ] = None,
     replication_factor: Annotated[
         int | None, typer.Option(min=1, max=100, help="Copies of each. [the broker's default]")
@@ -51,7 +52,7 @@ def create(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing: frames, predictions, dead letters, the group's state.
+    """Create missing topics: frames, predictions, dead letters, the group's state, cameras' states.
 
     If a topic that exists does not fit, nothing is created.
 
@@ -168,7 +169,7 @@ def _show(reports: Sequence[TopicReport], *, as_json: bool) -> None:
 def _kept(report: TopicReport) -> str:
     """How long records are kept, as people write it."""
     kept_ms = report.retention_ms
-    if kept_ms is None or report.role == "state":
+    if kept_ms is None or report.role in COMPACTED:
         return "" if kept_ms is None else "newest of each"
     if kept_ms < 0:
         return "for ever"

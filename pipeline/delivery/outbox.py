@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 
-from pipeline.broker.contract import Outlet
+from pipeline.broker.outlet import Outlet
 from pipeline.clock import Clock
 from pipeline.errors import BrokerUnavailableError
 from pipeline.streams.open_checkpoint import Departure

@@ -148,7 +148,8 @@ class Group:
 
 def write_settings(path: Path, cluster: KafkaCluster, **more: object) -> Path:
     config = cluster.config
-    names = ("bootstrap", "group", "frames_topic", "predictions_topic", "dead_letters_topic")
+    topics = ("frames_topic", "predictions_topic", "dead_letters_topic", "cameras_topic")
+    names = ("bootstrap", "group", *topics)
     settings = {name: getattr(config, name) for name in names}
     settings |= {"start": "earliest", "metrics_port": 0} | more
     path.write_text("".join(f"{name} = {json.dumps(v)}\n" for name, v in settings.items()))

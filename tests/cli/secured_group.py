@@ -22,7 +22,7 @@ class SecuredGroup:
         self._secured, self._folder = secured, folder
         self.name = name = f"s{os.getpid()}-{next(_names)}"
         self.topics = Topics(
-            f"{name}.frames", f"{name}.predictions", f"{name}.dlq", f"{name}.state"
+            *(f"{name}.{role}" for role in ("frames", "predictions", "dlq", "state", "cameras"))
         )
         secured.protection.grant([(self.topics, name)])
         settings = {
@@ -30,6 +30,7 @@ class SecuredGroup:
             "frames_topic": self.topics.frames,
             "predictions_topic": self.topics.predictions,
             "dead_letters_topic": self.topics.dead_letters,
+            "cameras_topic": self.topics.cameras,
             "bundle": str(bundle),
             "start": "earliest",
             "metrics_port": 0,

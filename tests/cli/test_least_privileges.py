@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.broker.kafka.privileges import Command, Operation, Privilege, Role, privileges
+from pipeline.broker.kafka.privileges import (
+    Command,
+    Operation,
+    Privilege,
+    Resource,
+    Role,
+    privileges,
+)
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import Topics
@@ -21,7 +28,7 @@ FRAMES = 20
 NOTHING_SENT = "cam-1: 0 frames sent"  # the camera ends with 0 all the same
 IMPLYING = {Operation.READ, Operation.WRITE}  # allow to DESCRIBE too
 SEES_LESS = {Command.CAMERA, Command.TOPICS_CHECK}  # without DESCRIBE_CONFIGS, but runs
-ENDLESS = {Command.TAIL, Command.TAIL_PICTURES, Command.WORKER}
+ENDLESS = {Command.TAIL, Command.TAIL_PICTURES, Command.TAIL_CAMERAS, Command.WORKER}
 
 
 def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | Path, ...]:
@@ -34,6 +41,8 @@ def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | 
         case Command.TAIL_PICTURES:
             folder = clip.with_name(f"pictures of {group.topics.frames}")
             return ("tail", "--from-start", "--json", "--pictures", folder, *named)
+        case Command.TAIL_CAMERAS:
+            return ("tail", "--cameras", "--json", *named)
         case Command.REPLAY:
             return ("replay", "--diff", *named)
         case Command.RESET_PARTITION:
@@ -118,6 +127,8 @@ def every_need() -> Iterator[tuple[Command, int, Operation]]:
             for operation in sorted(one.operations):
                 implied = operation is Operation.DESCRIBE and one.operations & IMPLYING
                 optional = operation is Operation.DESCRIBE_CONFIGS and command in SEES_LESS
+                # frames go on: see test_camera_states
+                optional |= command is Command.CAMERA and one.name == Resource.CAMERAS
                 if not implied and not optional:
                     yield command, index, operation
 

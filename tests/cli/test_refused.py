@@ -89,7 +89,7 @@ def test_a_probe_of_a_transactional_id_fences_no_worker(
 def test_a_write_that_is_not_permitted_names_user_operation_and_topic(
     group: SecuredGroup, longtake: Longtake, clip: Path
 ) -> None:
-    (need,) = group.needs(Command.CAMERA)
+    need, _ = group.needs(Command.CAMERA)
     kafka = group.of_user([replace(need, operations=need.operations - {Operation.WRITE})])
     words = ("camera", clip, "--stream", "cam-1", "--topic", group.topics.frames)
     user = json.loads(f"{{{_line(kafka, 'sasl_username')}}}")["sasl_username"]

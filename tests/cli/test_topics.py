@@ -12,14 +12,15 @@ from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
 
-ROLES = ("frames", "predictions", "dlq", "state")
+ROLES = ("frames", "predictions", "dlq", "state", "cameras")
 
 
 def settings(tmp_path: Path, bootstrap: str, prefix: str) -> Path:
     path = tmp_path / "l.toml"
     path.write_text(
         f'bootstrap = "{bootstrap}"\ngroup = "{prefix}"\nframes_topic = "{prefix}.frames"\n'
-        f'predictions_topic = "{prefix}.predictions"\ndead_letters_topic = "{prefix}.dlq"\n',
+        f'predictions_topic = "{prefix}.predictions"\ndead_letters_topic = "{prefix}.dlq"\n'
+        f'cameras_topic = "{prefix}.cameras"\n',
         "utf-8",
     )
     return path
@@ -45,11 +46,12 @@ def test_create_makes_what_is_missing_and_check_finds_it(longtake: Longtake, fil
     assert "(--group made-" in missing.complaint
     made = longtake("topics", "create", "--config", file, "--partitions", "3", "--json")
     assert [t["name"].rpartition(".")[2] for t in made.json["topics"]] == list(ROLES)
-    assert all((t["partitions"], t["created"]) == (3, True) for t in made.json["topics"])
+    assert [t["partitions"] for t in made.json["topics"]] == [3, 3, 3, 3, 1]
+    assert all(t["created"] for t in made.json["topics"])
     found = longtake("topics", "check", "--config", file, "--json")
-    assert (found.code, [t["problem"] for t in found.json["topics"]]) == (0, [None] * 4)
+    assert (found.code, [t["problem"] for t in found.json["topics"]]) == (0, [None] * 5)
     again = longtake("topics", "create", "--config", file, "--json")
-    assert (again.code, [t["created"] for t in again.json["topics"]]) == (0, [False] * 4)
+    assert (again.code, [t["created"] for t in again.json["topics"]]) == (0, [False] * 5)
 
 
 def test_the_topic_of_dead_letters_is_made_with_an_end(
@@ -86,7 +88,7 @@ def test_create_refuses_what_cannot_be_and_makes_nothing(
     assert ended.code == code
     assert words in ended.err.replace("\n", " ")
     missing = longtake("topics", "check", "--config", file, "--json").json["topics"]
-    assert [topic["partitions"] for topic in missing] == [0] * 4
+    assert [topic["partitions"] for topic in missing] == [0] * 5
 
 
 def test_create_makes_nothing_beside_topics_that_do_not_fit(
@@ -103,6 +105,7 @@ def test_create_makes_nothing_beside_topics_that_do_not_fit(
     assert [(t["partitions"], t["created"]) for t in made.json["topics"]] == [
         *[(2, False)] * 3,
         (2, True),
+        (1, False),
     ]
 
 
@@ -129,7 +132,7 @@ def test_a_setting_that_endangers_frames_is_named_with_the_command_that_mends_it
     assert f"{name}={value}" in frames["danger"]
     assert words in frames["danger"]
     assert f"--entity-name {group.topics.frames} --add-config {name}=" in "".join(frames["mend"])
-    assert [topic["danger"] for topic in others] == [None] * 3
+    assert [topic["danger"] for topic in others] == [None] * 4
     assert f"(--group {group.cluster.config.group})" in found.complaint
 
 
@@ -167,6 +170,26 @@ def test_a_command_that_does_not_exist_is_named_with_those_that_do(
     assert "known are camera, worker, tail" in ended.err
 
 
+def test_a_missing_topic_of_cameras_is_named_and_stops_no_worker(
+    group: Group, longtake: Longtake, start: Start
+) -> None:
+    text = group.file.read_text().replace(f'"{group.topics.cameras}"', '"nowhere.cameras"')
+    group.file.write_text(text)
+    found = longtake("topics", "check", "--config", group.file)
+    assert (found.code, "topic nowhere.cameras is missing" in found.complaint) == (11, True)
+    worker = start("worker", "--config", group.file).ready()
+    assert "nowhere" not in worker.log
+
+
+def test_without_a_topic_of_cameras_there_is_none_to_check(
+    group: Group, longtake: Longtake
+) -> None:
+    text = group.file.read_text().replace(f'"{group.topics.cameras}"', '""')
+    group.file.write_text(text)
+    found = longtake("topics", "check", "--config", group.file, "--json")
+    assert (found.code, len(found.json["topics"])) == (0, 4)
+
+
 def test_the_table_names_every_topic(group: Group, longtake: Longtake) -> None:
     ended = longtake("topics", "check", "--config", group.file)
     assert ended.code == 0
@@ -176,7 +199,7 @@ def test_the_table_names_every_topic(group: Group, longtake: Longtake) -> None:
 
 def test_every_topic_is_stamped_by_the_log_and_state_is_compacted(group: Group) -> None:
     topics = group.topics
-    names = (topics.frames, topics.state, topics.dead_letters, topics.predictions)
+    names = (topics.frames, topics.state, topics.dead_letters, topics.predictions, topics.cameras)
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
     found = admin.describe_configs(asked)["topic"]
@@ -185,7 +208,8 @@ def test_every_topic_is_stamped_by_the_log_and_state_is_compacted(group: Group) 
     stamps = {settings["message.timestamp.type"]["value"] for settings in found.values()}
     assert stamps == {"LogAppendTime"}
     assert frames["compression.type"]["value"] == "producer"
-    assert state["cleanup.policy"]["value"] == "compact"
+    compacted = (state, found[topics.cameras])
+    assert [one["cleanup.policy"]["value"] for one in compacted] == ["compact"] * 2
 
 
 def test_a_worker_can_wait_for_topics_that_are_created_while_it_starts(

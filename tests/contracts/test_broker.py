@@ -273,6 +273,21 @@ def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(
     assert {(r.partition, r.key, r.headers) for r in seen} == {(1, b"cam", (("worker", b"one"),))}
 
 
+def test_a_camera_and_its_removal_are_written_in_their_order_and_dated_by_the_log(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    outlet = open_parts(cluster.broker("one").outlet())
+    for value in (b"live", b"stopped", None):
+        outlet.publish([Outgoing(Destination.CAMERAS, None, b"gate", value)])
+    seen = cluster.committed(cluster.topics.cameras)
+    assert [(r.key, r.value) for r in seen] == [
+        (b"gate", b"live"),
+        (b"gate", b"stopped"),
+        (b"gate", None),
+    ]
+    assert all(abs(r.timestamp_ms / 1000 - time.time()) < 60 for r in seen)
+
+
 def test_a_key_decides_the_partition_where_none_is_named(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:

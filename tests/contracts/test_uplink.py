@@ -7,10 +7,12 @@ from typing import Protocol
 import pytest
 from kafka.admin import NewTopic
 
+from pipeline.broker.kafka.outlet import open_state_outlet
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.broker.kafka.uplink import KafkaUplink
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.shots import Shot, ShotOutcome, Uplink
+from pipeline.clock import SystemClock
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnreachableError, TopicError
 from pipeline.local.cluster import LocalKafka
@@ -121,6 +123,15 @@ def test_what_is_too_large_is_told_and_the_rest_goes_on_in_order(
     outcomes = settle(uplink, 6)
     assert [n for n, outcome in outcomes.items() if outcome is ShotOutcome.OVERSIZED] == [3]
     assert [content[1] for _, content in end.taken(5)] == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.kafka
+def test_states_need_a_broker_and_a_topic_as_frames_do(kafka: LocalKafka) -> None:
+    clock = SystemClock()
+    with pytest.raises(BrokerUnreachableError, match=r"no Kafka answers at 127\.0\.0\.1:1"):
+        open_state_outlet(Connection("127.0.0.1:1"), topic=TOPIC, clock=clock)
+    with pytest.raises(TopicError, match="topic nowhere is missing; `longtake topics create`"):
+        open_state_outlet(kafka.connection, topic="nowhere", clock=clock)
 
 
 @pytest.mark.kafka

@@ -29,6 +29,7 @@ COLUMNS = (
     Resource.PREDICTIONS,
     Resource.DEAD_LETTERS,
     Resource.STATE,
+    Resource.CAMERAS,
     Resource.GROUP,
 )
 TRANSACTIONS = {

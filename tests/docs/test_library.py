@@ -14,7 +14,7 @@ from tests.pipeline.media.video.encoding import encoded
 from tests.pipeline.pictures import jpeg
 
 PAGE = Page.read("docs/library.md")
-FILE, AUDIT, REPLAY, PICTURES = (b.text for b in PAGE.blocks if b.kind == "python")
+FILE, AUDIT, REPLAY, PICTURES, STATES = (b.text for b in PAGE.blocks if b.kind == "python")
 
 
 def said(program: str, folder: Path) -> list[str]:
@@ -53,4 +53,12 @@ def test_records_become_pictures_or_reasons(tmp_path: Path) -> None:
         "17 (48, 64, 3)",
         "18 (64, 96, 3)",
         "19 undecodable 7 bytes that do not begin with a start code",
+    ]
+
+
+def test_states_become_changes(tmp_path: Path) -> None:
+    assert said(STATES, tmp_path) == [
+        "('gate', 'live')",
+        "None",
+        "gate unknown no process has repeated its state for 95 s; the last was live",
     ]

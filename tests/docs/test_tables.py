@@ -11,6 +11,7 @@ import typer.main
 from pydantic import BaseModel
 
 from pipeline.cameras.camera_settings import CamerasConfig, CameraSettings
+from pipeline.cameras.values import PictureFate
 from pipeline.cli.main import ENGINE_EXIT_CODES, READER_GONE, app
 from pipeline.config import OTHER_VARIABLES, WorkerConfig
 from pipeline.errors import RecordError, StopError
@@ -19,6 +20,7 @@ from pipeline.records import Fate, Reset
 from pipeline.settings import PREFIX
 from pipeline.worker.watchdog import EXIT_CODE as WATCHDOG
 from tests.docs.pages import ROOT, Page, pages
+from tests.pipeline.camera_states import GATE
 
 CONFIGURATION, FORMATS = Page.read("docs/configuration.md"), Page.read("docs/formats.md")
 CAMERAS = Page.read("docs/cameras.md")
@@ -134,6 +136,13 @@ def keys(schema: dict[str, Any], above: str = "") -> list[str]:
 
 def test_every_key_of_a_prediction_is_explained_in_its_order() -> None:
     assert [row[0].strip("`") for row in FORMATS.rows("Predictions")] == keys(SCHEMA)
+
+
+def test_every_key_of_a_cameras_state_is_explained_in_its_order() -> None:
+    wanted = json.loads(GATE.write().value or b"")
+    _, example = (json.loads(block.text) for block in FORMATS.blocks if block.kind == "json")
+    assert [row[0].strip("`") for row in FORMATS.rows("States of cameras")] == list(wanted)
+    assert (list(example), list(example["fates"])) == (list(wanted), list(PictureFate))
 
 
 def test_the_example_has_the_chain_that_the_page_computes() -> None:

@@ -48,7 +48,9 @@ class Scene:
             "metrics_port = 0",
             f"spool_s = {spool_s}",
         ]
-        lines += [f'frames_topic = "{self.cluster.topics.frames}"']
+        topics = self.cluster.topics
+        lines += [f'frames_topic = "{topics.frames}"', f'cameras_topic = "{topics.cameras}"']
+        lines += ["states_s = 1"]
         lines += [f'[camera.{name}]\nurl = "{self.server.url(name)}"' for name in NAMES]
         file = self._folder / "cameras.toml"
         file.write_text("\n".join(lines))
@@ -88,6 +90,12 @@ class Scene:
         values = [json.loads(one.value or b"") for one in records]
         return {n: [value["seq"] for value in values if value["stream"] == n] for n in NAMES}
 
+    def states(self) -> list[tuple[str, str]]:
+        """Return the states of cameras in the log."""
+        records = self.cluster.committed(self.cluster.topics.cameras)
+        values = [json.loads(one.value or b"") for one in records]
+        return [(value["stream"], value["state"]) for value in values]
+
 
 def _seq(record: Record) -> int:
     return int(dict(record.headers)["seq"])
@@ -118,6 +126,17 @@ def test_what_came_while_the_broker_was_dead_arrives_in_order_and_is_predicted_o
         assert dict.fromkeys(seqs) == dict.fromkeys(sorted(set(seqs)))  # first time in order
     until(lambda: sum(map(len, scene.predictions().values())) >= sent, "all predictions")
     assert all(seqs == list(range(len(seqs))) for seqs in scene.predictions().values())
+
+
+@pytest.mark.slow
+def test_states_of_cameras_are_published_again_when_the_broker_is_back(scene: Scene) -> None:
+    camera = scene.film(spool_s=60)
+    scene.be_away(12)
+    camera.says("the states of cameras are not published for now: .*; frames are not affected")
+    camera.says("the states of cameras are published again")
+    caught_up(camera)
+    assert camera.end(signal.SIGTERM)[0] == 0
+    assert sorted(scene.states()[-len(NAMES) :]) == [(name, "stopped") for name in NAMES]
 
 
 @pytest.mark.slow

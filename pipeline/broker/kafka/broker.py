@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import replace
 
 from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.broker.kafka.outlet import KafkaOutlet
@@ -32,7 +33,8 @@ class KafkaBroker:
 
     def partition_count(self) -> int:
         """See `Broker`."""
-        admin = TopicAdmin(self._settings.connection, self.topics)
+        own = replace(self.topics, cameras="")  # workers have nothing to do with cameras' states
+        admin = TopicAdmin(self._settings.connection, own)
         try:
             count = admin.require()
             for topic in admin.check():
@@ -73,7 +75,12 @@ class KafkaBroker:
 
     def outlet(self) -> KafkaOutlet:
         """See `Broker`."""
-        return KafkaOutlet(self._settings.connection, topics=self.topics, clock=self._clock)
+        return KafkaOutlet(
+            self._settings.connection,
+            topic_of=self.topics.of,
+            what="predictions",
+            clock=self._clock,
+        )
 
     def changelog(self) -> KafkaChangelog:
         """See `Broker`."""

@@ -18,6 +18,7 @@ class Command(StrEnum):
     WORKER = "worker"
     TAIL = "tail"
     TAIL_PICTURES = "tail --pictures"
+    TAIL_CAMERAS = "tail --cameras"
     AUDIT = "audit"
     REPLAY = "replay"
     RESET_PARTITION = "reset partition"
@@ -65,6 +66,7 @@ class Resource(StrEnum):
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead letters"
     STATE = "state"
+    CAMERAS = "cameras"
     GROUP = "group"
     WORKERS_TRANSACTIONS = "transactional ids of workers"
     RESETS_TRANSACTION = "transactional id of resets"
@@ -90,11 +92,19 @@ def _on(resource: Resource, *operations: Operation) -> Needs:
     return {resource: frozenset(operations)}
 
 
-TOPICS = (Resource.FRAMES, Resource.PREDICTIONS, Resource.DEAD_LETTERS, Resource.STATE)
+TOPICS = (
+    Resource.FRAMES,
+    Resource.PREDICTIONS,
+    Resource.DEAD_LETTERS,
+    Resource.STATE,
+    Resource.CAMERAS,
+)
 
 NEEDS: Mapping[Command, Needs] = {
     # DESCRIBE_CONFIGS: the camera reads how large a record of the topic may be
-    Command.CAMERA: _on(Resource.FRAMES, _WRITE, _DESCRIBE, _CONFIGS),
+    # It publishes frames without the cameras topic too, but then no states.
+    Command.CAMERA: _on(Resource.FRAMES, _WRITE, _DESCRIBE, _CONFIGS)
+    | _on(Resource.CAMERAS, _WRITE, _DESCRIBE),
     Command.WORKER: _on(Resource.FRAMES, _READ, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _WRITE, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _WRITE, _DESCRIBE)
@@ -104,6 +114,7 @@ NEEDS: Mapping[Command, Needs] = {
     Command.TAIL: _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
     Command.TAIL_PICTURES: _on(Resource.FRAMES, _READ, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
+    Command.TAIL_CAMERAS: _on(Resource.CAMERAS, _READ, _DESCRIBE),
     Command.AUDIT: _on(Resource.FRAMES, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
@@ -130,7 +141,13 @@ NEEDS: Mapping[Command, Needs] = {
 _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
     Role.CAMERA: (Command.CAMERA,),
     Role.WORKER: (Command.WORKER,),
-    Role.READER: (Command.TAIL, Command.TAIL_PICTURES, Command.AUDIT, Command.REPLAY),
+    Role.READER: (
+        Command.TAIL,
+        Command.TAIL_PICTURES,
+        Command.TAIL_CAMERAS,
+        Command.AUDIT,
+        Command.REPLAY,
+    ),
     Role.OPERATOR: (
         Command.TOPICS_CREATE,
         Command.TOPICS_CHECK,
@@ -141,9 +158,12 @@ _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
 
 
 def privileges(command: Command, topics: Topics, group: str) -> tuple[Privilege, ...]:
-    """Return the least privileges of a command, one for each resource, in the table's order."""
-    needs = NEEDS[command].items()
-    return tuple(Privilege(*_resource(resource, topics, group), ops) for resource, ops in needs)
+    """Return the least privileges of a command, one for each resource, in the table's order.
+
+    A topic without a name is not used, so it needs none.
+    """
+    needs = [(_resource(resource, topics, group), ops) for resource, ops in NEEDS[command].items()]
+    return tuple(Privilege(*where, operations) for where, operations in needs if where[1])
 
 
 def role_privileges(role: Role, every: Iterable[tuple[Topics, str]]) -> tuple[Privilege, ...]:
@@ -168,6 +188,8 @@ def _resource(resource: Resource, topics: Topics, group: str) -> tuple[ResourceK
             return ResourceKind.TOPIC, topics.dead_letters, False
         case Resource.STATE:
             return ResourceKind.TOPIC, topics.state, False
+        case Resource.CAMERAS:
+            return ResourceKind.TOPIC, topics.cameras, False
         case Resource.GROUP:
             return ResourceKind.GROUP, group, False
         case Resource.WORKERS_TRANSACTIONS:

@@ -45,8 +45,24 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "delete.retention.ms": "3600000",
         "max.message.bytes": str(FRAME_BYTES),
     },
+    # One small record a camera and half a minute: compacted every ten minutes, a reader that
+    # begins reads some 20 records a camera.
+    "cameras": {
+        "cleanup.policy": "compact",
+        # readers judge by the log's time whether the process of a camera still lives
+        "message.timestamp.type": "LogAppendTime",
+        "segment.bytes": str(16 << 20),
+        "segment.ms": "600000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": "600000",
+    },
 }
 """The settings of new topics, by role."""
+
+UNDIVIDED = frozenset({"dead_letters", "cameras"})
+"""Roles whose topics may have other partition counts than that of frames."""
+OPTIONAL = frozenset({"cameras"})
+"""Roles whose topics workers, audits and replays do without."""
 
 
 def new_settings(role: str, replicas: int | None, retention_ms: int | None) -> dict[str, str]:
@@ -101,7 +117,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """The result of checking or creating one topic. A problem stops workers, a danger does not."""
+    """The result of checking or creating one topic.
+
+    A problem stops what uses the topic: workers, or the publishing of the states of cameras.
+    """
 
     name: str
     role: str
@@ -116,8 +135,8 @@ class TopicReport:
 
 
 def problem(topic: TopicFacts, frames: TopicFacts) -> str | None:
-    """Return why no worker can use an existing topic; None if it can."""
-    counted = frames.presence is Presence.PRESENT and topic.role != "dead_letters"
+    """Return why an existing topic cannot be used; None if it can."""
+    counted = frames.presence is Presence.PRESENT and topic.role not in UNDIVIDED
     if counted and topic.partitions != frames.partitions:
         return f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}"
     policy = topic.text("cleanup.policy")
@@ -133,6 +152,7 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
         "predictions": _of_predictions,
         "dead_letters": _of_dead_letters,
         "state": _of_state,
+        "cameras": _of_cameras,
     }
     if topic.presence is not Presence.PRESENT or topic.settings is None:
         return []
@@ -210,6 +230,24 @@ def _of_state(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[R
             {"message.timestamp.type": "LogAppendTime"},
         )
     yield from _too_small(topic, DEAD_LETTER_BYTES - (1 << 16), "larger memories stop commits")
+
+
+def _of_cameras(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
+    del topics
+    stamped = topic.text("message.timestamp.type")
+    if stamped not in (None, "LogAppendTime"):
+        yield Remark(
+            f"message.timestamp.type={stamped} lets camera processes date their records: one with a"
+            " wrong clock seems to be gone, or to live when it is gone",
+            {"message.timestamp.type": "LogAppendTime"},
+        )
+    policy = topic.text("cleanup.policy")
+    if policy not in (None, "compact"):
+        yield Remark(
+            f"cleanup.policy={policy} keeps every state until it is deleted by its age: the last"
+            " state of a camera that stopped is lost, and a new reader reads all the others",
+            {"cleanup.policy": "compact"},
+        )
 
 
 def _too_small(topic: TopicFacts, wanted: int, costs: str) -> Iterator[Remark]:

@@ -13,6 +13,8 @@ from kafka.errors import (
 )
 
 from pipeline.broker.kafka.topic_rules import (
+    OPTIONAL,
+    UNDIVIDED,
     Presence,
     TopicFacts,
     TopicReport,
@@ -21,6 +23,7 @@ from pipeline.broker.kafka.topic_rules import (
     problem,
 )
 from pipeline.broker.kafka.vendor.border import at_start, missing, translated
+from pipeline.broker.kafka.vendor.described import facts_of, presence_of
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
 from pipeline.errors import (
@@ -35,16 +38,19 @@ from pipeline.records import Topics
 STATE_SUFFIX = ".state"  # as in `WorkerConfig.topics`
 BOOTSTRAP_MS = 10_000  # longer than a broker's restart, short enough for a user to wait
 PARTITIONS = 4  # of new topics, if no count is given and no topic of frames exists
+CAMERAS_PARTITIONS = 1  # a camera has a record of a few hundred bytes in half a minute
 
 
 def names(topics: Topics) -> dict[str, str]:
-    """Return the topics' names by their role."""
-    return {
+    """Return the topics' names by their role; that of cameras only if it has a name."""
+    every = {
         "frames": topics.frames,
         "predictions": topics.predictions,
         "dead_letters": topics.dead_letters,
         "state": topics.state,
+        "cameras": topics.cameras,
     }
+    return {role: name for role, name in every.items() if name}
 
 
 class TopicAdmin:
@@ -72,11 +78,11 @@ class TopicAdmin:
         found = self.describe()
         count = self._partitions(found, partitions)
         absent = [one for one in found.values() if one.presence is Presence.MISSING]
-        self._require(found, allow_missing=True)
+        self._require(_needed(found), allow_missing=True)
         new = [
             NewTopic(
                 name=topic.name,
-                num_partitions=count,
+                num_partitions=CAMERAS_PARTITIONS if topic.role == "cameras" else count,
                 replication_factor=replication_factor or -1,
                 topic_configs=new_settings(topic.role, replication_factor, retention_ms),
             )
@@ -93,7 +99,7 @@ class TopicAdmin:
         there = [one for one in found.values() if one.presence is Presence.PRESENT]
         of_frames = found["frames"].partitions or PARTITIONS
         count = of_frames if wanted is None else wanted
-        unlike = [one for one in there if one.partitions != count and one.role != "dead_letters"]
+        unlike = [one for one in there if one.partitions != count and one.role not in UNDIVIDED]
         if unlike and len(there) < len(found):
             text = ", ".join(f"{one.name} has {one.partitions} partitions" for one in unlike)
             raise PartitionCountError(
@@ -170,8 +176,11 @@ class TopicAdmin:
         )
 
     def require(self) -> int:
-        """Count the partitions. Raises `NotPermittedError`, `TopicError`, `PartitionCountError`."""
-        return self._require(self.describe(), allow_missing=False)
+        """Count the partitions. Raises `NotPermittedError`, `TopicError`, `PartitionCountError`.
+
+        Only topics that workers need are looked at.
+        """
+        return self._require(_needed(self.describe()), allow_missing=False)
 
     def _require(self, found: Mapping[str, TopicFacts], *, allow_missing: bool) -> int:
         """See `require`."""
@@ -197,7 +206,7 @@ class TopicAdmin:
     def verdict(self, reports: Sequence[TopicReport]) -> StopError | None:
         """Return the error to end with after `check`; None if nothing is wrong."""
         try:
-            self.require()
+            self._require(self.describe(), allow_missing=False)
         except StopError as exc:
             return exc
         where = [one for one in reports if one.danger is not None]
@@ -209,7 +218,7 @@ class TopicAdmin:
 
     def require_topic(self, topic: str) -> None:
         """Raise `TopicError` or `NotPermittedError` if a topic is missing or cannot be seen."""
-        presence = _presence(self._described([topic])[topic])
+        presence = presence_of(self._described([topic])[topic])
         if presence is Presence.PRESENT:
             return
         kind = TopicError if presence is Presence.MISSING else NotPermittedError
@@ -219,7 +228,7 @@ class TopicAdmin:
         """Return the facts of each topic of the group, by role."""
         by_role = names(self._topics)
         described = self._described(list(by_role.values()))
-        facts = {role: _facts(name, role, described[name]) for role, name in by_role.items()}
+        facts = {role: facts_of(name, role, described[name]) for role, name in by_role.items()}
         readable = [one.name for one in facts.values() if "DESCRIBE_CONFIGS" in one.operations]
         settings = self._settings(readable)
         return {role: replace(one, settings=settings.get(one.name)) for role, one in facts.items()}
@@ -249,7 +258,7 @@ class TopicAdmin:
     def partition_counts(self) -> dict[str, int]:
         """Return the number of partitions of each topic that exists."""
         described = self._described(list(names(self._topics).values()))
-        facts = [_facts(name, "", one) for name, one in described.items()]
+        facts = [facts_of(name, "", one) for name, one in described.items()]
         return {one.name: one.partitions for one in facts if one.presence is Presence.PRESENT}
 
     def groups(self) -> list[str]:
@@ -276,25 +285,6 @@ class TopicAdmin:
         self._admin.close()
 
 
-def _facts(name: str, role: str, described: Mapping[str, object]) -> TopicFacts:
-    """Read what the client returns for a topic."""
-    presence = _presence(described)
-    partitions = described.get("partitions")
-    operations = described.get("authorized_operations")
-    found = partitions if isinstance(partitions, list) else []
-    copies = [len(one["replica_nodes"]) for one in found]
-    return TopicFacts(
-        name,
-        role,
-        presence,
-        partitions=len(found) if presence is Presence.PRESENT else 0,
-        replicas=min(copies, default=0),
-        operations=frozenset(operations if isinstance(operations, list) else ()),
-    )
-
-
-def _presence(described: Mapping[str, object]) -> Presence:
-    code = described["error_code"]
-    if code == TopicAuthorizationFailedError.errno:
-        return Presence.HIDDEN
-    return Presence.MISSING if code == UnknownTopicOrPartitionError.errno else Presence.PRESENT
+def _needed(found: Mapping[str, TopicFacts]) -> dict[str, TopicFacts]:
+    """Leave out the topics that workers do without."""
+    return {role: one for role, one in found.items() if role not in OPTIONAL}

@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
+from pipeline.broker.kafka.vendor.authorized import lacks_write
 from pipeline.broker.kafka.vendor.border import REQUEST_BYTES, at_start, missing, translated
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.opening import open_admin, open_producer
@@ -130,16 +131,14 @@ class KafkaUplink:
 def _limit(connection: Connection, topic: str) -> int:
     """Return how large a record of the topic may be; our own limit if the broker returns none.
 
-    Raises `NotPermittedError` if our user may not write to the topic: a producer finds that out
-    with its first records, and does not name the topic.
+    Raises `NotPermittedError` if our user may not write to the topic.
     """
     limit: str | None = None
     admin = open_admin(connection, bootstrap_timeout_ms=CONNECT_MS)
     try:
         with translated(f"looking topic {topic} up", connection, needs="WRITE"):
             (found,) = admin.describe_topics([topic])
-            permitted = found.get("authorized_operations")
-            if found["error_code"] == 0 and permitted is not None and "WRITE" not in permitted:
+            if lacks_write(found):
                 raise TopicAuthorizationFailedError(topic)
         with suppress(NotPermittedError):
             limit = _setting(admin, connection, topic, "max.message.bytes")

@@ -65,7 +65,7 @@ class KafkaWriter:
         ):
             producer.begin_transaction()
             outgoing = [out for part in checkpoint.parts for out in part.outgoing]
-            arrive(producer, send(producer, self._topics, outgoing))
+            arrive(producer, send(producer, self._topics.of, outgoing))
             producer.send_offsets_to_transaction(
                 {
                     TopicPartition(self._topics.frames, number): OffsetAndMetadata(offset, "", -1)

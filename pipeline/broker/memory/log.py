@@ -42,7 +42,13 @@ class MemoryLog:
         self.clock = clock
         self._logs = {
             name: [PartitionLog() for _ in range(group.partitions)]
-            for name in (topics.frames, topics.predictions, topics.dead_letters, topics.state)
+            for name in (
+                topics.frames,
+                topics.predictions,
+                topics.dead_letters,
+                topics.state,
+                topics.cameras,
+            )
         }
         self._producers: dict[str, ProducerLife] = {}
 

@@ -165,6 +165,15 @@ def test_it_goes_on_after_a_loss_with_the_same_epoch_and_the_next_number() -> No
     assert times == sorted(set(times))
 
 
+def test_a_state_is_as_old_as_its_first_loss_whatever_the_attempts_since_then_said() -> None:
+    scene = Scene(["good"], [LossReason.UNREACHABLE], [LossReason.BROKEN])
+    scene.run()
+    condition = scene.tally.condition
+    assert condition.state is State.STALLED
+    assert condition.since_s == START_S + 0.5
+    assert scene.clock.time() > condition.since_s
+
+
 def test_pictures_that_are_all_damaged_are_a_stall() -> None:
     scene = Scene(["good", *["bad"] * 20])
     scene.run()

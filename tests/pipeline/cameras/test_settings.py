@@ -37,6 +37,20 @@ def test_every_camera_has_its_own_settings_then_the_defaults(tmp_path: Path) -> 
     assert (hall.fps, hall.quality, hall.size, hall.loop) == (5, 80, (640, 360), True)
 
 
+def test_states_are_published_by_default_and_two_settings_turn_them_off(tmp_path: Path) -> None:
+    config = load(tmp_path, FILE)
+    assert (config.cameras_topic, config.states_s) == ("cameras", 30.0)
+    off = load(tmp_path, 'cameras_topic = ""\nstates_s = 0\n' + FILE)
+    assert (off.cameras_topic, off.states_s) == ("", 0.0)
+    with pytest.raises(ConfigError, match=r"states_s = 0\.5: .*wanted 0, or 1 and more"):
+        load(tmp_path, "states_s = 0.5\n" + FILE)
+
+
+def test_states_do_not_go_to_the_topic_of_frames(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"configuration: cameras_topic and frames_topic are bot"):
+        load(tmp_path, 'cameras_topic = "x"\n' + FILE, frames_topic="x")
+
+
 def test_flags_are_before_the_environment_before_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +84,9 @@ def test_an_unknown_setting_is_named_with_those_of_its_place(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"known are ca_file, .*video$") as of_camera:
         load(tmp_path, "[camera.gate]\nurl = 'x'\nfsp = 3")
     assert "bootstrap" not in str(of_camera.value)
-    with pytest.raises(ConfigError, match=r"known are bootstrap, camera, defaults") as of_process:
+    with pytest.raises(
+        ConfigError, match=r"known are bootstrap, camera, cameras_topic, defaults"
+    ) as of_process:
         load(tmp_path, "spol = 'x'")
     assert "quality" not in str(of_process.value)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CorruptStateError
 from pipeline.records import Admission, Fate, Headers, Outgoing, Record, Reset
+from pipeline.wire.camera_states import CameraState
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 from pipeline.wire.frames import LAST_US
@@ -22,6 +23,7 @@ from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
+from tests.pipeline.camera_states import GATE
 from tests.pipeline.foreign import ANYTHING, WRONG, changed, paths
 from tests.pipeline.predictions import Tape
 
@@ -61,6 +63,11 @@ MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, 
 FORMATS = {
     "prediction": Format(
         json.loads(Tape().predict(5).value or b""), Prediction.read, UnreadableError
+    ),
+    "camera state": Format(
+        json.loads(GATE.write().value or b""),
+        lambda text: CameraState.read(Record(0, 17, 0, b"gate", text)),
+        UnreadableError,
     ),
     "manifest": state(MANIFEST.write(3), Manifest.read),
     "snapshot": state(example_snapshot(), Snapshot.read, header=True),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kafka import TopicPartition
 
-from pipeline.broker.kafka.vendor.border import as_record, translated
+from pipeline.broker.kafka.vendor.border import ENDS_MS, as_record, translated
 from pipeline.broker.kafka.vendor.opening import open_consumer
 from pipeline.connection import Connection
 from pipeline.records import Record
@@ -17,6 +17,7 @@ class TopicTail:
 
     def __init__(self, connection: Connection, *, topic: str, from_start: bool) -> None:
         self._connection = connection
+        self._ends: dict[TopicPartition, int] | None = None
         with translated(f"opening topic {topic}", connection):
             self._consumer = open_consumer(connection)
             numbers = self._consumer.partitions_for_topic(topic) or set()
@@ -34,6 +35,15 @@ class TopicTail:
         with translated("reading", self._connection):
             batches = self._consumer.poll(int(timeout_s * 1000), max_records=POLL_RECORDS)
         return [as_record(raw) for batch in batches.values() for raw in batch]
+
+    def caught_up(self) -> bool:
+        """Whether all is read that the topic held at the first call."""
+        with translated("looking up the ends", self._connection, needs="DESCRIBE"):
+            if self._ends is None:
+                places = list(self._consumer.assignment())
+                self._ends = self._consumer.end_offsets(places, timeout_ms=ENDS_MS)
+            reached = {place: self._consumer.position(place) for place in self._ends}
+        return all((reached[place] or 0) >= end for place, end in self._ends.items())
 
     def close(self) -> None:
         """Close the connection."""

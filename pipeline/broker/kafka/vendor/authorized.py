@@ -1,11 +1,12 @@
 """Asks a broker what our user may do with a group or a transactional id, and changes nothing.
 
-Topics need none of this: a broker describes them with the operations that it permits. These
-requests are refused in any case: with an error of authorization, or because they name a member or a
-producer that does not exist.
+Topics need no request of their own: a broker describes them with the operations that it permits.
+The other requests are refused in any case: with an error of authorization, or because they name a
+member or a producer that does not exist.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
@@ -25,6 +26,15 @@ AGAIN_S = 0.1
 NOBODY = -1  # a generation, a producer id, an epoch that no one has
 
 _NOT_YET = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+
+
+def lacks_write(described: Mapping[str, Any]) -> bool:
+    """Whether our user may not write a topic, by the broker's description of it.
+
+    A producer finds that out with its first records, and does not name the topic.
+    """
+    permitted = described.get("authorized_operations")
+    return described["error_code"] == 0 and permitted is not None and "WRITE" not in permitted
 
 
 def permitted_on_group(admin: KafkaAdminClient, group: str) -> frozenset[str]:

@@ -1,23 +1,26 @@
 """Shared by our producers: send records, wait until the log has them, close without waiting."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from pipeline.records import Outgoing, Topics
+from pipeline.records import Destination, Outgoing
 
 FLUSH_S = 5.0
 
 
-def send(producer: KafkaProducer, topics: Topics, outgoing: Sequence[Outgoing]) -> list[Any]:
+TopicNames = Callable[[Destination], str]
+
+
+def send(producer: KafkaProducer, topic_of: TopicNames, outgoing: Sequence[Outgoing]) -> list[Any]:
     """Send records in order. Returns the futures of their writes."""
     return [
         producer.send(
-            topics.of(out.destination),
+            topic_of(out.destination),
             key=out.key,
             value=out.value,
             partition=out.partition,

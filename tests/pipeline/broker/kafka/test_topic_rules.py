@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 
 def topics(**changed: Mapping[str, str]) -> dict[str, TopicFacts]:
-    """Four topics of three copies with our settings, except for those that are changed."""
+    """Every topic of three copies with our settings, except for those that are changed."""
     return {
         role: TopicFacts(role, role, Presence.PRESENT, 4, 3, {**settings, **changed.get(role, {})})
         for role, settings in SOUND.items()
@@ -68,6 +68,25 @@ def test_predictions_and_dead_letters_are_not_to_be_compacted() -> None:
         assert "cleanup.policy=compact deletes" in remark
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"message_timestamp_type": "CreateTime"}, "wrong clock seems to be gone"),
+        ({"cleanup_policy": "delete"}, "the last state of a camera that stopped is lost"),
+    ],
+)
+def test_a_topic_of_cameras_with_other_settings_is_a_danger(
+    setting: dict[str, str], words: str
+) -> None:
+    (remark,) = remarks("cameras", **setting)  # type: ignore[arg-type]  # settings alone
+    assert words in remark
+
+
+def test_a_topic_of_cameras_may_have_any_number_of_partitions() -> None:
+    found = topics()
+    assert problem(replace(found["cameras"], partitions=1), found["frames"]) is None
+
+
 def test_state_that_is_deleted_too_is_a_problem() -> None:
     found = topics(state={"cleanup.policy": "compact,delete"})
     assert "is not compacted" in str(problem(found["state"], found["frames"]))
@@ -75,5 +94,5 @@ def test_state_that_is_deleted_too_is_a_problem() -> None:
 
 def test_frames_that_are_kept_long_keep_their_predictions_as_long() -> None:
     kept = [new_settings(role, 3, 30 * DAY_MS).get("retention.ms") for role in SETTINGS]
-    assert kept == [str(30 * DAY_MS), str(30 * DAY_MS), str(7 * DAY_MS), None]
+    assert kept == [str(30 * DAY_MS), str(30 * DAY_MS), str(7 * DAY_MS), None, None]
     assert new_settings("state", 3, None)["min.insync.replicas"] == "2"

@@ -33,7 +33,8 @@ _numbers = itertools.count()
 
 
 def topics_of(group: str) -> Topics:
-    return Topics(f"{group}.frames", f"{group}.predictions", f"{group}.dlq", f"{group}.state")
+    roles = ("frames", "predictions", "dlq", "state", "cameras")
+    return Topics(*(f"{group}.{role}" for role in roles))
 
 
 @pytest.fixture(scope="module")
