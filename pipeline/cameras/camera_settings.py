@@ -101,7 +101,7 @@ class CamerasConfig(KafkaSettings, Settings):
     frames_topic: KafkaName = "frames"
     cameras_topic: OptionalKafkaName = "cameras"
     """The topic for the states of cameras; empty: they are not published."""
-    states_s: Annotated[float, Field(ge=0, le=3600), Number, AfterValidator(_interval)] = 30.0
+    states_s: Annotated[float, Field(ge=0, le=3600), Number, AfterValidator(_interval)] = 60.0
     """How often a camera's state is published that did not change; 0: never, nor its changes."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9109

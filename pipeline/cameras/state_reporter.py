@@ -13,7 +13,7 @@ from pipeline.cameras.values import Condition, PictureFate
 from pipeline.clock import Clock
 from pipeline.errors import BrokerUnavailableError, BrokerUnreachableError, LongtakeError
 from pipeline.records import Outgoing
-from pipeline.wire.camera_states import STOPPED, CameraState, removal
+from pipeline.wire.camera_states import GONE, CameraState, removal
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class StateReporter:
         condition, now_s = tally.condition, self._clock.time()
         state = CameraState(
             stream=name,
-            state=STOPPED if ended else condition.state,
+            state=GONE if ended else condition.state,
             since_ms=_ms(now_s if ended else condition.since_s),
             reason=ended or condition.why,
             at_ms=_ms(now_s),

@@ -67,7 +67,7 @@ def tail(
     """Show predictions as they come, and where a stream's chain is broken, until Ctrl-C.
 
     With --cameras it shows the state of each camera, and then each change: a line for a camera that
-    stalls, returns, is stopped, or whose process is gone (unknown).
+    stalls, returns, is gone on purpose, or whose process does not speak any more (unknown).
 
     Example: `longtake tail --stream gate --json | jq .label`, or `longtake tail --cameras`
     """

@@ -8,21 +8,27 @@ A reader ignores fields that it does not know, and accepts words of states that 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pipeline.records import Destination, Outgoing, Record
 from pipeline.text.printable import printable
 from pipeline.wire.frames import LAST_US, is_stream_id
 from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_object
+from pipeline.wire.predictions import EPOCH, timestamp
 
 SCHEMA = 1
-STOPPED = "stopped"  # the last state that a process writes: it ended, or the camera was removed
+GONE = "gone"  # the last state that a process writes: it ended, or the camera was removed
 STATE_BYTES = 8192  # of a value; what is larger is unreadable
 REASON_CHARACTERS = 400
 PROCESS_CHARACTERS = 100
+TIME_CHARACTERS = 24
 LONGEST_INTERVAL_MS = 86_400_000
 MISSED_HEARTBEATS = 3  # a state that was not repeated for so many intervals is out of date
 
+LOST = ("overflowed", "expired", "oversized")  # fates of frames that never came into the log
 LAST_MS = LAST_US // 1000  # of the year 9999
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_MS = timedelta(milliseconds=1)
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
 
 
@@ -30,7 +36,7 @@ _WORD = re.compile(r"[a-z][a-z_]{0,31}")
 class CameraState:
     """The state of one camera as its process wrote it at `at_ms`. Times are milliseconds from 1970.
 
-    `state` is a word of `longtake_camera_state`, or `stopped`; `since_ms` is when it began;
+    `state` is a word of `longtake_camera_state`, or `gone`; `since_ms` is when it began;
     `reason` says why the camera is not live. `every_ms` is how often the process repeats the state.
     `process` names the process, which began at `started_ms`: `fates` counts the camera's pictures
     since then. `newest_ms` is the capture time of its newest frame, None before the first.
@@ -53,13 +59,15 @@ class CameraState:
             "schema": SCHEMA,
             "stream": self.stream,
             "state": self.state,
-            "since_ms": self.since_ms,
+            "since": _text(self.since_ms),
             "reason": printable(self.reason)[:REASON_CHARACTERS],
-            "at_ms": self.at_ms,
+            "published": self.fates.get("published", 0),
+            "lost": sum(self.fates.get(fate, 0) for fate in LOST),
+            "at": _text(self.at_ms),
             "every_ms": self.every_ms,
             "process": printable(self.process)[:PROCESS_CHARACTERS],
-            "started_ms": self.started_ms,
-            "newest_ms": self.newest_ms,
+            "started": _text(self.started_ms),
+            "newest": None if self.newest_ms is None else _text(self.newest_ms),
             "fates": dict(self.fates),
         }
         return Outgoing(Destination.CAMERAS, None, self.stream.encode(), write_object(content))
@@ -79,16 +87,17 @@ class CameraState:
         fields.schema(SCHEMA)
         if fields.text("stream", len(stream)) != stream:
             raise UnreadableError("its key is not the stream that it names")
+        newest = fields.text_or_none("newest", TIME_CHARACTERS)
         return cls(
             stream=stream,
             state=fields.matching("state", _WORD, "a word of at most 32 small letters"),
-            since_ms=fields.integer("since_ms", most=LAST_MS),
+            since_ms=_ms(fields.text("since", TIME_CHARACTERS)),
             reason=fields.text("reason", REASON_CHARACTERS),
-            at_ms=fields.integer("at_ms", most=LAST_MS),
+            at_ms=_ms(fields.text("at", TIME_CHARACTERS)),
             every_ms=fields.integer("every_ms", 1, LONGEST_INTERVAL_MS),
             process=fields.text("process", PROCESS_CHARACTERS),
-            started_ms=fields.integer("started_ms", most=LAST_MS),
-            newest_ms=fields.integer_or_none("newest_ms", most=LAST_MS),
+            started_ms=_ms(fields.text("started", TIME_CHARACTERS)),
+            newest_ms=None if newest is None else _ms(newest),
             fates=fields.integers("fates"),
         )
 
@@ -97,9 +106,22 @@ class CameraState:
 
         `logged_ms` is the record's timestamp: the time of the log, not of the process.
         """
-        return self.state == STOPPED or now_ms - logged_ms <= MISSED_HEARTBEATS * self.every_ms
+        return self.state == GONE or now_ms - logged_ms <= MISSED_HEARTBEATS * self.every_ms
 
 
 def removal(stream: str) -> Outgoing:
     """Return the record that removes a camera from the topic."""
     return Outgoing(Destination.CAMERAS, None, stream.encode(), None)
+
+
+def _text(ms: int) -> str:
+    return timestamp(ms * 1000)
+
+
+def _ms(text: str) -> int:
+    try:
+        if _TIME.fullmatch(text):
+            return (datetime.fromisoformat(text) - EPOCH) // _MS
+    except ValueError:
+        pass  # such as the 30th of February
+    raise UnreadableError("a time of it is not one such as 2023-11-14T22:13:20.000Z")

@@ -185,6 +185,12 @@ class Fields:
             raise self._wrong(name, found, f"a text of at most {most} characters")
         return found
 
+    def text_or_none(self, name: str, most: int) -> str | None:
+        """Take a text of at most `most` characters, or null."""
+        if self._is_null(name):
+            return None
+        return self.text(name, most)
+
     def matching(self, name: str, pattern: re.Pattern[str], wanted: str) -> str:
         """Take a text that `pattern` matches as a whole; `wanted` describes it in messages."""
         found = self._content.pop(name, _MISSING)

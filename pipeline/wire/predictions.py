@@ -27,7 +27,7 @@ CHAIN = re.compile(r"[0-9a-f]{8}")
 CHAIN_WANTED = "8 hexadecimal digits"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z", re.ASCII)
 _TIME_WANTED = "a time like 2026-11-23T14:26:00.123Z"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def link(prev: str, body: bytes) -> str:
 
 def timestamp(us: int) -> str:
     """Return microseconds since 1970 as ISO 8601 in UTC with milliseconds."""
-    moment = _EPOCH + timedelta(milliseconds=us // 1000)
+    moment = EPOCH + timedelta(milliseconds=us // 1000)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{us // 1000 % 1000:03d}Z"
 
 

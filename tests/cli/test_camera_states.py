@@ -82,7 +82,7 @@ def test_a_camera_that_stalls_and_a_process_that_dies_are_two_states(scene: Scen
     again = scene.film("gate")
     scene.sees("gate", "live")
     assert again.end(signal.SIGTERM)[0] == 0
-    scene.sees("gate", "stopped")
+    scene.sees("gate", "gone")
 
 
 def test_no_state_holds_a_secret_of_the_cameras_address(scene: Scene, group: Group) -> None:

@@ -277,12 +277,12 @@ def test_a_camera_and_its_removal_are_written_in_their_order_and_dated_by_the_lo
     cluster: Cluster, open_parts: OpenParts
 ) -> None:
     outlet = open_parts(cluster.broker("one").outlet())
-    for value in (b"live", b"stopped", None):
+    for value in (b"live", b"gone", None):
         outlet.publish([Outgoing(Destination.CAMERAS, None, b"gate", value)])
     seen = cluster.committed(cluster.topics.cameras)
     assert [(r.key, r.value) for r in seen] == [
         (b"gate", b"live"),
-        (b"gate", b"stopped"),
+        (b"gate", b"gone"),
         (b"gate", None),
     ]
     assert all(abs(r.timestamp_ms / 1000 - time.time()) < 60 for r in seen)

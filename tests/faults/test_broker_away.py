@@ -136,7 +136,7 @@ def test_states_of_cameras_are_published_again_when_the_broker_is_back(scene: Sc
     camera.says("the states of cameras are published again")
     caught_up(camera)
     assert camera.end(signal.SIGTERM)[0] == 0
-    assert sorted(scene.states()[-len(NAMES) :]) == [(name, "stopped") for name in NAMES]
+    assert sorted(scene.states()[-len(NAMES) :]) == [(name, "gone") for name in NAMES]
 
 
 @pytest.mark.slow

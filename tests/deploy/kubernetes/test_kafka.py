@@ -76,7 +76,7 @@ def test_topics_have_the_settings_that_our_own_command_gives_them() -> None:
 
 def test_either_the_job_creates_the_topics_or_the_operator() -> None:
     assert (len(BASE.of("Job")), BASE.of("KafkaTopic")) == (1, [])
-    assert (EXAMPLE.of("Job"), len(EXAMPLE.of("KafkaTopic"))) == ([], 4)
+    assert (EXAMPLE.of("Job"), len(EXAMPLE.of("KafkaTopic"))) == ([], 5)
 
 
 def test_every_secret_of_a_user_belongs_to_a_user_that_may_do_its_work() -> None:

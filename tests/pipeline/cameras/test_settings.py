@@ -39,7 +39,7 @@ def test_every_camera_has_its_own_settings_then_the_defaults(tmp_path: Path) -> 
 
 def test_states_are_published_by_default_and_two_settings_turn_them_off(tmp_path: Path) -> None:
     config = load(tmp_path, FILE)
-    assert (config.cameras_topic, config.states_s) == ("cameras", 30.0)
+    assert (config.cameras_topic, config.states_s) == ("cameras", 60.0)
     off = load(tmp_path, 'cameras_topic = ""\nstates_s = 0\n' + FILE)
     assert (off.cameras_topic, off.states_s) == ("", 0.0)
     with pytest.raises(ConfigError, match=r"states_s = 0\.5: .*wanted 0, or 1 and more"):

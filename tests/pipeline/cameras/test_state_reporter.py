@@ -19,7 +19,7 @@ from pipeline.cameras.values import Condition, PictureFate, State
 from pipeline.clock import ManualClock
 from pipeline.errors import BrokerUnavailableError, LongtakeError, NotPermittedError, TopicError
 from pipeline.records import Record, Topics
-from pipeline.wire.camera_states import STOPPED, CameraState
+from pipeline.wire.camera_states import GONE, CameraState
 from tests.cli.commands import until
 from tests.memory_faults import FaultyOutlet, MovableLog
 
@@ -148,13 +148,13 @@ def test_a_producer_that_fails_for_long_is_replaced(scene: Scene) -> None:
     assert scene.connected == 2
 
 
-def test_a_removed_camera_is_stopped_with_its_last_counts_and_then_null(scene: Scene) -> None:
+def test_a_removed_camera_is_gone_with_its_last_counts_and_then_null(scene: Scene) -> None:
     scene.turn()
     scene.tallies["gate"].count(PictureFate.PUBLISHED, 3)
     scene.tallies = {}
     scene.turn()
     scene.turn(after_s=EVERY_S)
-    assert scene.words == ["connecting", STOPPED, "null"]
+    assert scene.words == ["connecting", GONE, "null"]
     last = scene.states[1]
     assert last is not None
     assert (last.reason, last.fates["published"]) == (REMOVED, 3)
@@ -166,7 +166,7 @@ def test_a_camera_that_is_configured_again_is_published_again(scene: Scene) -> N
     scene.turn()
     scene.tallies = {"gate": CameraTally()}
     scene.turn()
-    assert scene.words == ["connecting", STOPPED, "null", "connecting"]
+    assert scene.words == ["connecting", GONE, "null", "connecting"]
 
 
 def test_many_cameras_that_change_at_once_are_published_in_bursts_of_a_limit() -> None:
@@ -211,14 +211,14 @@ def test_whatever_happens_the_newest_record_of_each_camera_is_its_state_when_kaf
     assert found == {name: tally.state for name, tally in scene.tallies.items()}
 
 
-def test_a_clean_end_publishes_that_all_cameras_stopped() -> None:
+def test_a_clean_end_publishes_that_all_cameras_are_gone() -> None:
     scene = Scene(*(f"cam-{n}" for n in range(MOST_RECORDS + 5)))
     scene.reporter.start()
     until(lambda: len(scene.records) == MOST_RECORDS + 5, "the first states")
     scene.reporter.stop(5.0)
     last = [one for one in scene.states if one is not None][MOST_RECORDS + 5 :]
     assert [one.stream for one in last] == list(scene.tallies)
-    assert {(one.state, one.reason) for one in last} == {(STOPPED, ENDED)}
+    assert {(one.state, one.reason) for one in last} == {(GONE, ENDED)}
 
 
 def test_an_end_while_nothing_can_be_published_tries_no_more(scene: Scene) -> None:

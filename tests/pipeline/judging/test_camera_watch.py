@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.judging.camera_watch import REMOVED, UNKNOWN, CameraWatch
 from pipeline.records import Record
-from pipeline.wire.camera_states import STOPPED
+from pipeline.wire.camera_states import GONE
 from pipeline.wire.json_text import UnreadableError
 from tests.pipeline.camera_states import GATE, state_record, stated
 
@@ -55,8 +55,8 @@ def test_the_time_of_the_log_decides_and_not_that_of_the_process(watch: CameraWa
     assert watch.overdue(LATER_MS + 90_000) == []
 
 
-def test_a_camera_that_was_stopped_is_never_unknown(watch: CameraWatch) -> None:
-    watch.follow(state_record(stated(STOPPED)))
+def test_a_camera_that_is_gone_is_never_unknown(watch: CameraWatch) -> None:
+    watch.follow(state_record(stated(GONE)))
     assert watch.overdue(LATER_MS + 10**9) == []
 
 
