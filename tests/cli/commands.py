@@ -147,12 +147,15 @@ class Group:
 
 
 def write_settings(path: Path, cluster: KafkaCluster, **more: object) -> Path:
+    """Write the settings of a worker; one that is None in `more` is left out."""
     config = cluster.config
     topics = ("frames_topic", "predictions_topic", "dead_letters_topic", "cameras_topic")
     names = ("bootstrap", "group", *topics)
     settings = {name: getattr(config, name) for name in names}
     settings |= {"start": "earliest", "metrics_port": 0} | more
-    path.write_text("".join(f"{name} = {json.dumps(v)}\n" for name, v in settings.items()))
+    path.write_text(
+        "".join(f"{name} = {json.dumps(v)}\n" for name, v in settings.items() if v is not None)
+    )
     return path
 
 

@@ -111,8 +111,9 @@ class RollingPair:
         self.cluster = cluster
         self._folder, self._rng = folder, rng
         self._bundle = write_tiny(folder / "tiny")
-        self.settings = write_settings(
-            folder / "group.toml", cluster, bundle=str(self._bundle), **HASTY, **settings
+        known = {"bundle": str(self._bundle), **HASTY, **settings}
+        self.settings = write_settings(  # cameras_topic: the earlier release does not know it
+            folder / "group.toml", cluster, cameras_topic=None, **known
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._codes: dict[str, CodeVersion] = {}
