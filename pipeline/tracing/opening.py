@@ -29,7 +29,8 @@ def open_tracing(
         from pipeline.tracing.otel import otlp_tracing
     except ModuleNotFoundError as exc:
         raise DependencyError(
-            f"otel = true needs the package {exc.name}: pip install 'longtake[otel]'"
+            f"otel = true needs the package {exc.name}: `pip install '.[otel]'` in longtake's"
+            " repository"
         ) from exc
     for name, wanted in ONLY.items():
         if environment.get(name, wanted).strip() not in ("", wanted):

@@ -132,7 +132,7 @@ def test_an_environment_that_names_no_collector_is_refused(
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pipeline.tracing.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
-    with pytest.raises(DependencyError, match=r"pip install 'longtake\[otel\]'"):
+    with pytest.raises(DependencyError, match=r"pip install '\.\[otel\]'"):
         open_tracing({}, service="longtake-worker", instance=None)
 
 
