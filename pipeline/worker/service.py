@@ -12,6 +12,7 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.model.verdicts import Verdicts
 from pipeline.broker.contract import Broker
+from pipeline.broker.topic_wait import wait_for_topics
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig
 from pipeline.media.crash_child import ChildDecoder
@@ -24,7 +25,6 @@ from pipeline.web.server import Server
 from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.group_label import with_group
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
-from pipeline.worker.topic_wait import wait_for_topics
 from pipeline.worker.watchdog import Progress, Watchdog, end_process
 from pipeline.worker.worker import Worker
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pipeline.broker.kafka.vendor.tokens import TokenSource
+from pipeline.broker.kafka.vendor.connecting.tokens import TokenSource
 from pipeline.connection import OAuth
 from pipeline.errors import SecurityError, TokenError
 from pipeline.secrets import Secret

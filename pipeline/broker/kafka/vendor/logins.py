@@ -18,7 +18,7 @@ from kafka.net.sasl.plain import SaslMechanismPlain
 from kafka.net.sasl.scram import SaslMechanismScram
 
 from pipeline.broker.kafka.vendor.connecting.tls_files import key_password
-from pipeline.broker.kafka.vendor.tokens import TokenSource
+from pipeline.broker.kafka.vendor.connecting.tokens import TokenSource
 from pipeline.connection import Login, SaslMechanism, Security, Tls
 from pipeline.errors import SecurityError
 

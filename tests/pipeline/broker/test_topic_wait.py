@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from pipeline.broker.topic_wait import wait_for_topics
 from pipeline.clock import ManualClock
 from pipeline.errors import BrokerUnreachableError, PartitionCountError, StopError, TopicError
-from pipeline.worker.topic_wait import wait_for_topics
 
 
 class FirstStart:
