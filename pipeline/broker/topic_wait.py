@@ -10,17 +10,17 @@ from pipeline.errors import BrokerUnreachableError, TopicError
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0
-Made = TypeVar("Made")
+Opened = TypeVar("Opened")
 
 
 def wait_for_topics(
-    make: Callable[[], Made],
+    make: Callable[[], Opened],
     *,
     at_most_s: float,
     report: Callable[[str], None],
     clock: Clock,
     pause: Callable[[float], None],
-) -> Made:
+) -> Opened:
     """Return what `make` returns. It looks for the topics before it opens anything.
 
     While a topic is missing or no broker answers, call `report` with the reason and try again after

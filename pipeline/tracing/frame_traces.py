@@ -18,7 +18,7 @@ from pipeline.tracing.spans import FinishedSpan, Tracing
 
 MOST_OPEN = 20_000  # frames between poll and commit; further ones have no spans
 
-Decoded = TypeVar("Decoded")
+Returned = TypeVar("Returned")
 
 
 class _FrameTrace:
@@ -33,7 +33,7 @@ class _FrameTrace:
         self._engine: tuple[float, float] | None = None
         self._fate: Fate | None = None
 
-    def time_decode(self, clock: Clock, call: Callable[[], Decoded]) -> Decoded:
+    def time_decode(self, clock: Clock, call: Callable[[], Returned]) -> Returned:
         """Decode in a thread of the pool."""
         began_s = clock.time()
         try:
@@ -96,7 +96,7 @@ class FrameTraces:
         frames[frame.offset] = _FrameTrace(frame, frame.traceparent, now_s)
         self._count += 1
 
-    def timed(self, frame: Frame, call: Callable[[], Decoded]) -> Callable[[], Decoded]:
+    def timed(self, frame: Frame, call: Callable[[], Returned]) -> Callable[[], Returned]:
         """Return the decode of a frame, which then also records its time."""
         trace = self._open.get(frame.partition, {}).get(frame.offset)
         if trace is None:  # also for a unit that is only decoded again after a restart
