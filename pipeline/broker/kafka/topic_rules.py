@@ -45,8 +45,8 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "delete.retention.ms": "3600000",
         "max.message.bytes": str(FRAME_BYTES),
     },
-    # One small record a camera and half a minute: compacted every ten minutes, a reader that
-    # begins reads some 20 records a camera.
+    # One small record a camera and minute: compacted every ten minutes, a reader that begins reads
+    # some ten records a camera.
     "cameras": {
         "cleanup.policy": "compact",
         # readers judge by the log's time whether the process of a camera still lives
@@ -159,15 +159,23 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
     return [*rules[topic.role](topic, topics), *_of_copies(topic, brokers)]
 
 
-def _of_frames(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
-    del topics
+def _dated(topic: TopicFacts, effect: str) -> Iterator[Remark]:
+    """Remark on a topic whose records are dated by their producers; `effect` is what that does."""
     stamped = topic.text("message.timestamp.type")
     if stamped not in (None, "LogAppendTime"):
         yield Remark(
-            f"message.timestamp.type={stamped} lets every producer date its records: one camera"
-            " with a wrong clock makes the others of its partition lose their memory",
+            f"message.timestamp.type={stamped} {effect}",
             {"message.timestamp.type": "LogAppendTime"},
         )
+
+
+def _of_frames(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
+    del topics
+    yield from _dated(
+        topic,
+        "lets every producer date its records: one camera"
+        " with a wrong clock makes the others of its partition lose their memory",
+    )
     packed = topic.text("compression.type")
     if packed not in (None, "producer"):
         yield Remark(
@@ -222,25 +230,21 @@ def _of_dead_letters(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Ite
 
 def _of_state(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
     del topics
-    stamped = topic.text("message.timestamp.type")
-    if stamped not in (None, "LogAppendTime"):
-        yield Remark(
-            f"message.timestamp.type={stamped} lets workers date their records: the broker refuses"
-            " all commits of one whose clock is an hour ahead",
-            {"message.timestamp.type": "LogAppendTime"},
-        )
+    yield from _dated(
+        topic,
+        "lets workers date their records: the broker refuses"
+        " all commits of one whose clock is an hour ahead",
+    )
     yield from _too_small(topic, DEAD_LETTER_BYTES - (1 << 16), "larger memories stop commits")
 
 
 def _of_cameras(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
     del topics
-    stamped = topic.text("message.timestamp.type")
-    if stamped not in (None, "LogAppendTime"):
-        yield Remark(
-            f"message.timestamp.type={stamped} lets camera processes date their records: one with a"
-            " wrong clock seems to be gone, or to live when it is gone",
-            {"message.timestamp.type": "LogAppendTime"},
-        )
+    yield from _dated(
+        topic,
+        "lets camera processes date their records: one with a"
+        " wrong clock seems to be gone, or to live when it is gone",
+    )
     policy = topic.text("cleanup.policy")
     if policy not in (None, "compact"):
         yield Remark(
