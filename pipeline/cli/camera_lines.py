@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from pipeline.cli.output import write_json_line
 from pipeline.judging.camera_watch import CameraChange, CameraWatch
@@ -67,11 +66,11 @@ class CameraLines:
 
 def _facts(change: CameraChange) -> dict[str, object]:
     """Return a change for `--json`; what the process wrote last is in `written`."""
-    facts = asdict(change)
-    if change.written is not None:
-        facts["written"] = {
-            name: value
-            for name, value in asdict(change.written).items()
-            if name not in ("stream", "reason", "since_ms")
-        }
-    return facts
+    return {
+        "stream": change.stream,
+        "state": change.state,
+        "since": timestamp(change.since_ms * 1000),
+        "reason": change.reason,
+        "logged": timestamp(change.logged_ms * 1000),
+        "written": None if change.written is None else change.written.content(),
+    }

@@ -53,9 +53,9 @@ class CameraState:
     newest_ms: int | None
     fates: Mapping[str, int]
 
-    def write(self) -> Outgoing:
-        """Return the state as a record. Text is escaped and cut, so that any reader accepts it."""
-        content = {
+    def content(self) -> dict[str, object]:
+        """Return the JSON object. Text is escaped and cut, so that any reader accepts it."""
+        return {
             "schema": SCHEMA,
             "stream": self.stream,
             "state": self.state,
@@ -70,7 +70,11 @@ class CameraState:
             "newest": None if self.newest_ms is None else _text(self.newest_ms),
             "fates": dict(self.fates),
         }
-        return Outgoing(Destination.CAMERAS, None, self.stream.encode(), write_object(content))
+
+    def write(self) -> Outgoing:
+        """Return the state as a record."""
+        value = write_object(self.content())
+        return Outgoing(Destination.CAMERAS, None, self.stream.encode(), value)
 
     @classmethod
     def read(cls, record: Record) -> "CameraState | None":

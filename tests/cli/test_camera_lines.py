@@ -87,5 +87,6 @@ def test_json_has_the_change_and_what_the_process_wrote(capfd: pytest.CaptureFix
     shown.lines.begin(now_ms=0)
     shown.lines.read([state_record(GATE, logged_ms=GATE.at_ms + 5)])
     found = json.loads(capfd.readouterr().out)
-    assert (found["state"], found["logged_ms"]) == ("stalled", GATE.at_ms + 5)
-    assert found["written"]["fates"] == GATE.fates
+    assert (found["state"], found["since"]) == ("stalled", "2023-11-14T22:13:20.000Z")
+    assert found["logged"] == "2023-11-14T22:13:50.005Z"
+    assert found["written"] == json.loads(GATE.write().value or b"")
