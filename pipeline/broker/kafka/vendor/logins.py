@@ -4,7 +4,7 @@ K25: the vendor's clients take a password as text, once, when they are made. A r
 would need a restart, and the text would stand in the client's settings. So our mechanisms take the
 place of the vendor's, and read a `Secret` when a connection logs in or renews its login (KIP-368).
 K26: the vendor's SCRAM sends a name with `,` or `=` unescaped (RFC 5802, section 5.1).
-K35: the vendor's SCRAM does what the server says, be it one iteration: a server that is no broker
+K36: the vendor's SCRAM does what the server says, be it one iteration: a server that is no broker
 could then guess the password from the answer (RFC 7677 wants 4096 at least, as Kafka does).
 """
 
@@ -46,7 +46,7 @@ class ScramLogin(SaslMechanismScram):
         self._asked = False
 
     def receive(self, auth_bytes: bytes) -> bool:
-        """See the vendor's. Raises `SecurityError` for what no broker sends (K35)."""
+        """See the vendor's. Raises `SecurityError` for what no broker sends (K36)."""
         if not self._asked:
             self._asked = True
             for found in _ITERATIONS.findall(auth_bytes):

@@ -88,7 +88,7 @@ def _opened(
     def connect(**config: Any) -> KafkaNetClient:
         client = watched_client(connection.security, **config)
         clients.append(client)
-        cluster = client._manager.cluster  # type: ignore[attr-defined]  # noqa: SLF001 - K17
+        cluster = client._manager.cluster  # noqa: SLF001 - K17
         cluster.config["retry_backoff_ms"] = config["retry_backoff_ms"]
         return client
 

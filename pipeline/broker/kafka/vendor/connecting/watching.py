@@ -7,6 +7,7 @@ K29: after a refused login it connects again without any pause.
 K30: a client that reaches a bootstrap server is made, though it may reach none of the addresses
 that the cluster names.
 K31: what a server says before it closes the connection is discarded if both arrive together.
+K37: a client that is closed in a handshake, or with bytes to send, leaves that socket open.
 """
 
 import ssl
@@ -16,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from kafka.errors import Cancelled, KafkaConnectionError, KafkaError, RequestTimedOutError
 from kafka.net.compat import KafkaNetClient
@@ -55,6 +57,8 @@ _BEFORE_SERVING = (
 
 class WholeTcp(KafkaTCPTransport):
     """The vendor's TCP, which discards no bytes that came before the end (K31)."""
+
+    _sock: Any
 
     def _sock_recv(self) -> Any:
         received, error = super()._sock_recv()  # type: ignore[misc]
@@ -132,6 +136,14 @@ class WatchedManager(KafkaConnectionManager):
         self._refused: dict[Any, Refusal] = {}  # by node; the newest
         self._cut: dict[Any, int] = {}  # how often in a row a node closed the connection
         self._opening = True
+        self._transports: WeakSet[WholeTcp | PunctualTls] = WeakSet()
+
+    def drop_sockets(self) -> None:
+        """Close what is still open once nothing is sent or received any more (K37)."""
+        for transport in list(self._transports):
+            sock, transport._sock = transport._sock, None  # noqa: SLF001
+            if sock is not None:
+                sock.close()
 
     @property
     def trouble(self) -> Refusal | None:
@@ -169,7 +181,9 @@ class WatchedManager(KafkaConnectionManager):
             self._net, node.host, node.port, self.config["socket_options"], timeout_at=timeout_at
         )
         if not self.ssl_enabled:
-            return WholeTcp(self._net, sock, host=node.host)
+            plain = WholeTcp(self._net, sock, host=node.host)
+            self._transports.add(plain)
+            return plain
         settings = {name: one for name, one in self.config.items() if name.startswith("ssl_")}
         try:
             transport = PunctualTls(self._net, sock, host=node.host, **settings)
@@ -178,9 +192,12 @@ class WatchedManager(KafkaConnectionManager):
             raise HandshakeFailedError from exc
         try:
             await transport.handshake_by(timeout_at or time.monotonic() + SETUP_MS / 1000)
-        except Exception as exc:
+        except BaseException as exc:  # GeneratorExit too: the client is closed meanwhile (K37)
             transport.abort(exc)
-            raise HandshakeFailedError from exc
+            if isinstance(exc, Exception):
+                raise HandshakeFailedError from exc
+            raise
+        self._transports.add(transport)
         return transport
 
     def bootstrap(self, timeout_ms: float | None = None, refresh: bool = True) -> None:  # noqa: FBT001, FBT002 - the vendor's
@@ -251,11 +268,23 @@ def _stage(conn: WatchedConnection, error: BaseException) -> ConnectionStage:
     return ConnectionStage.UNSERVED if conn.init_future.succeeded() else ConnectionStage.GREETING
 
 
-def watched_client(security: Security, **config: Any) -> KafkaNetClient:
+class WatchedClient(KafkaNetClient):
+    """What the vendor's clients connect by, which leaves no socket open."""
+
+    _manager: WatchedManager
+
+    def close(self, node_id: Any = None) -> None:
+        """See the vendor's."""
+        super().close(node_id)
+        if node_id is None:
+            self._manager.drop_sockets()
+
+
+def watched_client(security: Security, **config: Any) -> WatchedClient:
     """Return what the vendor's clients connect by."""
     net = NetworkSelector(**config)
     manager = WatchedManager(net, security=security, **config)
-    return KafkaNetClient(net=net, manager=manager, **config)
+    return WatchedClient(net=net, manager=manager, **config)
 
 
 def trouble_of(client: Any) -> Refusal | None:
