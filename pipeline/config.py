@@ -98,7 +98,7 @@ class WorkerConfig(KafkaSettings, Settings):
     gpu_precision: GpuPrecision = "float16"
     """Of the encoder under TensorRT; the recurrent head always runs in float32."""
     engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
-    decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
+    decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 2
     slot: KafkaName | None = None
     """A name that outlives the process: a restarted worker is back in its place in a second."""
     on_stop: OnStop = OnStop.LEAVE

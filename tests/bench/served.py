@@ -77,7 +77,7 @@ class Served:
         Measured from the time when the worker is ready (engine verified, manifests written, no
         frame fetched yet) until its last prediction can be read.
         """
-        config = self.config(str(number))
+        config = self.config(str(number), decode_threads=1)  # as the loop
         reader = TopicTail(config.connection, topic=config.predictions_topic, from_start=True)
         records: list[Record] = []
         (broker,) = self._kafka.pids.values()
