@@ -13,7 +13,9 @@ from pipeline.delivery.restore import RestorePolicy, restore
 from pipeline.errors import (
     CorruptStateError,
     ForeignStateError,
+    IdentityError,
     PartitionCountError,
+    ShortLogError,
 )
 from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
@@ -40,8 +42,17 @@ class Restored:
             delivery=Delivery.EXACTLY_ONCE,
         )
 
-    def restore(self, found: Changelog) -> Partition:
-        return restore(0, found, self.how, era=7, wanted_s=0.0, engine=self.engine, rows=self.rows)
+    def restore(self, found: Changelog, *, committed: int | None = None) -> Partition:
+        return restore(
+            0,
+            found,
+            self.how,
+            era=7,
+            wanted_s=0.0,
+            engine=self.engine,
+            rows=self.rows,
+            committed=committed,
+        )
 
     def snapshot(self, stream: str, tensors: Tensors, *, bundle: str = "") -> Outgoing:
         """A stream's memory of the bundle that is served, unless another one is named."""
@@ -162,12 +173,17 @@ def test_with_low_latency_no_frame_that_is_in_the_log_is_skipped(
     assert restored.restore(changelog(MANIFEST, log_end=20)).unskippable_end == end
 
 
-def test_a_manifest_beyond_the_logs_end_is_reported_and_kept(
-    restored: Restored, caplog: pytest.LogCaptureFixture
-) -> None:
-    partition = restored.restore(changelog(MANIFEST, log_end=2))
-    assert partition.next_offset == 10
-    assert "next offset 10 is beyond the log's end 2" in caplog.text
+def test_a_log_that_ends_before_the_manifest_is_to_be_read_again_later(restored: Restored) -> None:
+    with pytest.raises(
+        ShortLogError, match="ends at offset 2, and group g has finished it up to 10"
+    ):
+        restored.restore(changelog(MANIFEST, log_end=2))
+    assert restored.engine.rows == 0
+
+
+def test_a_committed_offset_without_a_manifest_is_refused(restored: Restored) -> None:
+    with pytest.raises(IdentityError, match="the changelog is lost"):
+        restored.restore(changelog(log_end=9), committed=4)
 
 
 # -------------------------------------------------------------------------- another bundle's state

@@ -1,0 +1,59 @@
+"""Looks up which topics a group has now, by their ids, and which offsets it has committed."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from uuid import UUID
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from pipeline.broker.kafka.vendor.border import translated
+from pipeline.broker.kafka.vendor.opening import open_admin
+from pipeline.connection import Connection
+from pipeline.records import Topics
+
+
+class GroupEvidence:
+    """See `ChangelogReader`. It connects at the first question. One thread at a time."""
+
+    def __init__(self, connection: Connection, *, topics: Topics, group: str) -> None:
+        self._connection, self._topics, self._group = connection, topics, group
+        self._opened: KafkaAdminClient | None = None
+
+    def topic_ids(self) -> dict[str, str]:
+        """See `ChangelogReader`. Needs DESCRIBE of each topic; a hidden one is left out."""
+        by_role = self._topics.by_role
+        with translated("looking topics up", self._connection, needs="DESCRIBE"):
+            found = self._admin.describe_topics(sorted(set(by_role.values())))
+        ids = {one["name"]: _shown(one.get("topic_id")) for one in found if not one["error_code"]}
+        return {role: ids[name] for role, name in by_role.items() if ids.get(name)}
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `ChangelogReader`. Needs DESCRIBE of the group."""
+        places = [TopicPartition(self._topics.frames, number) for number in partitions]
+        doing = f"reading the committed offsets of group {self._group}"
+        with translated(doing, self._connection, needs="DESCRIBE"):
+            answer = self._admin.list_group_offsets({self._group: places})  # type: ignore[no-untyped-call]
+        found = answer[self._group]
+        return {place.partition: one.offset for place, one in found.items() if one.offset >= 0}
+
+    @property
+    def _admin(self) -> KafkaAdminClient:
+        if self._opened is None:
+            self._opened = open_admin(self._connection)
+        return self._opened
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._opened is not None:
+            with closing(self._opened):
+                self._opened = None
+
+
+def _shown(topic_id: object) -> str:
+    """Return an id as Kafka's own tools show it; empty if a broker before 2.8 has none."""
+    if topic_id is None:
+        return ""
+    number = UUID(str(topic_id))
+    return urlsafe_b64encode(number.bytes).decode().rstrip("=") if number.int else ""
