@@ -32,16 +32,16 @@ class OwnIdentity:
         return Identity(topics, self.rules, rules_since=offset)
 
 
-def require_new(number: int, own: OwnIdentity, committed: int | None) -> None:
-    """Refuse to begin a partition that the group has committed an offset of: its changelog is lost.
+def require_new(number: int, own: OwnIdentity, remains: str) -> None:
+    """Refuse to begin a partition of which something `remains`: its changelog is lost.
 
-    A worker writes a manifest in every transaction in which it commits an offset.
+    A worker writes a manifest in every transaction in which it commits offsets or predictions.
     """
-    if committed is not None:
+    if remains:
         raise IdentityError(
-            f"partition {number} has no manifest in {own.topics.get('state')}, and group"
-            f" {own.group} has committed its offset {committed}: the changelog is lost (was the"
-            " topic deleted, or made anew?), and with it memory and ledger. Bring it back; or,"
+            f"partition {number} has no manifest in {own.topics.get(Destination.STATE)}, and group"
+            f" {own.group} {remains}: the changelog is lost (was the topic deleted, or made anew?),"
+            " and with it memory and ledger. Bring it back; or,"
             f" {NEW_LIFE.format(to='committed', group=own.group)} lets all streams start afresh"
             " where the group was"
         )

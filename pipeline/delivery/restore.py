@@ -81,20 +81,21 @@ def restore(
     wanted_s: float,
     engine: Engine,
     rows: RowPool,
-    committed: int | None = None,
+    remains: str = "",
 ) -> Partition:
     """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
-    `committed` is the group's committed offset if there is no manifest; None: it has none. Raises
-    `PartitionCountError` if the frames topic has another number of partitions than the manifest
-    records, `IdentityError` if memory or ledger belong to other topics or rules or are lost,
-    `ForeignStateError` if the memory belongs to another bundle and `policy.foreign` does not allow
-    that, `ShortLogError` if the frames' log ends before the manifest, and `CorruptStateError`.
+    `remains` says what else is left of the group's work if there is no manifest; empty: nothing.
+    Raises `PartitionCountError` if the frames topic has another number of partitions than the
+    manifest records, `IdentityError` if memory or ledger belong to other topics or rules or are
+    lost, `ForeignStateError` if the memory belongs to another bundle and `policy.foreign` does not
+    allow that, `ShortLogError` if the frames' log ends before the manifest, and
+    `CorruptStateError`.
     """
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
         require_no_memory(changelog)
-        require_new(number, policy.own, committed)
+        require_new(number, policy.own, remains)
         begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
         beginning = Manifest.beginning(

@@ -18,15 +18,19 @@ from pipeline.wire.changelog import MANIFEST_KEY
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 0.5  # after a reading that failed, or a log that is too short
+AGAIN_S = 0.2  # after a reading that failed, or a log that is too short
+REPEAT_S = 10.0  # of a warning that the log cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLogs:
-    """What one reading has found. `committed`: the group's offsets where there is no manifest."""
+    """What one reading has found.
+
+    `remains` says what else is left of the group's work where there is no manifest.
+    """
 
     changelogs: Mapping[int, Changelog]
-    committed: Mapping[int, int]
+    remains: Mapping[int, str]
 
 
 class Restorer:
@@ -59,6 +63,7 @@ class Restorer:
         self._task: Future[FoundLogs] | None = None
         self._began_s = 0.0
         self._again_s = 0.0  # no reading begins before
+        self._warned_s: float | None = None  # None: the last reading has not failed
         self._short = ShortLogs(clock)
 
     @property
@@ -98,16 +103,18 @@ class Restorer:
     def _read(self, partitions: Sequence[int]) -> FoundLogs:
         changelogs = self._reader.read(partitions)
         new = [n for n, changelog in changelogs.items() if MANIFEST_KEY not in changelog.records]
-        return FoundLogs(changelogs, self._reader.committed(new) if new else {})
+        committed = self._reader.committed(new) if new else {}
+        remains = {n: f"has committed its offset {offset}" for n, offset in committed.items()}
+        return FoundLogs(changelogs, remains)
 
     def _finish(self) -> list[Partition]:
         task, self._task = self._task, None
         try:
             found = FoundLogs({}, {}) if task is None else task.result()
         except BrokerUnavailableError as exc:
-            self._again_s = self._clock.monotonic() + AGAIN_S
-            log.warning("restoring partitions %s: %s; trying again", sorted(self._reading), exc)
+            self._try_again(exc)
             return []
+        self._warned_s = None
         partitions = []
         for number, era in self._reading.items():
             if self._wanted.get(number) != era:
@@ -130,6 +137,13 @@ class Restorer:
             )
         return partitions
 
+    def _try_again(self, failure: BrokerUnavailableError) -> None:
+        now_s = self._clock.monotonic()
+        self._again_s = now_s + AGAIN_S
+        if self._warned_s is None or now_s - self._warned_s >= REPEAT_S:
+            self._warned_s = now_s
+            log.warning("restoring partitions %s: %s; trying again", sorted(self._reading), failure)
+
     def _restore(self, number: int, found: FoundLogs) -> Partition:
         return restore(
             number,
@@ -137,7 +151,7 @@ class Restorer:
             self._policy,
             era=self._wanted[number],
             wanted_s=self._since_s[number],
-            committed=found.committed.get(number),
+            remains=found.remains.get(number, ""),
             engine=self._engine,
             rows=self._rows,
         )

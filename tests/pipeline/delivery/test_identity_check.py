@@ -127,9 +127,9 @@ def test_roles_and_rules_of_a_newer_release_are_kept() -> None:
 
 
 def test_a_partition_that_the_group_has_never_committed_may_begin() -> None:
-    require_new(3, OWN, None)
+    require_new(3, OWN, "")
 
 
 def test_a_committed_offset_without_a_manifest_is_a_lost_changelog() -> None:
     with pytest.raises(IdentityError, match=r"partition 3 has no manifest in g\.state.*offset 40"):
-        require_new(3, OWN, 40)
+        require_new(3, OWN, "has committed its offset 40")

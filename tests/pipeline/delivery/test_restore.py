@@ -42,7 +42,7 @@ class Restored:
             delivery=Delivery.EXACTLY_ONCE,
         )
 
-    def restore(self, found: Changelog, *, committed: int | None = None) -> Partition:
+    def restore(self, found: Changelog, *, remains: str = "") -> Partition:
         return restore(
             0,
             found,
@@ -51,7 +51,7 @@ class Restored:
             wanted_s=0.0,
             engine=self.engine,
             rows=self.rows,
-            committed=committed,
+            remains=remains,
         )
 
     def snapshot(self, stream: str, tensors: Tensors, *, bundle: str = "") -> Outgoing:
@@ -183,7 +183,7 @@ def test_a_log_that_ends_before_the_manifest_is_to_be_read_again_later(restored:
 
 def test_a_committed_offset_without_a_manifest_is_refused(restored: Restored) -> None:
     with pytest.raises(IdentityError, match="the changelog is lost"):
-        restored.restore(changelog(log_end=9), committed=4)
+        restored.restore(changelog(log_end=9), remains="has committed its offset 4")
 
 
 # -------------------------------------------------------------------------- another bundle's state

@@ -1,8 +1,8 @@
 """Looks up which topics a group has now, by their ids, and which offsets it has committed."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from kafka import TopicPartition
@@ -15,7 +15,10 @@ from pipeline.records import Topics
 
 
 class GroupEvidence:
-    """See `ChangelogReader`. It connects at the first question. One thread at a time."""
+    """See `ChangelogReader`. It connects at the first question, and anew after one that failed.
+
+    One thread at a time.
+    """
 
     def __init__(self, connection: Connection, *, topics: Topics, group: str) -> None:
         self._connection, self._topics, self._group = connection, topics, group
@@ -24,31 +27,34 @@ class GroupEvidence:
     def topic_ids(self) -> dict[str, str]:
         """See `ChangelogReader`. Needs DESCRIBE of each topic; a hidden one is left out."""
         by_role = self._topics.by_role
-        with translated("looking topics up", self._connection, needs="DESCRIBE"):
-            found = self._admin.describe_topics(sorted(set(by_role.values())))
+        with self._asking("looking topics up") as admin:
+            found = admin.describe_topics(sorted(set(by_role.values())))
         ids = {one["name"]: _shown(one.get("topic_id")) for one in found if not one["error_code"]}
         return {role: ids[name] for role, name in by_role.items() if ids.get(name)}
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `ChangelogReader`. Needs DESCRIBE of the group."""
         places = [TopicPartition(self._topics.frames, number) for number in partitions]
-        doing = f"reading the committed offsets of group {self._group}"
-        with translated(doing, self._connection, needs="DESCRIBE"):
-            answer = self._admin.list_group_offsets({self._group: places})  # type: ignore[no-untyped-call]
+        with self._asking(f"reading the committed offsets of group {self._group}") as admin:
+            answer = admin.list_group_offsets({self._group: places})  # type: ignore[no-untyped-call]
         found = answer[self._group]
         return {place.partition: one.offset for place, one in found.items() if one.offset >= 0}
 
-    @property
-    def _admin(self) -> KafkaAdminClient:
-        if self._opened is None:
-            self._opened = open_admin(self._connection)
-        return self._opened
+    @contextmanager
+    def _asking(self, doing: str) -> Iterator[KafkaAdminClient]:
+        try:
+            with translated(doing, self._connection, needs="DESCRIBE"):
+                self._opened = self._opened or open_admin(self._connection)
+                yield self._opened
+        except BaseException:
+            self.close()  # this client fails at once as long as it waits to connect again
+            raise
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._opened is not None:
-            with closing(self._opened):
-                self._opened = None
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
 
 def _shown(topic_id: object) -> str:
