@@ -35,7 +35,7 @@ def other(**rules: Any) -> OwnIdentity:
 
 
 def named(**names: str) -> OwnIdentity:
-    return replace(OWN, topics=OWN.topics | names)
+    return replace(OWN, topics={**OWN.topics, **names})
 
 
 def test_what_has_not_changed_stays_as_it_is() -> None:
@@ -119,8 +119,8 @@ def test_ids_that_are_not_known_are_not_compared_and_not_forgotten() -> None:
 def test_roles_and_rules_of_a_newer_release_are_kept() -> None:
     newer = replace(
         BEFORE,
-        topics=BEFORE.topics | {"events": KnownTopic("events", "e1", 0, {"kind": "k"})},
-        rules=BEFORE.rules | {"on": 0.5},
+        topics={**BEFORE.topics, "events": KnownTopic("events", "e1", 0, {"kind": "k"})},
+        rules={**BEFORE.rules, "on": 0.5},
         unknown={"zone": 1},
     )
     assert found(newer) == newer

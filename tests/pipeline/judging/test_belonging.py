@@ -48,7 +48,7 @@ def test_rules_that_changed_within_a_life_are_noted_with_the_offset() -> None:
 
 def test_partitions_with_different_rules_are_noted() -> None:
     one = manifest(first_offset=4, next_offset=10, identity=KNOWN)
-    two = replace(one, identity=replace(KNOWN, rules=KNOWN.rules | {"gap_reset_s": 2.0}))
+    two = replace(one, identity=replace(KNOWN, rules={**KNOWN.rules, "gap_reset_s": 2.0}))
     (note,) = rule_notes({0: one, 1: two, 2: one})
     assert note.endswith("gap_reset_s is 0.05 in [0, 2], 2 in [1]")
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +19,6 @@ from pipeline.wire.changelog import Manifest
 from tests.engines.bundles import tiny
 from tests.properties.test_protocol import film, make_world
 from tests.world import KINDS, TOPICS, World
-
-TURNS = 4000
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,8 @@ def test_predictions_that_no_ledger_knows_are_a_break(world: World) -> None:
     """What a worker of the release before leaves behind after a lost changelog."""
     world.crash("one")
     world.log.make_anew(TOPICS.state)
-    world.log.write_through(Manifest.beginning(6, bundle="b", partitions=1).write(0))
+    begun = replace(Manifest.beginning(6, bundle="b", partitions=1), checkpoint=0)
+    world.log.write_through(begun.write(0))
     report = audit(world)
     assert (kinds(report), report.lives[0].older) == (["older"], 6)
 
