@@ -126,7 +126,10 @@ class ChangelogReader(Protocol):
         """
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Return the group's committed offsets of the frames, of the partitions that have one."""
+        """Return the group's committed offsets of the frames, of the partitions that have one.
+
+        Those of a transaction can be missing for a moment after it has been committed.
+        """
 
     def close(self) -> None:
         """Close the connection."""

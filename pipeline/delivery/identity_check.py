@@ -9,7 +9,7 @@ from pipeline.errors import IdentityError
 from pipeline.records import FRAMES, Destination
 from pipeline.text.printable import printable
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,10 @@ class OwnIdentity:
     rules: Mapping[str, float] = field(default_factory=dict)
     changed: ChangedRules = ChangedRules.REFUSE
 
-    def begin(self, offset: int, ids: Mapping[str, str]) -> Identity:
+    def begin(self, offset: int, ids: Mapping[str, str]) -> MemoryIdentity:
         """Return the identity of a partition whose frames from `offset` on are decided by us."""
         topics = {role: KnownTopic(name, ids.get(role, "")) for role, name in self.topics.items()}
-        return Identity(topics, self.rules, rules_since=offset)
+        return MemoryIdentity(topics, self.rules, rules_since=offset)
 
 
 def require_new(number: int, own: OwnIdentity, remains: str) -> None:
@@ -47,7 +47,9 @@ def require_new(number: int, own: OwnIdentity, remains: str) -> None:
         )
 
 
-def identify(number: int, manifest: Manifest, own: OwnIdentity, ids: Mapping[str, str]) -> Identity:
+def identify(
+    number: int, manifest: Manifest, own: OwnIdentity, ids: Mapping[str, str]
+) -> MemoryIdentity:
     """Return the identity that a restored partition goes on with.
 
     `ids` are those of today's topics, by role. What an older release did not write down is filled
@@ -74,7 +76,7 @@ def identify(number: int, manifest: Manifest, own: OwnIdentity, ids: Mapping[str
         role: _followed(place, role, before, topic, manifest.next_offset)
         for role, topic in now.topics.items()
     }
-    return Identity(
+    return MemoryIdentity(
         topics={**before.topics, **topics},
         rules={**before.rules, **now.rules},
         rules_since=before.rules_since if exact else manifest.next_offset,
@@ -83,7 +85,9 @@ def identify(number: int, manifest: Manifest, own: OwnIdentity, ids: Mapping[str
     )
 
 
-def _require_frames(place: str, before: Identity, own: OwnIdentity, ids: Mapping[str, str]) -> None:
+def _require_frames(
+    place: str, before: MemoryIdentity, own: OwnIdentity, ids: Mapping[str, str]
+) -> None:
     known, name = before.topics.get(FRAMES), own.topics.get(FRAMES, "")
     if known is None or not known.is_another(name, ids.get(FRAMES, "")):
         return
@@ -107,7 +111,7 @@ def _require_frames(place: str, before: Identity, own: OwnIdentity, ids: Mapping
 
 
 def _other_outputs(
-    before: Identity, own: OwnIdentity, ids: Mapping[str, str]
+    before: MemoryIdentity, own: OwnIdentity, ids: Mapping[str, str]
 ) -> list[tuple[str, str]]:
     """Return other names of topics that are written, and a changelog in another topic."""
     changes = []
@@ -123,7 +127,7 @@ def _other_outputs(
     return changes
 
 
-def _other_rules(before: Identity, own: OwnIdentity) -> list[tuple[str, str]]:
+def _other_rules(before: MemoryIdentity, own: OwnIdentity) -> list[tuple[str, str]]:
     return [
         (f"{rule} = {before.rules[rule]:.15g}", f"{rule} = {value:.15g}")
         for rule, value in own.rules.items()
@@ -132,7 +136,7 @@ def _other_rules(before: Identity, own: OwnIdentity) -> list[tuple[str, str]]:
 
 
 def _followed(
-    place: str, role: str, before: Identity, now: KnownTopic, next_offset: int
+    place: str, role: str, before: MemoryIdentity, now: KnownTopic, next_offset: int
 ) -> KnownTopic:
     """Return a topic as it is now, with where it came to be in the place of another one."""
     known = before.topics.get(role)

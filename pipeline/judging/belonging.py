@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pipeline.records import FRAMES, Destination
 from pipeline.text.printable import printable
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import Identity
+from pipeline.wire.identity import MemoryIdentity
 
 
 def other_topics(
-    identity: Identity, ids: Mapping[str, str], names: Mapping[str, str]
+    identity: MemoryIdentity, ids: Mapping[str, str], names: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield a sentence for each topic that is another one than that of the ledger.
 
@@ -33,7 +33,7 @@ def other_topics(
         )
 
 
-def replaced(identity: Identity, role: str) -> str:
+def replaced(identity: MemoryIdentity, role: str) -> str:
     """Return the end of a sentence about what a topic does not hold; empty if it was always it."""
     if not identity.remade(role):
         return ""

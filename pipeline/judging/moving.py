@@ -11,7 +11,7 @@ from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.books import Books
 from pipeline.records import Changelog, Outgoing
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 
@@ -99,7 +99,7 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
         expired=0,
         attempts=0,
         letters_omitted=0,
-        identity=Identity(topics, rules_since=to.target, offset=to.target),
+        identity=MemoryIdentity(topics, rules_since=to.target, offset=to.target),
         life=max(before.life, books.newest_life) + 1,
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)

@@ -19,7 +19,7 @@ from pipeline.records import (
     Record,
 )
 from pipeline.wire.frames import LAST_US
-from pipeline.wire.identity import Identity
+from pipeline.wire.identity import MemoryIdentity
 from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
 SCHEMA = 1  # of manifests, snapshots, skips and lives
@@ -74,7 +74,7 @@ class Manifest:
     attempts: int = 0
     life: int = 1
     letters_omitted: int = 0
-    identity: Identity = field(default_factory=Identity)
+    identity: MemoryIdentity = field(default_factory=MemoryIdentity)
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @classmethod
@@ -159,8 +159,12 @@ def _omitted(fields: Fields) -> int:
     return fields.integer("letters_omitted") if fields.has("letters_omitted") else 0
 
 
-def _identity(fields: Fields) -> Identity:
-    return Identity.read(fields.inner("identity")) if fields.has("identity") else Identity()
+def _identity(fields: Fields) -> MemoryIdentity:
+    return (
+        MemoryIdentity.read(fields.inner("identity"))
+        if fields.has("identity")
+        else MemoryIdentity()
+    )
 
 
 def _fates(fields: Fields) -> dict[Fate, int]:

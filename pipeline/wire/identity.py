@@ -33,7 +33,7 @@ class KnownTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class MemoryIdentity:
     """The topics of a partition by their role, and the rules by which its frames are decided.
 
     The frames from `rules_since` to `offset` were decided by `rules`, by setting; those before by
@@ -51,7 +51,7 @@ class Identity:
         """Whether anything is known."""
         return bool(self.topics or self.rules)
 
-    def at(self, offset: int) -> "Identity":
+    def at(self, offset: int) -> "MemoryIdentity":
         """Return it for a manifest that ends before `offset`."""
         return replace(self, offset=offset)
 
@@ -82,7 +82,7 @@ class Identity:
         }
 
     @classmethod
-    def read(cls, fields: Fields) -> "Identity":
+    def read(cls, fields: Fields) -> "MemoryIdentity":
         """Read it. Raises `UnreadableError`."""
         topics = fields.inner("topics")
         return cls(

@@ -277,7 +277,7 @@ def test_the_committed_offsets_are_those_of_the_last_commit(
     reader, writer = open_parts(broker.changelog()), open_parts(broker.writer())
     assert reader.committed([0, 1]) == {}
     writer.commit(checkpoint(offset=7), owner.joined())
-    assert reader.committed([0, 1]) == {0: 7}
+    until(lambda: reader.committed([0, 1]) == {0: 7}, [owner])
 
 
 def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(

@@ -10,7 +10,7 @@ from pipeline.config import ChangedRules, WorkerConfig
 from pipeline.delivery.identity_check import OwnIdentity, identify, require_new
 from pipeline.errors import IdentityError
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 
 CONFIG = WorkerConfig(group="g")
@@ -20,13 +20,13 @@ IDS = {"frames": "f1", "predictions": "p1", "dead_letters": "d1", "state": "s1"}
 BEFORE = OWN.begin(4, IDS).at(10)
 
 
-def known(identity: Identity = BEFORE) -> Manifest:
+def known(identity: MemoryIdentity = BEFORE) -> Manifest:
     return manifest(first_offset=4, next_offset=10, identity=identity)
 
 
 def found(
-    identity: Identity = BEFORE, own: OwnIdentity = OWN, ids: Mapping[str, str] = IDS
-) -> Identity:
+    identity: MemoryIdentity = BEFORE, own: OwnIdentity = OWN, ids: Mapping[str, str] = IDS
+) -> MemoryIdentity:
     return identify(3, known(identity), own, ids)
 
 
@@ -100,7 +100,7 @@ def test_a_changelog_in_another_topic_is_a_copy_and_refused() -> None:
 
 
 def test_what_an_older_release_has_not_written_is_filled_in() -> None:
-    now = found(Identity())
+    now = found(MemoryIdentity())
     assert {role: topic.id for role, topic in now.topics.items()} == IDS
     assert (now.rules, now.rules_since, now.offset) == (OWN.rules, 10, 10)
 

@@ -9,11 +9,11 @@ from pipeline.delivery.topic_watch import LOOK_S, TopicWatch
 from pipeline.errors import BrokerUnavailableError, NotPermittedError
 from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 from tests.world import Steps
 
-KNOWN = Identity({"frames": KnownTopic("frames", "f1"), "state": KnownTopic("g.state", "s1")})
+KNOWN = MemoryIdentity({"frames": KnownTopic("frames", "f1"), "state": KnownTopic("g.state", "s1")})
 
 
 class Ids:
@@ -48,7 +48,7 @@ class Watching:
         self.watch = TopicWatch(self.ids, reads=self.reads, clock=self.clock)
         self.partitions = {
             number: Partition(number, era=1, manifest=manifest(identity=identity))
-            for number, identity in ((0, KNOWN), (1, Identity()))
+            for number, identity in ((0, KNOWN), (1, MemoryIdentity()))
         }
 
     def round(self) -> list[int]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.judging.belonging import other_rules, other_topics, replaced, rule_notes
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 
 TOPICS = {
@@ -11,7 +11,7 @@ TOPICS = {
     "predictions": KnownTopic("predictions", "p1", since=6),
     "state": KnownTopic("g.state", "s1"),
 }
-KNOWN = Identity(TOPICS, {"gap_reset_s": 0.05, "max_streams": 10_000.0}, 4, 10)
+KNOWN = MemoryIdentity(TOPICS, {"gap_reset_s": 0.05, "max_streams": 10_000.0}, 4, 10)
 IDS = {role: topic.id for role, topic in TOPICS.items()}
 
 
@@ -43,7 +43,7 @@ def test_rules_that_changed_within_a_life_are_noted_with_the_offset() -> None:
     assert note.startswith("partition 3: ")
     assert note.endswith("before offset 4")
     assert rule_notes({3: replace(changed, first_offset=4)}) == []
-    assert rule_notes({3: replace(changed, identity=Identity())}) == []
+    assert rule_notes({3: replace(changed, identity=MemoryIdentity())}) == []
 
 
 def test_partitions_with_different_rules_are_noted() -> None:

@@ -8,7 +8,7 @@ from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.moving import Move, find_target, move, next_offset_of
 from pipeline.records import ADDED_FATES, Changelog, Destination, Fate, Outgoing, Record
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 from tests.pipeline.predictions import remembered
@@ -140,10 +140,10 @@ def test_a_partition_without_a_manifest_begins_its_second_life() -> None:
 
 
 def test_the_new_life_belongs_to_the_topics_of_today_and_to_no_rules_yet() -> None:
-    before = Identity({"frames": KnownTopic("frames", "f1")}, {"gap_reset_s": 2.0}, 10, 90)
+    before = MemoryIdentity({"frames": KnownTopic("frames", "f1")}, {"gap_reset_s": 2.0}, 10, 90)
     found = replace(
         changelog(manifest=replace(MANIFEST, identity=before)), topic_ids={"frames": "f2"}
     )
     to = Move(0, 20, 70, {}, topics={"frames": "frames"})
     manifest = move(found, to, now_s=1.0).parts[0].manifest
-    assert manifest.identity == Identity({"frames": KnownTopic("frames", "f2")}, {}, 20, 20)
+    assert manifest.identity == MemoryIdentity({"frames": KnownTopic("frames", "f2")}, {}, 20, 20)

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import CorruptStateError
 from pipeline.records import ADDED_FATES, Fate, Keyframe, Outgoing, Record, Reset
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import Identity, KnownTopic
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
@@ -19,7 +19,7 @@ from tests.pipeline.predictions import remembered, resealed, tape
 
 ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
 MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
-IDENTITY = Identity(
+IDENTITY = MemoryIdentity(
     {"frames": KnownTopic("frames", "aQ", 0, {"kind": 3}), "state": KnownTopic("g.state", "", 7)},
     {"gap_reset_s": 0.05, "max_streams": 10_000, "rate_hz": 15.0},
     10,
