@@ -1,5 +1,6 @@
 """Looks up which topics a group has now, by their ids, and which offsets it has committed."""
 
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,7 +8,9 @@ from uuid import UUID
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.structs import OffsetAndMetadata
 
+from pipeline.broker.kafka.vendor.authorized import AGAIN_S, COORDINATOR_S, NOT_YET
 from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.connection import Connection
@@ -36,9 +39,25 @@ class GroupEvidence:
         """See `ChangelogReader`. Needs DESCRIBE of the group."""
         places = [TopicPartition(self._topics.frames, number) for number in partitions]
         with self._asking(f"reading the committed offsets of group {self._group}") as admin:
-            answer = admin.list_group_offsets({self._group: places})  # type: ignore[no-untyped-call]
-        found = answer[self._group]
-        return {place.partition: one.offset for place, one in found.items() if one.offset >= 0}
+            found = self._committed(admin, places)
+        known = {place.partition: one.offset for place, one in found.items()}
+        return {n: offset for n, offset in known.items() if offset is not None and offset >= 0}
+
+    def _committed(
+        self, admin: KafkaAdminClient, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        """Wait for the coordinator: a cluster's first group makes a topic first."""
+        deadline_s = time.monotonic() + COORDINATOR_S
+        while True:
+            try:
+                answer = admin.list_group_offsets({self._group: places})  # type: ignore[no-untyped-call]
+            except NOT_YET:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(AGAIN_S)
+            else:
+                found: Mapping[TopicPartition, OffsetAndMetadata] = answer[self._group]
+                return found
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[KafkaAdminClient]:
