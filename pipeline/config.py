@@ -29,6 +29,15 @@ MAX_STREAMS = 10_000  # of a partition, unless the operator sets another limit
 KEYFRAME_S = 60.0
 MAX_DECODERS = 256
 MAX_EXPECTED = 10_000  # each has three series in every worker
+DECIDING_RULES = (
+    "gap_reset_s",
+    "stream_ttl_s",
+    "max_streams",
+    "keyframe_s",
+    "max_frame_bytes",
+    "max_frame_pixels",
+)
+"""The settings on which fates and memory depend: all workers of a group need the same."""
 
 
 def _no_switch(value: object) -> object:
@@ -65,6 +74,16 @@ class ForeignState(StrEnum):
     REFUSE = "refuse"
     RESET = "reset"
     CARRY = "carry"
+
+
+class ChangedRules(StrEnum):
+    """What to do if the group's frames were decided by other settings, or its topics were others.
+
+    See `DECIDING_RULES`.
+    """
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
 
 
 class Delivery(StrEnum):
@@ -115,6 +134,8 @@ class WorkerConfig(KafkaSettings, Settings):
     """At the start, how long to wait for topics that are missing and for a broker."""
     start: Start = Start.LATEST
     foreign_state: ForeignState = ForeignState.REFUSE
+    changed_rules: ChangedRules = ChangedRules.REFUSE
+    """`accept`: go on with our settings and topics of output from here on, and write that down."""
     gap_reset_s: Seconds = 2.0
     stream_ttl_s: Seconds = 3600.0
     max_streams: Annotated[int, Field(ge=1, le=1_000_000), Number] = MAX_STREAMS
@@ -166,6 +187,11 @@ class WorkerConfig(KafkaSettings, Settings):
             f"{self.group}.state",
             self.cameras_topic,
         )
+
+    @property
+    def rules(self) -> dict[str, float]:
+        """The settings that decide, see `DECIDING_RULES`."""
+        return {name: float(getattr(self, name)) for name in DECIDING_RULES}
 
     @property
     def group_settings(self) -> GroupSettings:

@@ -12,9 +12,10 @@ LongtakeError
 │   ├── BrokerUnavailableError     the broker does not answer
 │   ├── CommitRefusedError         the group has a newer generation; wait for it
 │   ├── CommitTimedOutError        the broker aborted a transaction that took too long
+│   ├── ShortLogError              the frames' log ends before what the group has finished
 │   ├── TokenError                 the token endpoint of a login does not answer
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-28)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-29)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or has the wrong settings
@@ -34,7 +35,8 @@ LongtakeError
     ├── FootageError               the labelled videos to train on are wrong
     ├── TrainingError              training cannot begin, or cannot continue
     ├── SecurityError              broker and client refuse each other: login, certificate, protocol
-    └── NotPermittedError          the broker does not permit an operation to our user
+    ├── NotPermittedError          the broker does not permit an operation to our user
+    └── IdentityError              the group's memory belongs to other topics or to other rules
 """
 
 from enum import StrEnum
@@ -110,6 +112,10 @@ class CommitRefusedError(RetryError):
 
 class CommitTimedOutError(RetryError):
     """The broker aborted our transaction, which took longer than the transaction timeout."""
+
+
+class ShortLogError(RetryError):
+    """The frames' log ends before what the group has finished: a new leader may be behind."""
 
 
 class TokenError(RetryError):
@@ -261,3 +267,12 @@ class NotPermittedError(StopError):
     """The broker knows our user and does not permit what we asked for."""
 
     exit_code = 28
+
+
+class IdentityError(StopError):
+    """The group's memory and ledger belong to other topics, or to other rules, or are lost.
+
+    A topic was deleted and made anew, a setting was changed that decides, or the changelog is gone.
+    """
+
+    exit_code = 29

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -199,11 +199,18 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """The newest record of every key of one partition's changelog; tombstoned keys are absent."""
+    """The newest record of every key of one partition's changelog; tombstoned keys are absent.
+
+    `topic_ids` are the ids of the group's topics, by role, as far as the broker names them to us.
+    """
 
     records: Mapping[bytes, Record]
     log_start: int  # of the *frames* partition: the first offset that can still be read
     log_end: int  # of the *frames* partition
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+
+
+FRAMES = "frames"  # the role of the topic that is read; the roles of the others are destinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +225,17 @@ class Topics:
     dead_letters: str
     state: str
     cameras: str = "cameras"
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """The topics that a group's results depend on, by their role."""
+        return {
+            FRAMES: self.frames,
+            **{
+                str(one): self.of(one)
+                for one in (Destination.PREDICTIONS, Destination.DEAD_LETTERS, Destination.STATE)
+            },
+        }
 
     def of(self, destination: Destination) -> str:
         """Return the name of the topic that records of a kind go to."""

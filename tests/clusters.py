@@ -17,6 +17,7 @@ from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.clock import SystemClock
 from pipeline.config import Start, WorkerConfig
 from pipeline.connection import Connection
+from pipeline.errors import BrokerUnavailableError, PartitionCountError
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 from tests.memory_faults import MovableLog
 
@@ -54,6 +55,9 @@ class Cluster(Protocol):
 
     def grow(self, topic: str, partitions: int) -> None: ...
 
+    def make_anew(self, topic: str) -> None:
+        """Delete a topic, and make one of the same name."""
+
 
 class MemoryCluster:
     """See `Cluster`."""
@@ -85,6 +89,9 @@ class MemoryCluster:
     def grow(self, topic: str, partitions: int) -> None:
         self.log.grow(topic, partitions)
 
+    def make_anew(self, topic: str) -> None:
+        self.log.make_anew(topic)
+
 
 class KafkaCluster:
     """See `Cluster`. Topics of its own for every instance."""
@@ -102,10 +109,15 @@ class KafkaCluster:
             metrics_port=0,
         )
         self.topics = self.config.topics
-        admin = TopicAdmin(connection, self.topics)
-        admin.create(partitions)
-        admin.close()
+        self.partitions = partitions
+        self._create()
         self._producer = KafkaProducer(bootstrap_servers=connection.bootstrap, linger_ms=0)
+
+    def _create(self) -> None:
+        """Make the topics that are missing."""
+        admin = TopicAdmin(self.config.connection, self.topics)
+        admin.create(self.partitions)
+        admin.close()
 
     def broker(self, slot: str) -> Broker:
         broker = KafkaBroker(self.config.group_settings, clock=SystemClock())
@@ -184,6 +196,18 @@ class KafkaCluster:
         admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         admin.delete_topics([topic])
         admin.close()
+
+    def make_anew(self, topic: str) -> None:
+        """See `Cluster`. Kafka deletes in the background, and refuses the name until it is free."""
+        self.delete(topic)
+        deadline_s = time.monotonic() + 20
+        while True:
+            try:
+                self._create()
+                return
+            except (PartitionCountError, BrokerUnavailableError):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
 
     def close(self) -> None:
         self._producer.close(timeout=2)

@@ -9,7 +9,7 @@ from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.broker.memory.memory_changelog import MemoryChangelog
 from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
-from pipeline.broker.memory.partition_log import PartitionLog
+from pipeline.broker.memory.partition_log import Entry, PartitionLog
 from pipeline.clock import Clock
 from pipeline.errors import CommitTimedOutError
 from pipeline.records import Changelog, Outgoing, Topics
@@ -76,6 +76,26 @@ class MovableLog(MemoryLog):
             if topic == self.topics.frames:
                 self.group.grow(partitions)
 
+    def make_anew(self, topic: str) -> None:
+        """Delete a topic with all that it holds, and make one of the same name."""
+        with self.changed:
+            if topic == self.topics.frames:
+                self.committed_offsets = {}  # as Kafka does
+            self._make(topic, len(self._log(topic)))
+
+    def truncate(self, partition: int, end: int) -> list[Entry]:
+        """Let the frames from `end` on vanish, as a leader that is behind does. Returns them."""
+        with self.changed:
+            entries = self._log(self.topics.frames)[partition].entries
+            gone = entries[end:]
+            del entries[end:]
+            return gone
+
+    def extend(self, partition: int, entries: Iterable[Entry]) -> None:
+        """Put frames that had vanished back."""
+        with self.changed:
+            self._log(self.topics.frames)[partition].entries.extend(entries)
+
     def expire(self, partition: int, offset: int) -> None:
         """Let retention delete the frames below `offset`."""
         with self.changed:
@@ -111,9 +131,9 @@ class FaultyProducer(MemoryProducer):
         self._fault("send")
         super().send(outgoing)
 
-    def send_offsets(self, member: Member) -> None:
+    def send_offsets(self, member: Member, offsets: Mapping[int, int]) -> None:
         self._fault("offsets")
-        super().send_offsets(member)
+        super().send_offsets(member, offsets)
 
     def commit(self) -> None:
         self._fault("commit")

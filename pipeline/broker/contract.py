@@ -118,6 +118,19 @@ class ChangelogReader(Protocol):
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Return the ends of the committed frames of partitions."""
 
+    def topic_ids(self) -> Mapping[str, str]:
+        """Return the ids of the group's topics now, by role: see `Topics.by_role`.
+
+        A topic that is made anew has another id. Those that are missing, that our user may not see,
+        or to which the broker gives no id are left out.
+        """
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Return the group's committed offsets of the frames, of the partitions that have one.
+
+        Those of a transaction can be missing for a moment after it has been committed.
+        """
+
     def close(self) -> None:
         """Close the connection."""
 

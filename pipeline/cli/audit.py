@@ -86,6 +86,8 @@ def _show(report: AuditReport, console: Terminal) -> None:
             words = ("" if place is None else str(place) for place in places)
             broken.add_row(found.kind, *words, found.message)
         console.print(broken)
+    for note in report.notes:
+        console.say(note)
     console.say(_total(report))
 
 
@@ -105,6 +107,8 @@ def _total(report: AuditReport) -> Text:
     words = [f"{predictions} predictions of {len(streams)} streams"]
     words += [f"{repeats} repeats"] if repeats else []
     words += [f"{ahead} beyond the manifests"] if ahead else []
+    older = sum(life.older for life in report.lives)
+    words += [f"{older} older than the ledger"] if older else []
     tallies = (tally for life in report.lives for tally in (life.predicted, life.dead_lettered))
     if any(tally is not None and tally.log_begins is not None for tally in tallies):
         words.append("not provable where the log's beginning is deleted")

@@ -105,7 +105,13 @@ def replay(
     with closing(ReplaySource(settings.group_settings, clock=clock)) as source:
         loaded = load_bundle(find_bundle(settings.bundle))
         plan = plan_replay(
-            source, loaded, partitions=partition or (), first=first, last=last, compared=diff
+            source,
+            loaded,
+            partitions=partition or (),
+            first=first,
+            last=last,
+            compared=diff,
+            settings=settings,
         )
         for note in plan.notes:
             console.say(note)

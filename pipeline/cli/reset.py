@@ -11,7 +11,13 @@ from pipeline.cli.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
-from pipeline.offline.group_reset import EndedStream, end_streams, move_partition, plan_move
+from pipeline.offline.group_reset import (
+    EndedStream,
+    PlannedMove,
+    end_streams,
+    move_partitions,
+    plan_moves,
+)
 from pipeline.text.printable import printable
 from pipeline.text.terminal import Terminal
 from pipeline.wire.frames import is_stream_id
@@ -74,8 +80,15 @@ def _warn(ended: EndedStream, *, asked: int | None) -> None:
 @with_kafka
 def partition(
     kafka: KafkaFlags,
-    number: Annotated[int, typer.Argument(min=0, help="The partition.", metavar="PARTITION")],
-    to: Annotated[str, typer.Option(help="Where to go on: an offset, earliest or latest.")],
+    to: Annotated[
+        str, typer.Option(help="Where to go on: an offset, earliest, latest or committed.")
+    ],
+    number: Annotated[
+        int | None, typer.Argument(min=0, help="The partition.", metavar="PARTITION")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Move all partitions that the group has begun.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
     group: Group = None,
@@ -83,23 +96,38 @@ def partition(
 ) -> None:
     """Move a partition: its next worker goes on elsewhere, and its streams start afresh.
 
-    All workers of the group have to be stopped. A new life begins, which audit reports apart.
+    All workers of the group have to be stopped. A new life begins, which audit reports apart. It
+    belongs to the topics of today: this is the way on after a topic was made anew, or the changelog
+    was lost (exit code 29). `--to committed` is the offset that the group has committed.
 
     Example: `longtake reset partition 3 --to earliest --group actions`
     """
+    if (number is None) is not every:
+        raise typer.BadParameter("name one partition, or say --every", param_hint="PARTITION")
     settings = load_config(config, {**kafka, "group": group})
-    planned = plan_move(settings.group_settings, number, to, clock=SystemClock())
-    what = (
-        f"partition {number} of group {settings.group} from offset {planned.next_offset} to"
-        f" {planned.target}: the memory of {planned.streams} streams is forgotten"
-    )
+    numbers = [] if number is None else [number]
+    planned = plan_moves(settings.group_settings, numbers, to, clock=SystemClock())
+    whats = {one.partition: _described(one, settings.group) for one in planned}
     if not yes:
-        _confirm(what)
-    life = move_partition(settings.group_settings, planned, clock=SystemClock())
-    _hint(f"moved {what}, life {life} begins")
+        _confirm("; ".join(whats.values()))
+    lives = move_partitions(settings.group_settings, planned, clock=SystemClock())
+    for moved, life in lives.items():
+        _hint(f"moved {whats[moved]}, life {life} begins")
     if as_json:
-        moved = {"partition": number, "from": planned.next_offset, "to": planned.target}
-        print_facts(moved | {"life": life, "streams": planned.streams})
+        facts = [_facts(one, life=lives[one.partition]) for one in planned]
+        print_facts({"moved": facts} if every else facts[0])
+
+
+def _described(one: PlannedMove, group: str) -> str:
+    return (
+        f"partition {one.partition} of group {group} from offset {one.next_offset} to"
+        f" {one.target}: the memory of {one.streams} streams is forgotten"
+    )
+
+
+def _facts(one: PlannedMove, *, life: int) -> dict[str, int]:
+    moved = {"partition": one.partition, "from": one.next_offset, "to": one.target}
+    return moved | {"life": life, "streams": one.streams}
 
 
 def _confirm(what: str) -> None:

@@ -9,7 +9,15 @@ from engines.base import EngineName
 from pipeline.cli.commands import one_command
 from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, OtelFlag, with_kafka
 from pipeline.cli.signals import until_signalled
-from pipeline.config import Delivery, ForeignState, OnStop, Overload, Start, load_config
+from pipeline.config import (
+    ChangedRules,
+    Delivery,
+    ForeignState,
+    OnStop,
+    Overload,
+    Start,
+    load_config,
+)
 from pipeline.text.log_lines import write_as
 
 app = one_command()
@@ -38,6 +46,10 @@ def worker(
     ] = None,
     foreign_state: Annotated[
         ForeignState | None, typer.Option(help="What to do with another bundle's memory. [refuse]")
+    ] = None,
+    changed_rules: Annotated[
+        ChangedRules | None,
+        typer.Option(help="What to do if other settings or topics were in use before. [refuse]"),
     ] = None,
     delivery: Annotated[
         Delivery | None,
@@ -84,6 +96,7 @@ def worker(
             "wait_for_topics_s": wait_for_topics,
             "start": start,
             "foreign_state": foreign_state,
+            "changed_rules": changed_rules,
             "delivery": delivery,
             "overload": overload,
             "engine": engine,

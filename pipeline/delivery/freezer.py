@@ -72,6 +72,7 @@ class Freezer:
             attempts=closed.attempts,
             life=partition.life,
             letters_omitted=partition.letters_omitted,
+            identity=partition.identity.at(partition.next_offset),
             unknown=partition.unknown,
         )
         outgoing = (

@@ -1,17 +1,15 @@
 """Restores partitions from the changelog: their offset from the manifest, memory from snapshots."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
-from pipeline.broker.contract import ChangelogReader
-from pipeline.clock import Clock
-from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start
+from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start, WorkerConfig
 from pipeline.delivery.changelog_checks import (
     fits,
     require_below,
@@ -19,11 +17,8 @@ from pipeline.delivery.changelog_checks import (
     require_no_memory,
     usable_keyframes,
 )
-from pipeline.errors import (
-    BrokerUnavailableError,
-    ForeignStateError,
-    PartitionCountError,
-)
+from pipeline.delivery.identity_check import OwnIdentity, identify, require_new
+from pipeline.errors import ForeignStateError, PartitionCountError, ShortLogError
 from pipeline.records import Changelog, Record, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
@@ -48,7 +43,7 @@ class RestorePolicy:
     """How partitions are restored: for which bundle, and what to do if the log disagrees.
 
     `start` selects where a partition without a manifest begins, `foreign` what happens to memory of
-    another bundle.
+    another bundle, `own` which topics and rules its memory must belong to.
     """
 
     bundle: Bundle
@@ -58,99 +53,23 @@ class RestorePolicy:
     foreign: ForeignState
     delivery: Delivery
     keyframe_ms: int = round(KEYFRAME_S * 1000)  # see `Rules`
+    own: OwnIdentity = field(default_factory=lambda: OwnIdentity(""))
 
-
-class Restorer:
-    """Restores the requested partitions, several with one read. One owner thread.
-
-    Each request has an era of its own. If a partition is dropped and requested again while its
-    changelog is being read, its changelog is read once more.
-    """
-
-    def __init__(
-        self,
-        reader: ChangelogReader,
-        policy: RestorePolicy,
-        *,
-        reads: Executor,
-        engine: Engine,
-        rows: RowPool,
-        clock: Clock,
-    ) -> None:
-        self._reader = reader
-        self._policy = policy
-        self._reads = reads
-        self._engine = engine
-        self._rows = rows
-        self._clock = clock
-        self._era = 0
-        self._wanted: dict[int, int] = {}  # partition -> era
-        self._since_s: dict[int, float] = {}  # partition -> time of its first request
-        self._reading: dict[int, int] = {}
-        self._task: Future[Mapping[int, Changelog]] | None = None
-        self._began_s = 0.0
-
-    @property
-    def wanted(self) -> frozenset[int]:
-        """The partitions that are still to be restored."""
-        return frozenset(self._wanted)
-
-    def want(self, partitions: Iterable[int]) -> None:
-        """Request the restore of these partitions, each with a new era."""
-        for number in partitions:
-            self._era += 1
-            self._wanted[number] = self._era
-            self._since_s.setdefault(number, self._clock.monotonic())
-
-    def forget(self, partitions: Iterable[int]) -> None:
-        """Withdraw the requests for these partitions."""
-        for number in partitions:
-            self._wanted.pop(number, None)
-            self._since_s.pop(number, None)
-
-    def advance(self, holds: Callable[[int], bool]) -> list[Partition]:
-        """Advance without blocking. Returns the partitions restored since the last call.
-
-        `holds` returns whether a checkpoint of a partition is still being committed; the partition
-        is read only afterwards. Raises what `restore` raises, and `RestoreStalledError`.
-        """
-        restored = self._finish() if self._task is not None and self._task.done() else []
-        if self._task is None:
-            self._reading = {n: era for n, era in self._wanted.items() if not holds(n)}
-            if self._reading:
-                self._began_s = self._clock.monotonic()
-                self._task = self._reads.submit(self._reader.read, sorted(self._reading))
-        return restored
-
-    def _finish(self) -> list[Partition]:
-        task, self._task = self._task, None
-        try:
-            changelogs = {} if task is None else task.result()
-        except BrokerUnavailableError as exc:
-            log.warning("restoring partitions %s: %s; trying again", sorted(self._reading), exc)
-            return []
-        partitions = []
-        for number, era in self._reading.items():
-            if self._wanted.get(number) == era:
-                del self._wanted[number]
-                partition = restore(
-                    number,
-                    changelogs[number],
-                    self._policy,
-                    era=era,
-                    wanted_s=self._since_s.pop(number),
-                    engine=self._engine,
-                    rows=self._rows,
-                )
-                partitions.append(partition)
-        if partitions:
-            log.info(
-                "restored partitions %s with %d streams in %.2f s",
-                [p.number for p in partitions],
-                sum(len(p.streams) for p in partitions),
-                self._clock.monotonic() - self._began_s,
-            )
-        return partitions
+    @classmethod
+    def of(cls, config: WorkerConfig, bundle: Bundle, *, partitions: int) -> Self:
+        """Return the policy that a worker's settings ask for."""
+        return cls(
+            bundle,
+            partitions,
+            config.group,
+            config.start,
+            config.foreign_state,
+            config.delivery,
+            round(config.keyframe_s * 1000),
+            OwnIdentity(
+                config.group, config.topics.by_role, config.rules, changed=config.changed_rules
+            ),
+        )
 
 
 def restore(
@@ -162,21 +81,27 @@ def restore(
     wanted_s: float,
     engine: Engine,
     rows: RowPool,
+    remains: str = "",
 ) -> Partition:
     """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
+    `remains` says what else is left of the group's work if there is no manifest; empty: nothing.
     Raises `PartitionCountError` if the frames topic has another number of partitions than the
-    manifest records, `ForeignStateError` if the memory belongs to another bundle and
-    `policy.foreign` does not allow that, and `CorruptStateError`.
+    manifest records, `IdentityError` if memory or ledger belong to other topics or rules or are
+    lost, `ForeignStateError` if the memory belongs to another bundle and `policy.foreign` does not
+    allow that, `ShortLogError` if the frames' log ends before the manifest, and
+    `CorruptStateError`.
     """
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
         require_no_memory(changelog)
+        require_new(number, policy.own, remains)
         begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
         beginning = Manifest.beginning(
             begin, bundle=policy.bundle.digest, partitions=policy.partitions
         )
+        beginning = replace(beginning, identity=policy.own.begin(begin, changelog.topic_ids))
         return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
     manifest = Manifest.read(found)
     snapshots = [
@@ -197,19 +122,18 @@ def restore(
             " other partitions, where their memory is not. Use a topic of its old size, or start"
             " afresh under another --group"
         )
+    identity = identify(number, manifest, policy.own, changelog.topic_ids)
+    if manifest.next_offset > changelog.log_end:
+        raise ShortLogError(
+            f"partition {number}: the frames' log ends at offset {changelog.log_end}, and group"
+            f" {policy.group} has finished it up to {manifest.next_offset}"
+        )
     keyframes = usable_keyframes(snapshots, manifest, changelog, most_age_ms=policy.keyframe_ms)
     if changelog.log_end <= max(manifest.next_offset, changelog.log_start) and not keyframes:
         manifest = _without_attempt(manifest)
+    manifest = replace(manifest, identity=identity)
     partition = Partition(number, era=era, manifest=manifest, wanted_s=wanted_s)
     partition.expire(changelog.log_start)
-    if partition.next_offset > changelog.log_end:
-        log.warning(
-            "partition %d: the manifest's next offset %d is beyond the log's end %d: was the topic"
-            " made anew? Waiting for the log to get there; another --group starts afresh",
-            number,
-            partition.next_offset,
-            changelog.log_end,
-        )
     if partition.suspect(changelog.log_end):
         log.warning(
             "partition %d: attempt %d at offset %d; %d workers ended before they got beyond it."

@@ -167,7 +167,11 @@ class KafkaStage:
         time.sleep(0.5)  # for the last frames to pass
         self._stop_worker()
         reader = KafkaChangelog(
-            self._kafka.connection, topics=self._topics, stall_s=10, clock=SystemClock()
+            self._kafka.connection,
+            topics=self._topics,
+            group=GROUP,
+            stall_s=10,
+            clock=SystemClock(),
         )
         try:
             return fates(list(reader.read(range(PARTITIONS)).values()))

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import NothingToAuditError
+from pipeline.judging.belonging import other_topics, replaced, rule_notes
 from pipeline.judging.books import Books
 from pipeline.judging.trail import Finding, Trail, Wrong
-from pipeline.records import Changelog, Fate, Record
+from pipeline.records import Changelog, Destination, Fate, Record
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 
@@ -49,15 +50,20 @@ class LifeReport:
     predictions: int
     repeats: int
     ahead: int
+    older: int
     breaks: int
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """The result of an audit. `breaks` counts all; a life's findings describe its first hundred."""
+    """The result of an audit. `breaks` counts all; a life's findings describe its first hundred.
+
+    `notes` are about rules that decided: they are no breaks.
+    """
 
     lives: tuple[LifeReport, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def breaks(self) -> int:
@@ -73,8 +79,9 @@ class Audit:
     """One audit of one group: enter all predictions, then all dead letters, then call `report`.
 
     `predictions_start` and `dead_letters_start` are the first offsets that those topics still
-    hold, by partition. `repeats_allowed` is for `low_latency` delivery. Raises
-    `CorruptStateError`, and `NothingToAuditError` if no partition has a manifest.
+    hold, by partition. `names` are those of the topics that are read, by role; empty: those of the
+    ledger. `repeats_allowed` is for `low_latency` delivery. Raises `CorruptStateError`, and
+    `NothingToAuditError` if no partition has a manifest.
     """
 
     def __init__(
@@ -85,7 +92,9 @@ class Audit:
         predictions_start: Mapping[int, int],
         dead_letters_start: Mapping[int, int],
         repeats_allowed: bool,
+        names: Mapping[str, str],
     ) -> None:
+        self._changelogs, self._names = changelogs, names
         self._books = {n: Books.read(changelog) for n, changelog in changelogs.items()}
         if all(books.manifest is None for books in self._books.values()):
             raise NothingToAuditError(
@@ -130,16 +139,26 @@ class Audit:
 
     def report(self) -> AuditReport:
         """Compare the ledgers with what was entered, and return the report."""
-        return AuditReport(tuple(self._close(trail) for trail in self._trails.values()))
+        books = self._books.items()
+        manifests = {n: one.manifest for n, one in books if one.manifest is not None}
+        lives = tuple(self._close(trail) for trail in self._trails.values())
+        return AuditReport(lives, tuple(rule_notes(manifests)))
 
     def _close(self, trail: Trail) -> LifeReport:
         books = self._books[trail.partition]
         manifest = books.manifest_of(trail.life)
         predicted = dead_lettered = None
         if manifest is not None:
+            identity = manifest.identity
+            for sentence in other_topics(
+                identity, self._changelogs[trail.partition].topic_ids, self._names
+            ):
+                trail.find(Wrong.TOPIC, sentence)
             predicted, dead_lettered = self._tallies(trail, manifest)
-            _check(trail, Wrong.PREDICTED, "predictions", predicted)
-            _check(trail, Wrong.DEAD_LETTERED, "dead letters", dead_lettered)
+            why = replaced(identity, Destination.PREDICTIONS)
+            _check(trail, Wrong.PREDICTED, "predictions", predicted, why)
+            why = replaced(identity, Destination.DEAD_LETTERS)
+            _check(trail, Wrong.DEAD_LETTERED, "dead letters", dead_lettered, why)
             books.check(trail, manifest)
         return LifeReport(
             partition=trail.partition,
@@ -153,6 +172,7 @@ class Audit:
             predictions=trail.predictions,
             repeats=trail.repeats,
             ahead=trail.ahead,
+            older=trail.older,
             breaks=trail.breaks,
             findings=tuple(trail.findings),
         )
@@ -172,6 +192,6 @@ class Audit:
         return self._books[number].predictions_cut(life, start)
 
 
-def _check(trail: Trail, kind: Wrong, what: str, tally: FateTally) -> None:
+def _check(trail: Trail, kind: Wrong, what: str, tally: FateTally, why: str) -> None:
     if tally.broken:
-        trail.find(kind, f"the log holds {tally.found} {what}, the ledger says {tally.ledger}")
+        trail.find(kind, f"the log holds {tally.found} {what}, the ledger says {tally.ledger}{why}")

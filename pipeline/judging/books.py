@@ -1,10 +1,10 @@
 """A partition's changelog as an audit uses it: its ledger, its lives, its skipped frames."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.judging.trail import Trail, Wrong
-from pipeline.records import Changelog, Fate, Record
+from pipeline.records import Changelog, Destination, Fate, Record
 from pipeline.wire.changelog import (
     LIFE_PREFIX,
     MANIFEST_KEY,
@@ -30,15 +30,22 @@ class Books:
 
     @classmethod
     def read(cls, changelog: Changelog) -> "Books":
-        """Read a changelog. Raises `CorruptStateError` if a record cannot be read."""
+        """Read a changelog. Raises `CorruptStateError` if a record cannot be read.
+
+        A topic of predictions or dead letters that was made anew holds nothing of earlier lives.
+        """
         found = changelog.records.get(MANIFEST_KEY)
         manifest = None if found is None else Manifest.read(found)
         lives = [Life.read(record) for record in _named(changelog, LIFE_PREFIX)]
         skips = [Skips.read(record) for record in _named(changelog, SKIPS_PREFIX)]
         shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
         memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
-        ordered = tuple(sorted(lives, key=lambda life: life.number))
-        return cls(manifest, ordered, tuple(skips), memories, changelog.log_start)
+        ordered = sorted(lives, key=lambda life: life.number)
+        if manifest is not None and manifest.identity.remade(Destination.PREDICTIONS):
+            ordered = [replace(life, predictions_end=0) for life in ordered]
+        if manifest is not None and manifest.identity.remade(Destination.DEAD_LETTERS):
+            ordered = [replace(life, dead_letters_end={}) for life in ordered]
+        return cls(manifest, tuple(ordered), tuple(skips), memories, changelog.log_start)
 
     @property
     def newest_life(self) -> int:
@@ -74,10 +81,20 @@ class Books:
 
     def check(self, trail: Trail, manifest: Manifest) -> None:
         """Check that the ledger adds up, and compare it with what the newest life published."""
+        self._check_older(trail, manifest)
         self._check_sums(trail, manifest)
         self._check_life(trail, manifest)
         self._check_skips(trail, manifest)
         self._check_memories(trail, manifest)
+
+    def _check_older(self, trail: Trail, manifest: Manifest) -> None:
+        if trail.older:
+            trail.find(
+                Wrong.OLDER,
+                f"{trail.older} predictions are older than the ledger, which begins at offset"
+                f" {manifest.first_offset}: was the changelog lost, or does another group publish"
+                " here?",
+            )
 
     def _check_sums(self, trail: Trail, manifest: Manifest) -> None:
         first, end = manifest.first_offset, manifest.next_offset

@@ -4,17 +4,19 @@ A new life begins: its ledger starts at zero, and its streams have no memory.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.books import Books
 from pipeline.records import Changelog, Outgoing
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 
 WORKER = "reset"  # the worker's name in the manifest
+COMMITTED = "committed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,47 +24,68 @@ class Move:
     """A partition, and the offset `target` to move it to.
 
     `predictions_end` and `dead_letters_end` are the present ends of those logs, as in `Life`.
+    `topics` are the names of the topics that the new life belongs to, by role. `partitions`: how
+    many the topic of frames has, for a partition whose manifest is lost.
     """
 
     partition: int
     target: int
     predictions_end: int
     dead_letters_end: Mapping[int, int]
+    topics: Mapping[str, str] = field(default_factory=dict)
+    partitions: int = 1
 
 
-def find_target(text: str, changelog: Changelog) -> int:
-    """Return the offset that `earliest`, `latest` or a number means.
+def find_target(text: str, changelog: Changelog, *, committed: int | None) -> int:
+    """Return the offset that `earliest`, `latest`, `committed` or a number means.
 
-    Raises `ConfigError`, and `CannotMoveError` if the frames' log does not hold that offset.
+    `committed` is the group's committed offset; None: it has none. Raises `ConfigError`, and
+    `CannotMoveError` if the frames' log does not hold that offset.
     """
-    named = {"earliest": changelog.log_start, "latest": changelog.log_end}
-    if text in named:
-        return named[text]
-    if not text.isdecimal():
-        raise ConfigError(f"--to {text}: wanted an offset, earliest or latest")
-    if not changelog.log_start <= int(text) <= changelog.log_end:
+    named = {"earliest": changelog.log_start, "latest": changelog.log_end, COMMITTED: committed}
+    offset = named.get(text, int(text) if text.isdecimal() else None)
+    if offset is None and text == COMMITTED:
+        raise CannotMoveError(
+            "--to committed: the group has committed no offset of this topic; choose earliest,"
+            " latest or an offset"
+        )
+    if offset is None:
+        raise ConfigError(f"--to {text}: wanted an offset, earliest, latest or committed")
+    if not changelog.log_start <= offset <= changelog.log_end:
         raise CannotMoveError(
             f"--to {text}: the partition holds frames from offset {changelog.log_start} to"
-            f" {changelog.log_end}; choose one of these"
+            f" {changelog.log_end}, {offset} is not one of these; choose one"
         )
-    return int(text)
+    return offset
 
 
-def require_manifest(number: int, changelog: Changelog) -> Manifest:
-    """Return the partition's manifest. Raises `CannotMoveError` if it has none."""
+def next_offset_of(changelog: Changelog, *, committed: int | None) -> int | None:
+    """Return where the group goes on in a partition; None if it has never begun it.
+
+    Where the manifest is lost, that is the offset that the group has `committed`.
+    """
     manifest = Books.read(changelog).manifest
-    if manifest is None:
-        raise CannotMoveError(
-            f"partition {number} has no manifest: no worker of this group has begun it yet."
-            " `longtake worker --start` says where it begins; is the --group right?"
-        )
-    return manifest
+    return committed if manifest is None else manifest.next_offset
+
+
+def never_begun(numbers: Iterable[int]) -> CannotMoveError:
+    """Return the error for partitions that no worker has begun: there is nothing to move."""
+    text = ", ".join(map(str, numbers))
+    return CannotMoveError(
+        f"partition {text} has no manifest: no worker of this group has begun it yet."
+        " `longtake worker --start` says where it begins; is the --group right?"
+    )
 
 
 def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
-    """Return the checkpoint that moves the partition. Commit it while no worker is in the group."""
-    before = require_manifest(to.partition, changelog)
+    """Return the checkpoint that moves the partition. Commit it while no worker is in the group.
+
+    The new life belongs to the topics of today. Its rules are those of its first worker.
+    """
     books = Books.read(changelog)
+    before = books.manifest or Manifest.beginning(to.target, bundle="", partitions=to.partitions)
+    ids = changelog.topic_ids
+    topics = {role: KnownTopic(name, ids.get(role, "")) for role, name in to.topics.items()}
     manifest = replace(
         before,
         first_offset=to.target,
@@ -76,6 +99,7 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
         expired=0,
         attempts=0,
         letters_omitted=0,
+        identity=MemoryIdentity(topics, rules_since=to.target, offset=to.target),
         life=max(before.life, books.newest_life) + 1,
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)

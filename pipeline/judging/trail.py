@@ -28,6 +28,8 @@ class Wrong(StrEnum):
     MEMORY = "memory"  # a stream's memory does not continue from its last prediction
     UNFOLLOWED = "unfollowed"  # of a stream beyond the number that an audit can follow
     LIFE = "life"  # the manifest belongs to another life than the newest
+    TOPIC = "topic"  # the ledger belongs to another topic than there is now
+    OLDER = "older"  # predictions of frames before the ledger begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,10 @@ class Trail:
     """The predictions and dead letters of one life of one partition, in the log's order.
 
     `judged` are the offsets of frames that the ledger covers; None if there is no ledger. A
-    prediction above them is counted as `ahead`, and only its bytes are checked, because a worker
-    may be running. `whole`: the log still holds the life's beginning. The predictions of streams
-    beyond `most_streams` are only counted, and each is a break, because it was not checked.
+    prediction below them is counted as `older`. One above them is counted as `ahead`, and only its
+    bytes are checked, because a worker may be running. `whole`: the log still holds the life's
+    beginning. The predictions of streams beyond `most_streams` are only counted, and each is a
+    break, because it was not checked.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Trail:
         self.after_ends = 0  # of those, the first ones after an end of their stream
         self.repeats = 0
         self.ahead = 0
+        self.older = 0  # of `predictions`, those of frames before the ledger begins
         self.dead_letters = FrameOffsets()
         self.findings: list[Finding] = []
         self.breaks = 0
@@ -186,6 +190,8 @@ class Trail:
         if self._judged is not None and prediction.offset in self._judged:
             self.predicted += 1
             self.after_ends += prediction.reset is Reset.ENDED
+        elif self._judged is not None and prediction.offset < self._judged.start:
+            self.older += 1
 
     def enter_dead_letter(self, offset: int, key: bytes | None) -> None:
         """Enter the dead letter of the frame at `offset`, after all predictions."""

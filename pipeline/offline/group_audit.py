@@ -35,6 +35,7 @@ def audit_group(
             predictions_start=_starts(predictions),
             dead_letters_start=_starts(dead_letters),
             repeats_allowed=repeats_allowed,
+            names=topics.by_role,
         )
         _enter_all(reader, topics.predictions, predictions, audit.enter_prediction, progress)
         _enter_all(reader, topics.dead_letters, dead_letters, audit.enter_dead_letter, progress)

@@ -14,6 +14,7 @@ from engines.model.verdicts import Verdicts
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
+from pipeline.judging.belonging import other_rules, other_topics, rule_notes
 from pipeline.judging.compare import Comparison
 from pipeline.media.kinds import decoder_for, open_fitting_for
 from pipeline.offline.overlay.log_film import LogFilm
@@ -32,6 +33,7 @@ class ReplayPlan:
     bundle: Bundle
     stretches: tuple[tuple[History, Stretch], ...]
     compared: bool
+    belonging: tuple[str, ...] = ()  # how topics and rules differ from the group's, in words
 
     @property
     def same_bundle(self) -> bool:
@@ -40,11 +42,12 @@ class ReplayPlan:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the results has to know: another bundle, a log that begins late."""
+        """What a reader of the results must know: another bundle, other rules, a late beginning."""
         notes = [
             f"the group runs bundle {digest[:8]}, this is {self.bundle.id}: another bundle"
             for digest in self._foreign
         ]
+        notes += self.belonging
         return notes + [note for _, chosen in self.stretches for note in chosen.notes]
 
     @property
@@ -54,7 +57,8 @@ class ReplayPlan:
 
     @property
     def _foreign(self) -> list[str]:
-        return sorted({h.manifest.bundle for h, _ in self.stretches} - {self.bundle.digest})
+        named = {h.manifest.bundle for h, _ in self.stretches if h.manifest.bundle}
+        return sorted(named - {self.bundle.digest})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +101,36 @@ def plan_replay(
     first: int | None,
     last: int | None,
     compared: bool,
+    settings: WorkerConfig,
 ) -> ReplayPlan:
     """Choose what to replay: of these partitions (none named: of all) the records [first, last).
 
     None stands for where the group began, and for what it has finished. What it has not finished
-    cannot be compared. Raises what `ReplaySource.histories` raises.
+    cannot be compared. `settings` are those of the replay, to be compared with the group's. Raises
+    what `ReplaySource.histories` raises.
     """
-    chosen = []
+    chosen, belonging = [], list[str]()
     for history in source.histories(partitions):
+        belonging += _belonging(history, settings)
         finished = history.manifest.next_offset
         end = min(last, finished) if compared and last is not None else last
         chosen.append((history, stretch(history, first=first, last=end)))
-    return ReplayPlan(bundle, tuple(chosen), compared)
+    return ReplayPlan(bundle, tuple(chosen), compared, tuple(belonging))
+
+
+def _belonging(history: History, settings: WorkerConfig) -> Iterator[str]:
+    """Yield how topics and rules of a replay differ from those of the group's workers."""
+    place, manifest = f"partition {history.partition}", history.manifest
+    names = settings.topics.by_role
+    for sentence in other_topics(manifest.identity, history.topic_ids, names):
+        yield f"{place}: {sentence}"
+    differing = other_rules(manifest, settings.rules)
+    if differing:
+        yield (
+            f"{place}: the group decided with {', '.join(differing)}: differences are expected."
+            " Give the workers' own --config"
+        )
+    yield from rule_notes({history.partition: manifest})
 
 
 class GroupReplay:

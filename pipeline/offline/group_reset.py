@@ -10,8 +10,8 @@ from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError
-from pipeline.judging.moving import Move, find_target, move, require_manifest
-from pipeline.offline.group_state import read_changelogs
+from pipeline.judging.moving import Move, find_target, move, never_begun, next_offset_of
+from pipeline.offline.group_state import read_changelogs, read_committed
 from pipeline.records import Changelog
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, snapshot_key
 
@@ -62,42 +62,72 @@ def end_streams(
             yield EndedStream(name, offsets, lives, usual)
 
 
-def plan_move(settings: GroupSettings, number: int, to: str, *, clock: Clock) -> PlannedMove:
-    """See that a partition can be moved `to` an offset, `earliest` or `latest`. Changes nothing.
+def plan_moves(
+    settings: GroupSettings, numbers: Sequence[int], to: str, *, clock: Clock
+) -> list[PlannedMove]:
+    """See that partitions can be moved `to` an offset, `earliest`, `latest` or `committed`.
 
-    Raises `ConfigError`, and `CannotMoveError` where workers are in the group, none of them has
-    ever begun the partition, or its log does not hold the offset.
+    No numbers: all that the group has begun. It changes nothing. Raises `ConfigError`, and
+    `CannotMoveError` where workers are in the group, none of them has ever begun a partition, or
+    its log does not hold the offset.
     """
     changelogs = read_changelogs(settings, clock=clock)
-    _require(number, changelogs)
-    changelog = changelogs[number]
-    before = require_manifest(number, changelog)
-    target = find_target(to, changelog)
+    for number in numbers:
+        _require(number, changelogs)
+    wanted = list(numbers) or sorted(changelogs)
+    committed = read_committed(settings, wanted)
+    before = {n: next_offset_of(changelogs[n], committed=committed.get(n)) for n in wanted}
+    begun = {number: offset for number, offset in before.items() if offset is not None}
+    if not begun or (numbers and len(begun) < len(wanted)):
+        raise never_begun(number for number in wanted if number not in begun)
+    targets = {n: find_target(to, changelogs[n], committed=committed.get(n)) for n in begun}
     KafkaGroup(settings, clock=clock).require_empty()
-    streams = sum(key.startswith(SNAPSHOT_PREFIX) for key in changelog.records)
-    return PlannedMove(number, before.next_offset, target, streams)
+    return [
+        PlannedMove(number, offset, targets[number], _streams(changelogs[number]))
+        for number, offset in begun.items()
+    ]
 
 
-def move_partition(settings: GroupSettings, planned: PlannedMove, *, clock: Clock) -> int:
-    """Move the partition; returns the number of the life that begins with it.
+def move_partitions(
+    settings: GroupSettings, planned: Sequence[PlannedMove], *, clock: Clock
+) -> dict[int, int]:
+    """Move partitions, one after the other. Returns the numbers of the lives that begin with it.
 
-    Raises `CannotMoveError` if workers have come into the group since it was planned.
+    Raises `CannotMoveError` if workers have come into the group since it was planned. Those that
+    were moved before stay so; moving all again does no harm.
     """
-    number = planned.partition
-    to = Move(number, planned.target, *_ends(settings, number, clock=clock))
-    changelog = read_changelogs(settings, clock=clock)[number]
-    checkpoint = move(changelog, to, now_s=clock.time())
-    KafkaGroup(settings, clock=clock).commit(checkpoint)
-    return checkpoint.parts[0].manifest.life
+    changelogs = read_changelogs(settings, clock=clock)
+    ends = _ends(settings, [one.partition for one in planned], clock=clock)
+    group, lives = KafkaGroup(settings, clock=clock), {}
+    for one in planned:
+        number = one.partition
+        to = Move(
+            number,
+            one.target,
+            *ends[number],
+            topics=settings.topics.by_role,
+            partitions=len(changelogs),
+        )
+        checkpoint = move(changelogs[number], to, now_s=clock.time())
+        group.commit(checkpoint)
+        lives[number] = checkpoint.parts[0].manifest.life
+    return lives
 
 
-def _ends(settings: GroupSettings, number: int, *, clock: Clock) -> tuple[int, Mapping[int, int]]:
-    """Where a partition's predictions end now, and all partitions' dead letters."""
+def _streams(changelog: Changelog) -> int:
+    return sum(key.startswith(SNAPSHOT_PREFIX) for key in changelog.records)
+
+
+def _ends(
+    settings: GroupSettings, numbers: Sequence[int], *, clock: Clock
+) -> dict[int, tuple[int, Mapping[int, int]]]:
+    """Where each partition's predictions end now, and all partitions' dead letters."""
     topics = settings.topics
     with closing(SpanReader(settings.connection, stall_s=settings.stall_s, clock=clock)) as reader:
-        predictions = reader.spans(topics.predictions, [number])
+        predictions = reader.spans(topics.predictions, numbers)
         letters = reader.spans(topics.dead_letters, reader.partitions(topics.dead_letters))
-    return predictions[number].stop, {number: span.stop for number, span in letters.items()}
+    dead_letters_end = {number: span.stop for number, span in letters.items()}
+    return {number: (predictions[number].stop, dead_letters_end) for number in numbers}
 
 
 def _require(number: int, changelogs: Mapping[int, Changelog]) -> None:

@@ -1,9 +1,10 @@
 """Reads the changelogs of a whole group, without being a member of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from pipeline.broker.kafka.broker import KafkaBroker
+from pipeline.broker.kafka.readers.group_evidence import GroupEvidence
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.records import Changelog
@@ -15,3 +16,10 @@ def read_changelogs(settings: GroupSettings, *, clock: Clock) -> Mapping[int, Ch
     partitions = range(broker.partition_count())
     with closing(broker.changelog()) as reader:
         return reader.read(partitions)
+
+
+def read_committed(settings: GroupSettings, partitions: Sequence[int]) -> Mapping[int, int]:
+    """Read the group's committed offsets of these partitions of the frames, where it has one."""
+    evidence = GroupEvidence(settings.connection, topics=settings.topics, group=settings.group)
+    with closing(evidence):
+        return evidence.committed(partitions)

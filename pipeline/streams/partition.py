@@ -50,6 +50,7 @@ class Partition:
         self.stream_time_ms = manifest.stream_time_ms
         self.checkpoint = manifest.checkpoint  # number of the newest frozen one
         self.life = manifest.life
+        self.identity = manifest.identity
         self.unknown = manifest.unknown  # fields of a newer release, to be written back
         # Before the first record is read, a manifest with this count is committed. If a record
         # kills one worker after the other, the count rises until a worker commits progress.

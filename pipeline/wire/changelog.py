@@ -19,6 +19,7 @@ from pipeline.records import (
     Record,
 )
 from pipeline.wire.frames import LAST_US
+from pipeline.wire.identity import MemoryIdentity
 from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
 SCHEMA = 1  # of manifests, snapshots, skips and lives
@@ -55,8 +56,8 @@ class Manifest:
     """A partition's resume record: the authority on where to resume, and the ledger of fates.
 
     next_offset - first_offset = sum(fates) + absent + expired. `checkpoint` counts from 0. Of the
-    dead-lettered records, `letters_omitted` have no letter. `unknown` holds fields of a newer
-    release.
+    dead-lettered records, `letters_omitted` have no letter. `identity` is empty if an older release
+    wrote it. `unknown` holds fields of a newer release.
     """
 
     first_offset: int
@@ -73,6 +74,7 @@ class Manifest:
     attempts: int = 0
     life: int = 1
     letters_omitted: int = 0
+    identity: MemoryIdentity = field(default_factory=MemoryIdentity)
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @classmethod
@@ -99,6 +101,7 @@ class Manifest:
         fates = {fate: self.fates.get(fate, 0) for fate in Fate if fate not in ADDED_FATES}
         added = {fate: n for fate, n in self.fates.items() if n and fate not in fates}
         omitted = {"letters_omitted": self.letters_omitted} if self.letters_omitted else {}
+        identity = {"identity": self.identity.content()} if self.identity else {}
         content = {
             "first_offset": self.first_offset,
             "next_offset": self.next_offset,
@@ -115,6 +118,7 @@ class Manifest:
             "life": self.life,
             "schema": SCHEMA,
             **omitted,
+            **identity,
             **self.unknown,
         }
         return Outgoing(Destination.STATE, partition, MANIFEST_KEY, write_object(content))
@@ -146,12 +150,21 @@ class Manifest:
             attempts=fields.integer("attempts") if fields.has("attempts") else 0,
             life=fields.integer("life", 1) if fields.has("life") else 1,
             letters_omitted=_omitted(fields),
+            identity=_identity(fields),
             unknown=fields.rest,
         )
 
 
 def _omitted(fields: Fields) -> int:
     return fields.integer("letters_omitted") if fields.has("letters_omitted") else 0
+
+
+def _identity(fields: Fields) -> MemoryIdentity:
+    return (
+        MemoryIdentity.read(fields.inner("identity"))
+        if fields.has("identity")
+        else MemoryIdentity()
+    )
 
 
 def _fates(fields: Fields) -> dict[Fate, int]:

@@ -1,8 +1,9 @@
 """A partition's past as its changelog records it, and the range of records to replay."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Destination
 from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest
 from pipeline.wire.lives import Life, life_key
 from pipeline.wire.skips import Skips
@@ -10,7 +11,10 @@ from pipeline.wire.skips import Skips
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A partition's past from its changelog. `log_start` and `log_end` are those of the frames."""
+    """A partition's past from its changelog. `log_start` and `log_end` are those of the frames.
+
+    `topic_ids` are the ids of today's topics, by role.
+    """
 
     partition: int
     manifest: Manifest
@@ -18,6 +22,7 @@ class History:
     published_from: int  # offset in the predictions topic where this life's predictions begin
     log_start: int
     log_end: int
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, number: int, changelog: Changelog) -> "History | None":
@@ -32,8 +37,10 @@ class History:
             for key, record in changelog.records.items()
             if key.startswith(SKIPS_PREFIX)
         )
-        published_from = 0 if life is None else Life.read(life).predictions_end
-        return cls(number, manifest, skips, published_from, changelog.log_start, changelog.log_end)
+        begun = life is not None and not manifest.identity.remade(Destination.PREDICTIONS)
+        published_from = Life.read(life).predictions_end if life is not None and begun else 0
+        start, end, ids = changelog.log_start, changelog.log_end, changelog.topic_ids
+        return cls(number, manifest, skips, published_from, start, end, ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, Event
-from pipeline.delivery.restore import Restorer
+from pipeline.delivery.restorer import Restorer
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 
@@ -62,7 +62,7 @@ class Membership:
         if isinstance(event, Assigned):
             log.info("partitions %s are ours now", numbers)
         else:
-            log.warning("partitions %s: retention has overtaken us; restoring", numbers)
+            log.warning("partitions %s: the log has no such offset any more; restoring", numbers)
         self._restorer.want(numbers)
 
     def follow(self, member: Member | None) -> None:

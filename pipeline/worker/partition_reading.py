@@ -4,6 +4,7 @@ import logging
 
 from pipeline.broker.contract import FrameConsumer, Poll
 from pipeline.delivery.stall import StallDetector
+from pipeline.delivery.topic_watch import TopicWatch
 from pipeline.errors import BrokerUnavailableError
 from pipeline.worker.membership import Membership
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
@@ -22,6 +23,7 @@ class Reading:
         self,
         consumer: FrameConsumer,
         stalls: StallDetector,
+        topics: TopicWatch,
         membership: Membership,
         *,
         throttle: Throttle,
@@ -30,6 +32,7 @@ class Reading:
     ) -> None:
         self._consumer = consumer
         self._stalls = stalls
+        self._topics = topics
         self._membership = membership
         self._throttle = throttle
         self._troubles = troubles
@@ -47,10 +50,13 @@ class Reading:
         return polled
 
     def look(self) -> None:
-        """Pause or resume by what is pending, and look for stalls."""
+        """Pause or resume by what is pending, look for stalls and for topics made anew."""
         self._throttle.look(self._membership.partitions)
         if self._stalls.due:
             self._look_for_stalls()
+        others = self._topics.look(self._membership.opened)
+        if others:
+            self._membership.restore_again(others)
 
     def _look_for_stalls(self) -> None:
         """Seek again in partitions whose reading does not advance although the log has more."""

@@ -14,9 +14,11 @@ from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
 from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
-from pipeline.delivery.restore import RestorePolicy, Restorer
+from pipeline.delivery.restore import RestorePolicy
+from pipeline.delivery.restorer import Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.delivery.topic_check import TopicCheck
+from pipeline.delivery.topic_watch import TopicWatch
 from pipeline.media.decoder import Decoder
 from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.records import Frame, Record
@@ -68,16 +70,12 @@ class Worker:
         metrics.model.set_labels(bundle.labels)
         metrics.streams.expect(config.expected_streams)
         self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
-        keyframe_ms, foreign = model.rules.keyframe_ms, config.foreign_state
-        policy = RestorePolicy(
-            bundle, count, config.group, config.start, foreign, config.delivery, keyframe_ms
-        )
         self._reader = broker.changelog()
         self._writer = broker.writer()
         self._consumer = broker.consumer()
         restorer = Restorer(
             self._reader,
-            policy,
+            RestorePolicy.of(config, bundle, partitions=count),
             reads=executors.reads,
             engine=model.engine,
             rows=model.rows,
@@ -110,6 +108,7 @@ class Worker:
         self._reading = Reading(
             self._consumer,
             stalls,
+            TopicWatch(self._reader, reads=executors.reads, clock=clock),
             self._membership,
             throttle=throttle,
             troubles=self._troubles,

@@ -31,7 +31,7 @@ from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.broker.kafka.readers import changelog_reader
 from pipeline.cli.main import main as longtake
 from pipeline.delivery.committer import Committer
-from pipeline.delivery.restore import Restorer
+from pipeline.delivery.restorer import Restorer
 from pipeline.streams.partition import Partition
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.chaos.steps import TRANSACTION

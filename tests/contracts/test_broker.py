@@ -256,6 +256,30 @@ def test_a_commit_shows_everything_at_once(cluster: Cluster, open_parts: OpenPar
     assert len(cluster.committed(cluster.topics.state)) == 2
 
 
+def test_a_topic_that_is_made_anew_has_another_id_and_the_others_keep_theirs(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    reader = open_parts(cluster.broker("one").changelog())
+    before = reader.topic_ids()
+    assert before.keys() == cluster.topics.by_role.keys()
+    assert len(set(before.values())) == len(before)
+    assert reader.read([0])[0].topic_ids == before
+    cluster.make_anew(cluster.topics.frames)
+    after = reader.topic_ids()
+    assert {role for role in before if after[role] != before[role]} == {"frames"}
+
+
+def test_the_committed_offsets_are_those_of_the_last_commit(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    owner = settled(cluster, open_parts)
+    broker = cluster.broker("one")
+    reader, writer = open_parts(broker.changelog()), open_parts(broker.writer())
+    assert reader.committed([0, 1]) == {}
+    writer.commit(checkpoint(offset=7), owner.joined())
+    until(lambda: reader.committed([0, 1]) == {0: 7}, [owner])
+
+
 def test_what_leaves_at_once_is_seen_in_its_order_without_any_commit(
     cluster: Cluster, open_parts: OpenParts
 ) -> None:

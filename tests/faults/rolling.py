@@ -120,7 +120,11 @@ class RollingPair:
         self._slots: dict[str, str] = {}
         connection = cluster.config.connection
         self._changelog = KafkaChangelog(
-            connection, topics=cluster.topics, stall_s=PATIENCE_S, clock=SystemClock()
+            connection,
+            topics=cluster.topics,
+            group=cluster.config.group,
+            stall_s=PATIENCE_S,
+            clock=SystemClock(),
         )
         self._reader = TopicTail(connection, topic=cluster.topics.predictions, from_start=True)
         self.predictions: list[Record] = []

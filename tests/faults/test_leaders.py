@@ -47,7 +47,7 @@ def read(reader: KafkaChangelog, patience_s: float) -> Mapping[int, Changelog]:
 
 def test_memory_is_read_back_although_its_leaders_have_moved(brokers: Brokers) -> None:
     reader = KafkaChangelog(
-        Connection(brokers.straight), topics=TOPICS, stall_s=20.0, clock=SystemClock()
+        Connection(brokers.straight), topics=TOPICS, group="g", stall_s=20.0, clock=SystemClock()
     )
     read(reader, PATIENCE_S)
     moved = brokers.move_leaders([TOPICS.frames, TOPICS.state], PARTITIONS, random.Random(1))  # noqa: S311

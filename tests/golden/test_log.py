@@ -214,6 +214,7 @@ def test_an_audit_finds_what_the_audit_of_its_own_version_found(run: Run) -> Non
         predictions_start={},
         dead_letters_start={},
         repeats_allowed=run == "low_latency",
+        names={},
     )
     for record in records(run, "predictions"):
         audit.enter_prediction(record)

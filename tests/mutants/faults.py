@@ -9,6 +9,7 @@ from tests.mutants.video import VIDEO_MUTANTS
 ALONE = "tests/properties/test_alone.py"
 PROTOCOL = "tests/properties/test_protocol.py"
 CONTRACT = "tests/contracts/test_broker.py"
+IDENTITY = "tests/pipeline/worker/test_identity.py"
 
 
 MUTANTS = (
@@ -166,6 +167,48 @@ MUTANTS = (
         "            attempts=closed.attempts,\n",
         "            attempts=0,\n",
         (PROTOCOL,),
+    ),
+    Mutant(
+        "a topic is its name",
+        "pipeline/wire/identity.py",
+        "bool(self.id and topic_id) and self.id != topic_id",
+        "bool(self.id and topic_id) and self.id == ''",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "a topic that is made anew under a worker is not noticed",
+        "pipeline/delivery/topic_watch.py",
+        "        return sorted(number for number, roles in others.items() if roles)\n",
+        "        return sorted(number for number, roles in others.items() if number < 0)\n",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "a lost changelog is a new group",
+        "pipeline/delivery/restorer.py",
+        "        committed = self._reader.committed(new) if new else {}\n",
+        "        committed = self._reader.committed([]) if new else {}\n",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "rules are not compared",
+        "pipeline/delivery/identity_check.py",
+        "if rule in before.rules and before.rules[rule] != value",
+        "if rule in before.rules and value < 0",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "a log that looks shorter is read where it ends",
+        "pipeline/delivery/restore.py",
+        "    if manifest.next_offset > changelog.log_end:\n",
+        "    if manifest.next_offset > changelog.log_end + 10**6:\n",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "frames of a release that compares nothing count as decided by the rules",
+        "pipeline/delivery/identity_check.py",
+        "exact = same_rules and before.offset == manifest.next_offset",
+        "exact = same_rules",
+        ("tests/pipeline/delivery/test_identity_check.py",),
     ),
     *CAMERA_MUTANTS,
     *VIDEO_MUTANTS,

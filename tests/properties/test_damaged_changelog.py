@@ -138,6 +138,7 @@ def test_an_audit_a_replay_and_a_move_of_a_foreign_manifest_end(world: World, ki
             predictions_start=nothing,
             dead_letters_start=nothing,
             repeats_allowed=False,
+            names={},
         ),
     ]
     for reader in readers:

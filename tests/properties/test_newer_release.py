@@ -70,6 +70,7 @@ def audit(world: World) -> int:
         predictions_start={0: 0},
         dead_letters_start={0: 0},
         repeats_allowed=False,
+        names={},
     )
     for record in world.log.read_committed(TOPICS.predictions):
         judged.enter_prediction(record)

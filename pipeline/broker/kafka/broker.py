@@ -87,6 +87,7 @@ class KafkaBroker:
         return KafkaChangelog(
             self._settings.connection,
             topics=self.topics,
+            group=self._settings.group,
             stall_s=self._settings.stall_s,
             clock=self._clock,
         )

@@ -43,13 +43,7 @@ CAMERAS_PARTITIONS = 1  # a camera has a record of a few hundred bytes in half a
 
 def names(topics: Topics) -> dict[str, str]:
     """Return the topics' names by their role; that of cameras only if it has a name."""
-    every = {
-        "frames": topics.frames,
-        "predictions": topics.predictions,
-        "dead_letters": topics.dead_letters,
-        "state": topics.state,
-        "cameras": topics.cameras,
-    }
+    every = topics.by_role | {"cameras": topics.cameras}
     return {role: name for role, name in every.items() if name}
 
 

@@ -1,5 +1,7 @@
 """The log in memory: topics, transactional producers, and one group that reads the frames."""
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.broker.checkpoint import Member
@@ -18,10 +20,15 @@ class ProducerLife:
     epoch: int = 0
     open: Transaction | None = None
     touched: set[tuple[str, int]] = field(default_factory=set)
+    offsets: Mapping[int, int] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Open a transaction."""
         self.open = Transaction()
+
+    def send_offsets(self, offsets: Mapping[int, int]) -> None:
+        """Keep the offsets that are committed with the open transaction."""
+        self.offsets = offsets
 
     def fence(self) -> None:
         """Begin a new epoch: producers of older epochs may not write any more."""
@@ -29,7 +36,7 @@ class ProducerLife:
 
     def forget(self) -> None:
         """Clear the transaction after its end."""
-        self.open, self.touched = None, set()
+        self.open, self.touched, self.offsets = None, set(), {}
 
 
 class MemoryLog:
@@ -40,23 +47,29 @@ class MemoryLog:
         self.group = group
         self.changed = group.changed
         self.clock = clock
-        self._logs = {
-            name: [PartitionLog() for _ in range(group.partitions)]
-            for name in (
-                topics.frames,
-                topics.predictions,
-                topics.dead_letters,
-                topics.state,
-                topics.cameras,
-            )
-        }
+        self.committed_offsets: Mapping[int, int] = {}  # of the group, by partition
+        self._logs: dict[str, list[PartitionLog]] = {}
+        self._ids: dict[str, str] = {}
+        self._made = itertools.count(1)
+        for name in (*topics.by_role.values(), topics.cameras):
+            self._make(name, group.partitions)
         self._producers: dict[str, ProducerLife] = {}
+
+    def _make(self, topic: str, partitions: int) -> None:
+        """Make a topic, which is empty and has an id that no other has had."""
+        self._logs[topic] = [PartitionLog() for _ in range(partitions)]
+        self._ids[topic] = f"{topic}-{next(self._made)}"
 
     # ----------------------------------------------------------------------------- what is read
 
     def partition_count(self, topic: str) -> int:
         """Count the partitions of a topic."""
         return len(self._log(topic))
+
+    def topic_ids(self) -> dict[str, str]:
+        """Return the ids of the group's topics, by role."""
+        with self.changed:
+            return {role: self._ids[name] for role, name in self.topics.by_role.items()}
 
     def read_committed(self, topic: str) -> list[Record]:
         """Return a topic's committed records, partition by partition."""
@@ -90,7 +103,7 @@ class MemoryLog:
                 else:
                     newest[record.key or b""] = record
             frames = self._log(self.topics.frames)[partition]
-            return Changelog(newest, frames.start, frames.end)
+            return Changelog(newest, frames.start, frames.end, self.topic_ids())
 
     def _log(self, topic: str) -> list[PartitionLog]:
         if topic not in self._logs:
@@ -156,14 +169,20 @@ class MemoryLog:
             producer = self._live(name, epoch)
             producer.touched.add(self._append(outgoing, producer.open))
 
-    def send_offsets(self, name: str, epoch: int, member: Member) -> None:
-        """Refuse the commit unless `member` belongs to the group's current generation."""
+    def send_offsets(
+        self, name: str, epoch: int, member: Member, offsets: Mapping[int, int]
+    ) -> None:
+        """Commit the group's offsets with the transaction.
+
+        Refuses unless `member` belongs to the group's current generation.
+        """
         with self.changed:
-            self._live(name, epoch)
+            producer = self._live(name, epoch)
             if self.group.generation_of(member.member_id) != member.generation:
                 raise CommitRefusedError(
                     f"{member.member_id} of generation {member.generation} is of the past"
                 )
+            producer.send_offsets(offsets)
 
     def finish(self, name: str, epoch: int, *, commit: bool) -> None:
         """End the producer's transaction."""
@@ -182,6 +201,7 @@ class MemoryLog:
             return
         if commit:
             producer.open.commit()
+            self.committed_offsets = {**self.committed_offsets, **producer.offsets}
         for topic, number in producer.touched:
             self._log(topic)[number].mark_end(producer.open)
         producer.forget()

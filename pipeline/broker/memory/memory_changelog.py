@@ -36,5 +36,14 @@ class MemoryChangelog:
         """See `ChangelogReader`."""
         return {number: self._log.stable_end(number) for number in partitions}
 
+    def topic_ids(self) -> Mapping[str, str]:
+        """See `ChangelogReader`."""
+        return self._log.topic_ids()
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `ChangelogReader`."""
+        offsets = self._log.committed_offsets
+        return {number: offsets[number] for number in partitions if number in offsets}
+
     def close(self) -> None:
         """See `ChangelogReader`."""

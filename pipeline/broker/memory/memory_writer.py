@@ -1,6 +1,6 @@
 """Writes to a log in memory: the checkpoint writer with its transactional producer, the outlet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.memory.log import MemoryLog
@@ -23,9 +23,9 @@ class MemoryProducer:
         """Write one record within the transaction."""
         self._log.write(self._name, self._epoch, outgoing)
 
-    def send_offsets(self, member: Member) -> None:
-        """Let the group refuse a member that is not current."""
-        self._log.send_offsets(self._name, self._epoch, member)
+    def send_offsets(self, member: Member, offsets: Mapping[int, int]) -> None:
+        """Send the group's offsets by partition. It refuses a member that is not current."""
+        self._log.send_offsets(self._name, self._epoch, member, offsets)
 
     def commit(self) -> None:
         """Commit the transaction."""
@@ -48,7 +48,8 @@ class MemoryWriter:
         for part in checkpoint.parts:
             for outgoing in part.outgoing:
                 self._producer.send(outgoing)
-        self._producer.send_offsets(member)
+        offsets = {part.partition: part.next_offset for part in checkpoint.parts}
+        self._producer.send_offsets(member, offsets)
         self._producer.commit()
 
     def renew(self) -> None:

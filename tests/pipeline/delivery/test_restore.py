@@ -13,7 +13,9 @@ from pipeline.delivery.restore import RestorePolicy, restore
 from pipeline.errors import (
     CorruptStateError,
     ForeignStateError,
+    IdentityError,
     PartitionCountError,
+    ShortLogError,
 )
 from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
@@ -40,8 +42,17 @@ class Restored:
             delivery=Delivery.EXACTLY_ONCE,
         )
 
-    def restore(self, found: Changelog) -> Partition:
-        return restore(0, found, self.how, era=7, wanted_s=0.0, engine=self.engine, rows=self.rows)
+    def restore(self, found: Changelog, *, remains: str = "") -> Partition:
+        return restore(
+            0,
+            found,
+            self.how,
+            era=7,
+            wanted_s=0.0,
+            engine=self.engine,
+            rows=self.rows,
+            remains=remains,
+        )
 
     def snapshot(self, stream: str, tensors: Tensors, *, bundle: str = "") -> Outgoing:
         """A stream's memory of the bundle that is served, unless another one is named."""
@@ -125,7 +136,9 @@ def test_what_retention_deleted_before_it_was_read_is_counted_as_expired(
 
 def test_skips_of_frames_that_retention_has_deleted_are_buried(restored: Restored) -> None:
     old, new = Skips("a", ((1, 4),)), Skips("b", ((2, 4), (7, 9)))
-    partition = restored.restore(changelog(MANIFEST, old.write(0), new.write(0), log_start=8))
+    partition = restored.restore(
+        changelog(MANIFEST, old.write(0), new.write(0), log_start=8, log_end=20)
+    )
     buried = [(out.key, out.value) for out in partition.close_checkpoint().outgoing]
     assert buried == [(old.key, None)]
 
@@ -139,7 +152,7 @@ def test_from_the_third_attempt_on_all_that_is_in_the_log_is_suspect(
     assert (partition.attempts, partition.suspects_end) == (attempts + 1, suspects_end)
 
 
-@pytest.mark.parametrize(("log_start", "log_end"), [(0, 10), (0, 3), (12, 12)])
+@pytest.mark.parametrize(("log_start", "log_end"), [(0, 10), (12, 12)])
 def test_workers_that_stop_while_no_frame_waits_are_not_counted_as_failed(
     restored: Restored, log_start: int, log_end: int
 ) -> None:
@@ -162,12 +175,17 @@ def test_with_low_latency_no_frame_that_is_in_the_log_is_skipped(
     assert restored.restore(changelog(MANIFEST, log_end=20)).unskippable_end == end
 
 
-def test_a_manifest_beyond_the_logs_end_is_reported_and_kept(
-    restored: Restored, caplog: pytest.LogCaptureFixture
-) -> None:
-    partition = restored.restore(changelog(MANIFEST, log_end=2))
-    assert partition.next_offset == 10
-    assert "next offset 10 is beyond the log's end 2" in caplog.text
+def test_a_log_that_ends_before_the_manifest_is_to_be_read_again_later(restored: Restored) -> None:
+    with pytest.raises(
+        ShortLogError, match="ends at offset 2, and group g has finished it up to 10"
+    ):
+        restored.restore(changelog(MANIFEST, log_end=2))
+    assert restored.engine.rows == 0
+
+
+def test_a_committed_offset_without_a_manifest_is_refused(restored: Restored) -> None:
+    with pytest.raises(IdentityError, match="the changelog is lost"):
+        restored.restore(changelog(log_end=9), remains="has committed its offset 4")
 
 
 # -------------------------------------------------------------------------- another bundle's state
@@ -179,7 +197,7 @@ def test_the_memory_of_another_bundle_is_refused_by_default(restored: Restored) 
         f"holds memory of bundle ffffffff (stream cam-1), this worker runs {restored.bundle.id}"
     )
     with pytest.raises(ForeignStateError, match=re.escape(message)):
-        restored.restore(changelog(MANIFEST, foreign))
+        restored.restore(changelog(MANIFEST, foreign, log_end=20))
 
 
 def test_the_memory_of_another_bundle_is_thrown_away_where_that_is_wanted(
@@ -187,7 +205,7 @@ def test_the_memory_of_another_bundle_is_thrown_away_where_that_is_wanted(
 ) -> None:
     restored.how = replace(restored.how, foreign=ForeignState.RESET)
     foreign, own = restored.snapshot("a", sums(1), bundle="f" * 64), restored.snapshot("b", sums(2))
-    streams = restored.restore(changelog(MANIFEST, foreign, own)).streams
+    streams = restored.restore(changelog(MANIFEST, foreign, own, log_end=20)).streams
     assert (streams["a"].pending_reset, streams["a"].row) == (Reset.BUNDLE, None)
     assert restored.engine.sum_of(streams["b"].row) == 2
 
@@ -197,7 +215,7 @@ def test_the_memory_of_another_bundle_is_carried_on_where_its_tensors_fit(
 ) -> None:
     restored.how = replace(restored.how, foreign=ForeignState.CARRY)
     foreign = restored.snapshot("a", sums(1), bundle="f" * 64)
-    stream = restored.restore(changelog(MANIFEST, foreign)).streams["a"]
+    stream = restored.restore(changelog(MANIFEST, foreign, log_end=20)).streams["a"]
     assert (stream.pending_reset, restored.engine.sum_of(stream.row)) == (None, 1)
 
 
@@ -215,7 +233,7 @@ def test_memory_that_does_not_fit_is_not_carried_on(restored: Restored, tensors:
     restored.how = replace(restored.how, foreign=ForeignState.CARRY)
     foreign = restored.snapshot("a", tensors, bundle="f" * 64)
     with pytest.raises(ForeignStateError):
-        restored.restore(changelog(MANIFEST, foreign))
+        restored.restore(changelog(MANIFEST, foreign, log_end=20))
 
 
 # ------------------------------------------------------------------------------- units of H.264

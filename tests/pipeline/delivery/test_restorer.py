@@ -7,13 +7,15 @@ import pytest
 from engines.model.bundle import Bundle
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import RestorePolicy, Restorer
-from pipeline.errors import BrokerUnavailableError
-from pipeline.records import Changelog
+from pipeline.delivery.restore import RestorePolicy
+from pipeline.delivery.restorer import AGAIN_S, Restorer
+from pipeline.delivery.short_logs import PATIENCE_S
+from pipeline.errors import BrokerUnavailableError, IdentityError
+from pipeline.records import Changelog, Outgoing
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from tests.pipeline.adder import Adder
-from tests.pipeline.changelogs import changelog
+from tests.pipeline.changelogs import changelog, manifest
 from tests.world import Steps
 
 
@@ -23,15 +25,24 @@ class Shelf:
     def __init__(self) -> None:
         self.asked: list[Sequence[int]] = []
         self.away = False
+        self.log_end = 0
+        self.written: tuple[Outgoing, ...] = ()
+        self.offsets: dict[int, int] = {}  # that the group has committed
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         self.asked.append(partitions)
         if self.away:
             raise BrokerUnavailableError("no answer")
-        return {number: changelog() for number in partitions}
+        return {n: changelog(*self.written, log_end=self.log_end) for n in partitions}
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         raise AssertionError("only changelogs are asked for")
+
+    def topic_ids(self) -> Mapping[str, str]:
+        return {}
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        return {number: at for number, at in self.offsets.items() if number in partitions}
 
     def close(self) -> None: ...
 
@@ -124,6 +135,7 @@ def test_a_broker_that_does_not_answer_is_asked_again(wanting: Wanting) -> None:
     wanting.restorer.want([0])
     assert wanting.go() == []
     wanting.shelf.away = False
+    wanting.clock.advance(AGAIN_S)
     assert wanting.go() == [0]
 
 
@@ -136,3 +148,61 @@ def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -
     wanting.reads.run_all()
     (partition,) = wanting.advance()
     assert partition.wanted_s == first_s
+
+
+# ------------------------------------------------------------------------------------ short logs
+
+
+def short(wanting: Wanting) -> None:
+    """The group has finished ten frames; the log of frames ends before the ninth."""
+    wanting.shelf.written = (manifest(next_offset=10, absent=10, partitions=3).write(0),)
+    wanting.shelf.log_end = 8
+
+
+def test_a_log_that_is_too_short_is_read_again_after_a_pause(wanting: Wanting) -> None:
+    short(wanting)
+    wanting.restorer.want([0])
+    assert wanting.go() == []
+    assert wanting.go() == []
+    assert wanting.shelf.asked == [[0]]  # no second reading yet
+    wanting.clock.advance(AGAIN_S)
+    wanting.shelf.log_end = 10
+    assert wanting.go() == [0]
+
+
+def test_a_log_that_stays_too_short_is_given_up_after_a_minute_at_the_least(
+    wanting: Wanting, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert PATIENCE_S > 60
+    short(wanting)
+    wanting.restorer.want([0])
+    for _ in range(int(PATIENCE_S / AGAIN_S)):
+        assert wanting.go() == []
+        wanting.clock.advance(AGAIN_S)
+    assert len(caplog.messages) <= 4
+    wanting.clock.advance(AGAIN_S)
+    wanting.advance()
+    wanting.reads.run_all()
+    with pytest.raises(IdentityError, match=r"log ends at offset 8.* it has lost its end"):
+        wanting.advance()
+
+
+def test_a_partition_that_is_taken_from_us_is_not_waited_for(wanting: Wanting) -> None:
+    short(wanting)
+    wanting.restorer.want([0])
+    wanting.go()
+    wanting.restorer.forget([0])
+    wanting.clock.advance(PATIENCE_S + 1)
+    wanting.restorer.want([0])
+    assert wanting.go() == []
+
+
+def test_only_partitions_without_a_manifest_are_asked_for_what_the_group_has_committed(
+    wanting: Wanting,
+) -> None:
+    wanting.shelf.offsets = {1: 40}
+    wanting.restorer.want([0])
+    assert wanting.go() == [0]
+    wanting.restorer.want([1])
+    with pytest.raises(IdentityError, match="has committed its offset 40"):
+        wanting.go()

@@ -25,6 +25,12 @@ class Ends:
             raise BrokerUnavailableError("no answer")
         return {number: self.answer[number] for number in partitions}
 
+    def topic_ids(self) -> Mapping[str, str]:
+        raise AssertionError("only the ends are asked for")
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        raise AssertionError("only the ends are asked for")
+
     def close(self) -> None: ...
 
 

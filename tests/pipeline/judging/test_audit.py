@@ -72,6 +72,7 @@ class Log:
             predictions_start={0: self.starts["predictions"]},
             dead_letters_start={0: self.starts["dead_letters"]},
             repeats_allowed=self.repeats_allowed,
+            names={},
         )
         for record in self.predictions:
             audit.enter_prediction(record)
@@ -433,4 +434,5 @@ def test_a_changelog_that_cannot_be_read_stops_the_audit(key: bytes) -> None:
             predictions_start={},
             dead_letters_start={},
             repeats_allowed=False,
+            names={},
         )

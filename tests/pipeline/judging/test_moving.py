@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import CannotMoveError, ConfigError
-from pipeline.judging.moving import Move, find_target, move
+from pipeline.judging.moving import Move, find_target, move, next_offset_of
 from pipeline.records import ADDED_FATES, Changelog, Destination, Fate, Outgoing, Record
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 from tests.pipeline.predictions import remembered
@@ -100,21 +101,49 @@ def test_the_groups_offset_moves_too() -> None:
     ("text", "offset"), [("earliest", 5), ("latest", 100), ("5", 5), ("42", 42), ("100", 100)]
 )
 def test_a_target_is_an_offset_of_the_log_or_one_of_its_ends(text: str, offset: int) -> None:
-    assert find_target(text, changelog()) == offset
+    assert find_target(text, changelog(), committed=None) == offset
 
 
 @pytest.mark.parametrize("text", ["4", "101"])
 def test_a_target_that_the_log_does_not_hold_is_refused(text: str) -> None:
     with pytest.raises(CannotMoveError, match="from offset 5 to 100"):
-        find_target(text, changelog())
+        find_target(text, changelog(), committed=None)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "newest", "1.5"])
 def test_a_target_that_is_none_is_a_wrong_option(text: str) -> None:
-    with pytest.raises(ConfigError, match="wanted an offset, earliest or latest"):
-        find_target(text, changelog())
+    with pytest.raises(ConfigError, match="wanted an offset, earliest, latest or committed"):
+        find_target(text, changelog(), committed=None)
 
 
-def test_a_partition_that_nobody_has_begun_cannot_be_moved() -> None:
-    with pytest.raises(CannotMoveError, match="partition 0 has no manifest"):
-        moved(Changelog({}, 5, 100))
+def test_a_target_may_be_what_the_group_has_committed() -> None:
+    assert find_target("committed", changelog(), committed=90) == 90
+    with pytest.raises(CannotMoveError, match="has committed no offset"):
+        find_target("committed", changelog(), committed=None)
+    with pytest.raises(CannotMoveError, match="from offset 5 to 100, 101 is not one of these"):
+        find_target("committed", changelog(), committed=101)
+
+
+def test_a_partition_goes_on_at_its_manifest_or_where_that_is_lost_at_the_committed_offset() -> (
+    None
+):
+    assert next_offset_of(changelog(), committed=7) == 90
+    assert next_offset_of(Changelog({}, 5, 100), committed=7) == 7
+    assert next_offset_of(Changelog({}, 5, 100), committed=None) is None
+
+
+def test_a_partition_without_a_manifest_begins_its_second_life() -> None:
+    written = moved(Changelog({}, 5, 100))
+    begun = Manifest.read(read(written[b"m"]))
+    assert (begun.life, begun.checkpoint, begun.first_offset) == (2, 0, 20)
+    assert Life.read(read(written[b"l:2"])).predictions_end == 70
+
+
+def test_the_new_life_belongs_to_the_topics_of_today_and_to_no_rules_yet() -> None:
+    before = MemoryIdentity({"frames": KnownTopic("frames", "f1")}, {"gap_reset_s": 2.0}, 10, 90)
+    found = replace(
+        changelog(manifest=replace(MANIFEST, identity=before)), topic_ids={"frames": "f2"}
+    )
+    to = Move(0, 20, 70, {}, topics={"frames": "frames"})
+    manifest = move(found, to, now_s=1.0).parts[0].manifest
+    assert manifest.identity == MemoryIdentity({"frames": KnownTopic("frames", "f2")}, {}, 20, 20)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pipeline.errors import CorruptStateError
 from pipeline.records import ADDED_FATES, Fate, Keyframe, Outgoing, Record, Reset
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
@@ -17,10 +19,21 @@ from tests.pipeline.predictions import remembered, resealed, tape
 
 ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
 MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
+IDENTITY = MemoryIdentity(
+    {"frames": KnownTopic("frames", "aQ", 0, {"kind": 3}), "state": KnownTopic("g.state", "", 7)},
+    {"gap_reset_s": 0.05, "max_streams": 10_000, "rate_hz": 15.0},
+    10,
+    17,
+    {"zone": "ü"},
+)
 OLD_FATES = [fate for fate in Fate if fate not in ADDED_FATES]
 Read = Callable[[Record], Any]
 WRITTEN: dict[str, tuple[Outgoing, Read]] = {
     "manifest": (MANIFEST.write(3), Manifest.read),
+    "manifest with topics and rules": (
+        replace(MANIFEST, identity=IDENTITY).write(3),
+        Manifest.read,
+    ),
     "snapshot": (remembered("a").write(3), Snapshot.read),
     "skips": (Skips("a", ((41, 43),)).write(3), Skips.read),
     "life": (Life(2, 500, 431, {0: 3}).write(3), Life.read),
@@ -138,3 +151,21 @@ def test_names_that_are_listed_are_the_members_themselves() -> None:
     assert Fate("melted") == "melted" == str(Fate("melted"))
     assert {Fate("melted"): 1}["melted"] == 1  # type: ignore[index]
     assert "melted" not in list(Fate)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("topics", {"frames": {"name": "frames", "since": 0}}),
+        ("topics", []),
+        ("rules", {"gap_reset_s": "2"}),
+        ("rules", {"gap_reset_s": -1}),
+        ("rules_since", -1),
+        ("offset", ...),
+    ],
+)
+def test_topics_and_rules_that_break_the_format_are_refused(field: str, value: Any) -> None:
+    content = {k: v for k, v in (IDENTITY.content() | {field: value}).items() if v is not ...}
+    record, read = changed("manifest", identity=content)
+    with pytest.raises(CorruptStateError, match=f"identity.{field}|identity.topics.frames"):
+        read(record)

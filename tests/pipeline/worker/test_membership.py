@@ -7,7 +7,8 @@ from pipeline.broker.checkpoint import Member
 from pipeline.broker.contract import Assigned, Dropped, OutOfRange
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import RestorePolicy, Restorer
+from pipeline.delivery.restore import RestorePolicy
+from pipeline.delivery.restorer import Restorer
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream

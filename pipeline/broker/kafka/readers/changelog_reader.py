@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.broker.kafka.readers.group_evidence import GroupEvidence
 from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.clock import Clock
 from pipeline.connection import Connection
@@ -13,20 +14,22 @@ class KafkaChangelog:
     """See `ChangelogReader`. `stall_s` must be above the transaction timeout of any worker."""
 
     def __init__(
-        self, connection: Connection, *, topics: Topics, stall_s: float, clock: Clock
+        self, connection: Connection, *, topics: Topics, group: str, stall_s: float, clock: Clock
     ) -> None:
         self._topics = topics
+        self._evidence = GroupEvidence(connection, topics=topics, group=group)
         self._reader = SpanReader(connection, stall_s=stall_s, clock=clock)
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         """See `ChangelogReader`."""
+        ids = self._evidence.topic_ids()
         state = self._reader.spans(self._topics.state, partitions)
         newest: dict[int, dict[bytes, Record]] = {number: {} for number in partitions}
         for records in self._reader.read(self._topics.state, state):
             _apply(self._topics.state, newest, records)
         frames = self._reader.spans(self._topics.frames, partitions)
         return {
-            number: Changelog(newest[number], frames[number].start, frames[number].stop)
+            number: Changelog(newest[number], frames[number].start, frames[number].stop, ids)
             for number in partitions
         }
 
@@ -34,8 +37,17 @@ class KafkaChangelog:
         """See `ChangelogReader`."""
         return self._reader.readable_ends(self._topics.frames, partitions)
 
+    def topic_ids(self) -> Mapping[str, str]:
+        """See `ChangelogReader`."""
+        return self._evidence.topic_ids()
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `ChangelogReader`."""
+        return self._evidence.committed(partitions)
+
     def close(self) -> None:
         """See `ChangelogReader`."""
+        self._evidence.close()
         self._reader.close()
 
 

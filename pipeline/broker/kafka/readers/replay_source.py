@@ -23,7 +23,11 @@ class ReplaySource:
         self._partitions = self._look_up()
         connection, stall_s = settings.connection, settings.stall_s
         self._changelog = KafkaChangelog(
-            connection, topics=settings.topics, stall_s=stall_s, clock=clock
+            connection,
+            topics=settings.topics,
+            group=settings.group,
+            stall_s=stall_s,
+            clock=clock,
         )
         self._frames = SpanReader(connection, stall_s=stall_s, clock=clock)
         self._published = SpanReader(connection, stall_s=stall_s, clock=clock)

@@ -25,7 +25,8 @@ COORDINATOR_S = 10.0  # a cluster's first group makes a topic first
 AGAIN_S = 0.1
 NOBODY = -1  # a generation, a producer id, an epoch that no one has
 
-_NOT_YET = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+NOT_YET = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+"""What is answered as long as a group's or a transaction's coordinator is not there yet."""
 
 
 def lacks_write(described: Mapping[str, Any]) -> bool:
@@ -75,12 +76,12 @@ def _permitted(
             code = manager.run(manager.send, request, node).error_code
         except AuthorizationError:
             return frozenset()
-        except _NOT_YET:
+        except NOT_YET:
             code = CoordinatorNotAvailableError.errno
         error = for_code(code)  # type: ignore[no-untyped-call]
         if issubclass(error, AuthorizationError):
             return frozenset({"DESCRIBE"})
-        if not issubclass(error, _NOT_YET):
+        if not issubclass(error, NOT_YET):
             return frozenset({"DESCRIBE", operation})
         if time.monotonic() > deadline_s:
             raise error(f"no coordinator of {name}")
