@@ -14,7 +14,7 @@ LongtakeError
 │   ├── CommitTimedOutError        the broker aborted a transaction that took too long
 │   ├── TokenError                 the token endpoint of a login does not answer
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-28)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-28, 35)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or has the wrong settings
@@ -34,7 +34,8 @@ LongtakeError
     ├── FootageError               the labelled videos to train on are wrong
     ├── TrainingError              training cannot begin, or cannot continue
     ├── SecurityError              broker and client refuse each other: login, certificate, protocol
-    └── NotPermittedError          the broker does not permit an operation to our user
+    ├── NotPermittedError          the broker does not permit an operation to our user
+    └── ForeignOutputError         an output topic belongs to another group
 """
 
 from enum import StrEnum
@@ -261,3 +262,9 @@ class NotPermittedError(StopError):
     """The broker knows our user and does not permit what we asked for."""
 
     exit_code = 28
+
+
+class ForeignOutputError(StopError):
+    """A topic that we would publish into belongs to another group."""
+
+    exit_code = 35

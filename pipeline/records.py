@@ -160,6 +160,10 @@ class Destination(StrEnum):
     CAMERAS = "cameras"
 
 
+OUTPUTS = (Destination.PREDICTIONS, Destination.DEAD_LETTERS)
+"""What a group publishes for others, so that each topic of these kinds belongs to one group."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One record to write. `partition` is None if the key decides."""
@@ -204,6 +208,9 @@ class Changelog:
     records: Mapping[bytes, Record]
     log_start: int  # of the *frames* partition: the first offset that can still be read
     log_end: int  # of the *frames* partition
+
+
+STATE_SUFFIX = ".state"  # of the changelog's name, behind that of the group
 
 
 @dataclass(frozen=True, slots=True)

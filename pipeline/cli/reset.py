@@ -1,18 +1,15 @@
 """`longtake reset`: forget a stream, move a partition."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import print_facts
+from pipeline.cli.output import confirm, print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
-from pipeline.errors import ConfigError
 from pipeline.offline.group_reset import EndedStream, end_streams, move_partition, plan_move
-from pipeline.text.printable import printable
 from pipeline.text.terminal import Terminal
 from pipeline.wire.frames import is_stream_id
 
@@ -94,20 +91,12 @@ def partition(
         f" {planned.target}: the memory of {planned.streams} streams is forgotten"
     )
     if not yes:
-        _confirm(what)
+        confirm(f"Move {what}?")
     life = move_partition(settings.group_settings, planned, clock=SystemClock())
     _hint(f"moved {what}, life {life} begins")
     if as_json:
         moved = {"partition": number, "from": planned.next_offset, "to": planned.target}
         print_facts(moved | {"life": life, "streams": planned.streams})
-
-
-def _confirm(what: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{what}. Nobody is there to be asked: say --yes")
-    if not typer.confirm(printable(f"Move {what}?"), err=True):
-        _hint("nothing was changed")
-        raise typer.Abort
 
 
 def _hint(text: str) -> None:

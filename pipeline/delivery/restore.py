@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
-from pipeline.broker.contract import ChangelogReader
+from pipeline.broker.contract import Changelogs
 from pipeline.clock import Clock
 from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start
 from pipeline.delivery.changelog_checks import (
@@ -69,7 +69,7 @@ class Restorer:
 
     def __init__(
         self,
-        reader: ChangelogReader,
+        reader: Changelogs,
         policy: RestorePolicy,
         *,
         reads: Executor,

@@ -10,8 +10,9 @@ from typing import Any
 
 from pipeline.errors import NothingToAuditError
 from pipeline.judging.books import Books
+from pipeline.judging.other_groups import OtherGroups
 from pipeline.judging.trail import Finding, Trail, Wrong
-from pipeline.records import Changelog, Fate, Record
+from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 
@@ -54,10 +55,20 @@ class LifeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPublisher:
+    """Another group, and how much of one kind it published into a topic of ours. Not judged."""
+
+    group: str
+    kind: Destination
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The result of an audit. `breaks` counts all; a life's findings describe its first hundred."""
 
     lives: tuple[LifeReport, ...]
+    others: tuple[OtherPublisher, ...]
 
     @property
     def breaks(self) -> int:
@@ -72,6 +83,7 @@ class AuditReport:
 class Audit:
     """One audit of one group: enter all predictions, then all dead letters, then call `report`.
 
+    Records that name another group than `group` are only counted, those that name none are ours.
     `predictions_start` and `dead_letters_start` are the first offsets that those topics still
     hold, by partition. `repeats_allowed` is for `low_latency` delivery. Raises
     `CorruptStateError`, and `NothingToAuditError` if no partition has a manifest.
@@ -81,6 +93,7 @@ class Audit:
         self,
         changelogs: Mapping[int, Changelog],
         *,
+        group: str,
         frames_topic: str,
         predictions_start: Mapping[int, int],
         dead_letters_start: Mapping[int, int],
@@ -92,6 +105,7 @@ class Audit:
                 "no partition has a manifest: no worker of this group has ever committed. Is the"
                 " --group right?"
             )
+        self._others = {kind: OtherGroups(group) for kind in OUTPUTS}
         self._frames_topic = frames_topic.encode()
         self._predictions_start = predictions_start
         self._dead_letters_start = dead_letters_start
@@ -114,11 +128,15 @@ class Audit:
 
     def enter_prediction(self, record: Record) -> None:
         """Enter the next record of the predictions topic, of any partition."""
+        if self._others[Destination.PREDICTIONS].published(record):
+            return
         life = self._books[record.partition].life_of_prediction(record.offset)
         self._trails[record.partition, life].enter_prediction(record)
 
     def enter_dead_letter(self, record: Record) -> None:
         """Enter the next dead letter. Ignores those whose source is another frames topic."""
+        if self._others[Destination.DEAD_LETTERS].published(record):
+            return
         source = DeadLetterSource.read(record)
         if source is None or source.topic != self._frames_topic:
             return
@@ -130,7 +148,13 @@ class Audit:
 
     def report(self) -> AuditReport:
         """Compare the ledgers with what was entered, and return the report."""
-        return AuditReport(tuple(self._close(trail) for trail in self._trails.values()))
+        others = (
+            OtherPublisher(group, kind, records)
+            for kind, apart in self._others.items()
+            for group, records in sorted(apart.counts.items())
+        )
+        lives = tuple(self._close(trail) for trail in self._trails.values())
+        return AuditReport(lives, tuple(others))
 
     def _close(self, trail: Trail) -> LifeReport:
         books = self._books[trail.partition]

@@ -14,6 +14,7 @@ from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
 from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
+from pipeline.delivery.ownership import Ownership
 from pipeline.delivery.restore import RestorePolicy, Restorer
 from pipeline.delivery.stall import StallDetector
 from pipeline.delivery.topic_check import TopicCheck
@@ -67,21 +68,20 @@ class Worker:
         bundle, count = model.bundle, broker.partition_count()
         metrics.model.set_labels(bundle.labels)
         metrics.streams.expect(config.expected_streams)
-        self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
+        self._freezer = Freezer(
+            model.engine, bundle=bundle.digest, group=config.group, worker=name, partitions=count
+        )
         keyframe_ms, foreign = model.rules.keyframe_ms, config.foreign_state
         policy = RestorePolicy(
             bundle, count, config.group, config.start, foreign, config.delivery, keyframe_ms
         )
         self._reader = broker.changelog()
         self._writer = broker.writer()
-        self._consumer = broker.consumer()
+        frames = self._consumer = broker.consumer()
+        reads, engine, rows = executors.reads, model.engine, model.rows
+        self._outputs = Ownership(config, broker, self._reader, count, reads=reads, clock=clock)
         restorer = Restorer(
-            self._reader,
-            policy,
-            reads=executors.reads,
-            engine=model.engine,
-            rows=model.rows,
-            clock=clock,
+            self._outputs, policy, reads=reads, engine=engine, rows=rows, clock=clock
         )
         self._membership = Membership(restorer, model.rows)
         self._committer = Committer(
@@ -106,14 +106,9 @@ class Worker:
             input_bytes=model.input_bytes,
             undecoded_bytes=self._decoding.undecoded_bytes,
         )
-        self._troubles = TroubleLog()
+        troubles = self._troubles = TroubleLog()
         self._reading = Reading(
-            self._consumer,
-            stalls,
-            self._membership,
-            throttle=throttle,
-            troubles=self._troubles,
-            metrics=metrics,
+            frames, stalls, self._membership, throttle=throttle, troubles=troubles, metrics=metrics
         )
         self.readiness = Readiness(
             self._membership,
@@ -142,6 +137,7 @@ class Worker:
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._reading.look()
+        self._outputs.look()
         why = str(self._committer.failure or self._outbox.trouble)
         self.readiness.look(self._metrics.set_waits, why=why)
         self._troubles.look(self._committer.failure)
@@ -166,6 +162,7 @@ class Worker:
         self._writer.close()
         self._outlet.close()
         self._reader.close()
+        self._outputs.close()
 
     @property
     def ready(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.errors import RestoreStalledError
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Destination, Record
 
 LOOK_AGAIN_S = 0.05
 
@@ -35,6 +35,12 @@ class MemoryChangelog:
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `ChangelogReader`."""
         return {number: self._log.stable_end(number) for number in partitions}
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+        """See `ChangelogReader`."""
+        held = self._log.read_committed(self._log.topics.of(kind))
+        newest = {one.partition: one for one in held if one.partition in partitions}
+        return list(newest.values())
 
     def close(self) -> None:
         """See `ChangelogReader`."""

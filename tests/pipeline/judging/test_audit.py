@@ -68,6 +68,7 @@ class Log:
         records = {out.key or b"": logged(out) for out in written}
         audit = Audit(
             {0: Changelog(records, self.starts["frames"], 10)},
+            group="g",
             frames_topic="frames",
             predictions_start={0: self.starts["predictions"]},
             dead_letters_start={0: self.starts["dead_letters"]},
@@ -429,6 +430,7 @@ def test_a_changelog_that_cannot_be_read_stops_the_audit(key: bytes) -> None:
     with pytest.raises(CorruptStateError, match="changelog of partition 0 cannot be read"):
         Audit(
             {0: Changelog(records, 0, 10)},
+            group="g",
             frames_topic="frames",
             predictions_start={},
             dead_letters_start={},
