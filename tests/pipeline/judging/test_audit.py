@@ -105,6 +105,26 @@ def test_a_sound_log_has_no_break() -> None:
     assert report.json()["lives"][0]["predicted"] == {"ledger": 6, "found": 6, "log_begins": None}
 
 
+def test_what_another_group_published_into_the_same_topics_is_counted_and_not_judged() -> None:
+    log = Log()
+    theirs = (("group", b"other"),)
+    log.predictions = [
+        *log.predictions,
+        *(replace(one, headers=theirs) for one in log.predictions),
+        Record(0, 99, 0, b"a", b"Dear reader,", theirs),
+    ]
+    log.letters = [
+        *log.letters,
+        *(replace(one, headers=(*one.headers, *theirs)) for one in log.letters),
+    ]
+    report = log.audit()
+    assert report.breaks == 0
+    assert [(one.group, one.kind, one.records) for one in report.others] == [
+        ("other", "predictions", 7),
+        ("other", "dead_letters", 2),
+    ]
+
+
 def test_letters_that_the_manifest_counts_as_omitted_are_not_missed() -> None:
     log = Log()
     del log.letters[1]
