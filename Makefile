@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotat
 LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
 ONLY_ON_A_GPU := triton nvidia-cusolver nvidia-nvjitlink nvidia-nvtx nvidia-cuda-cccl cuda-bindings cuda-pathfinder cuda-toolkit
 
-.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench fire chaos failover kube mutants format clean
+.PHONY: setup lock pins sbom demo test evidence test-train model test-all check doubles static docs bench fire chaos failover side-by-side kube mutants format clean
 
 setup: .venv/installed
 
@@ -110,6 +110,9 @@ chaos: setup
 
 failover: setup
 	$(BIN)/python -m tests.chaos.failover --kills $(KILLS)
+
+side-by-side: setup
+	$(BIN)/python -m tests.chaos.side_by_side --minutes $(MINUTES)
 
 # scaling, rollouts, crashes and lost nodes, with the containers of deploy/kubernetes as processes
 kube: setup

@@ -4,16 +4,16 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from engines.base import EngineName, GpuPrecision
-from pipeline.connection import GroupSettings
+from pipeline.connection import RESET_SLOT, GroupSettings
 from pipeline.errors import ConfigError
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.headers.picture_headers import FRAME_PIXELS, MAX_PIXELS
-from pipeline.records import Topics
+from pipeline.records import STATE_SUFFIX, Topics
 from pipeline.service_links import without_service_links
 from pipeline.settings import KAFKA_VARIABLE, PREFIX, Known, Loaded, Settings, read_settings
 from pipeline.wire.frames import is_stream_id
@@ -177,6 +177,31 @@ class WorkerConfig(KafkaSettings, Settings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535), Number] = 9108
     """The port of /metrics, /healthz and /readyz; 0 takes any free port."""
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        """Refuse names that would make two things one."""
+        state = self.topics.state
+        by_setting = {
+            "frames_topic": self.frames_topic,
+            "predictions_topic": self.predictions_topic,
+            "dead_letters_topic": self.dead_letters_topic,
+            "cameras_topic": self.cameras_topic,
+        }
+        for setting, name in by_setting.items():
+            if name.endswith(STATE_SUFFIX):
+                raise ValueError(
+                    f"{setting} = {name!r}: names that end in {STATE_SUFFIX} are those of the"
+                    f" memory of groups (here {state}); take another name"
+                )
+            twins = [other for other, its in by_setting.items() if its == name]
+            if name and len(twins) > 1:
+                raise ValueError(
+                    f"{' and '.join(twins)} are both {name!r}: each needs a topic of its own"
+                )
+        if self.slot == RESET_SLOT:
+            raise ValueError(f"slot = {RESET_SLOT!r}: `longtake reset` works under this name")
+        return self
+
     @property
     def topics(self) -> Topics:
         """The topics of this group."""
@@ -184,7 +209,7 @@ class WorkerConfig(KafkaSettings, Settings):
             self.frames_topic,
             self.predictions_topic,
             self.dead_letters_topic,
-            f"{self.group}.state",
+            f"{self.group}{STATE_SUFFIX}",
             self.cameras_topic,
         )
 

@@ -140,6 +140,23 @@ class Connection:
         return ",".join(self.servers)
 
 
+RESET_SLOT = "reset"  # `longtake reset` commits under it, so no worker may have it
+
+
+def transactional_id(group: str, slot: str) -> str:
+    """Return the name of a slot's transactional producer; no two slots of any groups share one.
+
+    Both names may hold dots: group `a`, slot `b.c` and group `a.b`, slot `c` would share `a.b.c`.
+    So the slot's dots are written as slashes, which neither name may hold.
+    """
+    return f"{transactional_prefix(group)}{slot.replace('.', '/')}"
+
+
+def transactional_prefix(group: str) -> str:
+    """Return how the transactional ids of all slots of a group begin."""
+    return f"{group}."
+
+
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
     """One group of workers: the settings that its Kafka clients need. Times in seconds."""

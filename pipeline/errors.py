@@ -15,7 +15,7 @@ LongtakeError
 │   ├── ShortLogError              the frames' log ends before what the group has finished
 │   ├── TokenError                 the token endpoint of a login does not answer
 │   └── CameraLostError            a camera cannot be reached, or sends no pictures
-└── StopError                  stop: a person has to act; each has its exit code (2, 10-29)
+└── StopError                  stop: a person has to act; each has its exit code (2, 10-29, 35)
     ├── ConfigError                unknown key, wrong value
     ├── BrokerUnreachableError     no broker answered at start
     ├── TopicError                 a topic is missing or has the wrong settings
@@ -36,7 +36,8 @@ LongtakeError
     ├── TrainingError              training cannot begin, or cannot continue
     ├── SecurityError              broker and client refuse each other: login, certificate, protocol
     ├── NotPermittedError          the broker does not permit an operation to our user
-    └── IdentityError              the group's memory belongs to other topics or to other rules
+    ├── IdentityError              the group's memory belongs to other topics or to other rules
+    └── ForeignOutputError         an output topic belongs to another group
 """
 
 from enum import StrEnum
@@ -276,3 +277,9 @@ class IdentityError(StopError):
     """
 
     exit_code = 29
+
+
+class ForeignOutputError(StopError):
+    """A topic that we would publish into belongs to another group."""
+
+    exit_code = 35

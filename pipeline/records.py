@@ -160,6 +160,10 @@ class Destination(StrEnum):
     CAMERAS = "cameras"
 
 
+OUTPUTS = (Destination.PREDICTIONS, Destination.DEAD_LETTERS)
+"""What a group publishes for others, so that each topic of these kinds belongs to one group."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One record to write. `partition` is None if the key decides."""
@@ -211,6 +215,9 @@ class Changelog:
 
 
 FRAMES = "frames"  # the role of the topic that is read; the roles of the others are destinations
+
+
+STATE_SUFFIX = ".state"  # of the changelog's name, behind that of the group
 
 
 @dataclass(frozen=True, slots=True)

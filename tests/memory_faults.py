@@ -101,6 +101,11 @@ class MovableLog(MemoryLog):
         with self.changed:
             self._log(self.topics.frames)[partition].expire(offset)
 
+    def forget_claims(self) -> None:
+        """Let the time of all claims run out."""
+        with self.changed:
+            self._owners.clear()
+
     def abort_open(self) -> None:
         """Let every open transaction time out, and fence its producer."""
         with self.changed:

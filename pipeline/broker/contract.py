@@ -10,7 +10,8 @@ from typing import Protocol
 
 from pipeline.broker.checkpoint import Checkpoint, Member
 from pipeline.broker.outlet import Outlet
-from pipeline.records import Changelog, Record, Topics
+from pipeline.broker.owners import TopicOwners
+from pipeline.records import Changelog, Destination, Record, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ class CheckpointWriter(Protocol):
         """Release it without finishing anything."""
 
 
-class ChangelogReader(Protocol):
-    """Reads the changelogs of partitions. One thread at a time."""
+class Changelogs(Protocol):
+    """The changelogs of partitions. One thread at a time."""
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         """Read the changelogs of partitions from the start to their present end.
@@ -115,20 +116,35 @@ class ChangelogReader(Protocol):
         long.
         """
 
+
+class OwnChangelogs(Changelogs, Protocol):
+    """The changelogs of partitions of our group, and its offsets. One thread at a time."""
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Return the group's committed offsets of the frames, of the partitions that have one.
+
+        Those of a transaction can be missing for a moment after it has been committed.
+        """
+
+
+class ChangelogReader(OwnChangelogs, Protocol):
+    """Reads changelogs, and what else a worker has to know of the log. One thread at a time."""
+
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Return the ends of the committed frames of partitions."""
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+        """Return the newest committed record of each of these partitions of a topic.
+
+        A partition that does not exist, or holds no record, has none. Waits like `read` for an
+        open transaction, and raises the same.
+        """
 
     def topic_ids(self) -> Mapping[str, str]:
         """Return the ids of the group's topics now, by role: see `Topics.by_role`.
 
         A topic that is made anew has another id. Those that are missing, that our user may not see,
         or to which the broker gives no id are left out.
-        """
-
-    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Return the group's committed offsets of the frames, of the partitions that have one.
-
-        Those of a transaction can be missing for a moment after it has been committed.
         """
 
     def close(self) -> None:
@@ -160,3 +176,6 @@ class Broker(Protocol):
 
     def changelog(self) -> ChangelogReader:
         """Open a reader of the changelog."""
+
+    def owners(self) -> TopicOwners:
+        """Give access to the claims on the output topics."""

@@ -15,9 +15,11 @@ from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import AuditReport, FateTally
 from pipeline.offline.group_audit import audit_group
+from pipeline.records import Destination
 from pipeline.text.terminal import Terminal, plain
 
 BREAK = 1
+NAMES = {Destination.PREDICTIONS: "predictions", Destination.DEAD_LETTERS: "dead letters"}
 
 app = one_command()
 
@@ -88,6 +90,11 @@ def _show(report: AuditReport, console: Terminal) -> None:
         console.print(broken)
     for note in report.notes:
         console.say(note)
+    for other in report.others:
+        console.say(
+            f"group {other.group} has published {other.records} {NAMES[other.kind]} into the same"
+            " topic: they are not judged here. Give each group topics of its own"
+        )
     console.say(_total(report))
 
 

@@ -36,7 +36,13 @@ CaFile = Annotated[
     Path | None, typer.Option(help="PEM file of the certificate to trust, or its authority.")
 ]
 KafkaFlags = Mapping[str, Any]
-"""What `with_kafka` passes on: the flags that say how to reach the Kafka, by setting."""
+"""What `with_kafka` passes on: the flags that say how to reach the Kafka, and of commands with a
+group where it publishes, by setting."""
+
+OUTPUTS = {
+    "predictions_topic": "Where the group publishes predictions. [predictions]",
+    "dead_letters_topic": "Where the group publishes dead letters. [frames.dlq]",
+}
 
 PANEL = "Reaching Kafka"
 PLACE = "'${file:/path}' or '${NAME}'."
@@ -86,11 +92,15 @@ def _needs_of(command: Callable[..., None], values: Mapping[str, Any]) -> Comman
 def with_kafka(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how to reach the Kafka; the command takes them as `kafka`.
 
-    Each has the name of its setting, so `KafkaFlags` can be handed to `load_settings`.
+    A command with a `group` also gets the options that name the topics of its own. Each option has
+    the name of its setting, so `KafkaFlags` can be handed to `load_settings`.
     """
     own = inspect.signature(command, eval_str=True).parameters
     options: dict[str, Any] = {"bootstrap": _option("bootstrap"), "kafka": KafkaFile}
     options |= {name: _option(name) for name in KafkaSettings.model_fields if name != "bootstrap"}
+    if "group" in own:
+        named = {name: typer.Option(help=text) for name, text in OUTPUTS.items()}
+        options |= {name: Annotated[str | None, option] for name, option in named.items()}
 
     def called(**values: Any) -> None:
         kafka = {name: values.pop(name) for name in options}

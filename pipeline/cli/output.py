@@ -8,13 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.errors import OutputError
+import typer
+
+from pipeline.errors import ConfigError, OutputError
 from pipeline.text.printable import printable
+from pipeline.text.terminal import Terminal
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
     """Print the one JSON object of `--json`: a line of printable ASCII."""
     sys.stdout.write(printable(json.dumps(facts)) + "\n")
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal. Raises `ConfigError` if there is none, `typer.Abort` after a no."""
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Nobody is there to be asked: say --yes")
+    if not typer.confirm(printable(question), err=True):
+        Terminal(stderr=True).say("nothing was changed")
+        raise typer.Abort
 
 
 def write_json_line(out: BinaryIO, value: bytes) -> None:

@@ -125,6 +125,11 @@ def replay(
     if film is not None:
         console.say(_filmed(film))
     report = going.report()
+    for other, count in sorted(report.others.items()):
+        console.say(
+            f"group {other} has published {count} predictions into the same topic: they are not"
+            " compared"
+        )
     if as_json:
         print_facts({"bundle": loaded.id, "notes": plan.notes} | report.json())
     elif report.comparison is not None:

@@ -1,16 +1,14 @@
 """`longtake reset`: forget a stream, move a partition."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import print_facts
+from pipeline.cli.output import confirm, print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
-from pipeline.errors import ConfigError
 from pipeline.offline.group_reset import (
     EndedStream,
     PlannedMove,
@@ -18,7 +16,6 @@ from pipeline.offline.group_reset import (
     move_partitions,
     plan_moves,
 )
-from pipeline.text.printable import printable
 from pipeline.text.terminal import Terminal
 from pipeline.wire.frames import is_stream_id
 
@@ -109,7 +106,7 @@ def partition(
     planned = plan_moves(settings.group_settings, numbers, to, clock=SystemClock())
     whats = {one.partition: _described(one, settings.group) for one in planned}
     if not yes:
-        _confirm("; ".join(whats.values()))
+        confirm(f"Move {'; '.join(whats.values())}?")
     lives = move_partitions(settings.group_settings, planned, clock=SystemClock())
     for moved, life in lives.items():
         _hint(f"moved {whats[moved]}, life {life} begins")
@@ -128,14 +125,6 @@ def _described(one: PlannedMove, group: str) -> str:
 def _facts(one: PlannedMove, *, life: int) -> dict[str, int]:
     moved = {"partition": one.partition, "from": one.next_offset, "to": one.target}
     return moved | {"life": life, "streams": one.streams}
-
-
-def _confirm(what: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{what}. Nobody is there to be asked: say --yes")
-    if not typer.confirm(printable(f"Move {what}?"), err=True):
-        _hint("nothing was changed")
-        raise typer.Abort
 
 
 def _hint(text: str) -> None:

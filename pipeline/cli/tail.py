@@ -19,8 +19,10 @@ from pipeline.judging.chain import ChainReader, Link
 from pipeline.media.picture_reader import MOST_DECODERS
 from pipeline.offline.saved_pictures.picture_folder import MOST_BYTES, MOST_FILES, PictureFolder
 from pipeline.offline.saved_pictures.predicted_pictures import PredictedPictures, SavedPicture
+from pipeline.records import Record
 from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain
+from pipeline.wire.belongings.ownership import publisher_of
 
 app = one_command()
 
@@ -95,9 +97,10 @@ def tail(
     if group is not None and not has_written:
         hints.say(
             f"no worker of group {group} has written yet: topic {state} is missing, or this user"
-            f" may not see it. These are the predictions of all groups that write to {topic}"
+            f" may not see it"
         )
     wanted = {name.encode() for name in stream or ()}
+    groups = _Groups(settings, hints)
     show = _show_json if as_json else _show
     chains = ChainReader(drop_repeats=dedup, whole=False)
     reader = TopicTail(settings.connection, topic=topic, from_start=from_start)
@@ -106,7 +109,7 @@ def tail(
         folder = PictureFolder(pictures, most_files=pictures_most, most_bytes=pictures_mb << 20)
         saver = _PictureSaver(settings, folder, streams=stream or (), hints=hints)
     while True:
-        records = [r for r in reader.read(WAIT_S) if not wanted or r.key in wanted]
+        records = [r for r in groups.chosen(reader.read(WAIT_S)) if not wanted or r.key in wanted]
         for links in _parts(list(chains.read(records))):
             saved = [None] * len(links) if saver is None else saver.save(links)
             for link, picture in zip(links, saved, strict=True):
@@ -134,6 +137,35 @@ def _tail_cameras(settings: WorkerConfig, streams: set[str], *, as_json: bool) -
     while True:
         lines.read(reader.read(WAIT_S))
         lines.judge(now_ms=int(clock.time() * 1000))
+
+
+class _Groups:
+    """Leaves out what other groups published, if a group is named, and says once what it finds."""
+
+    def __init__(self, settings: WorkerConfig, hints: Terminal) -> None:
+        named = "group" in settings.model_fields_set
+        self._group = settings.group if named else None
+        self._hints = hints
+        self._seen = [settings.group] if named else []
+
+    def chosen(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records to show: those of the group, and those that name none."""
+        for record in records:
+            publisher = publisher_of(record)
+            if publisher is not None and publisher not in self._seen:
+                self._seen.append(publisher)
+                self._say(publisher)
+            if self._group is None or publisher in (None, self._group):
+                yield record
+
+    def _say(self, publisher: str) -> None:
+        if self._group is not None:
+            self._hints.say(f"group {publisher} publishes into the same topic: it is left out")
+        elif len(self._seen) > 1:
+            self._hints.say(
+                f"groups {' and '.join(self._seen)} publish into the same topic, which"
+                " breaks chains: choose one with --group"
+            )
 
 
 class _PictureSaver:

@@ -1,4 +1,4 @@
-"""`longtake topics`: create and check the topics of a group."""
+"""`longtake topics`: create, check and take over the topics of a group."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,13 @@ from pipeline.broker.kafka.privileges import Command
 from pipeline.broker.kafka.topic_rules import TopicReport
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import print_facts
+from pipeline.cli.output import confirm, print_facts
+from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
-from pipeline.errors import NotPermittedError
+from pipeline.errors import ForeignOutputError, NotPermittedError
 from pipeline.text.terminal import Terminal
 
-app = command_group("topics", about="Create and check the topics of a group.")
+app = command_group("topics", about="Create, check and take over the topics of a group.")
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 COMPACTED = ("state", "cameras")
@@ -66,7 +67,7 @@ def create(
         partitions, replication_factor=replication_factor, retention_ms=retention
     )
     _show(reports, as_json=as_json)
-    wrong = admin.verdict(reports)
+    wrong = admin.verdict(reports) or _foreign(settings)
     admin.close()
     if wrong is not None:
         raise wrong
@@ -86,7 +87,8 @@ def check(
 ) -> None:
     """Look at the topics of a group, what is wrong with them, and how to mend it.
 
-    Exit code 11 or 12 says that something is wrong with them, 28 that something is not permitted.
+    Exit code 11 or 12 says that something is wrong with them, 35 that they belong to another group,
+    28 that something is not permitted.
 
     Example: `longtake topics check --group actions --as worker`
     """
@@ -99,10 +101,63 @@ def check(
     admin = TopicAdmin(settings.connection, settings.topics)
     reports = admin.check()
     _show(reports, as_json=as_json)
-    wrong = admin.verdict(reports)
+    wrong = admin.verdict(reports) or _foreign(settings)
     admin.close()
     if wrong is not None:
         raise wrong
+
+
+def _foreign(settings: WorkerConfig) -> ForeignOutputError | None:
+    """Return the error of output topics of another group; None also if we may not know."""
+    from pipeline.offline.group_outputs import foreign_outputs, owners_of
+
+    group = settings.group_settings
+    try:
+        return foreign_outputs(group, owners_of(group, clock=SystemClock()))
+    except NotPermittedError as exc:
+        hint = f"whether the topics belong to another group is not checked: {exc}"
+        Terminal(stderr=True).say(hint)
+        return None
+
+
+@app.command()
+@with_kafka
+def take(
+    kafka: KafkaFlags,
+    group: Group = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take topics of predictions and dead letters over from a group that was renamed or retired.
+
+    All workers of that group have to be stopped; they refuse to publish there from then on. What
+    they have published stays.
+
+    Example: `longtake topics take --group quiet --predictions-topic predictions`
+    """
+    from pipeline.offline.group_outputs import owners_of, take_outputs
+
+    settings = load_config(config, {**kafka, "group": group})
+    clock, topics = SystemClock(), settings.topics
+    before = owners_of(settings.group_settings, clock=clock)
+    said = [
+        f"topic {topics.of(kind)} of {'no group' if owner is None else f'group {owner}'}"
+        for kind, owner in before.items()
+        if owner != settings.group
+    ]
+    if said and not yes:
+        confirm(f"Give group {settings.group} {' and '.join(said)}?")
+    take_outputs(settings.group_settings, before, clock=clock)
+    if as_json:
+        taken = {
+            topics.of(kind): {"group": settings.group, "before": one}
+            for kind, one in before.items()
+        }
+        print_facts({"topics": taken})
+    else:
+        names = " and ".join(topics.of(kind) for kind in before)
+        Terminal(stderr=True).say(f"{names} belong to group {settings.group}")
 
 
 def _command(text: str) -> Command:

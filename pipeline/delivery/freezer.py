@@ -8,6 +8,7 @@ from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.records import Headers
 from pipeline.streams.partition import Partition
 from pipeline.streams.stream import Stream
+from pipeline.wire.belongings.ownership import GROUP_HEADER
 from pipeline.wire.changelog import Manifest, snapshot_key, tombstone
 from pipeline.wire.snapshots import Snapshot
 
@@ -16,12 +17,15 @@ class Freezer:
     """Freezes partitions into checkpoints. The owner thread uses it between batches.
 
     `bundle` is the digest to write into snapshots and manifests; `worker` and `partitions` are
-    written into manifests.
+    written into manifests, `group` and `worker` into the headers of outputs.
     """
 
-    def __init__(self, engine: Engine, *, bundle: str, worker: str, partitions: int) -> None:
+    def __init__(
+        self, engine: Engine, *, bundle: str, group: str, worker: str, partitions: int
+    ) -> None:
         self._engine = engine
         self._bundle = bundle
+        self._group = group
         self._worker = worker
         self._partitions = partitions
 
@@ -45,8 +49,9 @@ class Freezer:
         return Checkpoint(tuple(parts), now_s)
 
     def headers(self, generation: int, now_s: float) -> Headers:
-        """Return the headers that record which worker published a record, and when."""
+        """Return the headers that record which group and worker published a record, and when."""
         return (
+            (GROUP_HEADER, self._group.encode()),
             ("processed-at", f"{now_s * 1000:.3f}".encode()),
             ("worker", self._worker.encode()),
             ("generation", str(generation).encode()),

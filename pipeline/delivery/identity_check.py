@@ -8,8 +8,8 @@ from pipeline.config import ChangedRules
 from pipeline.errors import IdentityError
 from pipeline.records import FRAMES, Destination
 from pipeline.text.printable import printable
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
 
 log = logging.getLogger(__name__)
 

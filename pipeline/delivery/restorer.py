@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from engines.base import Engine
-from pipeline.broker.contract import ChangelogReader
+from pipeline.broker.contract import OwnChangelogs
 from pipeline.clock import Clock
 from pipeline.delivery.restore import RestorePolicy, restore
 from pipeline.delivery.short_logs import ShortLogs
@@ -42,7 +42,7 @@ class Restorer:
 
     def __init__(
         self,
-        reader: ChangelogReader,
+        reader: OwnChangelogs,
         policy: RestorePolicy,
         *,
         reads: Executor,

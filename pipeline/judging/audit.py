@@ -11,8 +11,9 @@ from typing import Any
 from pipeline.errors import NothingToAuditError
 from pipeline.judging.belonging import other_topics, replaced, rule_notes
 from pipeline.judging.books import Books
+from pipeline.judging.other_groups import OtherGroups
 from pipeline.judging.trail import Finding, Trail, Wrong
-from pipeline.records import Changelog, Destination, Fate, Record
+from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 
@@ -56,6 +57,15 @@ class LifeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPublisher:
+    """Another group, and how much of one kind it published into a topic of ours. Not judged."""
+
+    group: str
+    kind: Destination
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The result of an audit. `breaks` counts all; a life's findings describe its first hundred.
 
@@ -63,6 +73,7 @@ class AuditReport:
     """
 
     lives: tuple[LifeReport, ...]
+    others: tuple[OtherPublisher, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,6 +89,7 @@ class AuditReport:
 class Audit:
     """One audit of one group: enter all predictions, then all dead letters, then call `report`.
 
+    Records that name another group than `group` are only counted, those that name none are ours.
     `predictions_start` and `dead_letters_start` are the first offsets that those topics still
     hold, by partition. `names` are those of the topics that are read, by role; empty: those of the
     ledger. `repeats_allowed` is for `low_latency` delivery. Raises `CorruptStateError`, and
@@ -88,6 +100,7 @@ class Audit:
         self,
         changelogs: Mapping[int, Changelog],
         *,
+        group: str,
         frames_topic: str,
         predictions_start: Mapping[int, int],
         dead_letters_start: Mapping[int, int],
@@ -101,6 +114,7 @@ class Audit:
                 "no partition has a manifest: no worker of this group has ever committed. Is the"
                 " --group right?"
             )
+        self._others = {kind: OtherGroups(group) for kind in OUTPUTS}
         self._frames_topic = frames_topic.encode()
         self._predictions_start = predictions_start
         self._dead_letters_start = dead_letters_start
@@ -123,11 +137,15 @@ class Audit:
 
     def enter_prediction(self, record: Record) -> None:
         """Enter the next record of the predictions topic, of any partition."""
+        if self._others[Destination.PREDICTIONS].published(record):
+            return
         life = self._books[record.partition].life_of_prediction(record.offset)
         self._trails[record.partition, life].enter_prediction(record)
 
     def enter_dead_letter(self, record: Record) -> None:
         """Enter the next dead letter. Ignores those whose source is another frames topic."""
+        if self._others[Destination.DEAD_LETTERS].published(record):
+            return
         source = DeadLetterSource.read(record)
         if source is None or source.topic != self._frames_topic:
             return
@@ -141,8 +159,13 @@ class Audit:
         """Compare the ledgers with what was entered, and return the report."""
         books = self._books.items()
         manifests = {n: one.manifest for n, one in books if one.manifest is not None}
+        others = tuple(
+            OtherPublisher(group, kind, records)
+            for kind, apart in self._others.items()
+            for group, records in sorted(apart.counts.items())
+        )
         lives = tuple(self._close(trail) for trail in self._trails.values())
-        return AuditReport(lives, tuple(rule_notes(manifests)))
+        return AuditReport(lives, others, tuple(rule_notes(manifests)))
 
     def _close(self, trail: Trail) -> LifeReport:
         books = self._books[trail.partition]

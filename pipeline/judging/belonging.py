@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.records import FRAMES, Destination
 from pipeline.text.printable import printable
+from pipeline.wire.belongings.identity import MemoryIdentity
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import MemoryIdentity
 
 
 def other_topics(

@@ -10,8 +10,8 @@ from pipeline.broker.checkpoint import Checkpoint, PartitionCheckpoint
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.books import Books
 from pipeline.records import Changelog, Outgoing
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 

@@ -31,6 +31,7 @@ def audit_group(
         )
         audit = Audit(
             changelogs,
+            group=settings.group,
             frames_topic=topics.frames,
             predictions_start=_starts(predictions),
             dead_letters_start=_starts(dead_letters),

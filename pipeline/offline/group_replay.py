@@ -16,6 +16,7 @@ from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.judging.belonging import other_rules, other_topics, rule_notes
 from pipeline.judging.compare import Comparison
+from pipeline.judging.other_groups import OtherGroups
 from pipeline.media.kinds import decoder_for, open_fitting_for
 from pipeline.offline.overlay.log_film import LogFilm
 from pipeline.offline.replay import Replay
@@ -63,13 +64,17 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a replay has done. `comparison` is None where nothing was compared."""
+    """What a replay has done. `comparison` is None where nothing was compared.
+
+    `others` counts the predictions of other groups in the topic, which were not compared.
+    """
 
     seconds: float
     stretches: tuple[tuple[int, Stretch], ...]  # partition and what was replayed of it
     fates: Mapping[str, int]
     predictions: int
     comparison: Comparison | None
+    others: Mapping[str, int]
 
     @property
     def records(self) -> int:
@@ -90,6 +95,7 @@ class ReplayReport:
         }
         if self.comparison is not None:
             facts["diff"] = comparison_json(self.comparison)
+            facts["other_groups"] = dict(self.others)
         return facts
 
 
@@ -161,6 +167,7 @@ class GroupReplay:
         self._stretches: list[tuple[int, Stretch]] = []
         self._fates: Counter[str] = Counter()
         self._predictions = 0
+        self._others = OtherGroups(settings.group)
 
     def run(self, progress: StepsDone, film: LogFilm | None = None) -> Iterator[Prediction]:
         """Predict partition by partition, each in offset order. `progress` counts records.
@@ -214,7 +221,7 @@ class GroupReplay:
             published, whole = self._source.published(history)
             replayed = self._comparison.follow(
                 replayed,
-                published,
+                self._others.left_out(published),
                 start=chosen.start,
                 end=chosen.end,
                 exact=chosen.exact,
@@ -232,6 +239,7 @@ class GroupReplay:
             fates=dict(self._fates),
             predictions=self._predictions,
             comparison=self._comparison,
+            others=dict(self._others.counts),
         )
 
     def close(self) -> None:

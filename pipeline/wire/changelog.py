@@ -18,8 +18,8 @@ from pipeline.records import (
     Outgoing,
     Record,
 )
+from pipeline.wire.belongings.identity import MemoryIdentity
 from pipeline.wire.frames import LAST_US
-from pipeline.wire.identity import MemoryIdentity
 from pipeline.wire.json_text import SHOWN, Fields, UnreadableError, read_object, write_object
 
 SCHEMA = 1  # of manifests, snapshots, skips and lives

@@ -14,6 +14,7 @@ from pipeline.config import Delivery, Overload, WorkerConfig
 from pipeline.delivery.committer import Committer, SettledPart
 from pipeline.delivery.freezer import Freezer
 from pipeline.delivery.outbox import Outbox
+from pipeline.delivery.ownership import Ownership
 from pipeline.delivery.restore import RestorePolicy
 from pipeline.delivery.restorer import Restorer
 from pipeline.delivery.stall import StallDetector
@@ -61,25 +62,23 @@ class Worker:
         metrics: WorkerMetrics,
         traces: FrameTraces | None = None,
     ) -> None:
-        self._config = config
-        self._model = model
-        self._executors = executors
-        self._clock = clock
+        self._config, self._model = config, model
+        self._executors, self._clock = executors, clock
         self._metrics, self._traces = metrics, traces
         bundle, count = model.bundle, broker.partition_count()
         metrics.model.set_labels(bundle.labels)
         metrics.streams.expect(config.expected_streams)
-        self._freezer = Freezer(model.engine, bundle=bundle.digest, worker=name, partitions=count)
+        self._freezer = Freezer(
+            model.engine, bundle=bundle.digest, group=config.group, worker=name, partitions=count
+        )
         self._reader = broker.changelog()
         self._writer = broker.writer()
         self._consumer = broker.consumer()
+        reads, engine, rows = executors.reads, model.engine, model.rows
+        self._outputs = Ownership(config, broker, self._reader, count, reads=reads, clock=clock)
+        policy = RestorePolicy.of(config, bundle, partitions=count)
         restorer = Restorer(
-            self._reader,
-            RestorePolicy.of(config, bundle, partitions=count),
-            reads=executors.reads,
-            engine=model.engine,
-            rows=model.rows,
-            clock=clock,
+            self._outputs, policy, reads=reads, engine=engine, rows=rows, clock=clock
         )
         self._membership = Membership(restorer, model.rows)
         self._committer = Committer(
@@ -108,7 +107,7 @@ class Worker:
         self._reading = Reading(
             self._consumer,
             stalls,
-            TopicWatch(self._reader, reads=executors.reads, clock=clock),
+            TopicWatch(self._reader, reads=reads, clock=clock),
             self._membership,
             throttle=throttle,
             troubles=self._troubles,
@@ -141,6 +140,7 @@ class Worker:
         self._commit(due_s=self._config.checkpoint_s)
         self._predict()
         self._reading.look()
+        self._outputs.look()
         why = str(self._committer.failure or self._outbox.trouble)
         self.readiness.look(self._metrics.set_waits, why=why)
         self._troubles.look(self._committer.failure)
@@ -165,6 +165,7 @@ class Worker:
         self._writer.close()
         self._outlet.close()
         self._reader.close()
+        self._outputs.close()
 
     @property
     def ready(self) -> bool:

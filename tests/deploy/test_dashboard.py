@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.expressions import DASHBOARD, OF_DASHBOARD, PANELS, ROOT, VARIABLES
+from tests.deploy.cameras import METRICS
+from tests.deploy.expressions import DASHBOARD, OF_DASHBOARD, PANELS, ROOT, VARIABLES, family
 
 GRAFANA = ROOT / "deploy" / "grafana"
 KINDS = {"stat", "timeseries", "state-timeline", "heatmap", "table"}
@@ -66,6 +67,8 @@ def test_every_query_shows_only_the_groups_and_processes_that_are_chosen(express
         wanted = {'instance=~"$cameras"'} if of_cameras else {'group=~"$group"'}
         if not of_cameras and ":" not in name:
             wanted.add('instance=~"$worker"')
+        if "camera" in METRICS.get(family(name), ("", ()))[1]:
+            wanted.add('camera=~"$camera"')
         assert {one for one in wanted if one not in selector} == set(), name
 
 

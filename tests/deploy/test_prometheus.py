@@ -27,6 +27,7 @@ from tests.deploy.expressions import (
 )
 from tests.pipeline.pictures import jpeg
 
+PAGE = "{{ with $externalLabels.longtake_runbook }}{{ . }}{{ else }}docs/runbook.md{{ end }}"
 Described = dict[str, tuple[str, frozenset[str]]]  # metric -> type, labels
 
 
@@ -100,10 +101,16 @@ def test_every_alert_has_a_test() -> None:
 
 
 def test_every_alert_has_a_section_in_the_runbook() -> None:
-    named = re.findall(r"runbook: docs/runbook.md#(\w+)$", RULES, re.MULTILINE)
+    named = re.findall(rf"runbook_url: '{re.escape(PAGE)}#(\w+)'$", RULES, re.MULTILINE)
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     assert named == [alert.lower() for alert in ALERTS]
     assert sections == ALERTS
+
+
+def test_the_operators_are_told_where_to_say_what_page_alerts_lead_to() -> None:
+    (label,) = set(re.findall(r"externalLabels\.(\w+)", RULES))
+    for told in (PROMETHEUS / "prometheus.yml", ROOT / "docs" / "operations.md"):
+        assert f"{label}: https://" in told.read_text()
 
 
 def test_rules_and_dashboard_use_only_metrics_that_exist() -> None:

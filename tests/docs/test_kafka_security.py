@@ -31,10 +31,12 @@ COLUMNS = (
     Resource.STATE,
     Resource.CAMERAS,
     Resource.GROUP,
+    Resource.OWNERS,
 )
 TRANSACTIONS = {
     "`GROUP.` prefixed": Resource.WORKERS_TRANSACTIONS,
     "`GROUP.reset`": Resource.RESETS_TRANSACTION,
+    "`longtake/owners`": Resource.OWNERS_TRANSACTION,
 }
 OF_STRIMZI = {
     "topic": ResourceKind.TOPIC,
@@ -60,8 +62,8 @@ def needs(cells: list[str]) -> Needs:
     """The privileges of a row of the table."""
     *plain, transactions = cells
     found = {r: operations(cell) for r, cell in zip(COLUMNS, plain, strict=True) if cell}
-    if transactions:
-        name, _, words = transactions.partition(": ")
+    for one in transactions.split("; ") if transactions else ():
+        name, _, words = one.partition(": ")
         found[TRANSACTIONS[name]] = operations(words)
     return found
 

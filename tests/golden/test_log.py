@@ -210,6 +210,7 @@ def test_a_dead_letter_says_where_it_came_from_and_why() -> None:
 def test_an_audit_finds_what_the_audit_of_its_own_version_found(run: Run) -> None:
     audit = Audit(
         {n: changelog(run, n) for n in (0, 1)},
+        group="g",
         frames_topic=facts(run)["topics"]["frames"],
         predictions_start={},
         dead_letters_start={},

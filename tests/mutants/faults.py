@@ -2,6 +2,7 @@
 
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
+from tests.mutants.groups import GROUP_MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.units import UNIT_MUTANTS
 from tests.mutants.video import VIDEO_MUTANTS
@@ -170,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         "a topic is its name",
-        "pipeline/wire/identity.py",
+        "pipeline/wire/belongings/identity.py",
         "bool(self.id and topic_id) and self.id != topic_id",
         "bool(self.id and topic_id) and self.id == ''",
         (IDENTITY,),
@@ -214,4 +215,5 @@ MUTANTS = (
     *VIDEO_MUTANTS,
     *UNIT_MUTANTS,
     *GPU_MUTANTS,
+    *GROUP_MUTANTS,
 )

@@ -264,3 +264,29 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert load_config(toml(tmp_path, ""), {}).model_dump() == load_config(None, {}).model_dump()
+
+
+# ---------------------------------------------------------------------- names that collide
+
+
+def test_two_kinds_of_records_need_two_topics() -> None:
+    told = refusal(dead_letters_topic="frames")
+    assert "frames_topic and dead_letters_topic are both 'frames'" in told
+    assert "predictions_topic and cameras_topic" in refusal(predictions_topic="cameras")
+
+
+@pytest.mark.parametrize(
+    "setting", ["frames_topic", "predictions_topic", "dead_letters_topic", "cameras_topic"]
+)
+def test_no_topic_has_a_name_that_the_memory_of_a_group_has(setting: str) -> None:
+    told = refusal(group="x", **{setting: "x.state"})
+    assert f"{setting} = 'x.state': names that end in .state are those of the memory" in told
+    assert "x.state" in refusal(group="other", **{setting: "x.state"})
+
+
+def test_no_worker_has_the_slot_of_a_reset() -> None:
+    assert "slot = 'reset': `longtake reset` works under this name" in refusal(slot="reset")
+
+
+def test_without_a_topic_for_cameras_nothing_collides_with_it() -> None:
+    assert load_config(None, {"cameras_topic": ""}).topics.cameras == ""

@@ -134,6 +134,7 @@ def test_an_audit_a_replay_and_a_move_of_a_foreign_manifest_end(world: World, ki
         lambda: move(found, Move(0, 0, 0, {}), now_s=0.0),
         lambda: Audit(
             {0: found},
+            group="g",
             frames_topic="frames",
             predictions_start=nothing,
             dead_letters_start=nothing,

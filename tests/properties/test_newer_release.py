@@ -66,6 +66,7 @@ def go_on(world: World) -> Mapping[bytes, Record]:
 def audit(world: World) -> int:
     judged = Audit(
         {0: changelog(world)},
+        group=world.config.group,
         frames_topic=TOPICS.frames,
         predictions_start={0: 0},
         dead_letters_start={0: 0},

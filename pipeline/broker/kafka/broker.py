@@ -4,6 +4,7 @@ import logging
 import uuid
 from dataclasses import replace
 
+from pipeline.broker.kafka.claims.topic_owners import KafkaOwners
 from pipeline.broker.kafka.consumer import KafkaFrames
 from pipeline.broker.kafka.outlet import KafkaOutlet
 from pipeline.broker.kafka.readers.changelog_reader import KafkaChangelog
@@ -11,7 +12,7 @@ from pipeline.broker.kafka.topics import TopicAdmin
 from pipeline.broker.kafka.vendor.border import require_crc32c
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.clock import Clock
-from pipeline.connection import GroupSettings
+from pipeline.connection import GroupSettings, transactional_id
 from pipeline.records import Topics
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class KafkaBroker:
         return KafkaWriter(
             self._settings.connection,
             topics=self.topics,
-            name=f"{self._settings.group}.{self.slot}",
+            name=transactional_id(self._settings.group, self.slot),
             transaction_timeout_s=self._settings.transaction_timeout_s,
             longest_transaction_s=self._settings.longest_transaction_s,
             clock=self._clock,
@@ -91,3 +92,7 @@ class KafkaBroker:
             stall_s=self._settings.stall_s,
             clock=self._clock,
         )
+
+    def owners(self) -> KafkaOwners:
+        """See `Broker`."""
+        return KafkaOwners(self._settings.connection, topics=self.topics)

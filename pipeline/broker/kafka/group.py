@@ -7,7 +7,7 @@ from pipeline.broker.kafka.vendor.border import translated
 from pipeline.broker.kafka.vendor.opening import open_admin
 from pipeline.broker.kafka.writer import KafkaWriter
 from pipeline.clock import Clock
-from pipeline.connection import GroupSettings
+from pipeline.connection import RESET_SLOT, GroupSettings, transactional_id
 from pipeline.errors import CannotMoveError
 
 
@@ -44,7 +44,7 @@ class KafkaGroup:
         writer = KafkaWriter(
             self._settings.connection,
             topics=self._settings.topics,
-            name=f"{self._group}.reset",
+            name=transactional_id(self._group, RESET_SLOT),
             transaction_timeout_s=self._settings.transaction_timeout_s,
             longest_transaction_s=self._settings.longest_transaction_s,
             clock=self._clock,

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.connection import RESET_SLOT, transactional_id, transactional_prefix
 from pipeline.records import Topics
+from pipeline.wire.belongings.ownership import OWNERS
 
 
 class Command(StrEnum):
@@ -23,6 +25,7 @@ class Command(StrEnum):
     REPLAY = "replay"
     RESET_PARTITION = "reset partition"
     RESET_STREAM = "reset stream"
+    TOPICS_TAKE = "topics take"
     TOPICS_CREATE = "topics create"
     TOPICS_CHECK = "topics check"
 
@@ -70,6 +73,8 @@ class Resource(StrEnum):
     GROUP = "group"
     WORKERS_TRANSACTIONS = "transactional ids of workers"
     RESETS_TRANSACTION = "transactional id of resets"
+    OWNERS = "claims"
+    OWNERS_TRANSACTION = "transactional id of claims"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +105,23 @@ TOPICS = (
     Resource.CAMERAS,
 )
 
+# A claim on a topic is an offset of the topic, so it needs READ there.
+_CLAIMING: Needs = _on(Resource.OWNERS, _READ, _DESCRIBE) | _on(
+    Resource.OWNERS_TRANSACTION, _WRITE, _DESCRIBE
+)
+
 NEEDS: Mapping[Command, Needs] = {
     # DESCRIBE_CONFIGS: the camera reads how large a record of the topic may be
     # It publishes frames without the cameras topic too, but then no states.
     Command.CAMERA: _on(Resource.FRAMES, _WRITE, _DESCRIBE, _CONFIGS)
     | _on(Resource.CAMERAS, _WRITE, _DESCRIBE),
     Command.WORKER: _on(Resource.FRAMES, _READ, _DESCRIBE)
-    | _on(Resource.PREDICTIONS, _WRITE, _DESCRIBE)
-    | _on(Resource.DEAD_LETTERS, _WRITE, _DESCRIBE)
+    | _on(Resource.PREDICTIONS, _READ, _WRITE, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _READ, _WRITE, _DESCRIBE)
     | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS)
     | _on(Resource.GROUP, _READ, _DESCRIBE)
-    | _on(Resource.WORKERS_TRANSACTIONS, _WRITE, _DESCRIBE),
+    | _on(Resource.WORKERS_TRANSACTIONS, _WRITE, _DESCRIBE)
+    | _CLAIMING,
     Command.TAIL: _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
     Command.TAIL_PICTURES: _on(Resource.FRAMES, _READ, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _READ, _DESCRIBE),
@@ -134,8 +145,13 @@ NEEDS: Mapping[Command, Needs] = {
     | _on(Resource.STATE, _READ, _DESCRIBE, _CONFIGS),
     Command.TOPICS_CREATE: {
         resource: frozenset({_CREATE, _DESCRIBE, _CONFIGS}) for resource in TOPICS
-    },
-    Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS},
+    }
+    | _on(Resource.OWNERS, _DESCRIBE),
+    Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS}
+    | _on(Resource.OWNERS, _DESCRIBE),
+    Command.TOPICS_TAKE: _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
+    | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
+    | _CLAIMING,
 }
 
 _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
@@ -151,6 +167,7 @@ _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
     Role.OPERATOR: (
         Command.TOPICS_CREATE,
         Command.TOPICS_CHECK,
+        Command.TOPICS_TAKE,
         Command.RESET_PARTITION,
         Command.RESET_STREAM,
     ),
@@ -193,6 +210,10 @@ def _resource(resource: Resource, topics: Topics, group: str) -> tuple[ResourceK
         case Resource.GROUP:
             return ResourceKind.GROUP, group, False
         case Resource.WORKERS_TRANSACTIONS:
-            return ResourceKind.TRANSACTIONAL_ID, f"{group}.", True
+            return ResourceKind.TRANSACTIONAL_ID, transactional_prefix(group), True
         case Resource.RESETS_TRANSACTION:
-            return ResourceKind.TRANSACTIONAL_ID, f"{group}.reset", False
+            return ResourceKind.TRANSACTIONAL_ID, transactional_id(group, RESET_SLOT), False
+        case Resource.OWNERS:
+            return ResourceKind.GROUP, OWNERS, False
+        case Resource.OWNERS_TRANSACTION:
+            return ResourceKind.TRANSACTIONAL_ID, OWNERS, False

@@ -33,9 +33,8 @@ from pipeline.errors import (
     StopError,
     TopicError,
 )
-from pipeline.records import Topics
+from pipeline.records import STATE_SUFFIX, Topics
 
-STATE_SUFFIX = ".state"  # as in `WorkerConfig.topics`
 BOOTSTRAP_MS = 10_000  # longer than a broker's restart, short enough for a user to wait
 PARTITIONS = 4  # of new topics, if no count is given and no topic of frames exists
 CAMERAS_PARTITIONS = 1  # a camera has a record of a few hundred bytes in half a minute

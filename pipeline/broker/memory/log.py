@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pipeline.broker.checkpoint import Member
 from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.memory.partition_log import PartitionLog, Transaction
+from pipeline.broker.owners import Owners
 from pipeline.broker.partitioner import partition_of
 from pipeline.clock import Clock
 from pipeline.errors import CommitRefusedError, FencedError, TopicError
-from pipeline.records import Changelog, Headers, Outgoing, Record, Topics
+from pipeline.records import OUTPUTS, Changelog, Headers, Outgoing, Record, Topics
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class MemoryLog:
         for name in (*topics.by_role.values(), topics.cameras):
             self._make(name, group.partitions)
         self._producers: dict[str, ProducerLife] = {}
+        self._owners: dict[str, str] = {}  # by topic
 
     def _make(self, topic: str, partitions: int) -> None:
         """Make a topic, which is empty and has an id that no other has had."""
@@ -147,6 +149,21 @@ class MemoryLog:
 
     def _now_ms(self) -> int:
         return int(self.clock.time() * 1000)
+
+    # ------------------------------------------------------------------------------- claims
+
+    def owners(self) -> Owners:
+        """Return the group that each output topic belongs to."""
+        with self.changed:
+            return {kind: self._owners.get(self.topics.of(kind)) for kind in OUTPUTS}
+
+    def claim(self, group: str, seen: Owners) -> Owners:
+        """Claim each output topic whose owner is still as in `seen`."""
+        with self.changed:
+            now = self.owners()
+            wanted = [kind for kind in OUTPUTS if now[kind] == seen[kind]]
+            self._owners |= {self.topics.of(kind): group for kind in wanted}
+            return self.owners()
 
     # -------------------------------------------------------------------------- transactions
 

@@ -3,6 +3,7 @@
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.broker.memory.memory_changelog import MemoryChangelog
 from pipeline.broker.memory.memory_consumer import MemoryConsumer
+from pipeline.broker.memory.memory_owners import MemoryOwners
 from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
 from pipeline.errors import PartitionCountError
 from pipeline.records import Topics
@@ -44,3 +45,7 @@ class MemoryBroker:
     def changelog(self) -> MemoryChangelog:
         """See `Broker`."""
         return MemoryChangelog(self._log, stall_s=self._stall_s)
+
+    def owners(self) -> MemoryOwners:
+        """See `Broker`."""
+        return MemoryOwners(self._log)

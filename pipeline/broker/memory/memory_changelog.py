@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.broker.memory.log import MemoryLog
 from pipeline.errors import RestoreStalledError
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Destination, Record
 
 LOOK_AGAIN_S = 0.05
 
@@ -44,6 +44,12 @@ class MemoryChangelog:
         """See `ChangelogReader`."""
         offsets = self._log.committed_offsets
         return {number: offsets[number] for number in partitions if number in offsets}
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+        """See `ChangelogReader`."""
+        held = self._log.read_committed(self._log.topics.of(kind))
+        newest = {one.partition: one for one in held if one.partition in partitions}
+        return list(newest.values())
 
     def close(self) -> None:
         """See `ChangelogReader`."""

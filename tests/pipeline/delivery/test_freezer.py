@@ -23,7 +23,7 @@ class Freezing(FramePath):
 
     def __init__(self) -> None:
         super().__init__(manifest(checkpoint=4, attempts=1))
-        self.freezer = Freezer(self.engine, bundle=DIGEST, worker="w", partitions=8)
+        self.freezer = Freezer(self.engine, bundle=DIGEST, group="g", worker="w", partitions=8)
 
     def freeze(self, evicted: Sequence[str] = ()) -> PartitionCheckpoint:
         (part,) = self.freezer.freeze(
@@ -145,4 +145,9 @@ def test_a_checkpoint_is_not_changed_by_later_work(freezing: Freezing) -> None:
 def test_what_is_published_says_when_by_whom_and_in_which_generation(freezing: Freezing) -> None:
     freezing.work(frame(0))
     said = dict(freezing.freeze().outgoing[0].headers)
-    assert said == {"processed-at": b"1700000000250.000", "worker": b"w", "generation": b"6"}
+    assert said == {
+        "group": b"g",
+        "processed-at": b"1700000000250.000",
+        "worker": b"w",
+        "generation": b"6",
+    }

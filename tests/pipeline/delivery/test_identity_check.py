@@ -9,8 +9,8 @@ import pytest
 from pipeline.config import ChangedRules, WorkerConfig
 from pipeline.delivery.identity_check import OwnIdentity, identify, require_new
 from pipeline.errors import IdentityError
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 
 CONFIG = WorkerConfig(group="g")

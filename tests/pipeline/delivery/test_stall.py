@@ -7,7 +7,7 @@ import pytest
 from pipeline.clock import ManualClock
 from pipeline.delivery.stall import LOOK_S, SEEK_AFTER, STOP_AFTER, StallDetector
 from pipeline.errors import BrokerUnavailableError, StalledError
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Destination, Record
 from tests.world import Steps
 
 
@@ -18,6 +18,9 @@ class Ends:
         self.answer: dict[int, int] | None = {int(n[1:]): end for n, end in ends.items()}
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
+        raise AssertionError("only the ends are asked for")
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
         raise AssertionError("only the ends are asked for")
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:

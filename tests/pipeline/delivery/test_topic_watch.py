@@ -7,9 +7,9 @@ import pytest
 from pipeline.clock import ManualClock
 from pipeline.delivery.topic_watch import LOOK_S, TopicWatch
 from pipeline.errors import BrokerUnavailableError, NotPermittedError
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Destination, Record
 from pipeline.streams.partition import Partition
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 from tests.world import Steps
 
@@ -32,6 +32,9 @@ class Ids:
         raise AssertionError("only the ids are asked for")
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        raise AssertionError("only the ids are asked for")
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
         raise AssertionError("only the ids are asked for")
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:

@@ -68,6 +68,7 @@ class Log:
         records = {out.key or b"": logged(out) for out in written}
         audit = Audit(
             {0: Changelog(records, self.starts["frames"], 10)},
+            group="g",
             frames_topic="frames",
             predictions_start={0: self.starts["predictions"]},
             dead_letters_start={0: self.starts["dead_letters"]},
@@ -103,6 +104,26 @@ def test_a_sound_log_has_no_break() -> None:
     assert (life.partition, life.life, life.newest, life.streams) == (0, 1, True, ("a", "b"))
     assert (life.predictions, life.repeats, life.ahead) == (6, 0, 0)
     assert report.json()["lives"][0]["predicted"] == {"ledger": 6, "found": 6, "log_begins": None}
+
+
+def test_what_another_group_published_into_the_same_topics_is_counted_and_not_judged() -> None:
+    log = Log()
+    theirs = (("group", b"other"),)
+    log.predictions = [
+        *log.predictions,
+        *(replace(one, headers=theirs) for one in log.predictions),
+        Record(0, 99, 0, b"a", b"Dear reader,", theirs),
+    ]
+    log.letters = [
+        *log.letters,
+        *(replace(one, headers=(*one.headers, *theirs)) for one in log.letters),
+    ]
+    report = log.audit()
+    assert report.breaks == 0
+    assert [(one.group, one.kind, one.records) for one in report.others] == [
+        ("other", "predictions", 7),
+        ("other", "dead_letters", 2),
+    ]
 
 
 def test_letters_that_the_manifest_counts_as_omitted_are_not_missed() -> None:
@@ -430,6 +451,7 @@ def test_a_changelog_that_cannot_be_read_stops_the_audit(key: bytes) -> None:
     with pytest.raises(CorruptStateError, match="changelog of partition 0 cannot be read"):
         Audit(
             {0: Changelog(records, 0, 10)},
+            group="g",
             frames_topic="frames",
             predictions_start={},
             dead_letters_start={},

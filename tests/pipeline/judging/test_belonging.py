@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.judging.belonging import other_rules, other_topics, replaced, rule_notes
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from tests.pipeline.changelogs import manifest
 
 TOPICS = {

@@ -7,8 +7,8 @@ import pytest
 from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.moving import Move, find_target, move, next_offset_of
 from pipeline.records import ADDED_FATES, Changelog, Destination, Fate, Outgoing, Record
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 from tests.pipeline.predictions import remembered

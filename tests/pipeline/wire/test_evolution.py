@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import CorruptStateError
 from pipeline.records import ADDED_FATES, Fate, Keyframe, Outgoing, Record, Reset
+from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips

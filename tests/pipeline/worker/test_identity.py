@@ -76,6 +76,7 @@ def begin_a_life(world: World, target: int) -> None:
 def audit(world: World) -> AuditReport:
     judged = Audit(
         {0: changelog(world)},
+        group=world.config.group,
         frames_topic=TOPICS.frames,
         predictions_start={0: 0},
         dead_letters_start={0: 0},

@@ -11,8 +11,9 @@ from engines.base import InputArray
 from engines.model.bundle import Bundle
 from pipeline.clock import ManualClock
 from pipeline.config import WorkerConfig
-from pipeline.errors import BrokerUnavailableError
+from pipeline.errors import BrokerUnavailableError, ForeignOutputError
 from pipeline.streams.served import ServedModel
+from pipeline.wire.belongings.ownership import publisher_of
 from pipeline.wire.changelog import Manifest
 from pipeline.worker.executors import Executors
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
@@ -113,6 +114,26 @@ def test_a_worker_is_ready_once_its_partition_is_restored_and_read(bundle: Bundl
         working.turn(after_s=CHECKPOINT_S)
         ready.append(working.worker.ready)
     assert ready == [False, False, True, True]
+
+
+def test_a_worker_whose_topics_belong_to_another_group_ends_before_it_publishes(
+    bundle: Bundle,
+) -> None:
+    working = Working(bundle, delivery="low_latency")
+    working.log.claim("other", working.log.owners())
+    working.film(1, 2, 3)
+    with pytest.raises(ForeignOutputError, match="topic predictions belongs to group other"):
+        working.turn(OPENING_TURNS, after_s=CHECKPOINT_S)
+    assert (working.predictions(), working.manifests()) == ([], [])
+
+
+def test_every_output_names_its_group(bundle: Bundle) -> None:
+    working = Working(bundle, group="actions")
+    working.film(1, 2)
+    working.turn(OPENING_TURNS + 2, after_s=CHECKPOINT_S)
+    named = [publisher_of(one) for one in working.log.read_committed(TOPICS.predictions)]
+    assert named == ["actions", "actions"]
+    assert set(working.log.owners().values()) == {"actions"}
 
 
 def test_frames_are_predicted_and_committed_in_their_order(bundle: Bundle) -> None:

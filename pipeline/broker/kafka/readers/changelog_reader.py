@@ -7,7 +7,10 @@ from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import CorruptStateError
-from pipeline.records import Changelog, Record, Topics
+from pipeline.records import Changelog, Destination, Record, Topics
+
+FEW = 64  # offsets: the last ones of a partition can be markers, or of transactions that aborted
+MORE = 16
 
 
 class KafkaChangelog:
@@ -44,6 +47,27 @@ class KafkaChangelog:
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `ChangelogReader`."""
         return self._evidence.committed(partitions)
+
+    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+        """See `ChangelogReader`. It reads from the end backwards, in ever longer steps."""
+        topic = self._topics.of(kind)
+        there = set(self._reader.partitions(topic)).intersection(partitions)
+        held = self._reader.spans(topic, there) if there else {}
+        newest: dict[int, Record] = {}
+        step = FEW
+        while held:
+            last = {
+                n: range(max(span.start, span.stop - step), span.stop) for n, span in held.items()
+            }
+            for records in self._reader.read(topic, last):
+                newest |= {one.partition: one for one in records}
+            held = {
+                number: range(span.start, last[number].start)
+                for number, span in held.items()
+                if number not in newest and span.start < last[number].start
+            }
+            step *= MORE
+        return list(newest.values())
 
     def close(self) -> None:
         """See `ChangelogReader`."""

@@ -1,0 +1,1 @@
+"""Claims of groups on their output topics."""

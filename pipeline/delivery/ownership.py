@@ -1,0 +1,241 @@
+"""Lets a worker publish only into topics of its group: claims them, and refuses those of others.
+
+Readers, chains and audits take all that a predictions topic holds for the work of one group.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+
+from pipeline.broker.contract import Broker, ChangelogReader
+from pipeline.broker.owners import UNREADABLE, Owners
+from pipeline.clock import Clock
+from pipeline.config import Delivery, WorkerConfig
+from pipeline.errors import BrokerUnavailableError, ForeignOutputError, NotPermittedError
+from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record, Topics
+from pipeline.text.printable import printable
+from pipeline.wire.belongings.ownership import publisher_of
+from pipeline.wire.changelog import MANIFEST_KEY, Manifest, snapshot_key
+from pipeline.wire.json_text import UnreadableError
+from pipeline.wire.predictions import NEW_CHAIN, Prediction
+from pipeline.wire.snapshots import Snapshot
+
+log = logging.getLogger(__name__)
+
+CHECK_S = 600.0
+EXTEND_S = 6 * 3600.0  # a small part of the time after which a log forgets claims
+
+SETTINGS = {
+    Destination.PREDICTIONS: ("predictions-topic", "predictions"),
+    Destination.DEAD_LETTERS: ("dead-letters-topic", "dlq"),
+}
+"""The option that names each output topic, and how a topic of a group's own is called."""
+
+
+class Ownership:
+    """The output topics of one worker's group. `read` runs on the executor `reads`, as all else.
+
+    `partitions` is the number of partitions of frames. One owner thread.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        broker: Broker,
+        reader: ChangelogReader,
+        partitions: int,
+        *,
+        reads: Executor,
+        clock: Clock,
+    ) -> None:
+        self._reader, self._owners = reader, broker.owners()
+        self._topics, self._group = broker.topics, config.group
+        self._partitions = range(partitions)
+        self._publishes_ahead = config.delivery is Delivery.LOW_LATENCY  # of what is remembered
+        self._reads, self._clock = reads, clock
+        self._checked_s = clock.monotonic()
+        self._extended_s: float | None = None  # never by this worker
+        self._warned = False
+        self._check: Future[None] | None = None
+
+    def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
+        """Read changelogs, see `ChangelogReader`, for the restore of these partitions.
+
+        Raises `ForeignOutputError` if the partitions may not be published into.
+        """
+        changelogs = self._reader.read(partitions)
+        try:
+            self._require(changelogs)
+        except NotPermittedError as exc:
+            self._go_on_unchecked(exc)
+        return changelogs
+
+    def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `OwnChangelogs`."""
+        return self._reader.committed(partitions)
+
+    def look(self) -> None:
+        """Look again from time to time, and extend our claims. Raises `ForeignOutputError`."""
+        if self._check is not None and self._check.done():
+            check, self._check = self._check, None
+            try:
+                check.result()
+            except BrokerUnavailableError:
+                return  # others say so; the next check is soon enough
+            except NotPermittedError as exc:
+                self._go_on_unchecked(exc)
+        if self._check is None and self._clock.monotonic() - self._checked_s >= CHECK_S:
+            self._checked_s = self._clock.monotonic()
+            self._check = self._reads.submit(self._look_again)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._owners.close()
+
+    def _go_on_unchecked(self, exc: NotPermittedError) -> None:
+        """A user of an earlier release has no privileges for claims; its work must go on."""
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "whether %s belong to another group is not checked: %s; `longtake topics check"
+                " --group %s --as worker` lists what is not permitted",
+                " and ".join(self._topics.of(kind) for kind in OUTPUTS),
+                exc,
+                self._group,
+            )
+
+    def _require(self, changelogs: Mapping[int, Changelog]) -> None:
+        owners = self._owners.read()
+        self._refuse_foreign(owners)
+        unclaimed = [kind for kind in OUTPUTS if owners[kind] is None]
+        if unclaimed:
+            self._refuse_published(unclaimed, changelogs)
+            self._claim(owners)
+        if Destination.PREDICTIONS not in unclaimed:
+            self._warn_of_intruders(sorted(changelogs))
+
+    def _look_again(self) -> None:
+        owners = self._owners.read()
+        self._refuse_foreign(owners)
+        now_s, since_s = self._clock.monotonic(), self._extended_s
+        if None in owners.values() or since_s is None or now_s - since_s >= EXTEND_S:
+            self._claim(owners)
+
+    def _claim(self, seen: Owners) -> None:
+        self._refuse_foreign(self._owners.claim(self._group, seen))
+        self._extended_s = self._clock.monotonic()
+        for kind, owner in seen.items():
+            if owner is None:
+                log.info(
+                    "topic %s belongs to group %s from now on", self._topics.of(kind), self._group
+                )
+
+    def _refuse_foreign(self, owners: Owners) -> None:
+        foreign = {kind: one for kind, one in owners.items() if one not in (None, self._group)}
+        if foreign:
+            raise refusal(self._topics, self._group, foreign)
+
+    def _refuse_published(
+        self, kinds: Sequence[Destination], changelogs: Mapping[int, Changelog]
+    ) -> None:
+        """Refuse topics without a claim in which another group has published last.
+
+        An earlier release claims nothing and names no group. Its records are ours if our changelog
+        says that they can be.
+        """
+        for kind in kinds:
+            newest = self._reader.newest(kind, self._partitions)
+            named = [one for one in map(publisher_of, newest) if one is not None]
+            foreign = next((one for one in named if one != self._group), None)
+            nameless = [one.partition for one in newest if publisher_of(one) is None]
+            if foreign is None and nameless and not self._are_ours(kind, nameless, changelogs):
+                foreign = ""
+            if foreign is not None:
+                raise refusal(self._topics, self._group, {kind: foreign})
+
+    def _are_ours(
+        self, kind: Destination, nameless: Sequence[int], known: Mapping[int, Changelog]
+    ) -> bool:
+        if kind is Destination.DEAD_LETTERS:  # their key decides the partition
+            return any(MANIFEST_KEY in changelog.records for changelog in known.values())
+        others = sorted(set(nameless) - known.keys())  # at work in other workers: read them first
+        changelogs = {**known, **(self._reader.read(others) if others else {})}
+        return all(
+            _can_be_ours(
+                record,
+                changelogs[record.partition],
+                ahead=self._publishes_ahead or record.partition in others,
+            )
+            for record in self._reader.newest(kind, nameless)
+            if publisher_of(record) is None
+        )
+
+    def _warn_of_intruders(self, partitions: Sequence[int]) -> None:
+        for record in self._reader.newest(Destination.PREDICTIONS, partitions):
+            publisher = publisher_of(record)
+            if publisher is not None and publisher != self._group:
+                log.warning(
+                    "partition %d of topic %s ends with a prediction of group %s, and the topic"
+                    " belongs to group %s: %s published before the topic was taken over, or it"
+                    " still does; readers can tell the two by the header `group`",
+                    record.partition,
+                    self._topics.predictions,
+                    printable(publisher),
+                    self._group,
+                    printable(publisher),
+                )
+
+
+def _can_be_ours(record: Record, changelog: Changelog, *, ahead: bool) -> bool:
+    """Return whether a prediction that names no group may be one of this changelog's group.
+
+    The group must have predicted in the partition, and remember no other chain of the stream.
+    `ahead`: the prediction may be newer than the changelog.
+    """
+    found = changelog.records.get(MANIFEST_KEY)
+    if found is None:
+        return False
+    manifest = Manifest.read(found)
+    if manifest.life == 1 and not manifest.fates.get(Fate.PREDICTED):
+        return False
+    try:
+        prediction = Prediction.read(record.value)
+    except UnreadableError:
+        return True  # of no group at all: audits and readers report it
+    remembered = changelog.records.get(snapshot_key(prediction.stream))
+    if remembered is None:
+        return True
+    snapshot = Snapshot.read(remembered)
+    newer = ahead and prediction.offset > snapshot.offset
+    return newer or snapshot.chain in (prediction.chain, NEW_CHAIN)
+
+
+def refusal(
+    topics: Topics, group: str, foreign: Mapping[Destination, str | None]
+) -> ForeignOutputError:
+    """Return the error for output topics of other groups, with the ways out.
+
+    `foreign` has the groups; an empty name is that of a group of an earlier release.
+    """
+    whose = "; ".join(
+        f"topic {topics.of(kind)} {_belongs(owner)}" for kind, owner in foreign.items()
+    )
+    own = " ".join(
+        f"--{option} {group}.{name}" for kind, (option, name) in SETTINGS.items() if kind in foreign
+    )
+    return ForeignOutputError(
+        f"{whose}. Readers would take it and group {group} for one. Give group {group} topics of"
+        f" its own, in every command:\n"
+        f"longtake topics create --group {group} {own}\n"
+        f"longtake worker --group {group} {own}\n"
+        f"Or, if the other group was renamed or has ended for good:\n"
+        f"longtake topics take --group {group}"
+    )
+
+
+def _belongs(owner: str | None) -> str:
+    if not owner:
+        return "holds what an earlier release published for another group"
+    if owner == UNREADABLE:
+        return "has a claim of a newer release, or of another program"
+    return f"belongs to group {printable(owner)}"

@@ -1,0 +1,1 @@
+"""To which topics, rules and groups memory and outputs belong."""
