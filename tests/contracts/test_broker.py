@@ -238,6 +238,22 @@ def test_a_backlog_of_one_partition_holds_up_no_other(
     assert len(owner.records) < 6001, "it came last"
 
 
+def test_what_is_new_elsewhere_at_each_poll_holds_up_no_backlog(
+    cluster: Cluster, open_parts: OpenParts
+) -> None:
+    owner = settled(cluster, open_parts)
+    owner.consumer.pause([0])
+    for n in range(250):  # more than one poll returns
+        cluster.publish(0, b"cam", b"%d" % n)
+    owner.consumer.resume([0])
+    until(partial(has_read, owner, 0), [owner])
+    for n in range(20):
+        cluster.publish(1, b"cam", b"%d" % n)
+        time.sleep(0.1)  # the client has fetched it before it is asked
+        owner.poll()
+    assert read_of(owner, 0) == 250
+
+
 def has_read(owner: Owner, partition: int) -> bool:
     return read_of(owner, partition) > 0
 

@@ -17,8 +17,15 @@ MUTANTS = (
     Mutant(
         "what was fetched before a pause is not handed back",
         "pipeline/broker/kafka/vendor/turns.py",
-        "    fetcher._next_partition_records = None\n    if in_hand:",
-        "    if in_hand:",
+        "        fetcher._next_partition_records = None\n        if in_hand:",
+        "        if in_hand:",
+        (CONTRACT,),
+    ),
+    Mutant(
+        "what was just fetched always comes first",
+        "pipeline/broker/kafka/vendor/turns.py",
+        "        if not self._held_back and any(",
+        "        if any(",
         (CONTRACT,),
     ),
     Mutant(

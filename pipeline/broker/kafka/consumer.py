@@ -24,7 +24,7 @@ from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPati
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.broker.kafka.vendor.turns import taking_turns
+from pipeline.broker.kafka.vendor.turns import Turns
 from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError
@@ -76,6 +76,7 @@ class KafkaFrames(ConsumerRebalanceListener):
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
             )
             self._coordinator = PatientCoordinator.install(self._consumer)
+            self._turns = Turns(self._consumer)
             # A group leader that does not know the topic yet assigns nothing, and the group does
             # not rebalance before its metadata is refreshed: load the topic first, refresh often.
             self._consumer.partitions_for_topic(topic)
@@ -111,7 +112,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         gone: Event | None = None
         with translated("polling", self._connection):
             try:
-                with taking_turns(self._consumer):
+                with self._turns.taken():
                     batches = self._consumer.poll(int(timeout_s * 1000), max_records=max_records)
             except OffsetOutOfRangeError as exc:
                 gone = self._out_of_range(exc.args[0])
