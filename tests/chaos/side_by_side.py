@@ -42,8 +42,8 @@ STREAMS = tuple(f"cam-{n}" for n in range(6))
 SETTLE_S = 90.0
 SILENT_FOR_S = 12.0  # how long one group's workers stand still, if nobody watches
 KILL_S = (4.0, 12.0)
-OF_ABSENCE = {"GroupWithoutWorkers", "ExpectedStreamSilent"}
-"""The alerts that are judged. Of others both groups may have some: minutes are seconds here, so a
+OF_ABSENCE = {"GroupWithoutWorkers"}
+"""The alert that is judged. Of others both groups may have some: minutes are seconds here, so a
 slow machine, a worker that was killed just before, or a bad record is reason enough."""
 
 
