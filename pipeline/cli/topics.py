@@ -1,7 +1,8 @@
-"""`longtake topics`: create and check the topics of a group."""
+"""`longtake topics`: create, check and grow the topics of a group."""
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,15 +14,18 @@ from pipeline.broker.kafka.topic_rules import TopicReport
 from pipeline.cli.commands import command_group
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
 from pipeline.cli.output import print_facts
+from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import NotPermittedError
 from pipeline.text.terminal import Terminal
 
-app = command_group("topics", about="Create and check the topics of a group.")
+app = command_group("topics", about="Create, check and grow the topics of a group.")
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 COMPACTED = ("state", "cameras")
 MAX_RETENTION_S = 100 * 365 * 86_400
+METADATA_AGE_MS = 300_000  # of Java's clients, librdkafka and kafka-python, if nobody sets it
+WAIT_MS = 3_600_000
 
 
 def _retention(text: str) -> int:
@@ -103,6 +107,77 @@ def check(
     admin.close()
     if wrong is not None:
         raise wrong
+
+
+@app.command()
+@with_kafka
+def grow(
+    kafka: KafkaFlags,
+    partitions: Annotated[
+        int, typer.Option(min=2, max=10_000, help="Of each: a multiple of the present count.")
+    ],
+    metadata_age: Annotated[
+        int | None,
+        typer.Option(
+            parser=_retention,
+            metavar="DURATION",
+            help="The longest metadata.max.age.ms of all producers; that of cameras is 30s. [5m]",
+        ),
+    ] = None,
+    wait: Annotated[
+        int | None,
+        typer.Option(parser=_retention, metavar="DURATION", help="For workers, at most. [1h]"),
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only mark this group, before another one grows.")
+    ] = False,
+    group: Group = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a running group more partitions. Each stream's memory moves to where its key belongs.
+
+    Workers go on until the old partitions are drained; then the command asks to stop them, moves
+    the streams, and they can be started again. It can be interrupted and run again at any time.
+
+    Example: `longtake topics grow --group actions --partitions 12 --metadata-age 30s`
+    """
+    from pipeline.broker.kafka.group import KafkaGrowth
+    from pipeline.cli.growth_lines import await_stop, drain
+    from pipeline.cli.progress import Stages
+    from pipeline.offline.group_growth import FilledPartition, GroupGrowth
+
+    settings, clock = load_config(config, {**kafka, "group": group}), SystemClock()
+    age_s, wait_s = (metadata_age or METADATA_AGE_MS) / 1000, (wait or WAIT_MS) / 1000
+    ttl_ms = round(settings.stream_ttl_s * 1000)
+    with closing(KafkaGrowth(settings.group_settings, clock=clock)) as log:
+        growth = GroupGrowth(
+            log, group=settings.group, partitions=partitions, ttl_ms=ttl_ms, clock=clock
+        )
+        plan = growth.check(only_prepare=prepare)
+        facts = {"group": settings.group, "from": plan.growth.before, "to": plan.growth.after}
+        words = (
+            f"group {settings.group} from {plan.growth.before} to {plan.growth.after} partitions"
+        )
+        moved: list[FilledPartition] = []
+        with Stages(Terminal(stderr=True)) as stages:
+            if plan.finished:
+                stages.say(f"{words}: it is grown already")
+            else:
+                stages.say(f"{words}: {plan.moving} of {plan.streams} streams move")
+                growth.prepare(plan)
+                if not prepare:
+                    growth.grow(plan)
+                    drain(growth, plan, stages, metadata_age_s=age_s, wait_s=wait_s)
+                    await_stop(growth, stages, group=settings.group, wait_s=wait_s)
+                    moved = growth.move(plan)
+                    count = sum(one.streams for one in moved)
+                    stages.say(f"{words}: {count} streams moved; the workers can be started again")
+            for source, name in sorted({(o.source, name) for o in moved for name in o.stayed}):
+                stages.say(f"{name} stays in partition {source}: its producer uses no murmur2")
+    if as_json:
+        rows = [{"partition": o.partition, "from": o.source, "streams": o.streams} for o in moved]
+        print_facts(facts | {"finished": plan.finished or not prepare, "moved": rows})
 
 
 def _command(text: str) -> Command:

@@ -1,11 +1,9 @@
 """Restores partitions from the changelog: their offset from the manifest, memory from snapshots."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
@@ -13,34 +11,25 @@ from pipeline.broker.contract import ChangelogReader
 from pipeline.clock import Clock
 from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start
 from pipeline.delivery.changelog_checks import (
-    fits,
     require_below,
-    require_finite,
+    require_count,
+    require_expected,
     require_no_memory,
     usable_keyframes,
 )
-from pipeline.errors import (
-    BrokerUnavailableError,
-    ForeignStateError,
-    PartitionCountError,
-)
-from pipeline.records import Changelog, Record, Reset
+from pipeline.delivery.memories import fill_rows, read_snapshots, streams_of
+from pipeline.errors import BrokerUnavailableError
+from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
-from pipeline.streams.stream import Stream
-from pipeline.text.printable import printable
-from pipeline.wire.changelog import (
-    MANIFEST_KEY,
-    SKIPS_PREFIX,
-    SNAPSHOT_PREFIX,
-    Manifest,
-    corrupt,
-    tombstone,
-)
+from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest, tombstone
+from pipeline.wire.growths.growth import awaited, growths
+from pipeline.wire.growths.moved_stream import moved_streams
 from pipeline.wire.skips import Skips
-from pipeline.wire.snapshots import Snapshot
 
 log = logging.getLogger(__name__)
+
+LOOK_S = 5.0  # between two readings of the changelogs of partitions that are held
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +78,33 @@ class Restorer:
         self._reading: dict[int, int] = {}
         self._task: Future[Mapping[int, Changelog]] | None = None
         self._began_s = 0.0
+        self._held: dict[int, int] = {}  # partition -> era
+        self.failing = False  # whether the last reading of changelogs has failed
+        self._looked_s = 0.0  # when the changelogs of held partitions were last read
 
     @property
     def wanted(self) -> frozenset[int]:
-        """The partitions that are still to be restored."""
+        """The partitions that are still to be restored, without those that are held."""
         return frozenset(self._wanted)
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The new partitions that wait until `longtake topics grow` has moved streams there."""
+        return frozenset(self._held)
 
     def want(self, partitions: Iterable[int]) -> None:
         """Request the restore of these partitions, each with a new era."""
         for number in partitions:
             self._era += 1
             self._wanted[number] = self._era
+            self._held.pop(number, None)
             self._since_s.setdefault(number, self._clock.monotonic())
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Withdraw the requests for these partitions."""
         for number in partitions:
             self._wanted.pop(number, None)
+            self._held.pop(number, None)
             self._since_s.pop(number, None)
 
     def advance(self, holds: Callable[[int], bool]) -> list[Partition]:
@@ -117,10 +116,28 @@ class Restorer:
         restored = self._finish() if self._task is not None and self._task.done() else []
         if self._task is None:
             self._reading = {n: era for n, era in self._wanted.items() if not holds(n)}
+            self._reading |= self._due()
             if self._reading:
                 self._began_s = self._clock.monotonic()
                 self._task = self._reads.submit(self._reader.read, sorted(self._reading))
         return restored
+
+    def _due(self) -> dict[int, int]:
+        """Return the held partitions if it is time to look whether they may begin."""
+        now_s = self._clock.monotonic()
+        if not self._held or now_s - self._looked_s < LOOK_S:
+            return {}
+        self._looked_s = now_s
+        return dict(self._held)
+
+    def _hold(self, number: int, era: int) -> None:
+        if number not in self._held:
+            log.warning(
+                "partition %d is new: waits for `longtake topics grow` to move streams there",
+                number,
+            )
+        self._held[number] = era
+        self._looked_s = self._since_s[number] = self._clock.monotonic()
 
     def _finish(self) -> list[Partition]:
         task, self._task = self._task, None
@@ -128,21 +145,27 @@ class Restorer:
             changelogs = {} if task is None else task.result()
         except BrokerUnavailableError as exc:
             log.warning("restoring partitions %s: %s; trying again", sorted(self._reading), exc)
+            self.failing = True
             return []
+        self.failing = False
         partitions = []
         for number, era in self._reading.items():
-            if self._wanted.get(number) == era:
-                del self._wanted[number]
+            if era in (self._wanted.get(number), self._held.get(number)):
                 partition = restore(
                     number,
                     changelogs[number],
                     self._policy,
                     era=era,
-                    wanted_s=self._since_s.pop(number),
+                    wanted_s=self._since_s[number],
                     engine=self._engine,
                     rows=self._rows,
                 )
-                partitions.append(partition)
+                self._wanted.pop(number, None)
+                if partition is None:
+                    self._hold(number, era)
+                else:
+                    self.forget([number])
+                    partitions.append(partition)
         if partitions:
             log.info(
                 "restored partitions %s with %d streams in %.2f s",
@@ -162,16 +185,20 @@ def restore(
     wanted_s: float,
     engine: Engine,
     rows: RowPool,
-) -> Partition:
+) -> Partition | None:
     """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
-    Raises `PartitionCountError` if the frames topic has another number of partitions than the
-    manifest records, `ForeignStateError` if the memory belongs to another bundle and
+    None if streams are to be moved there first, by a growth that is not finished. Raises
+    `PartitionCountError` if the frames topic has another number of partitions than the manifest
+    records, and no growth made it so, `ForeignStateError` if memory belongs to another bundle and
     `policy.foreign` does not allow that, and `CorruptStateError`.
     """
-    found = changelog.records.get(MANIFEST_KEY)
+    found, grown = changelog.records.get(MANIFEST_KEY), growths(changelog)
     if found is None:
         require_no_memory(changelog)
+        if awaited(grown, number) is not None:
+            return None
+        require_expected(number, policy.group, present=policy.partitions)
         begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
         beginning = Manifest.beginning(
@@ -179,24 +206,15 @@ def restore(
         )
         return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
     manifest = Manifest.read(found)
-    snapshots = [
-        _read_snapshot(record, policy.bundle)
-        for key, record in changelog.records.items()
-        if key.startswith(SNAPSHOT_PREFIX)
-    ]
+    snapshots = read_snapshots(changelog, policy.bundle)
     skips = [
         Skips.read(record)
         for key, record in changelog.records.items()
         if key.startswith(SKIPS_PREFIX)
     ]
     require_below(manifest, snapshots, skips, changelog)
-    if manifest.partitions != policy.partitions:
-        raise PartitionCountError(
-            f"partition {number} of group {policy.group} was committed with {manifest.partitions}"
-            f" partitions, the frames topic has {policy.partitions} now: streams may have moved to"
-            " other partitions, where their memory is not. Use a topic of its old size, or start"
-            " afresh under another --group"
-        )
+    committed, present = manifest.partitions, policy.partitions
+    require_count(number, policy.group, committed=committed, present=present, grown=grown)
     keyframes = usable_keyframes(snapshots, manifest, changelog, most_age_ms=policy.keyframe_ms)
     if changelog.log_end <= max(manifest.next_offset, changelog.log_start) and not keyframes:
         manifest = _without_attempt(manifest)
@@ -222,12 +240,14 @@ def restore(
         )
     if policy.delivery is Delivery.LOW_LATENCY:
         partition.forbid_skips_below(changelog.log_end)
-    # no replay needs the skips of frames that retention has deleted
-    expired = [record for record in skips if record.ranges[-1][1] < changelog.log_start]
-    partition.publish(tombstone(number, record.key) for record in expired)
-    streams = _streams(snapshots, policy)
-    _fill_rows(streams, snapshots, changelog, engine, rows)
-    partition.adopt(streams)
+    # no replay needs the skips of frames that retention has deleted, nor where streams went then
+    expired = [record.key for record in skips if record.ranges[-1][1] < changelog.log_start]
+    moved = moved_streams(changelog).values()
+    expired += [one.key for one in moved if one.offset < changelog.log_start]
+    partition.publish(tombstone(number, key) for key in expired)
+    streams = streams_of(snapshots, policy.bundle, policy.foreign, group=policy.group)
+    fill_rows(streams, snapshots, changelog, engine, rows)
+    partition.adopt(streams, moved)
     partition.prime(keyframes)
     return partition
 
@@ -238,62 +258,3 @@ def _without_attempt(manifest: Manifest) -> Manifest:
     Without that, workers that were started and stopped while no frames came would count as failed.
     """
     return replace(manifest, attempts=max(0, manifest.attempts - 1))
-
-
-def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
-    """Read a snapshot. Its tensors must fit `bundle` if it names that bundle's digest."""
-    snapshot = Snapshot.read(record)
-    kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
-    if kept and not fits(snapshot.tensors, bundle):
-        raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
-    return snapshot
-
-
-def _streams(snapshots: Sequence[Snapshot], policy: RestorePolicy) -> list[Stream]:
-    streams = []
-    for snapshot in snapshots:
-        stream = Stream.restore(snapshot)
-        if snapshot.bundle != policy.bundle.digest and _discard(snapshot, policy):
-            stream.require_reset(Reset.BUNDLE)
-        streams.append(stream)
-    return streams
-
-
-def _discard(snapshot: Snapshot, policy: RestorePolicy) -> bool:
-    """Return whether another bundle's memory of a stream is discarded (True) or kept (False)."""
-    if policy.foreign is ForeignState.RESET:
-        return True
-    if policy.foreign is ForeignState.CARRY and (
-        snapshot.pending_reset is not None or fits(snapshot.tensors, policy.bundle)
-    ):
-        return False
-    raise ForeignStateError(
-        f"group {policy.group} holds memory of bundle {printable(snapshot.bundle[:8])} (stream"
-        f" {snapshot.stream}), this worker runs {policy.bundle.id}. Run the old bundle, take"
-        " another --group, or say --foreign-state reset to let every stream start afresh, or carry"
-        " where names, shapes and types of the state tensors agree"
-    )
-
-
-def _fill_rows(
-    streams: Sequence[Stream],
-    snapshots: Sequence[Snapshot],
-    changelog: Changelog,
-    engine: Engine,
-    rows: RowPool,
-) -> None:
-    kept = [
-        (stream, snapshot.tensors)
-        for stream, snapshot in zip(streams, snapshots, strict=True)
-        if stream.pending_reset is None
-    ]
-    if not kept:
-        return
-    stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
-    require_finite([stream for stream, _ in kept], stacked, changelog)
-    for stream, _ in kept:
-        stream.take_row(rows)
-    engine.write(
-        [stream.row for stream, _ in kept if stream.row is not None],
-        stacked,
-    )

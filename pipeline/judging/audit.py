@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import NothingToAuditError
 from pipeline.judging.books import Books
+from pipeline.judging.origins import FIRST_LIFE, Origin, check_origin, origin_of
 from pipeline.judging.trail import Finding, Trail, Wrong
 from pipeline.records import Changelog, Fate, Record
 from pipeline.wire.changelog import Manifest
@@ -51,6 +52,7 @@ class LifeReport:
     ahead: int
     breaks: int
     findings: tuple[Finding, ...]
+    origin: Origin | None = None  # the growth with which the partition began
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,12 @@ class Audit:
 
     def _trail(self, number: int, life: int) -> Trail:
         manifest = self._books[number].manifest_of(life)
+        came = life == FIRST_LIFE and origin_of(number, self._books[number]) is not None
         return Trail(
             number,
             life,
             judged=None if manifest is None else range(manifest.first_offset, manifest.next_offset),
-            whole=self._predictions_cut(number, life) is None,
+            whole=not came and self._predictions_cut(number, life) is None,
             repeats_allowed=self._repeats_allowed,
         )
 
@@ -130,6 +133,10 @@ class Audit:
 
     def report(self) -> AuditReport:
         """Compare the ledgers with what was entered, and return the report."""
+        for number, books in self._books.items():
+            began = origin_of(number, books)
+            cut = began is not None and self._predictions_start.get(began.source, 0) > 0
+            check_origin(number, self._books, self._trails, cut=cut)
         return AuditReport(tuple(self._close(trail) for trail in self._trails.values()))
 
     def _close(self, trail: Trail) -> LifeReport:
@@ -155,6 +162,7 @@ class Audit:
             ahead=trail.ahead,
             breaks=trail.breaks,
             findings=tuple(trail.findings),
+            origin=origin_of(trail.partition, books) if trail.life == FIRST_LIFE else None,
         )
 
     def _tallies(self, trail: Trail, manifest: Manifest) -> tuple[FateTally, FateTally]:

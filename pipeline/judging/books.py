@@ -12,6 +12,8 @@ from pipeline.wire.changelog import (
     SNAPSHOT_PREFIX,
     Manifest,
 )
+from pipeline.wire.growths.growth import Growth, growths, origin
+from pipeline.wire.growths.moved_stream import MovedStream, moved_streams
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import NEW_CHAIN
 from pipeline.wire.skips import Skips
@@ -27,6 +29,8 @@ class Books:
     skips: tuple[Skips, ...]
     memories: Mapping[str, tuple[int, str]]  # by stream: newest record's offset, chain
     frames_start: int  # retention has deleted the frames below this offset
+    growths: tuple[Growth, ...]
+    moved: Mapping[str, MovedStream]  # streams that have left the partition, by name
 
     @classmethod
     def read(cls, changelog: Changelog) -> "Books":
@@ -38,7 +42,15 @@ class Books:
         shots = (Snapshot.read(record) for record in _named(changelog, SNAPSHOT_PREFIX))
         memories = {shot.stream: (shot.offset, shot.chain) for shot in shots}
         ordered = tuple(sorted(lives, key=lambda life: life.number))
-        return cls(manifest, ordered, tuple(skips), memories, changelog.log_start)
+        return cls(
+            manifest,
+            ordered,
+            tuple(skips),
+            memories,
+            changelog.log_start,
+            tuple(growths(changelog)),
+            moved_streams(changelog),
+        )
 
     @property
     def newest_life(self) -> int:
@@ -85,7 +97,9 @@ class Books:
         if end - first != accounted:
             message = f"offsets {first} to {end} are {end - first}, fates, absent and expired are"
             trail.find(Wrong.LEDGER, f"{message} {accounted}")
-        ended = manifest.fates.get(Fate.ENDED, 0)
+        began = origin(self.growths, trail.partition)
+        arrived = 0 if began is None or began.arrival is None else began.arrival.ended
+        ended = manifest.fates.get(Fate.ENDED, 0) + arrived
         if trail.after_ends > ended:
             message = f"streams began {trail.after_ends} times after an end, {ended} have ended"
             trail.find(Wrong.ENDED, message)

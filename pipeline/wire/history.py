@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.records import Changelog
 from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest
+from pipeline.wire.growths.growth import growths, origin
+from pipeline.wire.growths.moved_stream import MovedStream, moved_streams
 from pipeline.wire.lives import Life, life_key
 from pipeline.wire.skips import Skips
 
@@ -18,6 +20,10 @@ class History:
     published_from: int  # offset in the predictions topic where this life's predictions begin
     log_start: int
     log_end: int
+    moved: tuple[MovedStream, ...] = ()  # streams that have left the partition at a growth
+    source: int | None = (
+        None  # from where streams came with memory when it began; None: it had none
+    )
 
     @classmethod
     def read(cls, number: int, changelog: Changelog) -> "History | None":
@@ -33,14 +39,25 @@ class History:
             if key.startswith(SKIPS_PREFIX)
         )
         published_from = 0 if life is None else Life.read(life).predictions_end
-        return cls(number, manifest, skips, published_from, changelog.log_start, changelog.log_end)
+        began = origin(growths(changelog), number) if life is None else None
+        return cls(
+            number,
+            manifest,
+            skips,
+            published_from,
+            changelog.log_start,
+            changelog.log_end,
+            tuple(moved_streams(changelog).values()),
+            None if began is None else began.source_of(number),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """The records [start, end) of a partition. `notes` say how they differ from those requested.
 
-    `exact`: the stretch begins where the group began, so memory is the same from the first record.
+    `exact`: the stretch begins where the group began without any memory, so memory is the same from
+    the first record.
     """
 
     start: int
@@ -67,7 +84,14 @@ def stretch(history: History, *, first: int | None, last: int | None) -> Stretch
             " nothing is promised of a stream before its memory next starts afresh, and units of"
             " H.264 are unkeyed before the next keyframe"
         )
+    elif history.source is not None:
+        notes.append(
+            f"{name}: it began with streams that had moved from partition {history.source} with"
+            " their memory, at a growth; this begins without it: nothing is promised of such a"
+            " stream before its memory next starts afresh"
+        )
     if end > history.log_end:
         notes.append(f"{name}: the log ends at offset {history.log_end}, not {end}")
         end = history.log_end
-    return Stretch(start, max(start, end), start == manifest.first_offset, tuple(notes))
+    exact = start == manifest.first_offset and history.source is None
+    return Stretch(start, max(start, end), exact, tuple(notes))

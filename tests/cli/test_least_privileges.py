@@ -51,6 +51,8 @@ def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | 
             return ("reset", "stream", "cam-1", *named)
         case Command.TOPICS_CREATE:
             return ("topics", "create", "--partitions", "1", *named)
+        case Command.TOPICS_GROW:
+            return ("topics", "grow", "--partitions", "2", "--metadata-age", "1s", *named)
     return (*command.split(), *named)
 
 

@@ -24,6 +24,7 @@ class Command(StrEnum):
     RESET_PARTITION = "reset partition"
     RESET_STREAM = "reset stream"
     TOPICS_CREATE = "topics create"
+    TOPICS_GROW = "topics grow"
     TOPICS_CHECK = "topics check"
 
 
@@ -55,6 +56,7 @@ class Operation(StrEnum):
     READ = "READ"
     WRITE = "WRITE"
     CREATE = "CREATE"
+    ALTER = "ALTER"
     DESCRIBE = "DESCRIBE"
     DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
@@ -84,6 +86,7 @@ class Privilege:
 
 _READ, _WRITE, _CREATE = Operation.READ, Operation.WRITE, Operation.CREATE
 _DESCRIBE, _CONFIGS = Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS
+_ALTER = Operation.ALTER
 
 Needs = dict[Resource, frozenset[Operation]]
 
@@ -135,6 +138,11 @@ NEEDS: Mapping[Command, Needs] = {
     Command.TOPICS_CREATE: {
         resource: frozenset({_CREATE, _DESCRIBE, _CONFIGS}) for resource in TOPICS
     },
+    Command.TOPICS_GROW: _on(Resource.FRAMES, _READ, _DESCRIBE, _CONFIGS, _ALTER)
+    | _on(Resource.PREDICTIONS, _DESCRIBE, _ALTER)
+    | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS, _ALTER)
+    | _on(Resource.GROUP, _READ, _DESCRIBE)
+    | _on(Resource.RESETS_TRANSACTION, _WRITE, _DESCRIBE),
     Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS},
 }
 
@@ -151,6 +159,7 @@ _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
     Role.OPERATOR: (
         Command.TOPICS_CREATE,
         Command.TOPICS_CHECK,
+        Command.TOPICS_GROW,
         Command.RESET_PARTITION,
         Command.RESET_STREAM,
     ),

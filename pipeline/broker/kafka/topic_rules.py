@@ -137,8 +137,11 @@ class TopicReport:
 def problem(topic: TopicFacts, frames: TopicFacts) -> str | None:
     """Return why an existing topic cannot be used; None if it can."""
     counted = frames.presence is Presence.PRESENT and topic.role not in UNDIVIDED
-    if counted and topic.partitions != frames.partitions:
-        return f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}"
+    if counted and topic.partitions < frames.partitions:
+        return (
+            f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}: `longtake"
+            f" topics grow --partitions {frames.partitions}` keeps the memory of streams"
+        )
     policy = topic.text("cleanup.policy")
     if topic.role == "state" and policy is not None and policy != "compact":
         return "is not compacted: set cleanup.policy=compact, or memory will be deleted"
@@ -156,7 +159,19 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
     }
     if topic.presence is not Presence.PRESENT or topic.settings is None:
         return []
-    return [*rules[topic.role](topic, topics), *_of_copies(topic, brokers)]
+    remarks = (*rules[topic.role](topic, topics), *_of_copies(topic, brokers))
+    return [*_of_counts(topic, topics["frames"]), *remarks]
+
+
+def _of_counts(topic: TopicFacts, frames: TopicFacts) -> Iterator[Remark]:
+    """Remark on a growth that is not finished: `topics grow` gives the frames topic more last."""
+    known = frames.presence is Presence.PRESENT
+    if known and topic.role not in UNDIVIDED and topic.partitions > frames.partitions:
+        yield Remark(
+            f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}: `longtake"
+            f" topics grow --partitions {topic.partitions}` gives it as many",
+            {},
+        )
 
 
 def _dated(topic: TopicFacts, effect: str) -> Iterator[Remark]:

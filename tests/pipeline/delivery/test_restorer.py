@@ -7,28 +7,30 @@ import pytest
 from engines.model.bundle import Bundle
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
-from pipeline.delivery.restore import RestorePolicy, Restorer
+from pipeline.delivery.restore import LOOK_S, RestorePolicy, Restorer
 from pipeline.errors import BrokerUnavailableError
-from pipeline.records import Changelog
+from pipeline.records import Changelog, Outgoing
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.growths.growth import Arrival, Growth
 from tests.pipeline.adder import Adder
-from tests.pipeline.changelogs import changelog
+from tests.pipeline.changelogs import changelog, manifest
 from tests.world import Steps
 
 
 class Shelf:
-    """A `ChangelogReader` of three empty changelogs; it keeps what it was asked for."""
+    """A `ChangelogReader` of three changelogs, empty at first; it keeps what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[int]] = []
         self.away = False
+        self.written: dict[int, list[Outgoing]] = {}
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         self.asked.append(partitions)
         if self.away:
             raise BrokerUnavailableError("no answer")
-        return {number: changelog() for number in partitions}
+        return {number: changelog(*self.written.get(number, [])) for number in partitions}
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         raise AssertionError("only changelogs are asked for")
@@ -123,8 +125,10 @@ def test_a_broker_that_does_not_answer_is_asked_again(wanting: Wanting) -> None:
     wanting.shelf.away = True
     wanting.restorer.want([0])
     assert wanting.go() == []
+    assert wanting.restorer.failing
     wanting.shelf.away = False
     assert wanting.go() == [0]
+    assert not wanting.restorer.failing
 
 
 def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -> None:
@@ -136,3 +140,31 @@ def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -
     wanting.reads.run_all()
     (partition,) = wanting.advance()
     assert partition.wanted_s == first_s
+
+
+def test_a_new_partition_is_held_and_begins_when_its_streams_have_moved_there(
+    wanting: Wanting,
+) -> None:
+    growth = Growth(1, 3, 5_000)
+    wanting.shelf.written[2] = [growth.write(2)]
+    wanting.restorer.want([0, 2])
+    assert wanting.go() == [0]
+    assert (wanting.restorer.held, wanting.restorer.wanted) == ({2}, set())
+    arrival = Arrival(0, 0, 0, 6_000)
+    wanting.shelf.written[2] = [
+        Growth(1, 3, 5_000, arrival).write(2),
+        manifest(partitions=3).write(2),
+    ]
+    assert wanting.go() == []  # it does not look all the time
+    wanting.clock.advance(LOOK_S)
+    assert wanting.go() == [2]
+    assert wanting.restorer.held == set()
+
+
+def test_a_held_partition_that_is_no_longer_ours_is_not_looked_at(wanting: Wanting) -> None:
+    wanting.shelf.written[2] = [Growth(1, 3, 5_000).write(2)]
+    wanting.restorer.want([2])
+    wanting.go()
+    wanting.restorer.forget([2])
+    wanting.clock.advance(LOOK_S)
+    assert (wanting.go(), wanting.shelf.asked) == ([], [[2]])
