@@ -243,7 +243,7 @@ def restore(
     # no replay needs the skips of frames that retention has deleted, nor where streams went then
     expired = [record.key for record in skips if record.ranges[-1][1] < changelog.log_start]
     moved = moved_streams(changelog).values()
-    expired += [one.key for one in moved if one.offset < changelog.log_start]
+    expired += [one.key for one in moved if max(0, one.offset) < changelog.log_start]
     partition.publish(tombstone(number, key) for key in expired)
     streams = streams_of(snapshots, policy.bundle, policy.foreign, group=policy.group)
     fill_rows(streams, snapshots, changelog, engine, rows)

@@ -25,7 +25,7 @@ class Producers:
         )
         self._pictures = [jpeg(16, 16, seed=n) for n in range(32)]
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

@@ -2,6 +2,7 @@
 
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
+from tests.mutants.growth import GROWTH_MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.units import UNIT_MUTANTS
 from tests.mutants.video import VIDEO_MUTANTS
@@ -171,4 +172,5 @@ MUTANTS = (
     *VIDEO_MUTANTS,
     *UNIT_MUTANTS,
     *GPU_MUTANTS,
+    *GROWTH_MUTANTS,
 )

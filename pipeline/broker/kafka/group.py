@@ -209,8 +209,17 @@ class KafkaGrowth:
 
     def write(self, outgoing: Sequence[Outgoing]) -> None:
         """See `GrowthLog`."""
-        if outgoing:
-            self._outlet.publish(outgoing)
+        deadline_s = self._clock.monotonic() + KNOWN_S
+        while outgoing:
+            try:
+                self._outlet.publish(outgoing)
+            except ValueError as exc:  # the producer does not know a partition that is new
+                if self._clock.monotonic() > deadline_s:
+                    raise BrokerUnavailableError(f"marking partitions: {exc}") from exc
+                self._outlet.close()
+                time.sleep(LOOK_S)
+            else:
+                return
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """See `GrowthLog`."""

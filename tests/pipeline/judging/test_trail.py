@@ -207,7 +207,8 @@ def test_all_breaks_are_counted_and_only_the_first_are_kept_in_words() -> None:
 
 def test_the_chain_of_a_stream_is_that_of_its_latest_frame() -> None:
     published = Published()
-    entered = [published.enter(offset, NEW_CHAIN, chain, 7) for offset, chain in ((4, "aa"), (9, "bb"))]
+    links = ((4, "aa"), (9, "bb"))
+    entered = [published.enter(offset, NEW_CHAIN, chain, 7) for offset, chain in links]
     assert (entered, published.enter(6, NEW_CHAIN, "cc", 8)) == ([True, True], False)
     assert (published.chain, published.crc(6), published.crc(5)) == ("bb", 8, None)
 
