@@ -8,7 +8,7 @@ from pipeline.broker.partitioner import partition_of
 from pipeline.errors import CannotMoveError
 from pipeline.records import Changelog, Outgoing, Record, Reset
 from pipeline.wire.changelog import MANIFEST_KEY, SNAPSHOT_PREFIX, Manifest, tombstone
-from pipeline.wire.growths.growth import Arrival, Growth, growths
+from pipeline.wire.growths.growth import Growth, GrowthArrival, growths
 from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.snapshots import Snapshot
 
@@ -121,7 +121,7 @@ def move_streams(
         life=1,
         letters_omitted=0,
     )
-    arrival = Arrival(
+    arrival = GrowthArrival(
         streams=len(streams),
         ended=sum(one.pending_reset is Reset.ENDED for one in streams),
         source_end=before.next_offset,

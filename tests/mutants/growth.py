@@ -32,8 +32,8 @@ GROWTH_MUTANTS = (
     Mutant(
         "a new partition begins at the end of its frames",
         GROWING,
-        "    arrival = Arrival(\n",
-        "    manifest = replace(manifest, first_offset=1, next_offset=1)\n    arrival = Arrival(\n",
+        "        first_offset=0,\n        next_offset=0,\n",
+        "        first_offset=1,\n        next_offset=1,\n",
         (GROWTH,),
     ),
     Mutant(

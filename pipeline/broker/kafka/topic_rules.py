@@ -10,6 +10,7 @@ FRAMES_RETENTION_MS = 6 * 3600 * 1000
 SHORT_RETENTION_MS = 3600 * 1000  # what workers may be away without a loss, at least
 COPIES = 3  # with fewer, no setting survives the loss of a broker and goes on writing
 FOR_EVER = -1  # as a retention
+UNFINISHED = "more than frames, so `longtake topics grow` is not finished: run it again"
 DEFAULT_RETENTION_MS = 7 * 86_400_000  # of a topic that sets none, in Kafka
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -159,19 +160,10 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
     }
     if topic.presence is not Presence.PRESENT or topic.settings is None:
         return []
-    remarks = (*rules[topic.role](topic, topics), *_of_copies(topic, brokers))
-    return [*_of_counts(topic, topics["frames"]), *remarks]
-
-
-def _of_counts(topic: TopicFacts, frames: TopicFacts) -> Iterator[Remark]:
-    """Remark on a growth that is not finished: `topics grow` gives the frames topic more last."""
-    known = frames.presence is Presence.PRESENT
-    if known and topic.role not in UNDIVIDED and topic.partitions > frames.partitions:
-        yield Remark(
-            f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}: `longtake"
-            f" topics grow --partitions {topic.partitions}` gives it as many",
-            {},
-        )
+    remarks = [*rules[topic.role](topic, topics), *_of_copies(topic, brokers)]
+    if topic.role not in UNDIVIDED and topic.partitions > topics["frames"].partitions > 0:
+        remarks.append(Remark(f"has {topic.partitions} partitions: {UNFINISHED}", {}))
+    return remarks
 
 
 def _dated(topic: TopicFacts, effect: str) -> Iterator[Remark]:

@@ -12,7 +12,7 @@ from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class GrowthArrival:
     """What a new partition began with: streams of its source, up to the source's `source_end`.
 
     Of `streams`, `ended` had ended: their memory was only that.
@@ -36,7 +36,7 @@ class Growth:
     before: int
     after: int
     begun_ms: int
-    arrival: Arrival | None = None
+    arrival: GrowthArrival | None = None
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def source_of(self, partition: int) -> int | None:
@@ -98,9 +98,9 @@ class Growth:
         )
 
 
-def _arrival(fields: Fields) -> Arrival:
+def _arrival(fields: Fields) -> GrowthArrival:
     streams = fields.integer("streams")
-    return Arrival(
+    return GrowthArrival(
         streams=streams,
         ended=fields.integer("ended", 0, streams),
         source_end=fields.integer("source_end"),

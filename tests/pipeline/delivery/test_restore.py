@@ -18,7 +18,7 @@ from pipeline.errors import (
 from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
-from pipeline.wire.growths.growth import Arrival, Growth
+from pipeline.wire.growths.growth import Growth, GrowthArrival
 from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
@@ -91,7 +91,7 @@ def test_the_first_checkpoint_of_a_partition_has_number_0(restored: Restored) ->
 def test_a_new_partition_is_held_until_streams_are_moved_there(restored: Restored) -> None:
     growth = Growth(1, 3, 5_000)
     assert restored.take(2, changelog(growth.write(2), log_end=9)) is None
-    arrived = replace(growth, arrival=Arrival(1, 0, 17, 6_000))
+    arrived = replace(growth, arrival=GrowthArrival(1, 0, 17, 6_000))
     shot = Snapshot.read(logged(restored.snapshot("a", sums(1.5))))
     begun = manifest(partitions=3).write(2)
     found = changelog(arrived.write(2), replace(shot, offset=-1).write(2), begun, log_end=9)

@@ -12,7 +12,7 @@ from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Changelog, Outgoing
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
-from pipeline.wire.growths.growth import Arrival, Growth
+from pipeline.wire.growths.growth import Growth, GrowthArrival
 from tests.pipeline.adder import Adder
 from tests.pipeline.changelogs import changelog, manifest
 from tests.world import Steps
@@ -150,7 +150,7 @@ def test_a_new_partition_is_held_and_begins_when_its_streams_have_moved_there(
     wanting.restorer.want([0, 2])
     assert wanting.go() == [0]
     assert (wanting.restorer.held, wanting.restorer.wanted) == ({2}, set())
-    arrival = Arrival(0, 0, 0, 6_000)
+    arrival = GrowthArrival(0, 0, 0, 6_000)
     wanting.shelf.written[2] = [
         Growth(1, 3, 5_000, arrival).write(2),
         manifest(partitions=3).write(2),

@@ -15,7 +15,7 @@ from pipeline.judging.growing import (
 )
 from pipeline.records import Admission, Changelog, Keyframe, Record, Reset
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.growths.growth import Arrival, Growth
+from pipeline.wire.growths.growth import Growth, GrowthArrival
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
 from tests.pipeline.changelogs import changelog, logged, manifest
@@ -92,7 +92,7 @@ def test_streams_that_have_ended_or_were_silent_for_long_may_lie_anywhere() -> N
 
 
 def test_a_growth_is_unfinished_until_every_new_partition_has_begun() -> None:
-    begun = replace(GROWTH, arrival=Arrival(0, 0, 9, 7))
+    begun = replace(GROWTH, arrival=GrowthArrival(0, 0, 9, 7))
     old = {n: changelog(GROWTH.write(n)) for n in range(4)}
     assert unfinished(old) == [GROWTH]
     new = {n: changelog(begun.write(n)) for n in range(4, 12)}

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import CorruptStateError
 from pipeline.records import Changelog, Outgoing, Record
 from pipeline.wire.changelog import Manifest
-from pipeline.wire.growths.growth import Arrival, Growth
+from pipeline.wire.growths.growth import Growth, GrowthArrival
 from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.history import History, stretch
 from pipeline.wire.lives import Life
@@ -35,7 +35,7 @@ def history(log_start: int = 0, log_end: int = 250) -> History:
 
 
 def test_a_partition_that_began_with_a_growth_is_not_exact_and_its_source_is() -> None:
-    growth = Growth(2, 4, 5_000, Arrival(1, 0, 17, 6_000))
+    growth = Growth(2, 4, 5_000, GrowthArrival(1, 0, 17, 6_000))
     left = MovedStream("a", 2, 150, 9, "9f3a1c02")
     written = (manifest(first_offset=0).write(2), growth.write(2), left.write(2))
     found = History.read(2, changelog(*written))
