@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kafka import KafkaProducer
 
-from pipeline.records import Record
+from pipeline.records import Record, Reset
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
 from tests.cli.commands import Group, until
 from tests.pipeline.pictures import jpeg
@@ -53,11 +53,18 @@ def by_stream(records: Sequence[Record]) -> dict[str, list[Record]]:
     return found
 
 
+def remembered(frames: Sequence[Record]) -> list[int]:
+    """How many frames of its stream each one follows since the camera's epoch began."""
+    epochs = [dict(record.headers).get("epoch") for record in frames]
+    return [n - epochs.index(epoch) for n, epoch in enumerate(epochs)]
+
+
 def judge(group: Group, names: Sequence[str]) -> dict[str, set[int]]:
     """Check each stream's frames against its predictions, once all are there.
 
     Each frame has one prediction, in the order of `seq`; memory counts every frame of the stream
-    and starts afresh only with its first; chains are whole. Returns each stream's partitions.
+    and starts afresh only where the camera begins an epoch; chains are whole. Returns each stream's
+    partitions.
     """
     frames = group.cluster.committed(group.topics.frames)
     until(
@@ -73,6 +80,6 @@ def judge(group: Group, names: Sequence[str]) -> dict[str, set[int]]:
         assert [(one.partition, one.offset) for one in found] == sent
         assert [one.seq for one in found] == sorted(one.seq or 0 for one in found)
         assert [one.prev for one in found] == [NEW_CHAIN, *(one.chain for one in found)][:-1]
-        assert [one.frames for one in found] == list(range(len(found)))
-        assert [one.reset for one in found[1:]] == [None] * (len(found) - 1)
+        assert [one.frames for one in found] == remembered(filmed[name])
+        assert {one.reset for one in found[1:]} <= {None, Reset.EPOCH}
     return {name: {record.partition for record in filmed[name]} for name in names}

@@ -149,11 +149,11 @@ class KafkaGrowth:
     def try_growth(self, partitions: int) -> None:
         """See `GrowthLog`."""
         found = compare(self._connection, Command.TOPICS_GROW, self.topics, self._settings.group)
-        lacking = [f"{', '.join(one.lacking)} on {one.resource}" for one in found if one.lacking]
-        if lacking:
+        gaps = [f"{', '.join(one.lacking)} on {one.resource}" for one in found if one.lacking]
+        if gaps:
             raise NotPermittedError(
                 f"the broker does not permit {self._connection.security.user} to"
-                f" {'; '.join(lacking)}: nothing was changed"
+                f" {'; '.join(gaps)}: nothing was changed"
             )
         counts = self.counts()
         lacking = {
