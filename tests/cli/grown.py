@@ -9,7 +9,7 @@ from kafka import KafkaProducer
 
 from pipeline.records import Record, Reset
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
-from tests.cli.commands import Group, until
+from tests.cli.commands import Group
 from tests.pipeline.pictures import jpeg
 
 
@@ -67,10 +67,7 @@ def judge(group: Group, names: Sequence[str]) -> dict[str, set[int]]:
     partitions.
     """
     frames = group.cluster.committed(group.topics.frames)
-    until(
-        lambda: len(group.cluster.committed(group.topics.predictions)) >= len(frames),
-        f"{len(frames)} predictions",
-    )
+    group.flowing(group.topics.predictions, len(frames))
     published = by_stream(group.cluster.committed(group.topics.predictions))
     filmed = by_stream(frames)
     assert set(filmed) == set(names)

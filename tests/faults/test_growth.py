@@ -16,7 +16,7 @@ from tests.cli.grown import judge
 from tests.clusters import KafkaCluster
 from tests.engines.bundles import write_tiny
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 
 BEFORE, AFTER = 4, 12
 NAMES = [f"cam-{n:02}" for n in range(24)]
@@ -61,7 +61,10 @@ class Site:
             time.sleep(0.2)
 
     def worker(self, slot: str) -> Running:
-        return self.run("worker", "--config", self.group.file, "--slot", slot)
+        """Start a worker in a slot, and wait until it is ready."""
+        running = self.run("worker", "--config", self.group.file, "--slot", slot)
+        self.wait(running, "metrics on http://")
+        return running.ready()
 
     def grow(self) -> Running:
         return self.run(*GROW, "--config", self.group.file)
@@ -76,19 +79,19 @@ def site(kafka: LocalKafka, tmp_path: Path) -> Iterator[Site]:
 def test_growth_under_live_cameras_loses_and_repeats_nothing_and_remembers_everything(
     site: Site,
 ) -> None:
-    one, two = site.worker("one").ready(), site.worker("two").ready()
+    one, two = site.worker("one"), site.worker("two")
     site.group.flowing(site.group.topics.predictions, 10 * len(NAMES))
     first = site.grow()
     site.wait(one, "is new: waits for `longtake topics grow`")
     first.process.kill()  # the frames topic has grown, nothing has moved
     one.process.kill()
     one.process.wait()
-    one = site.worker("one").ready()  # it finds the new partitions, and holds them
+    one = site.worker("one")  # it finds the new partitions, and holds them
     second = site.grow()
     site.wait(second, "seconds without a frame of a moving stream in old partitions: ")
     two.process.kill()
     two.process.wait()
-    two = site.worker("two").ready()
+    two = site.worker("two")
     site.wait(second, "stop the workers of group")
     second.process.kill()  # all is drained, nothing has moved
     third = site.grow()
@@ -97,11 +100,11 @@ def test_growth_under_live_cameras_loses_and_repeats_nothing_and_remembers_every
         assert worker.end(signal.SIGTERM)[0] == 0
     third.says(r"streams moved; the workers can be started again")
     assert third.ended().code == 0
-    one, two = site.worker("one").ready(), site.worker("two").ready()
+    one, two = site.worker("one"), site.worker("two")
     time.sleep(10)  # frames of the time that begins now
     one.process.kill()
     one.process.wait()
-    one = site.worker("one").ready()
+    one = site.worker("one")
     assert site.camera.end(signal.SIGTERM)[0] == 0
     places = judge(site.group, NAMES)
     for worker in (one, two):
