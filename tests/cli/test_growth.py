@@ -2,12 +2,14 @@
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
 from pipeline.broker.partitioner import partition_of
-from tests.cli.commands import Group, Longtake, Start
+from tests.cli.commands import Group, Longtake, Start, write_settings
 from tests.cli.grown import Producers, judge
+from tests.engines.bundles import write_tiny
 
 pytestmark = pytest.mark.kafka
 
@@ -56,3 +58,29 @@ def test_a_topic_that_was_grown_by_hand_ends_a_running_worker_with_the_way_out(
     ended = worker.ended()
     assert ended.code == 12
     assert "`longtake topics grow --partitions 4` keeps the memory of streams" in ended.complaint
+
+
+@pytest.mark.slow
+def test_of_two_groups_on_the_same_frames_each_is_marked_before_the_frames_grow(
+    group: Group, start: Start, longtake: Longtake, tmp_path: Path
+) -> None:
+    name = f"{group.cluster.config.group}.second"
+    own = {"group": name, "predictions_topic": f"{name}.p", "dead_letters_topic": f"{name}.d"}
+    bundle = {"bundle": str(tmp_path / "tiny")}
+    write_tiny(tmp_path / "tiny")
+    second = write_settings(tmp_path / "second.toml", group.cluster, **own, **bundle)
+    assert longtake("topics", "create", "--config", second).code == 0
+    for file in (group.file, second):
+        worker = start("worker", "--config", file).ready()
+        assert worker.end(signal.SIGTERM)[0] == 0
+    refused = longtake(*GROW, "--config", group.file)
+    assert refused.code == 24
+    assert f"{name} read {group.topics.frames} too" in refused.complaint
+    assert longtake(*GROW, "--prepare", "--config", second).code == 0
+    for file in (group.file, second):
+        grown = longtake(*GROW, "--config", file)
+        assert grown.code == 0, grown.err
+        assert [one["partition"] for one in grown.json["moved"]] == [2, 3]
+        assert longtake("topics", "check", "--config", file).code == 0
+    for file in (group.file, second):
+        start("worker", "--config", file).ready()
