@@ -5,6 +5,7 @@ LongtakeError
 │   ├── MalformedRecordError       a key, header or size breaks the wire contract
 │   ├── RefusedBatchError          the record's batch cannot be unpacked within limits
 │   ├── TooManyStreamsError        a new stream's frame, and its partition has no room for it
+│   ├── MovedStreamError           the stream has moved to another partition, its producer has not
 │   └── UndecodableFrameError      the bytes are not a picture that we can decode
 │       └── CrashingFrameError         the bytes crash or hang the process that decodes them
 ├── UnkeyedFrameError          skip: a unit of video whose keyframe is missing; its fate is its own
@@ -78,6 +79,18 @@ class TooManyStreamsError(RecordError):
 
     reason = "too_many_streams"
     keeps_content = False
+
+
+class MovedStreamError(RecordError):
+    """A record of a stream that has moved to another partition, from a producer that has not."""
+
+    reason = "moved"
+
+    def __init__(self, stream: str, to: int) -> None:
+        super().__init__(
+            f"stream {stream} has moved to partition {to}, where its memory is: its producer still"
+            " uses the old count of partitions; see metadata.max.age.ms"
+        )
 
 
 class UndecodableFrameError(RecordError):

@@ -9,7 +9,7 @@ from pipeline.broker.memory.memory_broker import MemoryBroker
 from pipeline.broker.memory.memory_changelog import MemoryChangelog
 from pipeline.broker.memory.memory_group import MemoryGroup
 from pipeline.broker.memory.memory_writer import MemoryOutlet, MemoryProducer, MemoryWriter
-from pipeline.broker.memory.partition_log import Entry, PartitionLog
+from pipeline.broker.memory.partition_log import Entry
 from pipeline.clock import Clock
 from pipeline.errors import CommitTimedOutError
 from pipeline.records import Changelog, Outgoing, Topics
@@ -25,21 +25,10 @@ def no_fault(step: str) -> None:
 class MovableGroup(MemoryGroup):
     """A group that a test can rebalance."""
 
-    @property
-    def members(self) -> tuple[str, ...]:
-        """The ids of the members."""
-        with self.changed:
-            return tuple(self._members)
-
     def rebalance(self) -> None:
         """Rebalance without a cause."""
         with self.changed:
             self._rebalance()
-
-    def grow(self, partitions: int) -> None:
-        """Divide more partitions from the next rebalance on."""
-        with self.changed:
-            self.partitions = partitions
 
     def hand_over(self, member_id: str, partitions: Iterable[int]) -> None:
         """Give a member partitions that it already believes to have, without any event (K12).
@@ -67,14 +56,6 @@ class MovableLog(MemoryLog):
     def __init__(self, topics: Topics, *, partitions: int, clock: Clock) -> None:
         super().__init__(topics, MovableGroup(partitions), clock=clock)
         self._timed_out: set[tuple[str, int]] = set()  # producers by name and epoch
-
-    def grow(self, topic: str, partitions: int) -> None:
-        """Give a topic more partitions."""
-        with self.changed:
-            log = self._log(topic)
-            log.extend(PartitionLog() for _ in range(partitions - len(log)))
-            if topic == self.topics.frames:
-                self.group.grow(partitions)
 
     def make_anew(self, topic: str) -> None:
         """Delete a topic with all that it holds, and make one of the same name."""

@@ -161,8 +161,8 @@ class Broker(Protocol):
     def partition_count(self) -> int:
         """Count the partitions of the frames topic.
 
-        Raises `TopicError` if a topic is missing and `PartitionCountError` if frames, predictions
-        and state differ.
+        Raises `TopicError` if a topic is missing and `PartitionCountError` if predictions or state
+        have fewer. They have more while a growth has not reached the frames topic yet.
         """
 
     def consumer(self) -> FrameConsumer:

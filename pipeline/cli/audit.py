@@ -1,5 +1,6 @@
 """`longtake audit`: checks the log against itself, and prints each break."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -80,6 +81,8 @@ def _show(report: AuditReport, console: Terminal) -> None:
             plain(str(life.breaks), "bold red" if life.breaks else ""),
         )
     console.print(table)
+    for line in _growths(report):
+        console.say(line)
     findings = [finding for life in report.lives for finding in life.findings]
     if findings:
         broken = Table("break", "partition", "life", "stream", "frame", "what was found")
@@ -104,6 +107,21 @@ def _tally(tally: FateTally | None, *, found: int | None) -> str:
     if tally.log_begins is not None:
         return f"{tally.found} of {tally.ledger}, log begins at {tally.log_begins}"
     return str(tally.found) if not tally.broken else f"{tally.found} of {tally.ledger}"
+
+
+def _growths(report: AuditReport) -> list[str]:
+    """Say how the partitions that are not the first ones came to be."""
+    began = [life.origin for life in report.lives if life.origin is not None]
+    lines = []
+    for before, after in sorted({(one.before, one.after) for one in began}):
+        new = [one for one in began if one.after == after]
+        at = datetime.fromtimestamp(max(one.at_ms for one in new) / 1000, UTC)
+        moved = sum(one.streams for one in new)
+        lines.append(
+            f"grown from {before} to {after} partitions at {at:%Y-%m-%d %H:%M:%S} UTC, {moved}"
+            " streams moved"
+        )
+    return lines
 
 
 def _total(report: AuditReport) -> Text:

@@ -1,6 +1,5 @@
-"""`longtake topics`: create, check and take over the topics of a group."""
+"""`longtake topics`: create, check, take over and grow the topics of a group."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,27 +10,18 @@ from rich.table import Table
 from pipeline.broker.kafka.privileges import Command
 from pipeline.broker.kafka.topic_rules import TopicReport
 from pipeline.cli.commands import command_group
+from pipeline.cli.durations import UNITS_S, read_duration
 from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import confirm, print_facts
+from pipeline.cli.output import print_facts
+from pipeline.cli.topics_in_use import grow, take
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ForeignOutputError, NotPermittedError
 from pipeline.text.terminal import Terminal
 
-app = command_group("topics", about="Create, check and take over the topics of a group.")
+app = command_group("topics", about="Create, check, take over and grow the topics of a group.")
 
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 COMPACTED = ("state", "cameras")
-MAX_RETENTION_S = 100 * 365 * 86_400
-
-
-def _retention(text: str) -> int:
-    """Read a duration such as 90m, 6h or 7d. Returns milliseconds."""
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    seconds = int(found[1]) * UNITS_S[found[2]] if found else 0
-    if not 0 < seconds <= MAX_RETENTION_S:
-        raise typer.BadParameter(f"{text!r}; wanted a number and s, m, h, d or w, such as 6h or 7d")
-    return seconds * 1000
 
 
 @app.command()
@@ -48,7 +38,7 @@ def create(
     ] = None,
     retention: Annotated[
         int | None,
-        typer.Option(parser=_retention, metavar="DURATION", help="Of frames: 90m, 6h, 7d. [6h]"),
+        typer.Option(parser=read_duration, metavar="DURATION", help="Of frames: 90m, 6h, 7d. [6h]"),
     ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -107,6 +97,10 @@ def check(
         raise wrong
 
 
+app.command()(take)
+app.command()(grow)
+
+
 def _foreign(settings: WorkerConfig) -> ForeignOutputError | None:
     """Return the error of output topics of another group; None also if we may not know."""
     from pipeline.offline.group_outputs import foreign_outputs, owners_of
@@ -118,46 +112,6 @@ def _foreign(settings: WorkerConfig) -> ForeignOutputError | None:
         hint = f"whether the topics belong to another group is not checked: {exc}"
         Terminal(stderr=True).say(hint)
         return None
-
-
-@app.command()
-@with_kafka
-def take(
-    kafka: KafkaFlags,
-    group: Group = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take topics of predictions and dead letters over from a group that was renamed or retired.
-
-    All workers of that group have to be stopped; they refuse to publish there from then on. What
-    they have published stays.
-
-    Example: `longtake topics take --group quiet --predictions-topic predictions`
-    """
-    from pipeline.offline.group_outputs import owners_of, take_outputs
-
-    settings = load_config(config, {**kafka, "group": group})
-    clock, topics = SystemClock(), settings.topics
-    before = owners_of(settings.group_settings, clock=clock)
-    said = [
-        f"topic {topics.of(kind)} of {'no group' if owner is None else f'group {owner}'}"
-        for kind, owner in before.items()
-        if owner != settings.group
-    ]
-    if said and not yes:
-        confirm(f"Give group {settings.group} {' and '.join(said)}?")
-    take_outputs(settings.group_settings, before, clock=clock)
-    if as_json:
-        taken = {
-            topics.of(kind): {"group": settings.group, "before": one}
-            for kind, one in before.items()
-        }
-        print_facts({"topics": taken})
-    else:
-        names = " and ".join(topics.of(kind) for kind in before)
-        Terminal(stderr=True).say(f"{names} belong to group {settings.group}")
 
 
 def _command(text: str) -> Command:

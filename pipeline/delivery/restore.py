@@ -1,39 +1,29 @@
 """Restores partitions from the changelog: their offset from the manifest, memory from snapshots."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
-
-import numpy as np
 
 from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.config import KEYFRAME_S, Delivery, ForeignState, Start, WorkerConfig
-from pipeline.delivery.changelog_checks import (
-    fits,
+from pipeline.delivery.memories import fill_rows, read_snapshots, streams_of
+from pipeline.delivery.memory_checks.changelog_checks import (
     require_below,
-    require_finite,
+    require_count,
+    require_expected,
     require_no_memory,
     usable_keyframes,
 )
-from pipeline.delivery.identity_check import OwnIdentity, identify, require_new
-from pipeline.errors import ForeignStateError, PartitionCountError, ShortLogError
-from pipeline.records import Changelog, Record, Reset
+from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify, require_new
+from pipeline.errors import ShortLogError
+from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
-from pipeline.streams.stream import Stream
-from pipeline.text.printable import printable
-from pipeline.wire.changelog import (
-    MANIFEST_KEY,
-    SKIPS_PREFIX,
-    SNAPSHOT_PREFIX,
-    Manifest,
-    corrupt,
-    tombstone,
-)
+from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest, tombstone
+from pipeline.wire.growths.growth import awaited, growths
+from pipeline.wire.growths.moved_stream import moved_streams
 from pipeline.wire.skips import Skips
-from pipeline.wire.snapshots import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -82,19 +72,23 @@ def restore(
     engine: Engine,
     rows: RowPool,
     remains: str = "",
-) -> Partition:
+) -> Partition | None:
     """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
-    `remains` says what else is left of the group's work if there is no manifest; empty: nothing.
-    Raises `PartitionCountError` if the frames topic has another number of partitions than the
-    manifest records, `IdentityError` if memory or ledger belong to other topics or rules or are
-    lost, `ForeignStateError` if the memory belongs to another bundle and `policy.foreign` does not
-    allow that, `ShortLogError` if the frames' log ends before the manifest, and
+    None if streams are to be moved there first, by a growth that is not finished. `remains` says
+    what else is left of the group's work if there is no manifest; empty: nothing. Raises
+    `PartitionCountError` if the frames topic has another number of partitions than the manifest
+    records, and no growth made it so, `IdentityError` if memory or ledger belong to other topics or
+    rules or are lost, `ForeignStateError` if memory belongs to another bundle and `policy.foreign`
+    does not allow that, `ShortLogError` if the frames' log ends before the manifest, and
     `CorruptStateError`.
     """
-    found = changelog.records.get(MANIFEST_KEY)
+    found, grown = changelog.records.get(MANIFEST_KEY), growths(changelog)
     if found is None:
         require_no_memory(changelog)
+        if awaited(grown, number) is not None:
+            return None
+        require_expected(number, policy.group, present=policy.partitions)
         require_new(number, policy.own, remains)
         begin = changelog.log_end if policy.start is Start.LATEST else changelog.log_start
         log.info("partition %d: no manifest, begins at offset %d", number, begin)
@@ -104,24 +98,15 @@ def restore(
         beginning = replace(beginning, identity=policy.own.begin(begin, changelog.topic_ids))
         return Partition(number, era=era, manifest=beginning, wanted_s=wanted_s)
     manifest = Manifest.read(found)
-    snapshots = [
-        _read_snapshot(record, policy.bundle)
-        for key, record in changelog.records.items()
-        if key.startswith(SNAPSHOT_PREFIX)
-    ]
+    snapshots = read_snapshots(changelog, policy.bundle)
     skips = [
         Skips.read(record)
         for key, record in changelog.records.items()
         if key.startswith(SKIPS_PREFIX)
     ]
     require_below(manifest, snapshots, skips, changelog)
-    if manifest.partitions != policy.partitions:
-        raise PartitionCountError(
-            f"partition {number} of group {policy.group} was committed with {manifest.partitions}"
-            f" partitions, the frames topic has {policy.partitions} now: streams may have moved to"
-            " other partitions, where their memory is not. Use a topic of its old size, or start"
-            " afresh under another --group"
-        )
+    committed, present = manifest.partitions, policy.partitions
+    require_count(number, policy.group, committed=committed, present=present, grown=grown)
     identity = identify(number, manifest, policy.own, changelog.topic_ids)
     if manifest.next_offset > changelog.log_end:
         raise ShortLogError(
@@ -146,12 +131,14 @@ def restore(
         )
     if policy.delivery is Delivery.LOW_LATENCY:
         partition.forbid_skips_below(changelog.log_end)
-    # no replay needs the skips of frames that retention has deleted
-    expired = [record for record in skips if record.ranges[-1][1] < changelog.log_start]
-    partition.publish(tombstone(number, record.key) for record in expired)
-    streams = _streams(snapshots, policy)
-    _fill_rows(streams, snapshots, changelog, engine, rows)
-    partition.adopt(streams)
+    # no replay needs the skips of frames that retention has deleted, nor where streams went then
+    expired = [record.key for record in skips if record.ranges[-1][1] < changelog.log_start]
+    moved = moved_streams(changelog).values()
+    expired += [one.key for one in moved if max(0, one.offset) < changelog.log_start]
+    partition.publish(tombstone(number, key) for key in expired)
+    streams = streams_of(snapshots, policy.bundle, policy.foreign, group=policy.group)
+    fill_rows(streams, snapshots, changelog, engine, rows)
+    partition.adopt(streams, moved)
     partition.prime(keyframes)
     return partition
 
@@ -162,62 +149,3 @@ def _without_attempt(manifest: Manifest) -> Manifest:
     Without that, workers that were started and stopped while no frames came would count as failed.
     """
     return replace(manifest, attempts=max(0, manifest.attempts - 1))
-
-
-def _read_snapshot(record: Record, bundle: Bundle) -> Snapshot:
-    """Read a snapshot. Its tensors must fit `bundle` if it names that bundle's digest."""
-    snapshot = Snapshot.read(record)
-    kept = snapshot.pending_reset is None and snapshot.bundle == bundle.digest
-    if kept and not fits(snapshot.tensors, bundle):
-        raise corrupt(record, f"its tensors are not the state of the bundle {bundle.id}")
-    return snapshot
-
-
-def _streams(snapshots: Sequence[Snapshot], policy: RestorePolicy) -> list[Stream]:
-    streams = []
-    for snapshot in snapshots:
-        stream = Stream.restore(snapshot)
-        if snapshot.bundle != policy.bundle.digest and _discard(snapshot, policy):
-            stream.require_reset(Reset.BUNDLE)
-        streams.append(stream)
-    return streams
-
-
-def _discard(snapshot: Snapshot, policy: RestorePolicy) -> bool:
-    """Return whether another bundle's memory of a stream is discarded (True) or kept (False)."""
-    if policy.foreign is ForeignState.RESET:
-        return True
-    if policy.foreign is ForeignState.CARRY and (
-        snapshot.pending_reset is not None or fits(snapshot.tensors, policy.bundle)
-    ):
-        return False
-    raise ForeignStateError(
-        f"group {policy.group} holds memory of bundle {printable(snapshot.bundle[:8])} (stream"
-        f" {snapshot.stream}), this worker runs {policy.bundle.id}. Run the old bundle, take"
-        " another --group, or say --foreign-state reset to let every stream start afresh, or carry"
-        " where names, shapes and types of the state tensors agree"
-    )
-
-
-def _fill_rows(
-    streams: Sequence[Stream],
-    snapshots: Sequence[Snapshot],
-    changelog: Changelog,
-    engine: Engine,
-    rows: RowPool,
-) -> None:
-    kept = [
-        (stream, snapshot.tensors)
-        for stream, snapshot in zip(streams, snapshots, strict=True)
-        if stream.pending_reset is None
-    ]
-    if not kept:
-        return
-    stacked = {name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}
-    require_finite([stream for stream, _ in kept], stacked, changelog)
-    for stream, _ in kept:
-        stream.take_row(rows)
-    engine.write(
-        [stream.row for stream, _ in kept if stream.row is not None],
-        stacked,
-    )

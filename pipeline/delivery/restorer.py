@@ -19,6 +19,7 @@ from pipeline.wire.changelog import MANIFEST_KEY
 log = logging.getLogger(__name__)
 
 AGAIN_S = 0.2  # after a reading that failed, or a log that is too short
+LOOK_S = 5.0  # between two readings of the changelogs of partitions that are held
 REPEAT_S = 10.0  # of a warning that the log cannot be read
 
 
@@ -65,23 +66,37 @@ class Restorer:
         self._again_s = 0.0  # no reading begins before
         self._warned_s: float | None = None  # None: the last reading has not failed
         self._short = ShortLogs(clock)
+        self._held: dict[int, int] = {}  # partition -> era
+        self._looked_s = 0.0  # when the changelogs of held partitions were last read
 
     @property
     def wanted(self) -> frozenset[int]:
-        """The partitions that are still to be restored."""
+        """The partitions that are still to be restored, without those that are held."""
         return frozenset(self._wanted)
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The new partitions that wait until `longtake topics grow` has moved streams there."""
+        return frozenset(self._held)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last reading of changelogs has failed."""
+        return self._warned_s is not None
 
     def want(self, partitions: Iterable[int]) -> None:
         """Request the restore of these partitions, each with a new era."""
         for number in partitions:
             self._era += 1
             self._wanted[number] = self._era
+            self._held.pop(number, None)
             self._since_s.setdefault(number, self._clock.monotonic())
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Withdraw the requests for these partitions."""
         for number in partitions:
             self._wanted.pop(number, None)
+            self._held.pop(number, None)
             self._since_s.pop(number, None)
             self._short.forget(number)
 
@@ -95,10 +110,28 @@ class Restorer:
         restored = self._finish() if self._task is not None and self._task.done() else []
         if self._task is None and self._clock.monotonic() >= self._again_s:
             self._reading = {n: era for n, era in self._wanted.items() if not holds(n)}
+            self._reading |= self._due()
             if self._reading:
                 self._began_s = self._clock.monotonic()
                 self._task = self._reads.submit(self._read, sorted(self._reading))
         return restored
+
+    def _due(self) -> dict[int, int]:
+        """Return the held partitions if it is time to look whether they may begin."""
+        now_s = self._clock.monotonic()
+        if not self._held or now_s - self._looked_s < LOOK_S:
+            return {}
+        self._looked_s = now_s
+        return dict(self._held)
+
+    def _hold(self, number: int, era: int) -> None:
+        if number not in self._held:
+            log.warning(
+                "partition %d is new: waits for `longtake topics grow` to move streams there",
+                number,
+            )
+        self._held[number] = era
+        self._looked_s = self._since_s[number] = self._clock.monotonic()
 
     def _read(self, partitions: Sequence[int]) -> FoundLogs:
         changelogs = self._reader.read(partitions)
@@ -117,17 +150,20 @@ class Restorer:
         self._warned_s = None
         partitions = []
         for number, era in self._reading.items():
-            if self._wanted.get(number) != era:
+            if era not in (self._wanted.get(number), self._held.get(number)):
                 continue
             try:
-                partition = self._restore(number, found)
+                partition = self._restore(number, found, era)
             except ShortLogError as exc:
                 self._short.wait(number, exc)
                 self._again_s = self._clock.monotonic() + AGAIN_S
                 continue
-            del self._wanted[number], self._since_s[number]
-            self._short.forget(number)
-            partitions.append(partition)
+            self._wanted.pop(number, None)
+            if partition is None:
+                self._hold(number, era)
+            else:
+                self.forget([number])
+                partitions.append(partition)
         if partitions:
             log.info(
                 "restored partitions %s with %d streams in %.2f s",
@@ -144,12 +180,12 @@ class Restorer:
             self._warned_s = now_s
             log.warning("restoring partitions %s: %s; trying again", sorted(self._reading), failure)
 
-    def _restore(self, number: int, found: FoundLogs) -> Partition:
+    def _restore(self, number: int, found: FoundLogs, era: int) -> Partition | None:
         return restore(
             number,
             found.changelogs[number],
             self._policy,
-            era=self._wanted[number],
+            era=era,
             wanted_s=self._since_s[number],
             remains=found.remains.get(number, ""),
             engine=self._engine,

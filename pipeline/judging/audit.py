@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.errors import NothingToAuditError
 from pipeline.judging.belonging import other_topics, replaced, rule_notes
 from pipeline.judging.books import Books
+from pipeline.judging.origins import FIRST_LIFE, Origin, check_origin, origin_of
 from pipeline.judging.other_groups import OtherGroups
 from pipeline.judging.trail import Finding, Trail, Wrong
 from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record
@@ -54,6 +55,7 @@ class LifeReport:
     older: int
     breaks: int
     findings: tuple[Finding, ...]
+    origin: Origin | None = None  # the growth with which the partition began
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,12 @@ class Audit:
 
     def _trail(self, number: int, life: int) -> Trail:
         manifest = self._books[number].manifest_of(life)
+        came = life == FIRST_LIFE and origin_of(number, self._books[number]) is not None
         return Trail(
             number,
             life,
             judged=None if manifest is None else range(manifest.first_offset, manifest.next_offset),
-            whole=self._predictions_cut(number, life) is None,
+            whole=not came and self._predictions_cut(number, life) is None,
             repeats_allowed=self._repeats_allowed,
         )
 
@@ -158,6 +161,10 @@ class Audit:
     def report(self) -> AuditReport:
         """Compare the ledgers with what was entered, and return the report."""
         books = self._books.items()
+        for number, one in books:
+            began = origin_of(number, one)
+            cut = began is not None and self._predictions_start.get(began.source, 0) > 0
+            check_origin(number, self._books, self._trails, cut=cut)
         manifests = {n: one.manifest for n, one in books if one.manifest is not None}
         others = tuple(
             OtherPublisher(group, kind, records)
@@ -198,6 +205,7 @@ class Audit:
             older=trail.older,
             breaks=trail.breaks,
             findings=tuple(trail.findings),
+            origin=origin_of(trail.partition, books) if trail.life == FIRST_LIFE else None,
         )
 
     def _tallies(self, trail: Trail, manifest: Manifest) -> tuple[FateTally, FateTally]:

@@ -12,6 +12,8 @@ from pipeline.wire.changelog import (
     SNAPSHOT_PREFIX,
     Manifest,
 )
+from pipeline.wire.growths.growth import Growth, growths, origin
+from pipeline.wire.growths.moved_stream import MovedStream, moved_streams
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import NEW_CHAIN
 from pipeline.wire.skips import Skips
@@ -27,6 +29,8 @@ class Books:
     skips: tuple[Skips, ...]
     memories: Mapping[str, tuple[int, str]]  # by stream: newest record's offset, chain
     frames_start: int  # retention has deleted the frames below this offset
+    growths: tuple[Growth, ...]
+    moved: Mapping[str, MovedStream]  # streams that have left the partition, by name
 
     @classmethod
     def read(cls, changelog: Changelog) -> "Books":
@@ -45,7 +49,15 @@ class Books:
             ordered = [replace(life, predictions_end=0) for life in ordered]
         if manifest is not None and manifest.identity.remade(Destination.DEAD_LETTERS):
             ordered = [replace(life, dead_letters_end={}) for life in ordered]
-        return cls(manifest, tuple(ordered), tuple(skips), memories, changelog.log_start)
+        return cls(
+            manifest,
+            tuple(ordered),
+            tuple(skips),
+            memories,
+            changelog.log_start,
+            tuple(growths(changelog)),
+            moved_streams(changelog),
+        )
 
     @property
     def newest_life(self) -> int:
@@ -102,7 +114,9 @@ class Books:
         if end - first != accounted:
             message = f"offsets {first} to {end} are {end - first}, fates, absent and expired are"
             trail.find(Wrong.LEDGER, f"{message} {accounted}")
-        ended = manifest.fates.get(Fate.ENDED, 0)
+        began = origin(self.growths, trail.partition)
+        arrived = 0 if began is None or began.arrival is None else began.arrival.ended
+        ended = manifest.fates.get(Fate.ENDED, 0) + arrived
         if trail.after_ends > ended:
             message = f"streams began {trail.after_ends} times after an end, {ended} have ended"
             trail.find(Wrong.ENDED, message)

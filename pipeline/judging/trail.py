@@ -54,6 +54,7 @@ class Published:
         self._offsets = array("q")
         self._crcs = array("I")
         self.chain = NEW_CHAIN  # of the prediction with the highest frame offset
+        self.first_prev: str | None = None  # the link of the first one entered; None before that
 
     def crc(self, offset: int) -> int | None:
         """Return the CRC of a frame's prediction; None if it has none."""
@@ -61,8 +62,9 @@ class Published:
         found = place < len(self._offsets) and self._offsets[place] == offset
         return self._crcs[place] if found else None
 
-    def enter(self, offset: int, chain: str, crc: int) -> bool:
+    def enter(self, offset: int, prev: str, chain: str, crc: int) -> bool:
         """Enter a prediction. Returns whether it is in order: its offset is above all others."""
+        self.first_prev = prev if self.first_prev is None else self.first_prev
         place = bisect_left(self._offsets, offset)
         self._offsets.insert(place, offset)
         self._crcs.insert(place, crc)
@@ -102,8 +104,8 @@ class Trail:
     `judged` are the offsets of frames that the ledger covers; None if there is no ledger. A
     prediction below them is counted as `older`. One above them is counted as `ahead`, and only its
     bytes are checked, because a worker may be running. `whole`: the log still holds the life's
-    beginning. The predictions of streams beyond `most_streams` are only counted, and each is a
-    break, because it was not checked.
+    beginning, and all its streams began there. The predictions of streams beyond `most_streams` are
+    only counted, and each is a break, because it was not checked.
     """
 
     def __init__(
@@ -180,7 +182,7 @@ class Trail:
             elif not self._repeats_allowed:
                 self.find(Wrong.REPEATED, "published again", stream, offset)
             return
-        if not published.enter(offset, prediction.chain, crc):
+        if not published.enter(offset, prediction.prev, prediction.chain, crc):
             message = "published after a later frame of its stream"
             self.find(Wrong.BACKWARDS, message, stream, offset)
         self._count(prediction)

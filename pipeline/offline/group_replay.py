@@ -215,6 +215,7 @@ class GroupReplay:
             decodes=self._pool,
             starts={number: chosen.start},
             skips={number: history.skips},
+            moved={number: history.moved},
         )
         replayed = replay.run(frames)
         if self._comparison is not None:

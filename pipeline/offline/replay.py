@@ -16,6 +16,7 @@ from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.predictions import Prediction
 from pipeline.wire.skips import Skips
 
@@ -44,8 +45,8 @@ class Replay:
     """Predicts the records of some partitions from the offsets `starts` on. One owner thread.
 
     Of `config` it uses only max_batch and max_pending_bytes. `skips` are those of the changelogs,
-    by partition. Decoding runs ahead in `decodes`, by a batch at most. The engine's rows are
-    overwritten.
+    by partition, and so are the streams that have `moved` away at a growth. Decoding runs ahead in
+    `decodes`, by a batch at most. The engine's rows are overwritten.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Replay:
         decodes: Executor,
         starts: Mapping[int, int],
         skips: Mapping[int, Sequence[Skips]],
+        moved: Mapping[int, Sequence[MovedStream]] | None = None,
     ) -> None:
         self._model = model
         self._decodes = decodes
@@ -71,6 +73,8 @@ class Replay:
             for number, start in starts.items()
         }
         self.partitions = {n: Partition(n, era=0, manifest=one) for n, one in beginnings.items()}
+        for number, left in (moved or {}).items():
+            self.partitions[number].adopt([], left)
 
     def run(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict records, which are in offset order per partition, as the predictions are.

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pipeline.errors import TooManyStreamsError
 from pipeline.media.video.lanes.unit_chain import keyless_error
 from pipeline.media.video.lanes.unit_lane import UnitJob
-from pipeline.records import BadRecord, EndOfStream, Frame
+from pipeline.records import BadRecord, EndOfStream, Frame, ParsedRecord
 from pipeline.streams import admission
 from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
 from pipeline.streams.stream_lanes import CHAIN_ENDS, StreamLanes
 from pipeline.streams.stream_limit import StreamLimit
+from pipeline.wire.growths.moved_stream import MovedStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,33 @@ class Intake:
         self._streams: dict[str, Stream] = {}
         self._waiting: dict[str, deque[_Deferred]] = {}  # by stream, none is empty
         self._limit = StreamLimit()
+        self._moved: dict[str, MovedStream] = {}
 
     @property
     def streams(self) -> Mapping[str, Stream]:
         """The streams that have memory, by name."""
         return self._streams
 
-    def adopt(self, streams: Iterable[Stream]) -> None:
-        """Add restored streams. There may be more than the limit allows: it stops new ones only."""
+    def adopt(self, streams: Iterable[Stream], moved: Iterable[MovedStream] = ()) -> None:
+        """Add restored streams, and those that have left the partition at a growth.
+
+        There may be more streams than the limit allows: it stops new ones only.
+        """
+        self._moved |= {one.stream: one for one in moved}
         before = len(self._streams)
         self._streams |= {stream.name: stream for stream in streams}
         self._limit.adopt(len(self._streams) - before)
+
+    def moved_away(self, record: ParsedRecord, ttl_ms: int) -> MovedStream | None:
+        """Return where the stream of the partition's next record has moved to; None if it has not.
+
+        After its time to live it would be new in either partition.
+        """
+        moved = None if isinstance(record, BadRecord) else self._moved.get(record.stream)
+        if moved is None or record.offset <= moved.offset:
+            return None
+        silent_ms = max(self._now_ms, record.record_ms) - moved.record_ms
+        return moved if silent_ms <= ttl_ms else None
 
     def forget(self, stream: str) -> None:
         """Remove a stream whose time to live is over."""

@@ -24,6 +24,7 @@ from pipeline.streams.row_pool import RowPool
 from pipeline.streams.stream import Stream
 from pipeline.streams.stream_lanes import StreamLanes
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.skips import Skips
 
 CAREFUL_ATTEMPT = 3  # from this attempt on, frames are decoded in a child process
@@ -179,9 +180,13 @@ class Partition:
         first, self.opened = not self.opened, True
         return first
 
-    def adopt(self, streams: Iterable[Stream]) -> None:
-        """Add restored streams."""
-        self._intake.adopt(streams)
+    def adopt(self, streams: Iterable[Stream], moved: Iterable[MovedStream] = ()) -> None:
+        """Add restored streams, and those that have moved to another partition."""
+        self._intake.adopt(streams, moved)
+
+    def moved_away(self, record: ParsedRecord, rules: Rules) -> MovedStream | None:
+        """See `Intake`."""
+        return self._intake.moved_away(record, rules.ttl_ms)
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         """Write records that belong to no input record with the next checkpoint."""

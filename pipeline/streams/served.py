@@ -8,11 +8,12 @@ from typing import Self
 from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.config import KEYFRAME_S, MAX_DECODERS, MAX_STREAMS, WorkerConfig
+from pipeline.errors import MovedStreamError
 from pipeline.media.decoder import Decoder, EarlyRefusal, never_refused
 from pipeline.media.video.lanes.decoder_limit import DecoderLimit
 from pipeline.media.video.lanes.fitting import OpenFitting
 from pipeline.media.video.lanes.unit_chain import ChainRules
-from pipeline.records import Frame, Record, Reset
+from pipeline.records import BadRecord, Frame, Record, Reset
 from pipeline.streams.admission import Rules
 from pipeline.streams.batch import Batcher
 from pipeline.streams.item import Item
@@ -150,6 +151,11 @@ class ServedModel:
         frame = read_frame(record, max_bytes=self.max_record_bytes)
         if self.chains is None and isinstance(frame, Frame) and frame.unit:
             frame = replace(frame, unit=False, keyframe=False)
+        moved = partition.moved_away(frame, self.rules)
+        if moved is not None:
+            frame = BadRecord(
+                record, MovedStreamError.reason, str(MovedStreamError(moved.stream, moved.to))
+            )
         return partition.admit(frame, self.rules)
 
     def step(self, partitions: Iterable[Partition]) -> SteppedBatch:

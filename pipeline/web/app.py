@@ -20,7 +20,7 @@ def web_app(page: MetricsPage, health: Callable[[], Health]) -> Starlette:
         del request
         now = health()
         if now.ready:
-            return PlainTextResponse("ready\n")
+            return PlainTextResponse(f"{printable(now.prepared)}\n")
         return PlainTextResponse(f"{printable(now.waiting)}\n", status_code=503)
 
     async def healthz(request: Request) -> Response:

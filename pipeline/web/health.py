@@ -7,12 +7,14 @@ from dataclasses import dataclass
 class Health:
     """One answer. `failure`: why it cannot work; `starting`: what it still does before it can.
 
-    `trouble`: what keeps it from working now, though it may end by itself.
+    `trouble`: what keeps it from working now, though it may end by itself. `note`: what an operator
+    has to know of a process that works.
     """
 
     failure: str = ""
     starting: str = ""
     trouble: str = ""
+    note: str = ""
     ready: bool = False
 
     @property
@@ -21,6 +23,11 @@ class Health:
         if self.trouble:
             return f"alive, in trouble: {self.trouble}"
         return f"alive, starting: {self.starting}" if self.starting else "alive"
+
+    @property
+    def prepared(self) -> str:
+        """The text of a successful /readyz."""
+        return f"ready; {self.note}" if self.note else "ready"
 
     @property
     def waiting(self) -> str:

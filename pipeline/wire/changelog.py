@@ -27,6 +27,8 @@ MANIFEST_KEY = b"m"
 SNAPSHOT_PREFIX = b"s:"
 SKIPS_PREFIX = b"k:"
 LIFE_PREFIX = b"l:"
+GROWTH_PREFIX = b"g:"
+MOVED_PREFIX = b"v:"
 MOST_NAME = 1024  # characters of a worker's name, or of a bundle's digest
 MOST_PARTITIONS = 2**31 - 1
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from pipeline.records import Changelog, Destination
 from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest
+from pipeline.wire.growths.growth import growths, origin
+from pipeline.wire.growths.moved_stream import MovedStream, moved_streams
 from pipeline.wire.lives import Life, life_key
 from pipeline.wire.skips import Skips
 
@@ -23,6 +25,8 @@ class History:
     log_start: int
     log_end: int
     topic_ids: Mapping[str, str] = field(default_factory=dict)
+    moved: tuple[MovedStream, ...] = ()  # streams that have left the partition at a growth
+    source: int | None = None  # whence streams came with memory when it began; None: it had none
 
     @classmethod
     def read(cls, number: int, changelog: Changelog) -> "History | None":
@@ -39,15 +43,26 @@ class History:
         )
         begun = life is not None and not manifest.identity.remade(Destination.PREDICTIONS)
         published_from = Life.read(life).predictions_end if life is not None and begun else 0
-        start, end, ids = changelog.log_start, changelog.log_end, changelog.topic_ids
-        return cls(number, manifest, skips, published_from, start, end, ids)
+        began = origin(growths(changelog), number) if life is None else None
+        return cls(
+            number,
+            manifest,
+            skips,
+            published_from,
+            changelog.log_start,
+            changelog.log_end,
+            changelog.topic_ids,
+            tuple(moved_streams(changelog).values()),
+            None if began is None else began.source_of(number),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """The records [start, end) of a partition. `notes` say how they differ from those requested.
 
-    `exact`: the stretch begins where the group began, so memory is the same from the first record.
+    `exact`: the stretch begins where the group began without any memory, so memory is the same from
+    the first record.
     """
 
     start: int
@@ -74,7 +89,14 @@ def stretch(history: History, *, first: int | None, last: int | None) -> Stretch
             " nothing is promised of a stream before its memory next starts afresh, and units of"
             " H.264 are unkeyed before the next keyframe"
         )
+    elif history.source is not None:
+        notes.append(
+            f"{name}: it began with streams that had moved from partition {history.source} with"
+            " their memory, at a growth; this begins without it: nothing is promised of such a"
+            " stream before its memory next starts afresh"
+        )
     if end > history.log_end:
         notes.append(f"{name}: the log ends at offset {history.log_end}, not {end}")
         end = history.log_end
-    return Stretch(start, max(start, end), start == manifest.first_offset, tuple(notes))
+    exact = start == manifest.first_offset and history.source is None
+    return Stretch(start, max(start, end), exact, tuple(notes))

@@ -30,8 +30,9 @@ class Snapshot:
     """The durable copy of one stream's memory.
 
     `tensors` is empty if memory is reset before the next frame (`pending_reset`). `keyframe` is
-    None if the stream has no whole chain of H.264 units after `offset`. `unknown` holds fields of a
-    newer release.
+    None if the stream has no whole chain of H.264 units after `offset`, which is -1 if the memory
+    came from another partition and no record of this one has changed it. `unknown` holds fields of
+    a newer release.
     """
 
     stream: str
@@ -116,7 +117,7 @@ class Snapshot:
         )
         unknown = meta.rest
         unknown.pop("epoch_from_header", None)
-        offset = meta.integer("offset")
+        offset = meta.integer("offset", -1)
         return cls(
             stream=stream,
             bundle=meta.text("bundle", MOST_NAME),

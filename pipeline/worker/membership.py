@@ -43,8 +43,18 @@ class Membership:
         return bool(self._restorer.wanted)
 
     @property
+    def held(self) -> frozenset[int]:
+        """Partitions of ours that are new, and wait until a growth has moved streams there."""
+        return self._restorer.held
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt to restore partitions has failed."""
+        return self._restorer.failing
+
+    @property
     def running(self) -> bool:
-        """Whether we are in the group, and all our partitions are restored and read."""
+        """Whether we are in the group, and all our partitions are read, except held ones."""
         return (
             self.member is not None
             and not self._restorer.wanted
@@ -77,7 +87,7 @@ class Membership:
         self.generation = member.generation
         if member.member_id == self._member_id:
             return
-        numbers = sorted(self._partitions.keys() | self._restorer.wanted)
+        numbers = sorted(self._partitions.keys() | self._restorer.wanted | self._restorer.held)
         if self._member_id is not None and numbers:
             log.warning("the group knows us by another id now: restoring partitions %s", numbers)
             self.restore_again(numbers)

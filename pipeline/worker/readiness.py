@@ -16,7 +16,8 @@ PROMPT_S = 2.0  # questions answered within it: Kafka answers, though commits ma
 class Readiness:
     """The readiness of one worker, and why it is not ready. `look` is called by its owner thread.
 
-    Commits that fail for long while Kafka answers make it look whether the topics still exist.
+    Commits that fail for long while Kafka answers, and a changelog that cannot be read, make it
+    look whether the topics are still as a worker needs them.
     """
 
     def __init__(
@@ -42,6 +43,16 @@ class Readiness:
         self.ready = False
         self.trouble = ""
 
+    @property
+    def note(self) -> str:
+        """What an operator of a ready worker has to know; empty if there is nothing."""
+        held = sorted(self._membership.held)
+        return (
+            f"partitions {held} are new and wait until `longtake topics grow` is finished"
+            if held
+            else ""
+        )
+
     def look(self, report: Callable[[float, float], None], *, why: str) -> None:
         """Update `ready` and `trouble` at the end of a turn.
 
@@ -60,7 +71,8 @@ class Readiness:
         )
         silent_s = self._unanswered.seconds(Question.GROUP, Question.ENDS)
         pending_s = self._unanswered.seconds(Question.COMMIT)
-        self._topics.look(wanted=pending_s > OVERDUE_S and silent_s < PROMPT_S)
+        stuck = pending_s > OVERDUE_S and silent_s < PROMPT_S
+        self._topics.look(wanted=stuck or self._membership.failing)
         self.trouble = self._unanswered.trouble(why)
         self.ready = self._membership.running and not self.trouble
         report(silent_s, pending_s)

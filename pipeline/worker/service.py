@@ -120,6 +120,7 @@ class Service:
     def _current_health(self) -> Health:
         return self._health or Health(
             ready=self._worker.ready,
+            note=self._worker.readiness.note,
             trouble="; ".join(filter(None, (self._worker.readiness.trouble, self._worker.trouble))),
         )
 

@@ -31,12 +31,24 @@ def test_a_camera_finds_its_topic_missing(
 
 
 def test_partition_counts_that_differ(group: Group, longtake: Longtake) -> None:
-    group.cluster.grow(group.topics.state, 3)
+    group.cluster.grow(group.topics.frames, 4)
     for command in (["worker"], ["topics", "check"]):
         ended = longtake(*command, "--config", group.file)
         assert ended.code == 12
-        wanted = f"topic {group.topics.state} has 3 partitions, {group.topics.frames} has 2"
+        wanted = f"topic {group.topics.state} has 2 partitions, {group.topics.frames} has 4"
         assert wanted in ended.complaint
+        assert "`longtake topics grow --partitions 4` keeps the memory" in ended.complaint
+
+
+def test_a_changelog_with_more_partitions_than_frames_is_a_growth_that_waits(
+    group: Group, longtake: Longtake, start: Start
+) -> None:
+    group.cluster.grow(group.topics.state, 4)
+    ended = longtake("topics", "check", "--config", group.file)
+    assert ended.code == 12
+    wanted = f"topic {group.topics.state}: has 4 partitions: more than frames, so `longtake topics"
+    assert wanted in ended.complaint
+    start("worker", "--config", group.file).ready()
 
 
 def test_a_metrics_port_that_is_taken(group: Group, longtake: Longtake, taken: str) -> None:

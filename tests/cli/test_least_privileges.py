@@ -55,6 +55,8 @@ def arguments(command: Command, group: SecuredGroup, clip: Path) -> tuple[str | 
             return ("topics", "create", "--partitions", "1", *named)
         case Command.TOPICS_TAKE:
             return ("topics", "take", "--yes", *named)
+        case Command.TOPICS_GROW:
+            return ("topics", "grow", "--partitions", "2", "--metadata-age", "1s", *named)
     return (*command.split(), *named)
 
 

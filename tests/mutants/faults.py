@@ -3,6 +3,7 @@
 from tests.mutants.cameras import CAMERA_MUTANTS
 from tests.mutants.gpu import GPU_MUTANTS
 from tests.mutants.groups import GROUP_MUTANTS
+from tests.mutants.growth import GROWTH_MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.units import UNIT_MUTANTS
 from tests.mutants.video import VIDEO_MUTANTS
@@ -199,7 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         "rules are not compared",
-        "pipeline/delivery/identity_check.py",
+        "pipeline/delivery/memory_checks/identity_check.py",
         "if rule in before.rules and before.rules[rule] != value",
         "if rule in before.rules and value < 0",
         (IDENTITY,),
@@ -213,7 +214,7 @@ MUTANTS = (
     ),
     Mutant(
         "frames of a release that compares nothing count as decided by the rules",
-        "pipeline/delivery/identity_check.py",
+        "pipeline/delivery/memory_checks/identity_check.py",
         "exact = same_rules and before.offset == manifest.next_offset",
         "exact = same_rules",
         ("tests/pipeline/delivery/test_identity_check.py",),
@@ -223,4 +224,5 @@ MUTANTS = (
     *UNIT_MUTANTS,
     *GPU_MUTANTS,
     *GROUP_MUTANTS,
+    *GROWTH_MUTANTS,
 )

@@ -18,12 +18,12 @@ class Tape:
         self._writer = PredictionWriter(
             labels=("walk", "run"), activation="softmax", model="tiny@12345678"
         )
-        self._chains: dict[str, tuple[str, int]] = {}  # stream -> chain, frames
+        self.chains: dict[str, tuple[str, int]] = {}  # stream -> chain, frames
 
     def predict(self, offset: int, stream: str = "cam-1", reset: Reset | None = None) -> Record:
         """Publish the prediction of a frame. The first of a stream has reset `new`."""
-        chain, frames = self._chains.get(stream, (NEW_CHAIN, 0))
-        if stream not in self._chains:
+        chain, frames = self.chains.get(stream, (NEW_CHAIN, 0))
+        if stream not in self.chains:
             reset = Reset.NEW
         if reset is not None:
             frames = 0
@@ -41,14 +41,14 @@ class Tape:
         logits = np.array([1.0, offset / 100], np.float32)
         memory = MemoryFacts(frames, 0, None, reset, None)
         answer = self._writer.write(frame, logits, memory, chain)
-        self._chains[stream] = answer.chain, frames + 1
+        self.chains[stream] = answer.chain, frames + 1
         record = Record(self.partition, len(self.records), 1_000, stream.encode(), answer.value)
         self.records.append(record)
         return record
 
     def forget(self) -> None:
         """Forget all streams, as a new life does."""
-        self._chains.clear()
+        self.chains.clear()
 
 
 def tape(offsets: range, partition: int = 0) -> Tape:

@@ -27,6 +27,7 @@ class Command(StrEnum):
     RESET_STREAM = "reset stream"
     TOPICS_TAKE = "topics take"
     TOPICS_CREATE = "topics create"
+    TOPICS_GROW = "topics grow"
     TOPICS_CHECK = "topics check"
 
 
@@ -58,6 +59,7 @@ class Operation(StrEnum):
     READ = "READ"
     WRITE = "WRITE"
     CREATE = "CREATE"
+    ALTER = "ALTER"
     DESCRIBE = "DESCRIBE"
     DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
@@ -89,6 +91,7 @@ class Privilege:
 
 _READ, _WRITE, _CREATE = Operation.READ, Operation.WRITE, Operation.CREATE
 _DESCRIBE, _CONFIGS = Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS
+_ALTER = Operation.ALTER
 
 Needs = dict[Resource, frozenset[Operation]]
 
@@ -152,6 +155,11 @@ NEEDS: Mapping[Command, Needs] = {
     Command.TOPICS_TAKE: _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
     | _CLAIMING,
+    Command.TOPICS_GROW: _on(Resource.FRAMES, _READ, _DESCRIBE, _CONFIGS, _ALTER)
+    | _on(Resource.PREDICTIONS, _DESCRIBE, _ALTER)
+    | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS, _ALTER)
+    | _on(Resource.GROUP, _READ, _DESCRIBE)
+    | _on(Resource.RESETS_TRANSACTION, _WRITE, _DESCRIBE),
 }
 
 _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
@@ -168,6 +176,7 @@ _COMMANDS: Mapping[Role, tuple[Command, ...]] = {
         Command.TOPICS_CREATE,
         Command.TOPICS_CHECK,
         Command.TOPICS_TAKE,
+        Command.TOPICS_GROW,
         Command.RESET_PARTITION,
         Command.RESET_STREAM,
     ),

@@ -10,6 +10,7 @@ FRAMES_RETENTION_MS = 6 * 3600 * 1000
 SHORT_RETENTION_MS = 3600 * 1000  # what workers may be away without a loss, at least
 COPIES = 3  # with fewer, no setting survives the loss of a broker and goes on writing
 FOR_EVER = -1  # as a retention
+UNFINISHED = "more than frames, so `longtake topics grow` is not finished: run it again"
 DEFAULT_RETENTION_MS = 7 * 86_400_000  # of a topic that sets none, in Kafka
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -137,8 +138,11 @@ class TopicReport:
 def problem(topic: TopicFacts, frames: TopicFacts) -> str | None:
     """Return why an existing topic cannot be used; None if it can."""
     counted = frames.presence is Presence.PRESENT and topic.role not in UNDIVIDED
-    if counted and topic.partitions != frames.partitions:
-        return f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}"
+    if counted and topic.partitions < frames.partitions:
+        return (
+            f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}: `longtake"
+            f" topics grow --partitions {frames.partitions}` keeps the memory of streams"
+        )
     policy = topic.text("cleanup.policy")
     if topic.role == "state" and policy is not None and policy != "compact":
         return "is not compacted: set cleanup.policy=compact, or memory will be deleted"
@@ -156,7 +160,10 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
     }
     if topic.presence is not Presence.PRESENT or topic.settings is None:
         return []
-    return [*rules[topic.role](topic, topics), *_of_copies(topic, brokers)]
+    remarks = [*rules[topic.role](topic, topics), *_of_copies(topic, brokers)]
+    if topic.role not in UNDIVIDED and topic.partitions > topics["frames"].partitions > 0:
+        remarks.append(Remark(f"has {topic.partitions} partitions: {UNFINISHED}", {}))
+    return remarks
 
 
 def _dated(topic: TopicFacts, effect: str) -> Iterator[Remark]:

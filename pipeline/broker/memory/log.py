@@ -87,6 +87,12 @@ class MemoryLog:
             records = list(log.committed(offset, log.stable_end))
             return records[:limit], True
 
+    def frames_from(self, partition: int, offset: int) -> list[Record]:
+        """Return the committed frames of a partition from an offset on."""
+        with self.changed:
+            log = self._log(self.topics.frames)[partition]
+            return list(log.committed(max(offset, log.start), log.stable_end))
+
     def stable_end(self, partition: int) -> int:
         """Return the end of the readable frames of a partition: before any open transaction."""
         with self.changed:
@@ -106,6 +112,14 @@ class MemoryLog:
                     newest[record.key or b""] = record
             frames = self._log(self.topics.frames)[partition]
             return Changelog(newest, frames.start, frames.end, self.topic_ids())
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions. Members learn at once of those of the frames."""
+        with self.changed:
+            log = self._log(topic)
+            log.extend(PartitionLog() for _ in range(partitions - len(log)))
+            if topic == self.topics.frames:
+                self.group.grow(partitions)
 
     def _log(self, topic: str) -> list[PartitionLog]:
         if topic not in self._logs:

@@ -55,6 +55,18 @@ class MemoryGroup:
         self._generation = 0
         self._joined = 0
 
+    @property
+    def member_ids(self) -> tuple[str, ...]:
+        """The ids of the members."""
+        with self.changed:
+            return tuple(self._members)
+
+    def grow(self, partitions: int) -> None:
+        """Divide more partitions, in a generation of its own."""
+        with self.changed:
+            self.partitions = partitions
+            self._rebalance()
+
     def join(self) -> str:
         """Let a new member into the group. Returns its id."""
         with self.changed:

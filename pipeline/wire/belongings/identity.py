@@ -55,6 +55,11 @@ class MemoryIdentity:
         """Return it for a manifest that ends before `offset`."""
         return replace(self, offset=offset)
 
+    def begun(self) -> "MemoryIdentity":
+        """Return it for a new partition, in which nothing is finished yet."""
+        topics = {role: replace(topic, since=0) for role, topic in self.topics.items()}
+        return replace(self, topics=topics, rules_since=0, offset=0)
+
     def others(self, ids: Mapping[str, str]) -> list[str]:
         """Return the roles of topics that have other ids now. `ids`: of today's topics, by role."""
         return [

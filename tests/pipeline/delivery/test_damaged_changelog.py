@@ -67,7 +67,9 @@ def restored(changelog: Changelog, bundle: Bundle) -> Partition:
     policy = RestorePolicy(bundle, 1, "g", Start.LATEST, ForeignState.REFUSE, Delivery.EXACTLY_ONCE)
     engine = Adder()
     rows = RowPool(engine)
-    return restore(0, changelog, policy, era=1, wanted_s=0.0, engine=engine, rows=rows)
+    partition = restore(0, changelog, policy, era=1, wanted_s=0.0, engine=engine, rows=rows)
+    assert partition is not None
+    return partition
 
 
 def damage_json(text: bytes, data: st.DataObject) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import ChangedRules, WorkerConfig
-from pipeline.delivery.identity_check import OwnIdentity, identify, require_new
+from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify, require_new
 from pipeline.errors import IdentityError
 from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest

@@ -20,9 +20,12 @@ from pipeline.errors import (
 from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.growths.growth import Growth, GrowthArrival
+from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.skips import Skips
+from pipeline.wire.snapshots import Snapshot
 from tests.pipeline.adder import Adder, sums
-from tests.pipeline.changelogs import changelog, manifest
+from tests.pipeline.changelogs import changelog, logged, manifest
 from tests.pipeline.predictions import remembered
 
 
@@ -43,8 +46,13 @@ class Restored:
         )
 
     def restore(self, found: Changelog, *, remains: str = "") -> Partition:
+        restored = self.take(0, found, remains=remains)
+        assert restored is not None
+        return restored
+
+    def take(self, number: int, found: Changelog, *, remains: str = "") -> Partition | None:
         return restore(
-            0,
+            number,
             found,
             self.how,
             era=7,
@@ -85,6 +93,46 @@ def test_the_first_checkpoint_of_a_partition_has_number_0(restored: Restored) ->
     partition = restored.restore(changelog(log_end=9))
     assert partition.close_checkpoint().attempts == 1
     assert partition.checkpoint == 0
+
+
+# --------------------------------------------------------------------------------------- a growth
+
+
+def test_a_new_partition_is_held_until_streams_are_moved_there(restored: Restored) -> None:
+    growth = Growth(1, 3, 5_000)
+    assert restored.take(2, changelog(growth.write(2), log_end=9)) is None
+    arrived = replace(growth, arrival=GrowthArrival(1, 0, 17, 6_000))
+    shot = Snapshot.read(logged(restored.snapshot("a", sums(1.5))))
+    begun = manifest(partitions=3).write(2)
+    found = changelog(arrived.write(2), replace(shot, offset=-1).write(2), begun, log_end=9)
+    partition = restored.take(2, found)
+    assert partition is not None
+    assert (partition.next_offset, restored.engine.sum_of(partition.streams["a"].row)) == (0, 1.5)
+
+
+@pytest.mark.parametrize(("committed", "present"), [(1, 3), (3, 1)])
+def test_counts_that_a_growth_connects_fit_each_other(
+    restored: Restored, committed: int, present: int
+) -> None:
+    restored.how = replace(restored.how, partitions=present)
+    written = manifest(partitions=committed).write(0)
+    with pytest.raises(PartitionCountError, match="topics grow"):
+        restored.restore(changelog(written))
+    restored.restore(changelog(written, Growth(1, 3, 5_000).write(0)))
+
+
+def test_a_partition_that_came_without_a_growth_is_refused(restored: Restored) -> None:
+    with pytest.raises(PartitionCountError, match=r"partition 2 .* is new.*topics grow"):
+        restored.take(2, changelog(log_end=9))
+
+
+def test_where_a_stream_went_is_forgotten_when_retention_has_deleted_its_frames(
+    restored: Restored,
+) -> None:
+    gone, kept = (MovedStream(name, 1, at, 0, "9f3a1c02") for name, at in (("a", 4), ("b", 5)))
+    found = changelog(MANIFEST, gone.write(0), kept.write(0), log_start=5, log_end=12)
+    published = restored.restore(found).close_checkpoint().outgoing
+    assert [(out.key, out.value) for out in published] == [(b"v:a", None)]
 
 
 # ------------------------------------------------------------------------------------ what is read

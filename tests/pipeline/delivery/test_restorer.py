@@ -8,32 +8,33 @@ from engines.model.bundle import Bundle
 from pipeline.clock import ManualClock
 from pipeline.config import Delivery, ForeignState, Start
 from pipeline.delivery.restore import RestorePolicy
-from pipeline.delivery.restorer import AGAIN_S, Restorer
+from pipeline.delivery.restorer import AGAIN_S, LOOK_S, Restorer
 from pipeline.delivery.short_logs import PATIENCE_S
 from pipeline.errors import BrokerUnavailableError, IdentityError
 from pipeline.records import Changelog, Outgoing
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.growths.growth import Growth, GrowthArrival
 from tests.pipeline.adder import Adder
 from tests.pipeline.changelogs import changelog, manifest
 from tests.world import Steps
 
 
 class Shelf:
-    """A `ChangelogReader` of three empty changelogs; it keeps what it was asked for."""
+    """A `ChangelogReader` of three changelogs, empty at first; it keeps what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[int]] = []
         self.away = False
         self.log_end = 0
-        self.written: tuple[Outgoing, ...] = ()
+        self.written: dict[int, list[Outgoing]] = {}
         self.offsets: dict[int, int] = {}  # that the group has committed
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         self.asked.append(partitions)
         if self.away:
             raise BrokerUnavailableError("no answer")
-        return {n: changelog(*self.written, log_end=self.log_end) for n in partitions}
+        return {n: changelog(*self.written.get(n, []), log_end=self.log_end) for n in partitions}
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         raise AssertionError("only changelogs are asked for")
@@ -134,9 +135,11 @@ def test_a_broker_that_does_not_answer_is_asked_again(wanting: Wanting) -> None:
     wanting.shelf.away = True
     wanting.restorer.want([0])
     assert wanting.go() == []
+    assert wanting.restorer.failing
     wanting.shelf.away = False
     wanting.clock.advance(AGAIN_S)
     assert wanting.go() == [0]
+    assert not wanting.restorer.failing
 
 
 def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -> None:
@@ -155,7 +158,7 @@ def test_a_partition_is_waited_for_since_it_was_wanted_first(wanting: Wanting) -
 
 def short(wanting: Wanting) -> None:
     """The group has finished ten frames; the log of frames ends before the ninth."""
-    wanting.shelf.written = (manifest(next_offset=10, absent=10, partitions=3).write(0),)
+    wanting.shelf.written[0] = [manifest(next_offset=10, absent=10, partitions=3).write(0)]
     wanting.shelf.log_end = 8
 
 
@@ -206,3 +209,32 @@ def test_only_partitions_without_a_manifest_are_asked_for_what_the_group_has_com
     wanting.restorer.want([1])
     with pytest.raises(IdentityError, match="has committed its offset 40"):
         wanting.go()
+
+
+def test_a_new_partition_is_held_and_begins_when_its_streams_have_moved_there(
+    wanting: Wanting,
+) -> None:
+    growth = Growth(1, 3, 5_000)
+    wanting.shelf.written[2] = [growth.write(2)]
+    wanting.restorer.want([0, 2])
+    assert wanting.go() == [0]
+    assert wanting.restorer.held == {2}
+    assert not wanting.restorer.wanted
+    arrival = GrowthArrival(0, 0, 0, 6_000)
+    wanting.shelf.written[2] = [
+        Growth(1, 3, 5_000, arrival).write(2),
+        manifest(partitions=3).write(2),
+    ]
+    assert wanting.go() == []  # it does not look all the time
+    wanting.clock.advance(LOOK_S)
+    assert wanting.go() == [2]
+    assert wanting.restorer.held == set()
+
+
+def test_a_held_partition_that_is_no_longer_ours_is_not_looked_at(wanting: Wanting) -> None:
+    wanting.shelf.written[2] = [Growth(1, 3, 5_000).write(2)]
+    wanting.restorer.want([2])
+    wanting.go()
+    wanting.restorer.forget([2])
+    wanting.clock.advance(LOOK_S)
+    assert (wanting.go(), wanting.shelf.asked) == ([], [[2]])

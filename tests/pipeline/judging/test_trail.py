@@ -8,6 +8,7 @@ import pytest
 from pipeline.judging.chain import Fault
 from pipeline.judging.trail import MOST_FINDINGS, Finding, Published, Trail, Wrong
 from pipeline.records import Record, Reset
+from pipeline.wire.predictions import NEW_CHAIN
 from tests.pipeline.predictions import Tape, resealed, tape
 
 
@@ -206,8 +207,9 @@ def test_all_breaks_are_counted_and_only_the_first_are_kept_in_words() -> None:
 
 def test_the_chain_of_a_stream_is_that_of_its_latest_frame() -> None:
     published = Published()
-    entered = [published.enter(offset, chain, 7) for offset, chain in ((4, "aa"), (9, "bb"))]
-    assert (entered, published.enter(6, "cc", 8)) == ([True, True], False)
+    links = ((4, "aa"), (9, "bb"))
+    entered = [published.enter(offset, NEW_CHAIN, chain, 7) for offset, chain in links]
+    assert (entered, published.enter(6, NEW_CHAIN, "cc", 8)) == ([True, True], False)
     assert (published.chain, published.crc(6), published.crc(5)) == ("bb", 8, None)
 
 
@@ -219,5 +221,5 @@ def test_the_first_predicted_frame_of_a_range_is_found(
 ) -> None:
     published = Published()
     for offset in (4, 9):
-        published.enter(offset, "aa", 7)
+        published.enter(offset, NEW_CHAIN, "aa", 7)
     assert published.between(first, last) == found

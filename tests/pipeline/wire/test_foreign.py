@@ -18,6 +18,8 @@ from pipeline.wire.camera_states import CameraState
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 from pipeline.wire.frames import LAST_US
+from pipeline.wire.growths.growth import Growth, GrowthArrival
+from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.lives import Life
 from pipeline.wire.predictions import Prediction
@@ -72,6 +74,8 @@ FORMATS = {
     "manifest": state(MANIFEST.write(3), Manifest.read),
     "snapshot": state(example_snapshot(), Snapshot.read, header=True),
     "skips": state(Skips("hall:1", ((41, 43), (50, 50))).write(3), Skips.read),
+    "growth": state(Growth(4, 12, 5_000, GrowthArrival(3, 1, 17, 6_000)).write(3), Growth.read),
+    "moved stream": state(MovedStream("hall", 7, 41, 9, "9f3a1c02").write(3), MovedStream.read),
     "life": state(Life(2, 500, 431, {0: 3, 1: 0}).write(3), Life.read),
 }
 
@@ -159,7 +163,7 @@ def test_no_prediction_has_such_a_field(path: tuple[str, ...], wrong: Any) -> No
         ("manifest", "fates", {"predicted": -1}),
         ("manifest", "fates", {"Strange fate": 1}),
         ("manifest", "partitions", 0),
-        *(("snapshot", "offset", wrong) for wrong in ("x", -1)),
+        *(("snapshot", "offset", wrong) for wrong in ("x", -2)),
         ("snapshot", "frames", "1"),
         ("snapshot", "age_us", []),
         ("snapshot", "chain", "x"),

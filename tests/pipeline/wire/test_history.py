@@ -1,5 +1,6 @@
 """Which stretch of a partition is replayed, and its notes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from pipeline.errors import CorruptStateError
 from pipeline.records import Changelog, Outgoing, Record
 from pipeline.wire.changelog import Manifest
+from pipeline.wire.growths.growth import Growth, GrowthArrival
+from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.history import History, stretch
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
@@ -29,6 +32,21 @@ def history(log_start: int = 0, log_end: int = 250) -> History:
     found = History.read(2, changelog(manifest().write(2), log_start=log_start, log_end=log_end))
     assert found is not None
     return found
+
+
+def test_a_partition_that_began_with_a_growth_is_not_exact_and_its_source_is() -> None:
+    growth = Growth(2, 4, 5_000, GrowthArrival(1, 0, 17, 6_000))
+    left = MovedStream("a", 2, 150, 9, "9f3a1c02")
+    written = (manifest(first_offset=0).write(2), growth.write(2), left.write(2))
+    found = History.read(2, changelog(*written))
+    assert found is not None
+    assert (found.source, found.moved) == (0, (left,))
+    chosen = stretch(found, first=None, last=None)
+    assert not chosen.exact
+    assert "streams that had moved from partition 0 with their memory" in chosen.notes[0]
+    source = History.read(0, changelog(manifest().write(0), replace(growth, arrival=None).write(0)))
+    assert source is not None
+    assert stretch(source, first=None, last=None).exact
 
 
 def test_a_partition_that_the_group_never_began_has_no_history() -> None:

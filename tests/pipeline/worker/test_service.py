@@ -143,7 +143,7 @@ def test_a_service_that_is_told_to_stop_commits_what_is_finished_and_leaves(
         serving.away.clear()
         running.stop()
     assert len(serving.log.read_committed(TOPICS.predictions)) == 1
-    assert serving.log.group.members == ()
+    assert serving.log.group.member_ids == ()
 
 
 @pytest.mark.parametrize("attempts", [0, 2])

@@ -301,7 +301,7 @@ def test_a_worker_that_stops_commits_what_is_finished_and_leaves_the_group(
     working.turn()
     working.worker.stop()
     assert working.predictions() == [0, 1]
-    assert working.log.group.members == ()
+    assert working.log.group.member_ids == ()
 
 
 def test_what_a_stopping_worker_has_not_finished_is_left_for_the_next(bundle: Bundle) -> None:
@@ -321,4 +321,4 @@ def test_a_worker_that_is_closed_commits_nothing_and_leaves_the_group(bundle: Bu
     working.film(1)
     working.turn()
     working.worker.close()
-    assert (working.predictions(), working.log.group.members) == ([], ())
+    assert (working.predictions(), working.log.group.member_ids) == ([], ())

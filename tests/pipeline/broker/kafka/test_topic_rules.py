@@ -87,6 +87,18 @@ def test_a_topic_of_cameras_may_have_any_number_of_partitions() -> None:
     assert problem(replace(found["cameras"], partitions=1), found["frames"]) is None
 
 
+@pytest.mark.parametrize("role", ["state", "predictions"])
+def test_fewer_partitions_than_frames_stop_workers_and_more_are_a_growth_that_waits(
+    role: str,
+) -> None:
+    found = topics()
+    fewer, more = (replace(found[role], partitions=count) for count in (3, 8))
+    assert "`longtake topics grow --partitions 4`" in str(problem(fewer, found["frames"]))
+    assert problem(more, found["frames"]) is None
+    (remark,) = dangers(more, found, 3)
+    assert "has 8 partitions: more than frames" in remark.text
+
+
 def test_state_that_is_deleted_too_is_a_problem() -> None:
     found = topics(state={"cleanup.policy": "compact,delete"})
     assert "is not compacted" in str(problem(found["state"], found["frames"]))

@@ -1,6 +1,7 @@
 """What must hold between the records of a changelog, and between them and the bundle.
 
-Each record alone is checked where it is read. The `require_` functions raise `CorruptStateError`.
+Each record alone is checked where it is read. The `require_` functions raise `CorruptStateError`;
+`require_count` raises `PartitionCountError`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +10,11 @@ import numpy as np
 
 from engines.base import Tensors
 from engines.model.bundle import Bundle
+from pipeline.errors import PartitionCountError
 from pipeline.records import Changelog, Keyframe
 from pipeline.streams.stream import Stream
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, corrupt, snapshot_key
+from pipeline.wire.growths.growth import Growth
 from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
 
@@ -35,6 +38,30 @@ def require_below(
         if last >= end:
             why = f"it is of the frame at offset {last}, and the manifest ends before {end}"
             raise corrupt(changelog.records[key], why)
+
+
+def require_count(
+    number: int, group: str, *, committed: int, present: int, grown: Iterable[Growth]
+) -> None:
+    """Refuse another count of partitions than the `committed` one, unless `topics grow` made it."""
+    known = {count for growth in grown for count in (growth.before, growth.after)}
+    if committed != present and not {committed, present} <= known:
+        raise PartitionCountError(
+            f"partition {number} of group {group} was committed with {committed} partitions, the"
+            f" frames topic has {present} now: streams may have moved to other partitions, where"
+            " their memory is not. `longtake topics grow` is the way to more partitions. After"
+            " another one: use a topic of its old size, or start afresh under another --group"
+        )
+
+
+def require_expected(number: int, group: str, *, present: int) -> None:
+    """Refuse a partition without a manifest that was added since the worker counted `present`."""
+    if number >= present:
+        raise PartitionCountError(
+            f"partition {number} of the frames topic is new, there were {present} when this worker"
+            f" of group {group} started: streams that moved there would have no memory. `longtake"
+            " topics grow` is the way to more partitions"
+        )
 
 
 def fits(tensors: Tensors, bundle: Bundle) -> bool:

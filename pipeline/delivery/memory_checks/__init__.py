@@ -1,0 +1,1 @@
+"""What must hold of the memory that a worker takes up."""
