@@ -78,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "h is written where c belongs",
-        "pipeline/delivery/restore.py",
+        "pipeline/delivery/memories.py",
         "{name: np.stack([tensors[name] for _, tensors in kept]) for name in kept[0][1]}",
         "{name: np.stack([tensors[other] for _, tensors in kept])\n"
         "         for name, other in zip(kept[0][1], reversed(list(kept[0][1])), strict=True)}",

@@ -73,7 +73,7 @@ GROWTH_MUTANTS = (
     ),
     Mutant(
         "a held partition is never looked at again",
-        "pipeline/delivery/restore.py",
+        "pipeline/delivery/restorer.py",
         "            self._reading |= self._due()\n",
         "",
         (RESTORER, GROWTH),

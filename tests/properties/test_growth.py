@@ -156,7 +156,7 @@ class Site:
             changelogs,
             group=self.world.config.group,
             frames_topic=TOPICS.frames,
-            names=TOPICS.by_role,
+            names={},
             predictions_start={},
             dead_letters_start={},
             repeats_allowed=False,
