@@ -192,16 +192,16 @@ def _can_be_ours(record: Record, changelog: Changelog, *, ahead: bool) -> bool:
     The group must have predicted in the partition, and remember no other chain of the stream.
     `ahead`: the prediction may be newer than the changelog.
     """
+    try:
+        prediction = Prediction.read(record.value)
+    except UnreadableError:
+        return True  # of no group at all: audits and readers report it
     found = changelog.records.get(MANIFEST_KEY)
     if found is None:
         return False
     manifest = Manifest.read(found)
     if manifest.life == 1 and not manifest.fates.get(Fate.PREDICTED):
         return False
-    try:
-        prediction = Prediction.read(record.value)
-    except UnreadableError:
-        return True  # of no group at all: audits and readers report it
     remembered = changelog.records.get(snapshot_key(prediction.stream))
     if remembered is None:
         return True

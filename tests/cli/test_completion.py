@@ -27,7 +27,7 @@ def test_each_shell_gets_its_script(longtake: Longtake, shell: str, registers: s
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("longtake topics ", {"create", "check"}),
+        ("longtake topics ", {"create", "check", "take", "grow"}),
         ("longtake wo", {"worker"}),
         ("longtake worker --del", {"--delivery"}),
     ],

@@ -86,7 +86,10 @@ def worked(
     secured: LocalKafka, tmp_path_factory: pytest.TempPathFactory, tiny: Path, clip: Path
 ) -> SecuredGroup:
     """A group with a history; each command of it ran with its own privileges and no more."""
-    folder = tmp_path_factory.mktemp("worked")
+    return at_work(secured, tmp_path_factory.mktemp("worked"), tiny, clip)
+
+
+def at_work(secured: LocalKafka, folder: Path, tiny: Path, clip: Path) -> SecuredGroup:
     group = SecuredGroup(secured, folder, tiny)
     create = arguments(Command.TOPICS_CREATE, group, clip)
     operator = group.of_user(group.needs(Command.TOPICS_CREATE))
@@ -102,7 +105,9 @@ def worked(
     return group
 
 
-@pytest.mark.parametrize("command", [command for command in Command if command not in ENDLESS])
+@pytest.mark.parametrize(
+    "command", [one for one in Command if one not in {*ENDLESS, Command.TOPICS_GROW}]
+)
 def test_a_command_runs_with_what_the_table_says(
     command: Command, worked: SecuredGroup, longtake: Longtake, clip: Path
 ) -> None:
@@ -110,6 +115,16 @@ def test_a_command_runs_with_what_the_table_says(
     ended = longtake(*arguments(command, worked, clip), "--kafka", kafka)
     assert ended.code == 0, ended.err
     assert NOTHING_SENT not in ended.err
+
+
+@pytest.mark.slow
+def test_a_group_grows_with_what_the_table_says(
+    secured: LocalKafka, tmp_path: Path, tiny: Path, clip: Path, longtake: Longtake
+) -> None:
+    group = at_work(secured, tmp_path, tiny, clip)
+    kafka = group.of_user(group.needs(Command.TOPICS_GROW))
+    ended = longtake(*arguments(Command.TOPICS_GROW, group, clip), "--kafka", kafka)
+    assert ended.code == 0, ended.err
 
 
 def test_a_worker_of_low_latency_needs_no_more(

@@ -43,7 +43,7 @@ def test_a_group_is_audited_and_replayed(group: Group, start: Start, tmp_path: P
     shutil.copy(group.file, tmp_path / "longtake.toml")
     audited = [f"partition {number}: 3 predictions, 0 breaks" for number in (0, 1)]
     assert said(AUDIT, tmp_path) == audited
-    assert said(REPLAY, tmp_path) == ["6 True"]
+    assert said(REPLAY, tmp_path) == ["[]", "6 True"]
 
 
 def test_records_become_pictures_or_reasons(tmp_path: Path) -> None:

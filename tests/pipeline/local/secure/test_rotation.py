@@ -25,7 +25,7 @@ from tests.cli.commands import until
 pytestmark = pytest.mark.kafka
 OF_USER = {"CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"}
 OF_CAMERA = {"WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
-OF_OPERATOR = OF_USER | {"READ", "WRITE"}
+OF_OPERATOR = OF_USER | {"ALTER", "READ", "WRITE"}
 _numbers = itertools.count()
 
 
