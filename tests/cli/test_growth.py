@@ -50,6 +50,7 @@ def test_a_group_grows_under_live_cameras_and_forgets_nothing(
     assert (finished.code, "it is grown already" in finished.err) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_topic_that_was_grown_by_hand_ends_a_running_worker_with_the_way_out(
     group: Group, start: Start
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_lost_changelog_is_no_new_group_and_a_new_life_begins_where_the_group_
     assert longtake("audit", "--config", group.file).code == 0
 
 
+@pytest.mark.slow
 def test_predictions_made_anew_cost_a_worker_no_memory_and_its_readers_what_was_there(
     group: Group, start: Start, longtake: Longtake
 ) -> None:
@@ -115,6 +116,7 @@ def test_predictions_made_anew_cost_a_worker_no_memory_and_its_readers_what_was_
     assert said in findings(longtake, group)
 
 
+@pytest.mark.slow
 def test_other_rules_are_refused_then_accepted_and_a_replay_names_them(
     group: Group, start: Start, longtake: Longtake, tmp_path: Path, tiny: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_other_rules_are_refused_then_accepted_and_a_replay_names_them(
     assert (audit.code, "before offset 3" in audit.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_one_partition_or_all_are_moved_and_nothing_else(group: Group, longtake: Longtake) -> None:
     command = ("reset", "partition", "--to", "latest", "--config", group.file, "--yes")
     assert "name one partition, or say --every" in longtake(*command).err

@@ -90,6 +90,7 @@ def test_a_second_group_is_refused_and_the_lines_to_type_give_it_topics_of_its_o
     assert longtake("audit", "--config", first.file).code == 0
 
 
+@pytest.mark.slow
 def test_topics_are_taken_over_when_no_worker_of_their_group_is_at_work(
     first: Group, second: tuple[str | Path, ...], longtake: Longtake, start: Start
 ) -> None:
