@@ -77,7 +77,6 @@ def test_a_worker_whose_kafka_is_frozen_is_not_ready_until_it_answers(scene: Sce
     scene.group.predictions(3)
 
 
-@pytest.mark.slow
 def test_cameras_whose_kafka_is_frozen_are_not_ready_until_it_answers(
     scene: Scene, clip: Path
 ) -> None:

@@ -67,7 +67,6 @@ def assert_near(records: list[Record], wanted: list[Any], tolerance: float) -> N
 
 
 @pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float16"])
-@pytest.mark.slow
 def test_killed_workers_on_a_gpu_lose_nothing_and_answer_as_onnxruntime(
     crew: Crew, precision: str, tmp_path: Path
 ) -> None:
