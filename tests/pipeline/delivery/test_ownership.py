@@ -1,4 +1,4 @@
-"""A worker publishes into topics of its own group only, whoever else is there and since when."""
+"""A worker publishes only into output topics of its own group, whichever group came first."""
 
 import logging
 from collections.abc import Mapping
