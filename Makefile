@@ -73,6 +73,7 @@ test-train: .venv-train/installed
 model: .venv-train/installed
 	$(TRAIN_BIN)/longtake train --recipe actions --out build/actions
 
+test-all: export TESTS_THOROUGH = 1
 test-all: static doubles .venv-train/installed
 	tests/setup-system.sh || [ -z "$$CI" ]  # elsewhere the tests that need it are skipped, and say so
 	$(BIN)/python -m pytest

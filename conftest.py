@@ -88,9 +88,9 @@ def secured(
         yield cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_kafka() -> Iterator[LocalKafka]:
-    """A node of this test alone, which may kill or freeze it."""
+    """A node of one file of tests, which may kill or freeze it; each leaves it as it was."""
     with _running(LocalKafka()) as cluster:
         yield cluster
 

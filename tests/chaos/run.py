@@ -55,6 +55,7 @@ class Plan:
     overload: Overload = Overload.PROCESS_ALL
     session_s: float = 5.0
     patience_s: float = 180.0
+    whole_deck: bool = True  # go on after the time until each fault has happened once
 
 
 def run(plan: Plan, say: Callable[[str], None], *, folder: Path | None = None) -> Report:
@@ -126,6 +127,8 @@ class _Run:
         self._cameras.start()
         self._await_first()
         self._storm.blow(self._plan.seconds, self._say)
+        if self._plan.whole_deck:
+            self._storm.finish(self._say)
         self._storm.calm()
         self._brokers.proxy.heal()
         self._cameras.silent.clear()

@@ -21,7 +21,7 @@ STUCK_S = 30.0  # if this thread hangs in a call for this long, it prints its st
 
 
 class Storm:
-    """Owner: the thread that calls `blow`, then `calm`, `tend` until the end, and `rest`."""
+    """Owner: the thread that calls `blow`, maybe `finish`, `calm`, `tend` until the end, `rest`."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Storm:
     ) -> None:
         self._troubles, self._crew = troubles, crew
         self._later, self._rng, self._session_s = later, rng, session_s
+        self._first: list[Card] = deck(rng)
         self._silent_for = silent_for
         self.stalls: list[tuple[float, frozenset[int]]] = []  # when, and which partitions
         self._explained_s = 0.0
@@ -46,10 +47,9 @@ class Storm:
         return Counter(fault.kind for fault in self._troubles.faults)
 
     def blow(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Deal the deck repeatedly, evenly over the time, and each card at least once."""
+        """Deal the deck repeatedly, evenly over the time."""
         end_s = time.monotonic() + seconds
-        first: list[Card] = deck(self._rng)
-        cards = list(first)
+        cards = list(self._first)
         while (left_s := end_s - time.monotonic()) > 0:
             cards = cards or deck(self._rng)
             pause_s = min(max(1.0, left_s / len(cards)), LONGEST_PAUSE_S)
@@ -62,7 +62,6 @@ class Storm:
                     pause_s = min(pause_s, TICK_S * len(cards))
             say(f"{left_s:.0f} s left, {len(self._troubles.faults)} faults, {kind_of(card)}")
             self._tend(pause_s * self._rng.uniform(0.6, 1.4))
-        self._finish(first, say)
 
     def calm(self) -> None:
         """End every lasting fault, so that nothing is armed, frozen, stalled or down any more."""
@@ -94,10 +93,10 @@ class Storm:
                 if post.alive and not post.frozen:
                     self._crew.signal(post, signal.SIGUSR1)
 
-    def _finish(self, cards: list[Card], say: Callable[[str], None]) -> None:
+    def finish(self, say: Callable[[str], None]) -> None:
         """Deal the faults that have not happened yet, and wait until they have."""
         deadline_s = time.monotonic() + GIVE_UP_S
-        while missing := [card for card in cards if kind_of(card) not in self.counts]:
+        while missing := [card for card in self._first if kind_of(card) not in self.counts]:
             if time.monotonic() > deadline_s:
                 return
             card = missing[0]

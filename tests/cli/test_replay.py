@@ -126,6 +126,7 @@ def test_predictions_go_to_standard_output_and_partitions_can_be_chosen(
     assert "10 predictions of 10 records" in ended.err
 
 
+@pytest.mark.slow
 def test_from_the_middle_streams_are_compared_from_their_next_reset_on(
     worked: Group, longtake: Longtake
 ) -> None:
@@ -137,6 +138,7 @@ def test_from_the_middle_streams_are_compared_from_their_next_reset_on(
     assert "the group began at offset 0, this begins at 10" in ended.err
 
 
+@pytest.mark.slow
 def test_what_retention_has_deleted_is_said_and_the_rest_is_compared(
     worked: Group, longtake: Longtake
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_forged_prediction_does_not_pass(
     assert longtake("replay", "--config", worked.file, "--diff", "--partition", "0").code == 0
 
 
+@pytest.mark.slow
 def test_another_bundle_may_differ_and_its_labels_are_compared(
     worked: Group, longtake: Longtake, tmp_path: Path
 ) -> None:
@@ -173,6 +176,7 @@ def test_another_bundle_may_differ_and_its_labels_are_compared(
     assert {d["field"] for d in found["first_differences"]} == {"label"}
 
 
+@pytest.mark.slow
 def test_other_rules_than_the_workers_had_are_found_out(worked: Group, longtake: Longtake) -> None:
     longer = write_settings(
         worked.file.with_name("l.toml"), worked.cluster, bundle=bundle_of(worked), gap_reset_s=60
@@ -183,6 +187,7 @@ def test_other_rules_than_the_workers_had_are_found_out(worked: Group, longtake:
     assert ended.out.splitlines()[-1] == "they differ"
 
 
+@pytest.mark.slow
 def test_transactional_frames_leave_holes_that_are_no_end(
     group: Group, longtake: Longtake, start: Start
 ) -> None:
@@ -219,6 +224,7 @@ def test_an_overlay_shows_the_frames_of_one_stream(
     assert [times_s[n] for n in (0, 8, 9, 19)] == pytest.approx([0, 0.8, 5.8, 11.7])
 
 
+@pytest.mark.slow
 def test_a_stream_that_has_no_frame_leaves_no_film(
     worked: Group, longtake: Longtake, tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ def test_a_stopped_worker_leaves_its_slot_and_the_others_go_on_before_its_sessio
     assert workers_now(records) == {b"two"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_stays_at_a_stop_is_a_member_until_its_successor_comes(crew: Crew) -> None:
     two_with_slots(crew, "--on-stop", "stay")
     crew.processes["one"].terminate()

@@ -49,7 +49,14 @@ class Scene:
 @pytest.fixture
 def scene(own_kafka: LocalKafka, tmp_path: Path) -> Iterator[Scene]:
     with ExitStack() as stack:
+        stack.callback(own_kafka.stop_node, 1, signal.SIGCONT)
         yield Scene(own_kafka, tmp_path, stack)
+
+
+@pytest.fixture
+def shared_scene(kafka: LocalKafka, tmp_path: Path) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        yield Scene(kafka, tmp_path, stack)
 
 
 @pytest.fixture
@@ -99,10 +106,10 @@ def test_cameras_whose_kafka_is_frozen_are_not_ready_until_it_answers(
         pytest.param("predictions", marks=pytest.mark.slow),
     ],
 )
-def test_a_worker_whose_topic_is_deleted_ends_and_names_it(scene: Scene, topic: str) -> None:
-    name = getattr(scene.group.topics, topic)
-    scene.cluster.delete(name)
-    scene.cluster.publish(0, b"cam-1", b"no picture")
-    scene.publish()
-    ended = scene.worker.ended()
+def test_a_worker_whose_topic_is_deleted_ends_and_names_it(shared_scene: Scene, topic: str) -> None:
+    name = getattr(shared_scene.group.topics, topic)
+    shared_scene.cluster.delete(name)
+    shared_scene.cluster.publish(0, b"cam-1", b"no picture")
+    shared_scene.publish()
+    ended = shared_scene.worker.ended()
     assert (ended.code, f"topic {name} is missing" in ended.complaint) == (11, True)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.mutants.faults import MUTANTS
 from tests.mutants.mutant import Mutant
+from tests.thorough import THOROUGH
 
 ROOT = Path(__file__).parents[2]
 KILLED = 1  # pytest's code for failed tests; other codes are for tests that could not run
@@ -81,7 +82,7 @@ def _killer(mutant: Mutant, copy: Path) -> str | None:
 
 def _first_failure(mutant: Mutant, copy: Path) -> str | None:
     """Run the mutant's tests one by one with the copy's code, also in their child processes."""
-    environment = os.environ | {"PYTHONPATH": str(copy)}
+    environment = os.environ | {"PYTHONPATH": str(copy), THOROUGH: "1"}
     for tests in mutant.tests:
         if not (copy / tests.partition("::")[0]).exists():
             raise MutantError(f"there is no {tests}")

@@ -22,6 +22,7 @@ from pipeline.errors import BrokerUnavailableError
 from pipeline.records import Fate
 from tests.engines.bundles import write_tiny
 from tests.gpu import gpu_engine
+from tests.thorough import examples
 from tests.world import KINDS, POISON, TOPICS, WHITE, CrashError, World, alone
 
 STREAMS = ("a", "b", "c")
@@ -219,10 +220,10 @@ def check(world: World, kind: str) -> None:
     assert len(dead) == fates[Fate.DEAD_LETTERED]
 
 
-def answers_as_if_alone(kind: str, examples: int, **policy: Any) -> Callable[[], None]:
+def answers_as_if_alone(kind: str, whole: int, **policy: Any) -> Callable[[], None]:
     @settings(
         deadline=None,
-        max_examples=examples,
+        max_examples=examples(whole),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(schedules, st.integers(1, 3), st.sampled_from([1, 2, 7, 16]))
@@ -234,28 +235,28 @@ def answers_as_if_alone(kind: str, examples: int, **policy: Any) -> Callable[[],
 
 
 def test_a_stream_answers_as_if_it_were_alone_bit_for_bit_on_onnxruntime() -> None:
-    answers_as_if_alone("onnxruntime", examples=300)()
+    answers_as_if_alone("onnxruntime", whole=300)()
 
 
 def test_a_stream_answers_as_if_it_were_alone_on_the_reference_engine() -> None:
-    answers_as_if_alone("reference", examples=60)()
+    answers_as_if_alone("reference", whole=60)()
 
 
 @pytest.mark.usefixtures("closed_on_gpu")
 def test_a_stream_answers_as_if_it_were_alone_on_tensorrts_double() -> None:
     for slot in ("alone", *SLOTS):
         engine("tensorrt", slot)  # in a known order
-    answers_as_if_alone("tensorrt", examples=60)()
+    answers_as_if_alone("tensorrt", whole=60)()
 
 
 def test_with_the_latest_frames_only_it_answers_as_if_the_skipped_were_never_seen() -> None:
-    answers_as_if_alone("onnxruntime", examples=100, overload=Overload.LATEST)()
+    answers_as_if_alone("onnxruntime", whole=100, overload=Overload.LATEST)()
 
 
 def test_with_low_latency_it_answers_as_if_alone_but_for_exact_repeats() -> None:
-    answers_as_if_alone("onnxruntime", examples=100, delivery=Delivery.LOW_LATENCY)()
+    answers_as_if_alone("onnxruntime", whole=100, delivery=Delivery.LOW_LATENCY)()
 
 
 def test_with_low_latency_no_frame_is_skipped_after_what_followed_it_was_published() -> None:
     policy = {"delivery": Delivery.LOW_LATENCY, "overload": Overload.LATEST}
-    answers_as_if_alone("onnxruntime", examples=120, **policy)()
+    answers_as_if_alone("onnxruntime", whole=120, **policy)()

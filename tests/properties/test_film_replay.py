@@ -16,6 +16,7 @@ from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, stretch
 from tests.properties.test_films import bundle, engine, play, schedules
 from tests.properties.test_replay import by_partition, histories, in_turns
+from tests.thorough import examples
 from tests.world import TOPICS, World, decode
 
 POOL = ThreadPoolExecutor(3, "decode")
@@ -33,7 +34,10 @@ def make(
     return Replay(config, model=model, decodes=POOL, starts=starts, skips=skips)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(
     schedules,
     st.integers(1, 3),
@@ -69,7 +73,10 @@ def test_a_replay_of_units_gives_what_was_published_byte_for_byte(
         assert Counter(partition.fates) == Counter(dict(history.manifest.fates))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(15),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(schedules, st.integers(0, 60))
 def test_a_replay_of_units_from_the_middle_finds_no_difference_after_a_common_reset(
     schedule: list[Any], first: int

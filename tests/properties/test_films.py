@@ -19,6 +19,7 @@ from pipeline.records import Fate
 from tests.engines.bundles import write_tiny
 from tests.properties.films import FilmCameras, bursts
 from tests.properties.test_alone import STREAMS, act, going, trouble, turning
+from tests.thorough import examples
 from tests.world import TOPICS, World, alone
 
 episodes = st.tuples(bursts, st.lists(st.one_of(going, turning), max_size=5), trouble)
@@ -67,9 +68,9 @@ def check(world: World) -> None:
     assert len(dead) == fates[Fate.DEAD_LETTERED]
 
 
-def answers_as_if_alone(examples: int, **policy: Any) -> Callable[[], None]:
+def answers_as_if_alone(whole: int, **policy: Any) -> Callable[[], None]:
     @settings(
-        max_examples=examples,
+        max_examples=examples(whole),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(schedules, st.integers(1, 3), st.sampled_from([1, 2, 7, 16]), st.sampled_from([1, 2, 9]))
@@ -87,24 +88,24 @@ def answers_as_if_alone(examples: int, **policy: Any) -> Callable[[], None]:
 
 
 def test_a_stream_of_units_answers_as_if_it_were_alone() -> None:
-    answers_as_if_alone(examples=50)()
+    answers_as_if_alone(whole=50)()
 
 
 def test_with_the_latest_frames_only_units_that_are_left_out_make_no_difference() -> None:
-    answers_as_if_alone(examples=40, overload=Overload.LATEST)()
+    answers_as_if_alone(whole=40, overload=Overload.LATEST)()
 
 
 def test_with_low_latency_units_are_repeated_exactly() -> None:
-    answers_as_if_alone(examples=20, delivery=Delivery.LOW_LATENCY)()
+    answers_as_if_alone(whole=20, delivery=Delivery.LOW_LATENCY)()
 
 
 def test_with_low_latency_no_unit_is_left_out_that_a_published_one_needs() -> None:
     policy = {"delivery": Delivery.LOW_LATENCY, "overload": Overload.LATEST}
-    answers_as_if_alone(examples=20, **policy)()
+    answers_as_if_alone(whole=20, **policy)()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delivery", Delivery)
 @pytest.mark.parametrize("overload", Overload)
 def test_many_schedules_of_units_answer_as_if_alone(delivery: Delivery, overload: Overload) -> None:
-    answers_as_if_alone(examples=300, delivery=delivery, overload=overload)()
+    answers_as_if_alone(whole=300, delivery=delivery, overload=overload)()

@@ -16,6 +16,7 @@ from pipeline.streams.served import ServedModel
 from pipeline.wire.history import History, stretch
 from pipeline.wire.snapshots import Snapshot
 from tests.properties.test_alone import Do, Publish, bundle, engine, play, schedules
+from tests.thorough import examples
 from tests.world import TOPICS, World, decode
 
 POOL = ThreadPoolExecutor(2, "decode")
@@ -59,7 +60,7 @@ def in_turns(records: Sequence[Record]) -> list[Record]:
 
 @settings(
     deadline=None,
-    max_examples=80,
+    max_examples=examples(80),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
@@ -130,7 +131,7 @@ OWED = [  # a stream expires; the first of its new life does not decode; then th
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @example(OWED, 4, 0.3)
