@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.records import Record
+from tests.cli.forked import Forked
 from tests.clusters import KafkaCluster
 
 T = TypeVar("T")
@@ -62,10 +62,8 @@ class Running:
 
     def __init__(self, log: Path, *arguments: str | Path, **extra: str) -> None:
         self._log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [SCRIPT, *arguments], stdout=file, stderr=file, env=environment(**extra)
-            )
+        log.write_bytes(b"")
+        self.process = Forked([*map(str, arguments)], log, log, environment=environment(**extra))
 
     @property
     def log(self) -> str:

@@ -3,18 +3,15 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.local.cluster import LocalKafka
 from tests.cli.commands import (
     PATIENCE_S,
-    SCRIPT,
     Ended,
     Group,
     Longtake,
@@ -22,6 +19,7 @@ from tests.cli.commands import (
     Start,
     environment,
 )
+from tests.cli.forked import Forked
 from tests.cli.watched import Watch, Watched, why_strace_cannot
 from tests.clusters import KafkaCluster
 from tests.engines.bundles import write_tiny
@@ -29,21 +27,23 @@ from tests.pipeline.pictures import write_video
 
 
 @pytest.fixture
-def longtake(tmp_path: Path) -> Longtake:
-    """Run a command to its end."""
+def longtake(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Longtake:
+    """Run a command to its end. `out`: where its output goes instead, such as a full device."""
+    kept = tmp_path_factory.mktemp("kept")
 
-    def run(*arguments: str | Path, stdout: int | Any = subprocess.PIPE, **extra: str) -> Ended:
-        ended = subprocess.run(
-            [SCRIPT, *arguments],
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd=tmp_path,
-            env=environment(**extra),
-            timeout=PATIENCE_S,
-            encoding="utf-8",
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout or "", ended.stderr)
+    def run(*arguments: str | Path, out: Path | None = None, **extra: str) -> Ended:
+        files = (out or kept / "out", kept / "err")
+        for file in files:
+            if out != file:
+                file.write_bytes(b"")
+        words = [*map(str, arguments)]
+        command = Forked(words, *files, environment=environment(**extra), cwd=tmp_path)
+        try:
+            code = command.wait(PATIENCE_S)
+        finally:
+            command.kill()
+        text = [] if out else [files[0].read_text("utf-8")]
+        return Ended(code, *(text or [""]), files[1].read_text("utf-8"))
 
     return run
 

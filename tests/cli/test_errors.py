@@ -154,8 +154,7 @@ def test_the_demo_finds_out_first_whether_its_report_can_be_written(longtake: Lo
 def test_standard_output_on_a_full_disk(
     longtake: Longtake, tiny: Path, clip: Path, options: list[str]
 ) -> None:
-    with Path("/dev/full").open("wb") as full:
-        ended = longtake("run", clip, "--bundle", tiny, *options, stdout=full)
+    ended = longtake("run", clip, "--bundle", tiny, *options, out=Path("/dev/full"))
     assert ended.code == 19
     assert "No space left on device" in ended.complaint
 

@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from pipeline.local.cluster import LocalKafka
-from tests.cli.commands import Group, Longtake, Start
+from tests.cli.commands import Group, Longtake, Start, until
 from tests.pipeline.pictures import jpeg
 
 pytestmark = pytest.mark.kafka
@@ -36,6 +36,13 @@ def alter(group: Group, topic: str, **values: str) -> None:
     settings = {name.replace("_", "."): value for name, value in values.items()}
     admin = KafkaAdminClient(bootstrap_servers=group.cluster.config.bootstrap)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+
+    def applied() -> bool:
+        found = admin.describe_configs(asked)["topic"][topic]
+        return settings.items() <= {name: one["value"] for name, one in found.items()}.items()
+
+    until(applied, f"{settings} of {topic}")
     admin.close()
 
 
