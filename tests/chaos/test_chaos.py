@@ -41,8 +41,8 @@ def assert_nothing_came_out_wrong(report: Report) -> None:
 
 @pytest.mark.timeout(900)
 def test_a_squall_of_faults_changes_no_prediction(tmp_path: Path) -> None:
-    small = {"workers": 2, "streams": 12, "partitions": 4, "fps": 40.0}
-    report = carried_out(Plan(seconds=12, whole_deck=False, **small), tmp_path)
+    plan = Plan(seconds=12, workers=2, streams=12, partitions=4, fps=40.0, whole_deck=False)
+    report = carried_out(plan, tmp_path)
     assert_nothing_came_out_wrong(report)
     assert sum(report.counts.values()) > 5
     assert {"predicted", "dead_lettered", "unkeyed", "duplicate"} <= report.verdict.units.keys()

@@ -42,8 +42,8 @@ def longtake(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Longta
             code = command.wait(PATIENCE_S)
         finally:
             command.kill()
-        text = [] if out else [files[0].read_text("utf-8")]
-        return Ended(code, *(text or [""]), files[1].read_text("utf-8"))
+        text = "" if out else files[0].read_text("utf-8")
+        return Ended(code, text, files[1].read_text("utf-8"))
 
     return run
 

@@ -78,7 +78,7 @@ def test_json_is_one_summary_and_the_predictions_go_to_the_output(
 def test_a_reader_that_has_enough_ends_it_quietly(tiny: Path, clip: Path) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [SCRIPT, "run", clip, "--bundle", tiny]
+    command = [str(SCRIPT), "run", str(clip), "--bundle", str(tiny)]
     with os.fdopen(write, "wb") as pipe:
         ended = subprocess.run(
             command, stdout=pipe, stderr=subprocess.PIPE, env=environment(), check=False
