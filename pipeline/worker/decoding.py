@@ -137,6 +137,16 @@ class Decoding:
         finally:
             self._metrics.decoded(self._clock.monotonic() - began_s)
 
+    def gather(self, partitions: Iterable[Partition], *, most: int) -> None:
+        """Wait at most DECODE_WAIT_S for all that waits, if it fits into one batch of `most`.
+
+        Where predictions leave with a checkpoint, they are no later for it.
+        """
+        items = [item for partition in partitions for item in partition.items]
+        if len(items) <= most:
+            decodes: list[Future[Any]] = [i.decoding for i in items if i.decoding is not None]
+            wait(decodes, timeout=DECODE_WAIT_S)
+
     def wait(self, partitions: Iterable[Partition]) -> None:
         """Wait at most DECODE_WAIT_S until the next record of some partition is decoded."""
         heads = [p.items[0].decoding for p in partitions if p.items]
