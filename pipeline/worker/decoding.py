@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -137,19 +137,15 @@ class Decoding:
         finally:
             self._metrics.decoded(self._clock.monotonic() - began_s)
 
-    def gather(self, partitions: Iterable[Partition], *, most: int) -> None:
-        """Wait at most DECODE_WAIT_S for all that waits, if it fits into one batch of `most`.
+    def wait(self, partitions: Iterable[Partition], *, batch: int) -> None:
+        """Wait at most DECODE_WAIT_S until the next record of some partition is decoded.
 
-        Where predictions leave with a checkpoint, they are no later for it.
+        If no more than `batch` records wait, until all of them are.
         """
-        items = [item for partition in partitions for item in partition.items]
-        if len(items) <= most:
-            decodes: list[Future[Any]] = [i.decoding for i in items if i.decoding is not None]
-            wait(decodes, timeout=DECODE_WAIT_S)
-
-    def wait(self, partitions: Iterable[Partition]) -> None:
-        """Wait at most DECODE_WAIT_S until the next record of some partition is decoded."""
-        heads = [p.items[0].decoding for p in partitions if p.items]
-        futures: list[Future[Any]] = [future for future in heads if future is not None]
+        waiting = [partition.items for partition in partitions if partition.items]
+        all_fit = sum(map(len, waiting)) <= batch
+        awaited = [item for items in waiting for item in (items if all_fit else [items[0]])]
+        futures: list[Future[Any]] = [one.decoding for one in awaited if one.decoding is not None]
         if futures:
-            wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)
+            until = ALL_COMPLETED if all_fit else FIRST_COMPLETED
+            wait(futures, timeout=DECODE_WAIT_S, return_when=until)

@@ -234,12 +234,11 @@ class Worker:
         if waiting >= self._config.max_open_records or open_bytes >= self._config.max_pending_bytes:
             return  # commits are behind; polling goes on so that the group keeps us
         began_s, now_s = self._clock.monotonic(), self._clock.time()
-        if self._config.delivery is Delivery.EXACTLY_ONCE:
-            self._decoding.gather(partitions, most=self._config.max_batch)
         stepped = self._model.step(partitions)
         self._decoding.follow(partitions, stepped.items)
         if not stepped.batch:
-            self._decoding.wait(partitions)
+            gathers = self._config.delivery is Delivery.EXACTLY_ONCE  # none leaves before a commit
+            self._decoding.wait(partitions, batch=self._config.max_batch if gathers else 1)
             return
         seconds = self._clock.monotonic() - began_s
         self._metrics.batch(stepped.items, began_s=now_s, seconds=seconds, resets=stepped.resets)
