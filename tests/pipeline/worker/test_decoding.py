@@ -1,5 +1,6 @@
 """Which decoder gets a frame, in which order, and how long the worker waits for it."""
 
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED
 from dataclasses import replace
 from typing import ClassVar
 
@@ -144,7 +145,7 @@ def test_what_fits_into_one_batch_is_waited_for_together(
         decoders.begin(number, frame(offset))
     for batch in (3, 2):
         decoders.decoding.wait(decoders.partitions, batch=batch)
-    assert awaited == [(3, decoding.ALL_COMPLETED), (2, decoding.FIRST_COMPLETED)]
+    assert awaited == [(3, ALL_COMPLETED), (2, FIRST_COMPLETED)]
 
 
 @pytest.mark.timeout(20)
