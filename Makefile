@@ -96,8 +96,9 @@ docs: .venv-docs/installed
 	$(DOCS_BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 	@echo "the site is in build/site/index.html"
 
+# all of tests/bench that can be named: BENCH=cost, memory, steady, video; without it, the loops
 bench: setup
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench$(addprefix .,$(BENCH))
 
 # good cameras beside hostile producers, a minute each
 fire: setup

@@ -12,6 +12,7 @@ from engines.base import EngineName, InputArray, Logits
 from engines.errors import DeviceError
 from engines.host import Arrays, HostEngine
 from engines.model.bundle import Bundle
+from engines.planes import TO_PLANES, planar
 
 
 def _is_error(kind: object) -> bool:
@@ -38,12 +39,17 @@ def onnxruntime_engine(bundle: Bundle, threads: int) -> HostEngine:
 
 
 class OnnxRuntimeGraphs:
-    """See `HostGraphs`. All inputs go through a graph in one run."""
+    """See `HostGraphs`. All inputs go through a graph in one run.
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    An encoder that can be is rewritten to take planes, unless `rewrites` is False.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int, *, rewrites: bool = True) -> None:
         self._port = bundle.input.array.name
         self._specs = bundle.state
-        self._encoder = _session(bundle.encoder, threads)
+        rewritten = planar(bundle.encoder, bundle.input.array) if rewrites else None
+        self.rewritten = rewritten is not None
+        self._encoder = _session(rewritten or bundle.encoder, threads)
         self._head = _session(bundle.head, threads)
         self._head_outputs = ["logits", *(spec.output for spec in bundle.state)]
 
@@ -54,6 +60,8 @@ class OnnxRuntimeGraphs:
 
     def encode(self, inputs: InputArray) -> NDArray[np.float32]:
         """Run the encoder once."""
+        if self.rewritten:
+            inputs = inputs.transpose(TO_PLANES)
         (features,) = _run(self._encoder, ["features"], {self._port: np.ascontiguousarray(inputs)})
         encoded: NDArray[np.float32] = features.copy()  # the runtime's arrays may share its memory
         return encoded

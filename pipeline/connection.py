@@ -169,6 +169,7 @@ class GroupSettings:
     heartbeat_s: float
     transaction_timeout_s: float
     leaves_at_stop: bool = True  # whether a static member leaves too
+    gather_s: float = 0.0  # how long a broker may gather frames that come all the time
 
     @property
     def stall_s(self) -> float:

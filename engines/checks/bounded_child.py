@@ -65,6 +65,7 @@ def _found(
 def _check(
     source: str, described: bytes, encoder: bytes, head: bytes, threads: int
 ) -> Sequence[str]:
+    from engines.checks.rewriting import check_rewriting
     from engines.checks.verify import promised, verify
     from engines.model.bundle import bundle_of, check_graphs
     from engines.model.lint import complaints
@@ -75,6 +76,7 @@ def _check(
     check_graphs(bundle)
     engine = onnxruntime_engine(bundle, threads)
     verify(engine, bundle, precision=promised(bundle))
+    check_rewriting(bundle, threads)
     return complaints(bundle)
 
 

@@ -120,9 +120,8 @@ def _refused(last: Admission, frame: Frame, fate: Fate) -> Verdict:
     return Verdict(replace(last, record_ms=frame.record_ms), fate=fate)
 
 
-def _seen(last: Admission | None, frame: Frame) -> Admission:
-    """Return the memory after an admitted frame, with `planned_us` and `due_us` unchanged."""
-    before = last or Admission(record_ms=frame.record_ms)
+def _seen(before: Admission, frame: Frame) -> Admission:
+    """Return the memory after a frame that is sampled out."""
     return Admission(
         record_ms=frame.record_ms,
         seen_us=frame.captured_us,
@@ -137,10 +136,7 @@ def _let_through(
     last: Admission | None, frame: Frame, rules: Rules, *, reset: Reset | None
 ) -> Verdict:
     t, period = frame.captured_us, rules.period_us or 0
-    admission = replace(_seen(last, frame), planned_us=t)
-    if reset is not None:
-        # After a reset the camera counts anew: the old sequence number does not apply.
-        admission = replace(admission, seq=frame.seq)
+    before = last or Admission(record_ms=frame.record_ms)
     fresh = (
         last is None
         or last.seen_us is None
@@ -149,6 +145,14 @@ def _let_through(
     )
     due_us = t + period if fresh or last is None else max(last.due_us + period, t + period // 2)
     backwards = last is not None and last.seen_us is not None and t <= last.seen_us
-    return Verdict(
-        replace(admission, due_us=due_us), reset=reset, note=CLOCK_NOTE if backwards else None
+    # After a reset the camera counts anew: the old sequence number does not apply.
+    counts_on = reset is None and frame.seq is None
+    admission = Admission(
+        record_ms=frame.record_ms,
+        seen_us=t,
+        planned_us=t,
+        due_us=due_us,
+        seq=before.seq if counts_on else frame.seq,
+        epoch=before.epoch if frame.epoch is None else frame.epoch,
     )
+    return Verdict(admission, reset=reset, note=CLOCK_NOTE if backwards else None)

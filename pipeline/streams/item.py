@@ -1,5 +1,6 @@
 """One input record from its arrival until it has its fate."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -35,7 +36,8 @@ class Item:
     fate: Fate | None = None
     answer: Answer | None = None
     held_us: int | None = None  # how long the previous label lasted, if this answer changed it
-    outgoing: Outgoing | None = None
+    prediction: Outgoing | None = None
+    letter: Callable[[], Outgoing] | None = None  # makes its dead letter, which may be left out
 
     @property
     def size(self) -> int:
@@ -78,6 +80,11 @@ class Item:
     def submitted(self) -> bool:
         """Whether a decoder had to be asked for it."""
         return self.input is not None or (self.unit is not None and not self.unit.refused)
+
+    @property
+    def outgoing(self) -> Outgoing | None:
+        """Its prediction or its dead letter; None if it has neither."""
+        return self.prediction if self.letter is None else self.letter()
 
     @property
     def final_fate(self) -> Fate:
@@ -165,8 +172,8 @@ class Item:
     def predict(self, answer: Answer, outgoing: Outgoing, *, held_us: int | None) -> None:
         """End a frame with its prediction."""
         self.fate, self.answer, self.held_us = Fate.PREDICTED, answer, held_us
-        self.outgoing = outgoing
+        self.prediction = outgoing
 
-    def dead_letter(self, outgoing: Outgoing) -> None:
-        """End a record with its dead letter."""
-        self.fate, self.outgoing = Fate.DEAD_LETTERED, outgoing
+    def dead_letter(self, letter: Callable[[], Outgoing]) -> None:
+        """End a record with its dead letter, which is made only if it is written."""
+        self.fate, self.letter = Fate.DEAD_LETTERED, letter

@@ -74,16 +74,12 @@ class OpenCheckpoint:
         self.start = start
         self.attempts = attempts
         self.outgoing: list[Outgoing] = []  # in offset order
+        self.size = 0  # bytes that wait to be written; dead letters are large
         self.captured_us: list[int] = []  # capture times of the predictions in `outgoing`
         self.changed: dict[str, Stream] = {}  # streams that need a new snapshot, by name
         self.skipped: dict[bytes, Skips] = {}  # by key: a stream whose record is full has two
         self.fates: Counter[Fate] = Counter()  # of its records
         self.expired = 0  # records that retention deleted before they were read
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait to be written. Dead letters are large."""
-        return sum(len(out.value or b"") for out in self.outgoing)
 
     @property
     def binding(self) -> bool:
@@ -93,12 +89,10 @@ class OpenCheckpoint:
     def finish(self, item: Item) -> None:
         """Add a record that has its fate."""
         self.fates[item.final_fate] += 1
-        out = item.outgoing
-        if out is not None and (
-            out.destination is not Destination.DEAD_LETTERS
-            or self._letters.take(item.record.record_ms)
-        ):
-            self.outgoing.append(out)
+        if item.letter is None or self._letters.take(item.record.record_ms):
+            out = item.outgoing
+            if out is not None:
+                self.publish((out,))
         if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
             self.captured_us.append(item.record.captured_us)
         if item.stream is not None:
@@ -106,7 +100,9 @@ class OpenCheckpoint:
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         """Add outgoing records that belong to no input record."""
-        self.outgoing += outgoing
+        for out in outgoing:
+            self.outgoing.append(out)
+            self.size += len(out.value or b"")
 
     def skip(self, skips: Skips) -> None:
         """Add a record of skipped ranges. It replaces one with the same key."""
@@ -124,6 +120,7 @@ class OpenCheckpoint:
         """Take the predictions out, with `headers` added, to publish them before the checkpoint."""
         leaving = [o for o in self.outgoing if o.destination is Destination.PREDICTIONS]
         self.outgoing = [o for o in self.outgoing if o.destination is not Destination.PREDICTIONS]
+        self.size -= sum(len(out.value or b"") for out in leaving)
         captured_us, self.captured_us = self.captured_us, []
         return [
             Departure(replace(o, headers=o.headers + headers), us)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Predictor:
         if isinstance(item.record, BadRecord):
             bad = item.record
             item.dead_letter(
-                dead_letter(bad, topic=self._topic, reason=bad.reason, error=bad.error)
+                partial(dead_letter, bad, topic=self._topic, reason=bad.reason, error=bad.error)
             )
         if item.refusal is not None:
             self._reject(item, item.refusal, "dead-lettered, its stream has not begun")
@@ -171,9 +172,12 @@ class Predictor:
         frame = item.record
         if not isinstance(frame, Frame):
             raise AssertionError(f"offset {frame.offset} is no frame")
+        item.dead_letter(partial(self._letter, frame, reason, error, keeps_content=keeps_content))
+
+    def _letter(self, frame: Frame, reason: str, error: str, *, keeps_content: bool) -> Outgoing:
         error = f"stream {frame.stream} offset {frame.offset}: {error}"
         letter = dead_letter(frame, topic=self._topic, reason=reason, error=error)
-        item.dead_letter(letter if keeps_content else replace(letter, value=b""))
+        return letter if keeps_content else replace(letter, value=b"")
 
 
 def _follow_chain(stream: Stream, item: Item) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -137,9 +137,15 @@ class Decoding:
         finally:
             self._metrics.decoded(self._clock.monotonic() - began_s)
 
-    def wait(self, partitions: Iterable[Partition]) -> None:
-        """Wait at most DECODE_WAIT_S until the next record of some partition is decoded."""
-        heads = [p.items[0].decoding for p in partitions if p.items]
-        futures: list[Future[Any]] = [future for future in heads if future is not None]
+    def wait(self, partitions: Iterable[Partition], *, batch: int) -> None:
+        """Wait at most DECODE_WAIT_S until the next record of some partition is decoded.
+
+        If no more than `batch` records wait, until all of them are.
+        """
+        waiting = [partition.items for partition in partitions if partition.items]
+        all_fit = sum(map(len, waiting)) <= batch
+        awaited = [item for items in waiting for item in (items if all_fit else [items[0]])]
+        futures: list[Future[Any]] = [one.decoding for one in awaited if one.decoding is not None]
         if futures:
-            wait(futures, timeout=DECODE_WAIT_S, return_when=FIRST_COMPLETED)
+            until = ALL_COMPLETED if all_fit else FIRST_COMPLETED
+            wait(futures, timeout=DECODE_WAIT_S, return_when=until)

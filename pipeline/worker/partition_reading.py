@@ -3,6 +3,7 @@
 import logging
 
 from pipeline.broker.contract import FrameConsumer, Poll
+from pipeline.clock import Clock
 from pipeline.delivery.stall import StallDetector
 from pipeline.delivery.topic_watch import TopicWatch
 from pipeline.errors import BrokerUnavailableError
@@ -14,6 +15,9 @@ from pipeline.worker.trouble_log import TroubleLog
 log = logging.getLogger(__name__)
 
 POLL_RECORDS = 256
+ENOUGH_RECORDS = 128  # that wait for the engine: no more are fetched, nor decoded, than are needed
+POLL_S = 0.1  # at the latest: the group wants to hear of us, and we of the group
+BRIEF_S = 0.02  # while somebody else has news for us soon
 
 
 class Reading:
@@ -29,6 +33,7 @@ class Reading:
         throttle: Throttle,
         troubles: TroubleLog,
         metrics: WorkerMetrics,
+        clock: Clock,
     ) -> None:
         self._consumer = consumer
         self._stalls = stalls
@@ -37,11 +42,25 @@ class Reading:
         self._throttle = throttle
         self._troubles = troubles
         self._metrics = metrics
+        self._clock = clock
+        self._polled_s = clock.monotonic()
 
-    def poll(self, timeout_s: float) -> Poll:
-        """Return what has come. A broker that cannot be reached brings nothing."""
+    def poll(self, *, busy: bool, due_s: float) -> Poll:
+        """Return what has come, and wait for it while there is nothing else to be done.
+
+        `busy`: a commit, a restore or the group may have news soon. Finished records are to be
+        committed in `due_s` seconds. A broker that cannot be reached brings nothing.
+        """
+        partitions, now_s = self._membership.partitions.values(), self._clock.monotonic()
+        pending = sum(len(partition.items) for partition in partitions)
+        if pending >= ENOUGH_RECORDS and now_s - self._polled_s < POLL_S:
+            return Poll((), ())
+        self._polled_s = now_s
+        wait_s = BRIEF_S if busy else POLL_S
+        if not busy and any(partition.dirty for partition in partitions):
+            wait_s = max(0.0, min(wait_s, due_s))
         try:
-            polled = self._consumer.poll(timeout_s, POLL_RECORDS)
+            polled = self._consumer.poll(0.0 if pending else wait_s, POLL_RECORDS)
         except BrokerUnavailableError as exc:
             self._metrics.broker_unavailable()
             self._troubles.polled(str(exc))

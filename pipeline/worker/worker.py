@@ -37,8 +37,6 @@ from pipeline.worker.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
-IDLE_POLL_S = 0.02
-
 
 class Worker:
     """One member of the group. Call `turn` in a loop, and `stop` at the end.
@@ -112,6 +110,7 @@ class Worker:
             throttle=throttle,
             troubles=self._troubles,
             metrics=metrics,
+            clock=clock,
         )
         self.readiness = Readiness(
             self._membership,
@@ -130,7 +129,9 @@ class Worker:
     def turn(self) -> None:
         """Run the loop once: poll, admit, restore, commit, predict one batch."""
         self.turns += 1
-        polled = self._reading.poll(0.0 if self._pending else IDLE_POLL_S)
+        since_s = self._clock.monotonic() - self._frozen_s
+        busy = not self.ready or self._committer.busy or self._outbox.size > 0
+        polled = self._reading.poll(busy=busy, due_s=self._config.checkpoint_s - since_s)
         for event in polled.events:
             self._membership.handle(event)
         self._membership.follow(self._consumer.member())
@@ -185,7 +186,8 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether everything polled is finished and committed."""
-        return self.ready and not self._unsettled and not self._pending
+        pending = any(partition.items for partition in self._membership.partitions.values())
+        return self.ready and not self._unsettled and not pending
 
     @property
     def _unsettled(self) -> bool:
@@ -194,10 +196,6 @@ class Worker:
             or self._outbox.size > 0
             or any(p.dirty for p in self._membership.partitions.values())
         )
-
-    @property
-    def _pending(self) -> bool:
-        return any(partition.items for partition in self._membership.partitions.values())
 
     @property
     def trouble(self) -> str:
@@ -239,7 +237,8 @@ class Worker:
         stepped = self._model.step(partitions)
         self._decoding.follow(partitions, stepped.items)
         if not stepped.batch:
-            self._decoding.wait(partitions)
+            gathers = self._config.delivery is Delivery.EXACTLY_ONCE  # none leaves before a commit
+            self._decoding.wait(partitions, batch=self._config.max_batch if gathers else 1)
             return
         seconds = self._clock.monotonic() - began_s
         self._metrics.batch(stepped.items, began_s=now_s, seconds=seconds, resets=stepped.resets)

@@ -23,6 +23,7 @@ from engines.model.seed import write_seed
 from pipeline.local.cluster import LocalKafka
 from tests.bench.frames import ACTIONS, BATCH, RATE_HZ, SEED, Shot, Workload, take_shots
 from tests.bench.loop import UNMEASURED, Usage, run_loop
+from tests.bench.machine import machine
 from tests.bench.served import BenchError, Served
 
 ROUNDING = 1e-4  # scores are written with four decimals
@@ -33,13 +34,19 @@ class Round:
     """One run of each side, directly after each other."""
 
     loop: Usage
+    planes: Usage
     worker: Usage
     broker: Usage
 
     @property
     def efficiency(self) -> float:
-        """The worker's CPU efficiency; the loop's is 1."""
+        """The worker's CPU efficiency; that of the loop that anyone would write is 1."""
         return self.loop.cpu_ms / self.worker.cpu_ms
+
+    @property
+    def of_planes(self) -> float:
+        """The worker's CPU efficiency beside the loop that decodes to planes."""
+        return self.planes.cpu_ms / self.worker.cpu_ms
 
 
 def main(
@@ -50,9 +57,11 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often both are run.")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
 ) -> None:
-    """Measure the worker beside the bare loop, with a real Kafka on the same cores.
+    """Measure the worker beside two bare loops, with a real Kafka on the same cores.
 
-    Both predict the same JPEGs of 8 streams with one engine and one decoder thread, in turns.
+    All predict the same JPEGs of 8 streams with one engine and one decoder thread, in turns. One
+    loop is what anyone would write; the other decodes to planes and encodes these, as the worker
+    does. The first frames of each run, a tenth, are not measured.
 
     CPU efficiency is the loop's CPU time per frame divided by the worker's. Exit code 1: it is
     below the promised value, or the worker's predictions differ from the loop's.
@@ -80,10 +89,14 @@ def main(
     console.print(_table(measured))
     if json_file is not None:
         figures = {
-            w.bundle: {"efficiency": _median(done, "efficiency"), "rounds": [*map(asdict, done)]}
+            w.bundle: {
+                "efficiency": _median(done, "efficiency"),
+                "of_planes": _median(done, "of_planes"),
+                "rounds": [*map(asdict, done)],
+            }
             for w, done in measured.items()
         }
-        json_file.write_text(json.dumps(figures | {"cpus": os.cpu_count()}, indent=1) + "\n")
+        json_file.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
     missed = [w for w, done in measured.items() if _median(done, "efficiency") < w.floor]
     for workload in missed:
         console.print(f"[bold red]{workload.bundle}: below the promised {workload.floor:.2f}[/]")
@@ -109,14 +122,24 @@ def _measure(
     served.publish(logged, load_bundle(path).input.rate_hz or RATE_HZ)
     done = []
     for number in range(1, rounds + 1):
-        say(f"{workload.bundle}: round {number} of {rounds}, bare loop")
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            loop, scores = alone.submit(run_loop, jpegs, path).result()
+        say(f"{workload.bundle}: round {number} of {rounds}, bare loops")
+        loop, scores = _alone(jpegs, path, planes=False)
+        planes, same = _alone(jpegs, path, planes=True)
+        if not np.array_equal(scores, same):
+            raise BenchError("the two loops' scores differ")
         say(f"{workload.bundle}: round {number} of {rounds}, worker")
-        worker, broker, predictions = served.run(number)
+        worker, broker, predictions = served.run(number, warm=workload.frames // 10)
         _compare(predictions, logged, scores)
-        done.append(Round(loop, worker, broker))
+        done.append(Round(loop, planes, worker, broker))
     return done
+
+
+def _alone(
+    jpegs: Sequence[bytes], path: Path, *, planes: bool
+) -> tuple[Usage, NDArray[np.float64]]:
+    """Run a loop in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        return alone.submit(run_loop, jpegs, path, planes=planes).result()
 
 
 def _compare(
@@ -139,7 +162,8 @@ def _table(measured: Mapping[Workload, Sequence[Round]]) -> Table:
     for workload, done in measured.items():
         efficiencies = sorted(r.efficiency for r in done)
         span = f"{_median(done, 'efficiency'):.2f} ({efficiencies[0]:.2f}-{efficiencies[-1]:.2f})"
-        for side, note in (("loop", "1"), ("worker", span), ("broker", "")):
+        of_planes = f"{_median(done, 'efficiency') / _median(done, 'of_planes'):.2f}"
+        for side, note in (("loop", "1"), ("planes", of_planes), ("worker", span), ("broker", "")):
             fps = f"{_median([getattr(r, side) for r in done], 'fps'):.1f}" if note else ""
             cpu_ms = f"{_median([getattr(r, side) for r in done], 'cpu_ms'):.2f}"
             table.add_row(workload.bundle, side, fps, cpu_ms, note, end_section=not note)

@@ -31,8 +31,8 @@ class Workload:
     floor: float = 0.0  # the CPU efficiency that was promised
 
 
-SEED = Workload("seed", frames=480, size=(640, 480), quality=95, noise=6.0, floor=0.80)
-ACTIONS = Workload("actions", frames=2400)
+SEED = Workload("seed", frames=1280, size=(640, 480), quality=95, noise=6.0, floor=0.80)
+ACTIONS = Workload("actions", frames=7200)
 
 
 @dataclass(frozen=True, slots=True)

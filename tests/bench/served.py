@@ -71,11 +71,10 @@ class Served:
         if publisher.lost:
             raise BenchError(f"{publisher.lost} of {self._count} frames did not reach the log")
 
-    def run(self, number: int) -> tuple[Usage, Usage, list[dict[str, Any]]]:
+    def run(self, number: int, *, warm: int) -> tuple[Usage, Usage, list[dict[str, Any]]]:
         """Let a worker predict all frames. Returns its usage, the broker's, and the predictions.
 
-        Measured from the time when the worker is ready (engine verified, manifests written, no
-        frame fetched yet) until its last prediction can be read.
+        Measured from the time when `warm` predictions or more can be read until all can be.
         """
         config = self.config(str(number), decode_threads=1)  # as the loop
         reader = TopicTail(config.connection, topic=config.predictions_topic, from_start=True)
@@ -84,17 +83,20 @@ class Served:
         with self.worker(config) as process:
             pids = (process.pid, broker)
             await_ready(process, config.metrics_port)
-            began_s, before = time.monotonic(), [_cpu_s(pid) for pid in pids]
-            heard_s = began_s
+            heard_s = began_s = time.monotonic()
+            before, warmed = list[float](), 0
             while len(records) < self._count:
                 new = reader.read(0.1)
                 records += new
+                if not before and len(records) >= warm:
+                    began_s, before = time.monotonic(), [_cpu_s(pid) for pid in pids]
+                    warmed = len(records)
                 heard_s = time.monotonic() if new else heard_s
                 if process.poll() is not None or time.monotonic() - heard_s > PATIENCE_S:
                     raise BenchError(f"silence after {len(records)} of {self._count} predictions")
             wall_s = time.monotonic() - began_s
             worker, kafka = (
-                Usage(self._count, wall_s, _cpu_s(pid) - earlier_s)
+                Usage(self._count - warmed, wall_s, _cpu_s(pid) - earlier_s)
                 for pid, earlier_s in zip(pids, before, strict=True)
             )
             records += reader.read(0.5)  # a frame was predicted twice

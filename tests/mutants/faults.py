@@ -17,14 +17,14 @@ IDENTITY = "tests/pipeline/worker/test_identity.py"
 MUTANTS = (
     Mutant(
         "what was fetched before a pause is not handed back",
-        "pipeline/broker/kafka/vendor/turns.py",
+        "pipeline/broker/kafka/vendor/fetching/turns.py",
         "        fetcher._next_partition_records = None\n        if in_hand:",
         "        if in_hand:",
         (CONTRACT,),
     ),
     Mutant(
         "what was just fetched always comes first",
-        "pipeline/broker/kafka/vendor/turns.py",
+        "pipeline/broker/kafka/vendor/fetching/turns.py",
         "        if not self._held_back and any(",
         "        if any(",
         (CONTRACT,),

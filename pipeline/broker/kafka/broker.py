@@ -60,6 +60,7 @@ class KafkaBroker:
             session_timeout_s=self._settings.session_timeout_s,
             heartbeat_s=self._settings.heartbeat_s,
             leaves=self._settings.leaves_at_stop,
+            gather_s=self._settings.gather_s,
             clock=self._clock,
         )
 

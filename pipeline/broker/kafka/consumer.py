@@ -23,8 +23,9 @@ from pipeline.broker.kafka.vendor.border import REQUEST_MS, as_record, translate
 from pipeline.broker.kafka.vendor.connecting.refusal_patience import RefusalPatience
 from pipeline.broker.kafka.vendor.connecting.watching import trouble_of
 from pipeline.broker.kafka.vendor.coordinator import PatientCoordinator
+from pipeline.broker.kafka.vendor.fetching.fetcher import GatheringFetcher
+from pipeline.broker.kafka.vendor.fetching.turns import Turns
 from pipeline.broker.kafka.vendor.opening import open_consumer
-from pipeline.broker.kafka.vendor.turns import Turns
 from pipeline.clock import Clock
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError
@@ -39,7 +40,8 @@ LEAVE_MS = 2_000  # how long to wait for the broker's answer before the process 
 class KafkaFrames(ConsumerRebalanceListener):
     """See `FrameConsumer`. The client calls rebalance callbacks on its own thread: they only queue.
 
-    `leaves`: whether `close` leaves the group if `instance` makes the member a static one.
+    `leaves`: whether `close` leaves the group if `instance` makes the member a static one. Where
+    records come all the time, the broker gathers those of `gather_s` for one answer.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class KafkaFrames(ConsumerRebalanceListener):
         session_timeout_s: float,
         heartbeat_s: float,
         leaves: bool,
+        gather_s: float,
         clock: Clock,
     ) -> None:
         self._connection, self._topic = connection, topic
@@ -76,6 +79,7 @@ class KafkaFrames(ConsumerRebalanceListener):
                 request_timeout_ms=max(REQUEST_MS, session_ms + 1000),
             )
             self._coordinator = PatientCoordinator.install(self._consumer)
+            GatheringFetcher.install(self._consumer, gather_s=gather_s)
             self._turns = Turns(self._consumer)
             # A group leader that does not know the topic yet assigns nothing, and the group does
             # not rebalance before its metadata is refreshed: load the topic first, refresh often.

@@ -80,7 +80,7 @@ class Intaking:
         taken = [item for item in items if item is not None]
         for item in taken:
             if item.fate is None and item.failure is not None:
-                item.dead_letter(Outgoing(Destination.DEAD_LETTERS, None, b"", b""))
+                item.dead_letter(lambda: Outgoing(Destination.DEAD_LETTERS, None, b"", b""))
             elif item.fate is None:
                 item.predict(ANSWER, Outgoing(Destination.PREDICTIONS, 0, b"", b""), held_us=None)
             if item.stream is not None and item.verdict is not None:

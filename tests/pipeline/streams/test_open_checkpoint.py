@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.records import BadRecord, Destination, EndOfStream, Fate, Outgoing, Record
+from pipeline.streams.item import Item
 from pipeline.streams.open_checkpoint import (
     LETTERS_A_SECOND,
     LETTERS_AT_ONCE,
@@ -78,6 +79,28 @@ def test_a_stream_that_is_forgotten_is_written_no_more(
 def test_its_size_is_that_of_all_values_that_wait(waiting: OpenCheckpoint) -> None:
     waiting.publish([NOTE, NOTE, Outgoing(Destination.STATE, 0, b"y", None)])
     assert waiting.size == 8
+
+
+def test_its_size_falls_when_predictions_leave(waiting: OpenCheckpoint, path: FramePath) -> None:
+    left = filled(waiting, path)
+    left.departures(())
+    assert left.size == sum(len(out.value or b"") for out in left.outgoing) > 0
+
+
+def test_a_letter_that_is_left_out_is_not_made(waiting: OpenCheckpoint) -> None:
+    """A flood would make half a million a minute."""
+    made = []
+
+    def letter() -> Outgoing:
+        made.append(1)
+        return NOTE
+
+    for offset in range(LETTERS_AT_ONCE + 50):
+        item = Item(BadRecord(Record(0, offset, 0, None, b""), "malformed", "no key"), 0)
+        item.dead_letter(letter)
+        waiting.finish(item)
+    assert len(made) == len(waiting.outgoing) == LETTERS_AT_ONCE
+    assert waiting.fates == {Fate.DEAD_LETTERED: LETTERS_AT_ONCE + 50}
 
 
 def test_skips_replace_those_of_the_same_record_only(waiting: OpenCheckpoint) -> None:

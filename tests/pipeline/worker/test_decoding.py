@@ -1,5 +1,6 @@
 """Which decoder gets a frame, in which order, and how long the worker waits for it."""
 
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED
 from dataclasses import replace
 from typing import ClassVar
 
@@ -127,8 +128,24 @@ def test_the_wait_ends_with_the_first_partition_that_can_go_on(
     decoders.begin(0, frame(0))
     decoders.steps.run_all()
     decoders.begin(1, frame(0))
-    decoders.decoding.wait(decoders.partitions)
+    decoders.decoding.wait(decoders.partitions, batch=1)
     assert decoders.partitions[0].items[0].ready
+
+
+def test_what_fits_into_one_batch_is_waited_for_together(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited = list[tuple[int, str]]()
+
+    def waits(futures: list[object], *, timeout: float, return_when: str) -> None:
+        awaited.append((len(futures), return_when))
+
+    monkeypatch.setattr(decoding, "wait", waits)
+    for number, offset in ((0, 0), (0, 1), (1, 0)):
+        decoders.begin(number, frame(offset))
+    for batch in (3, 2):
+        decoders.decoding.wait(decoders.partitions, batch=batch)
+    assert awaited == [(3, ALL_COMPLETED), (2, FIRST_COMPLETED)]
 
 
 @pytest.mark.timeout(20)
@@ -136,13 +153,13 @@ def test_where_nothing_is_decoded_nothing_is_waited_for(
     decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "DECODE_WAIT_S", 1_000.0)
-    decoders.decoding.wait(decoders.partitions)
-    decoders.decoding.wait([])
+    decoders.decoding.wait(decoders.partitions, batch=1)
+    decoders.decoding.wait([], batch=1)
 
 
 def test_a_decoder_that_does_not_answer_is_not_waited_for_for_long(decoders: Decoders) -> None:
     item = decoders.begin(0, frame(0))
-    decoders.decoding.wait(decoders.partitions)
+    decoders.decoding.wait(decoders.partitions, batch=1)
     assert not item.ready
 
 

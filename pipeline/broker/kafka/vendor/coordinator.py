@@ -16,6 +16,8 @@ ABSENT = (
     NotCoordinatorError.errno,
 )
 
+SOON_S = 0.001
+
 
 class PatientCoordinator(ConsumerCoordinator):
     """K14: kafka-python 3.0 discards a join that ends while no `poll` runs.
@@ -28,6 +30,7 @@ class PatientCoordinator(ConsumerCoordinator):
     KIP-1092). The request could carry the static id; only `is_dynamic_member` prevents it.
     """
 
+    _client: Any
     _join_task: Any
     _manager: Any
     _leaving = False
@@ -65,6 +68,17 @@ class PatientCoordinator(ConsumerCoordinator):
     def _count_answer(self, response: Any) -> None:
         if response.error_code not in ABSENT:
             self.answers += 1
+
+    def ensure_coordinator_ready(self, timeout_ms: Any = None) -> bool:
+        """Wait for the coordinator in the client's own thread only if it is not connected (K38)."""
+        known = self.coordinator_id
+        if known is not None and self._client.connected(known):
+            return True
+        return bool(super().ensure_coordinator_ready(timeout_ms))
+
+    def time_to_next_poll(self) -> float:
+        """Return for how many seconds a poll may wait; at 0 it would look again and again (K38)."""
+        return max(SOON_S, float(super().time_to_next_poll()))  # type: ignore[no-untyped-call]
 
     def need_rejoin(self) -> bool:
         """Return whether to join the group, or a join's outcome has not been processed yet."""
