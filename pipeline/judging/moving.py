@@ -86,21 +86,13 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
     before = books.manifest or Manifest.beginning(to.target, bundle="", partitions=to.partitions)
     ids = changelog.topic_ids
     topics = {role: KnownTopic(name, ids.get(role, "")) for role, name in to.topics.items()}
-    manifest = replace(
-        before,
-        first_offset=to.target,
-        next_offset=to.target,
+    manifest = replace(  # of no time yet: streams of records read again would expire at once
+        Manifest.beginning(to.target, bundle=before.bundle, partitions=before.partitions),
         checkpoint=before.checkpoint + 1,
         worker=WORKER,
-        generation=-1,
-        stream_time_ms=0,  # otherwise streams of records read again would expire at once
-        fates={},
-        absent=0,
-        expired=0,
-        attempts=0,
-        letters_omitted=0,
         identity=MemoryIdentity(topics, rules_since=to.target, offset=to.target),
         life=max(before.life, books.newest_life) + 1,
+        unknown=before.unknown,
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)
     outgoing = (
