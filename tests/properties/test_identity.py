@@ -179,6 +179,31 @@ def test_a_lost_changelog_is_no_new_group(world: World) -> None:
         run(world, 10)
 
 
+@pytest.mark.parametrize("gone", [(TOPICS.state,), (TOPICS.state, TOPICS.frames)])
+def test_nor_is_it_when_the_offsets_are_gone_too_and_predictions_are_left(
+    world: World, gone: tuple[str, ...]
+) -> None:
+    world.crash("one")
+    for topic in gone:
+        world.log.make_anew(topic)
+    world.log.committed_offsets = {}
+    film(world, 3, first=6)
+    restart(world)
+    with pytest.raises(IdentityError, match=r"published predictions up to its offset 6: the chan"):
+        run(world, 10)
+    assert len(world.predictions()["a"]) == 6
+
+
+def test_topics_that_are_all_made_anew_are_a_new_group(world: World) -> None:
+    world.crash("one")
+    for topic in (TOPICS.frames, TOPICS.predictions, TOPICS.dead_letters, TOPICS.state):
+        world.log.make_anew(topic)
+    film(world, 3)
+    restart(world)
+    world.settle()
+    assert len(world.predictions()["a"]) == 3
+
+
 def test_after_a_lost_changelog_a_new_life_begins_where_the_group_was(world: World) -> None:
     world.crash("one")
     world.log.make_anew(TOPICS.state)
