@@ -21,6 +21,7 @@ from pipeline.errors import BrokerUnavailableError, PartitionCountError
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 from tests.memory_faults import MovableLog
 
+PARTITIONS = 4  # of the logs of contract suites
 _names = itertools.count()
 
 

@@ -12,21 +12,10 @@ from pipeline.broker.owners import Owners, TopicOwners
 from pipeline.errors import BrokerUnavailableError
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import OUTPUTS, Destination, Outgoing
-from tests.clusters import Cluster, KafkaCluster, MemoryCluster
+from tests.clusters import PARTITIONS, Cluster, KafkaCluster
 
-PARTITIONS = 4
 PREDICTIONS, LETTERS = OUTPUTS
 NOBODYS: Owners = dict.fromkeys(OUTPUTS)
-
-
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    if request.param == "memory":
-        yield MemoryCluster(PARTITIONS)
-        return
-    made = KafkaCluster(request.getfixturevalue("kafka").connection, PARTITIONS)
-    yield made
-    made.close()
 
 
 @pytest.fixture

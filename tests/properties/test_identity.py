@@ -16,24 +16,8 @@ from pipeline.judging.audit import Audit, AuditReport
 from pipeline.judging.moving import Move, move
 from pipeline.records import Changelog, Destination, Outgoing
 from pipeline.wire.changelog import Manifest
-from tests.engines.bundles import tiny
-from tests.properties.test_protocol import film, make_world
+from tests.properties.worlds import film, make_world
 from tests.world import KINDS, TOPICS, World
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny(tmp_path_factory.mktemp("bundles") / "tiny")
-
-
-@pytest.fixture
-def world(bundle: Bundle) -> World:
-    """Six frames of one stream, and a worker that has finished them and runs on."""
-    made = make_world(bundle)
-    film(made, 6)
-    made.launch("one")
-    made.settle()
-    return made
 
 
 def restart(world: World, **settings: Any) -> None:
