@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import confirm, print_facts
+from pipeline.cli.shared.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.shared.output import confirm, print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.offline.group_reset import (
