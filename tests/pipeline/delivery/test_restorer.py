@@ -209,21 +209,20 @@ def test_a_partition_that_is_taken_from_us_is_not_waited_for(wanting: Wanting) -
     assert wanting.go() == []
 
 
+@pytest.mark.parametrize(
+    ("number", "left"), [(1, "has committed its offset 40"), (2, "predictions up to its offset 40")]
+)
 def test_a_partition_without_a_manifest_is_lost_if_the_group_has_left_anything_there(
-    wanting: Wanting,
+    wanting: Wanting, number: int, left: str
 ) -> None:
     wanting.shelf.offsets = {1: 40}
     ours = tape(range(40), partition=2).records[-1]
     wanting.shelf.published = [replace(ours, headers=((GROUP_HEADER, b"g"),))]
     wanting.restorer.want([0])
     assert wanting.go() == [0]
-    for number, left in (
-        (1, "has committed its offset 40"),
-        (2, "predictions up to its offset 40"),
-    ):
-        wanting.restorer.want([number])
-        with pytest.raises(IdentityError, match=left):
-            wanting.go()
+    wanting.restorer.want([number])
+    with pytest.raises(IdentityError, match=left):
+        wanting.go()
 
 
 def test_a_new_partition_is_held_and_begins_when_its_streams_have_moved_there(
