@@ -203,7 +203,7 @@ class KafkaCluster:
         admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         deleted = admin.delete_groups([self.config.group])
         admin.close()
-        return deleted[self.config.group] == "OK"
+        return bool(deleted[self.config.group] == "OK")
 
     def make_anew(self, topic: str) -> None:
         """See `Cluster`. Kafka deletes in the background, and refuses the name until it is free."""
