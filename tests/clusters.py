@@ -21,6 +21,7 @@ from pipeline.errors import BrokerUnavailableError, PartitionCountError
 from pipeline.records import Destination, Headers, Outgoing, Record, Topics
 from tests.memory_faults import MovableLog
 
+PARTITIONS = 4  # of the logs of contract suites
 _names = itertools.count()
 
 
@@ -196,6 +197,13 @@ class KafkaCluster:
         admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         admin.delete_topics([topic])
         admin.close()
+
+    def forget_group(self) -> bool:
+        """Delete the group's committed offsets. Returns False while it has members."""
+        admin = KafkaAdminClient(bootstrap_servers=self.config.bootstrap)
+        deleted = admin.delete_groups([self.config.group])
+        admin.close()
+        return bool(deleted[self.config.group] == "OK")
 
     def make_anew(self, topic: str) -> None:
         """See `Cluster`. Kafka deletes in the background, and refuses the name until it is free."""

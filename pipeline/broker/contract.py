@@ -126,19 +126,21 @@ class OwnChangelogs(Changelogs, Protocol):
         Those of a transaction can be missing for a moment after it has been committed.
         """
 
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
+        """Return the newest committed records of each of these partitions, `most` of each at most.
+
+        Those of a partition are in the log's order. One that does not exist, or holds no record,
+        has none. Waits like `read` for an open transaction, and raises the same.
+        """
+
 
 class ChangelogReader(OwnChangelogs, Protocol):
     """Reads changelogs, and what else a worker has to know of the log. One thread at a time."""
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Return the ends of the committed frames of partitions."""
-
-    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
-        """Return the newest committed record of each of these partitions of a topic.
-
-        A partition that does not exist, or holds no record, has none. Waits like `read` for an
-        open transaction, and raises the same.
-        """
 
     def topic_ids(self) -> Mapping[str, str]:
         """Return the ids of the group's topics now, by role: see `Topics.by_role`.

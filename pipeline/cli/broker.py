@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import LogFormatFlag
+from pipeline.cli.shared.options import LogFormatFlag
 from pipeline.config import load_config
 
 app = one_command()

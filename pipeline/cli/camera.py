@@ -14,7 +14,7 @@ from pipeline.cameras.passing.obstacles import VideoChoice
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import (
+from pipeline.cli.shared.options import (
     CaFile,
     KafkaFlags,
     LogFormatFlag,
@@ -23,8 +23,8 @@ from pipeline.cli.options import (
     Redirects,
     with_kafka,
 )
-from pipeline.cli.output import lines_above_status
-from pipeline.cli.signals import until_signalled
+from pipeline.cli.shared.output import lines_above_status
+from pipeline.cli.shared.signals import until_signalled
 from pipeline.clock import SystemClock
 from pipeline.media.address import without_secrets
 from pipeline.media.opening.media import Transport

@@ -3,7 +3,7 @@
 So a camera's process imports nothing that only a worker needs.
 """
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any
 
@@ -11,10 +11,24 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-NAMES = (
-    *("demo", "run", "evaluate", "worker", "camera", "probe", "broker", "replay", "tail", "audit"),
-    *("train", "reset", "topics", "bundle", "engine"),
-)
+PLACES = {
+    "demo": "demo",
+    "run": "run",
+    "evaluate": "model.evaluate",
+    "worker": "worker",
+    "camera": "camera",
+    "probe": "probe",
+    "broker": "broker",
+    "replay": "group.replay",
+    "tail": "group.tail",
+    "audit": "group.audit",
+    "train": "model.train",
+    "reset": "group.reset",
+    "topics": "group.topics",
+    "bundle": "model.bundle",
+    "engine": "model.engine",
+}
+"""The module of each command, in the order of the help."""
 
 
 def one_command() -> typer.Typer:
@@ -34,18 +48,19 @@ def command_group(name: str, *, about: str) -> typer.Typer:
 
 
 class CommandModules(MutableMapping[str, Any]):
-    """Command name -> its click command, made from `app` of the module of that name in `package`.
+    """Command name -> its click command, made from `app` of its module in `package`.
 
-    Looking a command up imports its module; listing the names imports nothing.
+    `places` has the modules by name. Looking a command up imports its module; listing the names
+    imports nothing.
     """
 
-    def __init__(self, package: str, names: Sequence[str]) -> None:
-        self._package = package
-        self._made: dict[str, Any] = dict.fromkeys(names)  # None: not yet
+    def __init__(self, package: str, places: Mapping[str, str]) -> None:
+        self._package, self._places = package, places
+        self._made: dict[str, Any] = dict.fromkeys(places)  # None: not yet
 
     def __getitem__(self, name: str) -> Any:
         if self._made[name] is None:
-            module = import_module(f"{self._package}.{name}")
+            module = import_module(f"{self._package}.{self._places[name]}")
             self._made[name] = typer.main.get_command(module.app)
         return self._made[name]
 
@@ -67,7 +82,7 @@ class LongtakeGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = CommandModules(__package__, NAMES)
+        self.commands = CommandModules(__package__, PLACES)
 
     def list_commands(self, ctx: object) -> list[str]:
         """Return the names without importing the commands, as the base class would."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.output import try_to_write
+from pipeline.cli.shared.output import try_to_write
 from pipeline.text.terminal import Terminal
 
 app = one_command()

@@ -20,7 +20,7 @@ from engines.errors import (
     VerificationError,
 )
 from pipeline.cli.commands import LongtakeGroup
-from pipeline.cli.signals import end_container_at_sigterm
+from pipeline.cli.shared.signals import end_container_at_sigterm
 from pipeline.errors import (
     BrokerUnavailableError,
     BrokerUnreachableError,
@@ -120,7 +120,7 @@ def _log_the_end(message: str, code: int) -> None:
 
 
 def _without_secrets(message: str) -> str:
-    from pipeline.cli.typed_secrets import without_typed_secrets  # not at each start: 0.1 s
+    from pipeline.cli.shared.typed_secrets import without_typed_secrets  # not at each start: 0.1 s
 
     return without_typed_secrets(message)
 

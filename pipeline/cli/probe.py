@@ -13,8 +13,8 @@ from pipeline.cameras.probing.fitness import Fitness, judge
 from pipeline.cameras.probing.probe import LIMITS, SETTLING_S, Probed
 from pipeline.cameras.probing.probe import probe as watch
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects
-from pipeline.cli.output import print_facts
+from pipeline.cli.shared.options import AsJson, CaFile, NoVerify, Redirects
+from pipeline.cli.shared.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input

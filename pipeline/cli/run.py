@@ -15,8 +15,8 @@ from engines.load import load_engine
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, CaFile, NoVerify, Redirects, refuse_other_than_mp4
-from pipeline.cli.output import open_output, print_facts, write_json_line
+from pipeline.cli.shared.options import AsJson, CaFile, NoVerify, Redirects, refuse_other_than_mp4
+from pipeline.cli.shared.output import open_output, print_facts, write_json_line
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address
 from pipeline.media.opening.access import Access

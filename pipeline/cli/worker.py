@@ -7,8 +7,15 @@ import typer
 
 from engines.base import EngineName
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, OtelFlag, with_kafka
-from pipeline.cli.signals import until_signalled
+from pipeline.cli.shared.options import (
+    ConfigFile,
+    Group,
+    KafkaFlags,
+    LogFormatFlag,
+    OtelFlag,
+    with_kafka,
+)
+from pipeline.cli.shared.signals import until_signalled
 from pipeline.config import (
     ChangedRules,
     Delivery,

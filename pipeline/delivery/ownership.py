@@ -12,10 +12,10 @@ from pipeline.broker.owners import UNREADABLE, Owners
 from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.errors import BrokerUnavailableError, ForeignOutputError, NotPermittedError
-from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record, Topics
+from pipeline.records import OUTPUTS, Changelog, Destination, Record, Topics
 from pipeline.text.printable import printable
 from pipeline.wire.belongings.ownership import publisher_of
-from pipeline.wire.changelog import MANIFEST_KEY, Manifest, snapshot_key
+from pipeline.wire.changelog import MANIFEST_KEY, snapshot_key
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
 from pipeline.wire.snapshots import Snapshot
@@ -30,6 +30,10 @@ SETTINGS = {
     Destination.DEAD_LETTERS: ("dead-letters-topic", "dlq"),
 }
 """The option that names each output topic, and how a topic of a group's own is called."""
+
+
+NAMELESS = ""
+"""Stands for the group of records that name none: those of an earlier release have no name."""
 
 
 class Ownership:
@@ -73,6 +77,16 @@ class Ownership:
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `OwnChangelogs`."""
         return self._reader.committed(partitions)
+
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
+        """See `OwnChangelogs`. None if a user of an earlier release may not read what it writes."""
+        try:
+            return self._reader.newest(kind, partitions, most=most)
+        except NotPermittedError as exc:
+            self._go_on_unchecked(exc)
+            return ()
 
     def look(self) -> None:
         """Look again from time to time, and extend our claims. Raises `ForeignOutputError`."""
@@ -140,35 +154,45 @@ class Ownership:
     ) -> None:
         """Refuse topics without a claim in which another group has published last.
 
-        An earlier release claims nothing and names no group. Its records are ours if our changelog
-        says that they can be.
+        An earlier release claims nothing and names no group. A group that has worked before goes
+        on where such records are, because they can be its own; one that begins does not, because
+        nobody knows whose they are.
         """
         for kind in kinds:
             newest = self._reader.newest(kind, self._partitions)
-            named = [one for one in map(publisher_of, newest) if one is not None]
-            foreign = next((one for one in named if one != self._group), None)
-            nameless = [one.partition for one in newest if publisher_of(one) is None]
-            if foreign is None and nameless and not self._are_ours(kind, nameless, changelogs):
-                foreign = ""
-            if foreign is not None:
-                raise refusal(self._topics, self._group, {kind: foreign})
+            publishers = {publisher_of(one) for one in newest if _is_output(kind, one)}
+            foreign = sorted(one for one in publishers if one not in (None, self._group))
+            if foreign:
+                raise refusal(self._topics, self._group, {kind: foreign[0]})
+            if None in publishers and not self._has_worked(changelogs):
+                raise refusal(self._topics, self._group, {kind: NAMELESS})
+            if kind is Destination.PREDICTIONS:
+                self._warn_of_strangers(newest, changelogs)
 
-    def _are_ours(
-        self, kind: Destination, nameless: Sequence[int], known: Mapping[int, Changelog]
-    ) -> bool:
-        if kind is Destination.DEAD_LETTERS:  # their key decides the partition
-            return any(MANIFEST_KEY in changelog.records for changelog in known.values())
-        others = sorted(set(nameless) - known.keys())  # at work in other workers: read them first
-        changelogs = {**known, **(self._reader.read(others) if others else {})}
-        return all(
-            _can_be_ours(
-                record,
-                changelogs[record.partition],
-                ahead=self._publishes_ahead or record.partition in others,
-            )
-            for record in self._reader.newest(kind, nameless)
-            if publisher_of(record) is None
-        )
+    def _has_worked(self, known: Mapping[int, Changelog]) -> bool:
+        if _manifest_in(known) or self._reader.committed(self._partitions):
+            return True
+        others = [number for number in self._partitions if number not in known]
+        return bool(others) and _manifest_in(self._reader.read(others))
+
+    def _warn_of_strangers(
+        self, newest: Sequence[Record], changelogs: Mapping[int, Changelog]
+    ) -> None:
+        for record in newest:
+            known = changelogs.get(record.partition)
+            if (
+                known is not None
+                and publisher_of(record) is None
+                and not _can_be_of(known, record, ahead=self._publishes_ahead)
+            ):
+                log.warning(
+                    "partition %d of topic %s ends with a prediction that names no group, and that"
+                    " is not the newest of its stream in the memory of group %s: an earlier release"
+                    " published it for another group, which has to have topics of its own",
+                    record.partition,
+                    self._topics.predictions,
+                    self._group,
+                )
 
     def _warn_of_intruders(self, partitions: Sequence[int]) -> None:
         for record in self._reader.newest(Destination.PREDICTIONS, partitions):
@@ -186,22 +210,26 @@ class Ownership:
                 )
 
 
-def _can_be_ours(record: Record, changelog: Changelog, *, ahead: bool) -> bool:
-    """Return whether a prediction that names no group may be one of this changelog's group.
+def _is_output(kind: Destination, record: Record) -> bool:
+    """Return whether a record can be of a worker: any program can write one that is unreadable."""
+    if kind is Destination.DEAD_LETTERS:
+        return True
+    try:
+        Prediction.read(record.value)
+    except UnreadableError:
+        return False
+    return True
 
-    The group must have predicted in the partition, and remember no other chain of the stream.
+
+def _can_be_of(changelog: Changelog, record: Record, *, ahead: bool) -> bool:
+    """Return whether a prediction may be the newest of its stream in a group's memory.
+
     `ahead`: the prediction may be newer than the changelog.
     """
     try:
         prediction = Prediction.read(record.value)
     except UnreadableError:
         return True  # of no group at all: audits and readers report it
-    found = changelog.records.get(MANIFEST_KEY)
-    if found is None:
-        return False
-    manifest = Manifest.read(found)
-    if manifest.life == 1 and not manifest.fates.get(Fate.PREDICTED):
-        return False
     remembered = changelog.records.get(snapshot_key(prediction.stream))
     if remembered is None:
         return True
@@ -210,32 +238,51 @@ def _can_be_ours(record: Record, changelog: Changelog, *, ahead: bool) -> bool:
     return newer or snapshot.chain in (prediction.chain, NEW_CHAIN)
 
 
+def _manifest_in(changelogs: Mapping[int, Changelog]) -> bool:
+    return any(MANIFEST_KEY in changelog.records for changelog in changelogs.values())
+
+
 def refusal(
     topics: Topics, group: str, foreign: Mapping[Destination, str | None]
 ) -> ForeignOutputError:
     """Return the error for output topics of other groups, with the ways out.
 
-    `foreign` has the groups; an empty name is that of a group of an earlier release.
+    `foreign` has the groups, or `NAMELESS`.
     """
     whose = "; ".join(
         f"topic {topics.of(kind)} {_belongs(owner)}" for kind, owner in foreign.items()
     )
     own = " ".join(
-        f"--{option} {group}.{name}" for kind, (option, name) in SETTINGS.items() if kind in foreign
+        f"--{option} {_own_name(group, name, topics.of(kind))}"
+        for kind, (option, name) in SETTINGS.items()
+        if kind in foreign
+    )
+    over = (
+        "nobody publishes there any more, or what is there is of this group"
+        if set(foreign.values()) == {NAMELESS}
+        else "the other group was renamed or has ended for good"
     )
     return ForeignOutputError(
         f"{whose}. Readers would take it and group {group} for one. Give group {group} topics of"
         f" its own, in every command:\n"
         f"longtake topics create --group {group} {own}\n"
         f"longtake worker --group {group} {own}\n"
-        f"Or, if the other group was renamed or has ended for good:\n"
+        f"Or, if {over}:\n"
         f"longtake topics take --group {group}"
     )
 
 
+def _own_name(group: str, name: str, taken: str) -> str:
+    own = f"{group}.{name}"
+    return own if own != taken else f"{group}.new.{name}"
+
+
 def _belongs(owner: str | None) -> str:
-    if not owner:
-        return "holds what an earlier release published for another group"
+    if owner == NAMELESS:
+        return (
+            "holds what an earlier release, or another program, has published without the name of a"
+            " group"
+        )
     if owner == UNREADABLE:
         return "has a claim of a newer release, or of another program"
-    return f"belongs to group {printable(owner)}"
+    return f"belongs to group {printable(owner or '')}"

@@ -15,11 +15,13 @@ from pipeline.delivery.memory_checks.changelog_checks import (
     require_no_memory,
     usable_keyframes,
 )
-from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify, require_new
+from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify
+from pipeline.delivery.memory_checks.remains_check import require_new
 from pipeline.errors import ShortLogError
 from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.belongings.remains import NOTHING_LEFT, Remains
 from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, Manifest, tombstone
 from pipeline.wire.growths.growth import awaited, growths
 from pipeline.wire.growths.moved_stream import moved_streams
@@ -71,17 +73,16 @@ def restore(
     wanted_s: float,
     engine: Engine,
     rows: RowPool,
-    remains: str = "",
+    remains: Remains = NOTHING_LEFT,
 ) -> Partition | None:
     """Rebuild one partition, and write its streams' tensors into rows of the engine.
 
-    None if streams are to be moved there first, by a growth that is not finished. `remains` says
-    what else is left of the group's work if there is no manifest; empty: nothing. Raises
-    `PartitionCountError` if the frames topic has another number of partitions than the manifest
-    records, and no growth made it so, `IdentityError` if memory or ledger belong to other topics or
-    rules or are lost, `ForeignStateError` if memory belongs to another bundle and `policy.foreign`
-    does not allow that, `ShortLogError` if the frames' log ends before the manifest, and
-    `CorruptStateError`.
+    None if streams are to be moved there first, by a growth that is not finished. `remains` is what
+    is left of the group's work if there is no manifest. Raises `PartitionCountError` if the frames
+    topic has another number of partitions than the manifest records, and no growth made it so,
+    `IdentityError` if memory or ledger belong to other topics or rules or are lost,
+    `ForeignStateError` if memory belongs to another bundle and `policy.foreign` does not allow
+    that, `ShortLogError` if the frames' log ends before the manifest, and `CorruptStateError`.
     """
     found, grown = changelog.records.get(MANIFEST_KEY), growths(changelog)
     if found is None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from engines.base import Engine
 from pipeline.broker.contract import OwnChangelogs
 from pipeline.clock import Clock
+from pipeline.delivery.memory_checks.remains_check import find_remains
 from pipeline.delivery.restore import RestorePolicy, restore
 from pipeline.delivery.short_logs import ShortLogs
 from pipeline.errors import BrokerUnavailableError, ShortLogError
 from pipeline.records import Changelog
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.belongings.remains import NOTHING_LEFT, Remains
 from pipeline.wire.changelog import MANIFEST_KEY
 
 log = logging.getLogger(__name__)
@@ -25,13 +27,10 @@ REPEAT_S = 10.0  # of a warning that the log cannot be read
 
 @dataclass(frozen=True, slots=True)
 class FoundLogs:
-    """What one reading has found.
-
-    `remains` says what else is left of the group's work where there is no manifest.
-    """
+    """What one reading has found. `remains`: of the partitions without a manifest."""
 
     changelogs: Mapping[int, Changelog]
-    remains: Mapping[int, str]
+    remains: Mapping[int, Remains]
 
 
 class Restorer:
@@ -136,9 +135,7 @@ class Restorer:
     def _read(self, partitions: Sequence[int]) -> FoundLogs:
         changelogs = self._reader.read(partitions)
         new = [n for n, changelog in changelogs.items() if MANIFEST_KEY not in changelog.records]
-        committed = self._reader.committed(new) if new else {}
-        remains = {n: f"has committed its offset {offset}" for n, offset in committed.items()}
-        return FoundLogs(changelogs, remains)
+        return FoundLogs(changelogs, find_remains(self._reader, self._policy.group, new))
 
     def _finish(self) -> list[Partition]:
         task, self._task = self._task, None
@@ -187,7 +184,7 @@ class Restorer:
             self._policy,
             era=era,
             wanted_s=self._since_s[number],
-            remains=found.remains.get(number, ""),
+            remains=found.remains.get(number, NOTHING_LEFT),
             engine=self._engine,
             rows=self._rows,
         )

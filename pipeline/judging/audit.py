@@ -4,6 +4,7 @@ Records in, report out: the changelogs first, then predictions, then dead letter
 worker committed after its manifest was read are not judged.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from pipeline.judging.origins import FIRST_LIFE, Origin, check_origin, origin_of
 from pipeline.judging.other_groups import OtherGroups
 from pipeline.judging.trail import Finding, Trail, Wrong
 from pipeline.records import OUTPUTS, Changelog, Destination, Fate, Record
+from pipeline.wire.belongings.ownership import publisher_of
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.dead_letters import DeadLetterSource
 
@@ -113,10 +115,13 @@ class Audit:
         self._books = {n: Books.read(changelog) for n, changelog in changelogs.items()}
         if all(books.manifest is None for books in self._books.values()):
             raise NothingToAuditError(
-                "no partition has a manifest: no worker of this group has ever committed. Is the"
-                " --group right?"
+                "no partition has a manifest: no worker of this group has ever committed, or its"
+                " changelog is lost. Is the --group right?"
             )
+        self._group = group
         self._others = {kind: OtherGroups(group) for kind in OUTPUTS}
+        self._unbegun: dict[int, int] = {}
+        self._remains: Counter[int] = Counter()  # predictions by partition
         self._frames_topic = frames_topic.encode()
         self._predictions_start = predictions_start
         self._dead_letters_start = dead_letters_start
@@ -138,10 +143,19 @@ class Audit:
             repeats_allowed=self._repeats_allowed,
         )
 
+    def expect_no_predictions(self, number: int, before: int) -> None:
+        """Find a lost changelog in any prediction below this offset that names the group.
+
+        Call it first, for a partition that had no manifest when its predictions ended there.
+        """
+        self._unbegun[number] = before
+
     def enter_prediction(self, record: Record) -> None:
         """Enter the next record of the predictions topic, of any partition."""
         if self._others[Destination.PREDICTIONS].published(record):
             return
+        if record.offset < self._unbegun.get(record.partition, 0):
+            self._remains[record.partition] += publisher_of(record) == self._group
         life = self._books[record.partition].life_of_prediction(record.offset)
         self._trails[record.partition, life].enter_prediction(record)
 
@@ -190,6 +204,12 @@ class Audit:
             why = replaced(identity, Destination.DEAD_LETTERS)
             _check(trail, Wrong.DEAD_LETTERED, "dead letters", dead_lettered, why)
             books.check(trail, manifest)
+        elif remains := self._remains[trail.partition]:
+            trail.find(
+                Wrong.LOST,
+                f"{remains} predictions name this group, and the partition has no manifest: its"
+                " changelog is lost",
+            )
         return LifeReport(
             partition=trail.partition,
             life=trail.life,

@@ -107,20 +107,12 @@ def move_streams(
         raise AssertionError(f"partition {target} is not new in a growth to {growth.after}")
     before = Manifest.read(source.records[MANIFEST_KEY])
     manifest = replace(
-        before,
-        first_offset=0,
-        next_offset=0,
+        Manifest.beginning(0, bundle=before.bundle, partitions=growth.after),
         checkpoint=0,
         worker=GROWING,
-        generation=-1,
-        partitions=growth.after,
-        fates={},
-        absent=0,
-        expired=0,
-        attempts=0,
-        life=1,
-        letters_omitted=0,
+        stream_time_ms=before.stream_time_ms,
         identity=before.identity.begun(),
+        unknown=before.unknown,
     )
     arrival = GrowthArrival(
         streams=len(streams),

@@ -11,12 +11,19 @@ from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.books import Books
 from pipeline.records import Changelog, Outgoing
 from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
+from pipeline.wire.belongings.remains import Remains
 from pipeline.wire.changelog import SNAPSHOT_PREFIX, Manifest, tombstone
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
 
 WORKER = "reset"  # the worker's name in the manifest
-COMMITTED = "committed"
+COMMITTED, PREDICTED = "committed", "predicted"
+MISSING = {
+    COMMITTED: "the group has committed no offset of partition {number}; choose predicted,"
+    " earliest, latest or an offset",
+    PREDICTED: "the newest predictions of partition {number} name no frame of this group; choose"
+    " committed, earliest, latest or an offset",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +43,42 @@ class Move:
     partitions: int = 1
 
 
-def find_target(text: str, changelog: Changelog, *, committed: int | None) -> int:
-    """Return the offset that `earliest`, `latest`, `committed` or a number means.
+def find_target(text: str, number: int, changelog: Changelog, remains: Remains) -> int:
+    """Return the offset of partition `number` that `earliest`, `latest`, or a number means.
 
-    `committed` is the group's committed offset; None: it has none. Raises `ConfigError`, and
-    `CannotMoveError` if the frames' log does not hold that offset.
+    `committed` and `predicted` mean those of `remains`. Raises `ConfigError`, and `CannotMoveError`
+    if the frames' log does not hold that offset.
     """
-    named = {"earliest": changelog.log_start, "latest": changelog.log_end, COMMITTED: committed}
+    named = {
+        "earliest": changelog.log_start,
+        "latest": changelog.log_end,
+        COMMITTED: remains.committed,
+        PREDICTED: remains.predicted,
+    }
     offset = named.get(text, int(text) if text.isdecimal() else None)
-    if offset is None and text == COMMITTED:
-        raise CannotMoveError(
-            "--to committed: the group has committed no offset of this topic; choose earliest,"
-            " latest or an offset"
-        )
+    if offset is None and text in MISSING:
+        raise CannotMoveError(f"--to {text}: {MISSING[text].format(number=number)}")
     if offset is None:
-        raise ConfigError(f"--to {text}: wanted an offset, earliest, latest or committed")
+        raise ConfigError(
+            f"--to {text}: wanted an offset, earliest, latest, committed or predicted"
+        )
     if not changelog.log_start <= offset <= changelog.log_end:
         raise CannotMoveError(
-            f"--to {text}: the partition holds frames from offset {changelog.log_start} to"
+            f"--to {text}: partition {number} holds frames from offset {changelog.log_start} to"
             f" {changelog.log_end}, {offset} is not one of these; choose one"
         )
     return offset
 
 
-def next_offset_of(changelog: Changelog, *, committed: int | None) -> int | None:
+def next_offset_of(changelog: Changelog, remains: Remains) -> int | None:
     """Return where the group goes on in a partition; None if it has never begun it.
 
-    Where the manifest is lost, that is the offset that the group has `committed`.
+    Where the manifest is lost, `remains` says it.
     """
     manifest = Books.read(changelog).manifest
-    return committed if manifest is None else manifest.next_offset
+    if manifest is not None:
+        return manifest.next_offset
+    return remains.predicted if remains.committed is None else remains.committed
 
 
 def never_begun(numbers: Iterable[int]) -> CannotMoveError:
@@ -86,21 +99,13 @@ def move(changelog: Changelog, to: Move, *, now_s: float) -> Checkpoint:
     before = books.manifest or Manifest.beginning(to.target, bundle="", partitions=to.partitions)
     ids = changelog.topic_ids
     topics = {role: KnownTopic(name, ids.get(role, "")) for role, name in to.topics.items()}
-    manifest = replace(
-        before,
-        first_offset=to.target,
-        next_offset=to.target,
+    manifest = replace(  # of no time yet: streams of records read again would expire at once
+        Manifest.beginning(to.target, bundle=before.bundle, partitions=before.partitions),
         checkpoint=before.checkpoint + 1,
         worker=WORKER,
-        generation=-1,
-        stream_time_ms=0,  # otherwise streams of records read again would expire at once
-        fates={},
-        absent=0,
-        expired=0,
-        attempts=0,
-        letters_omitted=0,
         identity=MemoryIdentity(topics, rules_since=to.target, offset=to.target),
         life=max(before.life, books.newest_life) + 1,
+        unknown=before.unknown,
     )
     life = Life(manifest.life, to.target, to.predictions_end, to.dead_letters_end)
     outgoing = (

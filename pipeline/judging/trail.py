@@ -30,6 +30,7 @@ class Wrong(StrEnum):
     LIFE = "life"  # the manifest belongs to another life than the newest
     TOPIC = "topic"  # the ledger belongs to another topic than there is now
     OLDER = "older"  # predictions of frames before the ledger begins
+    LOST = "lost"  # predictions of the group where there is no ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pipeline.connection import GroupSettings
 from pipeline.judging.audit import Audit, AuditReport
 from pipeline.offline.group_state import read_changelogs
 from pipeline.offline.steps import StepsDone
-from pipeline.records import Record
+from pipeline.records import Changelog, Record
+from pipeline.wire.changelog import MANIFEST_KEY
 
 
 def audit_group(
@@ -38,9 +39,22 @@ def audit_group(
             repeats_allowed=repeats_allowed,
             names=topics.by_role,
         )
+        for number in _unbegun(settings, changelogs, clock=clock):
+            audit.expect_no_predictions(number, predictions[number].stop)
         _enter_all(reader, topics.predictions, predictions, audit.enter_prediction, progress)
         _enter_all(reader, topics.dead_letters, dead_letters, audit.enter_dead_letter, progress)
     return audit.report()
+
+
+def _unbegun(
+    settings: GroupSettings, changelogs: Mapping[int, Changelog], *, clock: Clock
+) -> list[int]:
+    """Return the partitions without a manifest, read anew: a worker may have begun one since."""
+    absent = [n for n, one in changelogs.items() if MANIFEST_KEY not in one.records]
+    if not absent:
+        return []
+    now = read_changelogs(settings, clock=clock)
+    return [n for n in absent if MANIFEST_KEY not in now[n].records]
 
 
 def _starts(spans: Mapping[int, range]) -> dict[int, int]:

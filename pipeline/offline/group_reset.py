@@ -10,10 +10,18 @@ from pipeline.broker.kafka.readers.span_reader import SpanReader
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
 from pipeline.errors import ConfigError
-from pipeline.judging.moving import Move, find_target, move, never_begun, next_offset_of
-from pipeline.offline.group_state import read_changelogs, read_committed
+from pipeline.judging.moving import (
+    PREDICTED,
+    Move,
+    find_target,
+    move,
+    never_begun,
+    next_offset_of,
+)
+from pipeline.offline.group_state import read_changelogs, read_committed, read_predicted
 from pipeline.records import Changelog
-from pipeline.wire.changelog import SNAPSHOT_PREFIX, snapshot_key
+from pipeline.wire.belongings.remains import Remains
+from pipeline.wire.changelog import MANIFEST_KEY, SNAPSHOT_PREFIX, snapshot_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ def end_streams(
 def plan_moves(
     settings: GroupSettings, numbers: Sequence[int], to: str, *, clock: Clock
 ) -> list[PlannedMove]:
-    """See that partitions can be moved `to` an offset, `earliest`, `latest` or `committed`.
+    """See that partitions can be moved `to` an offset, or one of the names in `find_target`.
 
     No numbers: all that the group has begun. It changes nothing. Raises `ConfigError`, and
     `CannotMoveError` where workers are in the group, none of them has ever begun a partition, or
@@ -75,12 +83,12 @@ def plan_moves(
     for number in numbers:
         _require(number, changelogs)
     wanted = list(numbers) or sorted(changelogs)
-    committed = read_committed(settings, wanted)
-    before = {n: next_offset_of(changelogs[n], committed=committed.get(n)) for n in wanted}
+    remains = _remains(settings, to, {n: changelogs[n] for n in wanted}, clock=clock)
+    before = {n: next_offset_of(changelogs[n], remains[n]) for n in wanted}
     begun = {number: offset for number, offset in before.items() if offset is not None}
     if not begun or (numbers and len(begun) < len(wanted)):
         raise never_begun(number for number in wanted if number not in begun)
-    targets = {n: find_target(to, changelogs[n], committed=committed.get(n)) for n in begun}
+    targets = {n: find_target(to, n, changelogs[n], remains[n]) for n in begun}
     KafkaGroup(settings, clock=clock).require_empty()
     return [
         PlannedMove(number, offset, targets[number], _streams(changelogs[number]))
@@ -112,6 +120,17 @@ def move_partitions(
         group.commit(checkpoint)
         lives[number] = checkpoint.parts[0].manifest.life
     return lives
+
+
+def _remains(
+    settings: GroupSettings, to: str, changelogs: Mapping[int, Changelog], *, clock: Clock
+) -> dict[int, Remains]:
+    """Look for what the group has left, at its predictions only where nothing else says it."""
+    committed = read_committed(settings, list(changelogs))
+    lost = [n for n, changelog in changelogs.items() if MANIFEST_KEY not in changelog.records]
+    asked = list(changelogs) if to == PREDICTED else [n for n in lost if n not in committed]
+    predicted = read_predicted(settings, asked, clock=clock)
+    return {n: Remains(committed.get(n), predicted.get(n)) for n in changelogs}
 
 
 def _streams(changelog: Changelog) -> int:

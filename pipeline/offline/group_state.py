@@ -7,6 +7,7 @@ from pipeline.broker.kafka.broker import KafkaBroker
 from pipeline.broker.kafka.readers.group_evidence import GroupEvidence
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
+from pipeline.delivery.memory_checks.remains_check import find_predicted
 from pipeline.records import Changelog
 
 
@@ -23,3 +24,13 @@ def read_committed(settings: GroupSettings, partitions: Sequence[int]) -> Mappin
     evidence = GroupEvidence(settings.connection, topics=settings.topics, group=settings.group)
     with closing(evidence):
         return evidence.committed(partitions)
+
+
+def read_predicted(
+    settings: GroupSettings, partitions: Sequence[int], *, clock: Clock
+) -> Mapping[int, int]:
+    """Read up to which frames the group's newest predictions go, where they are known."""
+    if not partitions:
+        return {}
+    with closing(KafkaBroker(settings, clock=clock).changelog()) as reader:
+        return find_predicted(reader, settings.group, partitions)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.local.cluster import LocalKafka
-from tests.chaos.side_by_side import run, two_sides
+from tests.chaos.side_by_side.running import run
+from tests.chaos.side_by_side.sides import two_sides
 from tests.engines.bundles import write_tiny
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.cli.camera_lines import CameraLines
+from pipeline.cli.group.camera_lines import CameraLines
 from pipeline.records import Record
 from pipeline.text.terminal import Terminal
 from tests.pipeline.camera_states import GATE, state_record, stated

@@ -100,6 +100,27 @@ def test_a_lost_changelog_is_no_new_group_and_a_new_life_begins_where_the_group_
 
 
 @pytest.mark.slow
+def test_a_changelog_that_is_lost_with_the_offsets_is_known_by_the_predictions(
+    group: Group, start: Start, longtake: Longtake
+) -> None:
+    film(group, 0, "gate", 4)
+    worked(group, start, 4)
+    film(group, 0, "gate", 4, first=4)
+    group.cluster.make_anew(group.topics.state)
+    until(group.cluster.forget_group, "a group that has given its worker up")
+    ended = start("worker", "--config", group.file).ended()
+    assert ended.code == 29
+    assert "has published predictions up to its offset 4: the changelog is lost" in ended.complaint
+    reset = ("reset", "partition", "--every", "--config", group.file, "--yes", "--to")
+    refused = longtake(*reset, "committed")
+    assert "has committed no offset of partition 0; choose predicted" in refused.complaint
+    until(lambda: longtake(*reset, "predicted").code == 0, "a group without its worker")
+    worked(group, start, 8)
+    assert offsets(group, 8) == list(range(8))
+    assert longtake("audit", "--config", group.file).code == 0
+
+
+@pytest.mark.slow
 def test_predictions_made_anew_cost_a_worker_no_memory_and_its_readers_what_was_there(
     group: Group, start: Start, longtake: Longtake
 ) -> None:

@@ -55,5 +55,6 @@ def test_a_camera_that_has_published_a_clip_has_loaded_nothing_of_workers(
 def test_the_version_loads_no_command() -> None:
     _, modules = loaded("--version")
     assert {name for name in modules if name.startswith(("pipeline.c", "numpy"))} == {
-        *("pipeline.cli", "pipeline.cli.main", "pipeline.cli.commands", "pipeline.cli.signals")
+        *("pipeline.cli", "pipeline.cli.main", "pipeline.cli.commands"),
+        *("pipeline.cli.shared", "pipeline.cli.shared.signals"),
     }

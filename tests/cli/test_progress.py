@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 
-from pipeline.cli.progress import tasks
+from pipeline.cli.shared.progress import tasks
 from pipeline.text.terminal import Terminal
 
 

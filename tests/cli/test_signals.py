@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.signals import until_signalled
+from pipeline.cli.shared.signals import until_signalled
 from tests.cli.commands import PATIENCE_S, SCRIPT, environment, until
 
 

@@ -15,22 +15,11 @@ from pipeline.broker.partitioner import partition_of
 from pipeline.errors import CommitRefusedError, LongtakeError, PartitionCountError, TopicError
 from pipeline.records import Destination, Outgoing, Record
 from pipeline.wire.changelog import Manifest
-from tests.clusters import Cluster, KafkaCluster, MemoryCluster
+from tests.clusters import PARTITIONS, Cluster, KafkaCluster
 
-PARTITIONS = 4
 PATIENCE_S = 30.0
 BUSY_POLLS = 40  # of a member that works for 0.1 s between two polls
 Part = TypeVar("Part", bound="Closeable")
-
-
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    if request.param == "memory":
-        yield MemoryCluster(PARTITIONS)
-        return
-    made = KafkaCluster(request.getfixturevalue("kafka").connection, PARTITIONS)
-    yield made
-    made.close()
 
 
 class Closeable(Protocol):

@@ -19,8 +19,8 @@ from pipeline.local.cluster import LocalKafka
 from pipeline.local.ports import free_ports
 from pipeline.records import MAX_HEADERS
 from pipeline.wire.changelog import Manifest
-from tests.clusters import KafkaCluster, NoText
-from tests.contracts.test_broker import PARTITIONS, Owner, settled, until
+from tests.clusters import PARTITIONS, KafkaCluster, NoText
+from tests.contracts.test_broker import Owner, settled, until
 from tests.packed import CODECS, batch, bomb, pack, record, records, send
 
 pytestmark = pytest.mark.kafka

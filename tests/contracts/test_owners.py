@@ -12,21 +12,10 @@ from pipeline.broker.owners import Owners, TopicOwners
 from pipeline.errors import BrokerUnavailableError
 from pipeline.local.cluster import LocalKafka
 from pipeline.records import OUTPUTS, Destination, Outgoing
-from tests.clusters import Cluster, KafkaCluster, MemoryCluster
+from tests.clusters import PARTITIONS, Cluster, KafkaCluster
 
-PARTITIONS = 4
 PREDICTIONS, LETTERS = OUTPUTS
 NOBODYS: Owners = dict.fromkeys(OUTPUTS)
-
-
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    if request.param == "memory":
-        yield MemoryCluster(PARTITIONS)
-        return
-    made = KafkaCluster(request.getfixturevalue("kafka").connection, PARTITIONS)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -114,6 +103,11 @@ def test_the_newest_record_of_each_partition_is_found_whatever_is_behind_it(
     reader = cluster.broker("w").changelog()
     newest = {r.partition: r.value for r in reader.newest(PREDICTIONS, [0, 1, 2, 3, 9])}
     assert newest == {1: b"99", 3: b"one"}
+    last = reader.newest(PREDICTIONS, [3, 1], most=3)
+    assert sorted((r.partition, r.offset, r.value) for r in last) == [
+        *((1, n, b"%d" % n) for n in (97, 98, 99)),
+        (3, 0, b"one"),
+    ]
     assert list(reader.newest(Destination.DEAD_LETTERS, [0])) == []
     commit()
     reader.close()
@@ -134,5 +128,7 @@ def test_the_newest_record_is_found_in_front_of_many_that_were_aborted(kafka: Lo
     producer.close(timeout=2)
     reader = cluster.broker("w").changelog()
     assert [record.value for record in reader.newest(PREDICTIONS, [0])] == [b"newest"]
+    both = reader.newest(PREDICTIONS, [0], most=9)
+    assert [record.value for record in both] == [b"first", b"newest"]
     reader.close()
     cluster.close()

@@ -26,7 +26,7 @@ from engines.load import load_engine
 load_engine("onnxruntime", load_bundle(Path(sys.argv[1])), threads=1).close()
 """
 MODULES = [
-    *("engines.onnxrt", "engines.load", "pipeline.worker.service", "pipeline.cli.engine"),
+    *("engines.onnxrt", "engines.load", "pipeline.worker.service", "pipeline.cli.model.engine"),
     *("pipeline.cli.run", "pipeline.demo.stage", "tests.chaos.model"),
 ]
 

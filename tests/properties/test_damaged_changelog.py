@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from engines.model.bundle import Bundle
 from pipeline.errors import CommitRefusedError, CorruptStateError
 from pipeline.judging.audit import Audit
 from pipeline.judging.moving import Move, move
 from pipeline.records import Changelog, Destination, Outgoing, Record
 from pipeline.wire.changelog import MANIFEST_KEY, SKIPS_PREFIX, snapshot_key
 from pipeline.wire.history import History
-from tests.engines.bundles import tiny
-from tests.properties.test_protocol import film, go, make_world
+from tests.properties.worlds import film, go
 from tests.world import World
 
 Damage = Callable[[Record], Record]
@@ -56,21 +54,6 @@ MANIFEST: dict[str, Damage] = {
     "digits": lambda r: replace(r, value=b'{"schema":' + b"9" * 5_000 + b"}"),
     "a newer schema": lambda r: manifest(r, schema=2),
 }
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny(tmp_path_factory.mktemp("bundles") / "tiny")
-
-
-@pytest.fixture
-def world(bundle: Bundle) -> World:
-    """Six frames of one stream are finished; the worker still runs."""
-    made = make_world(bundle)
-    film(made, 6)
-    made.launch("one")
-    made.settle()
-    return made
 
 
 def damage(world: World, key: bytes, how: Damage) -> str:

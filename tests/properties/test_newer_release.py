@@ -7,34 +7,24 @@ from typing import Any
 
 import pytest
 
-from engines.model.bundle import Bundle
 from pipeline.judging.audit import Audit
 from pipeline.judging.moving import Move, move
 from pipeline.records import Changelog, Destination, Outgoing, Record
 from pipeline.wire.changelog import MANIFEST_KEY, Manifest, snapshot_key
-from tests.engines.bundles import tiny
-from tests.properties.test_protocol import film, make_world
+from tests.properties.worlds import film
 from tests.world import TOPICS, World
 
 ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü"}
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny(tmp_path_factory.mktemp("bundles") / "tiny")
-
-
 @pytest.fixture
-def world(bundle: Bundle) -> World:
+def world(world: World) -> World:
     """Eight frames of one stream, two of them repeats; the worker that finished them has ended."""
-    made = make_world(bundle)
-    film(made, 6)
-    film(made, 2, first=4)
-    made.launch("one")
-    made.settle()
-    made.crash("one")
-    made.bury()
-    return made
+    film(world, 2, first=4)
+    world.settle()
+    world.crash("one")
+    world.bury()
+    return world
 
 
 def changelog(world: World) -> Changelog:

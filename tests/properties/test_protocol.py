@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from engines.base import InputArray
-from engines.host import HostEngine
 from engines.model.bundle import Bundle
 from engines.onnxrt import onnxruntime_engine
 from pipeline.broker.contract import Poll
-from pipeline.config import WorkerConfig
 from pipeline.errors import (
     BrokerUnavailableError,
     CorruptStateError,
@@ -25,9 +23,8 @@ from pipeline.errors import (
 from pipeline.records import Destination, Fate, Outgoing
 from pipeline.wire.snapshots import Snapshot
 from tests.engines.bundles import tiny
+from tests.properties.worlds import START_MS, film, go, make_world
 from tests.world import TOPICS, WHITE, CrashError, World, alone, decode
-
-START_MS = 1_700_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -38,30 +35,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def world(bundle: Bundle) -> World:
     return make_world(bundle)
-
-
-def make_world(bundle: Bundle, **settings: object) -> World:
-    engines: dict[str, HostEngine] = {}
-
-    def engine(slot: str) -> HostEngine:
-        return engines.setdefault(slot, onnxruntime_engine(bundle, 1))
-
-    world = World(bundle, engine, partitions=1, max_batch=4)
-    world.config = WorkerConfig(**world.config.model_dump() | settings)
-    return world
-
-
-def film(world: World, count: int, *, stream: str = "a", first: int = 0) -> None:
-    for n in range(first, first + count):
-        headers = (("seq", b"%d" % n), ("captured-at", b"%d" % (START_MS + n * 100)))
-        world.log.publish(0, stream.encode(), b"%d" % n, headers)
-
-
-def go(world: World, slot: str, rounds: int = 12) -> None:
-    for _ in range(rounds):
-        world.turn(slot)
-        for kind in ("decodes", "reads", "writes"):
-            world.work_off(slot, kind)
 
 
 def assert_as_if_alone(world: World, bundle: Bundle) -> None:

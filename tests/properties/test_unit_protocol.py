@@ -14,17 +14,11 @@ from pipeline.media.kinds import open_fitting_for
 from pipeline.media.video.lanes.fitting import FitOutcome, FittingDecoder, LostDecoderError
 from pipeline.records import Fate, Keyframe
 from pipeline.wire.frames import frame_headers
-from tests.engines.bundles import tiny
 from tests.pipeline.media.video.encoding import encoded
 from tests.world import TOPICS, CrashError, World, alone
 
 START_US = 1_700_000_000_000_000
 FILM = encoded("cabac")  # a keyframe at 0, 10, 20, 30
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
 def make_world(bundle: Bundle, **settings: object) -> World:

@@ -45,11 +45,13 @@ class MemoryChangelog:
         offsets = self._log.committed_offsets
         return {number: offsets[number] for number in partitions if number in offsets}
 
-    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
         """See `ChangelogReader`."""
         held = self._log.read_committed(self._log.topics.of(kind))
-        newest = {one.partition: one for one in held if one.partition in partitions}
-        return list(newest.values())
+        of_each = ([one for one in held if one.partition == number] for number in partitions)
+        return [one for records in of_each for one in records[-most:]]
 
     def close(self) -> None:
         """See `ChangelogReader`."""

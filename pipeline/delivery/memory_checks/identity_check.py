@@ -32,21 +32,6 @@ class OwnIdentity:
         return MemoryIdentity(topics, self.rules, rules_since=offset)
 
 
-def require_new(number: int, own: OwnIdentity, remains: str) -> None:
-    """Refuse to begin a partition of which something `remains`: its changelog is lost.
-
-    A worker writes a manifest in every transaction in which it commits offsets or predictions.
-    """
-    if remains:
-        raise IdentityError(
-            f"partition {number} has no manifest in {own.topics.get(Destination.STATE)}, and group"
-            f" {own.group} {remains}: the changelog is lost (was the topic deleted, or made anew?),"
-            " and with it memory and ledger. Bring it back; or,"
-            f" {NEW_LIFE.format(to='committed', group=own.group)} lets all streams start afresh"
-            " where the group was"
-        )
-
-
 def identify(
     number: int, manifest: Manifest, own: OwnIdentity, ids: Mapping[str, str]
 ) -> MemoryIdentity:

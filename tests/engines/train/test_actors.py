@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from engines.train.people.actors import PackError, load_actors
-from pipeline.cli.evaluate import evaluate
+from pipeline.cli.model.evaluate import evaluate
 from pipeline.errors import DependencyError, TrainingError
 from pipeline.offline.training import train_actions
 

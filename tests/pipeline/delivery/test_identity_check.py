@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import ChangedRules, WorkerConfig
-from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify, require_new
+from pipeline.delivery.memory_checks.identity_check import OwnIdentity, identify
 from pipeline.errors import IdentityError
 from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
 from pipeline.wire.changelog import Manifest
@@ -124,12 +124,3 @@ def test_roles_and_rules_of_a_newer_release_are_kept() -> None:
         unknown={"zone": 1},
     )
     assert found(newer) == newer
-
-
-def test_a_partition_that_the_group_has_never_committed_may_begin() -> None:
-    require_new(3, OWN, "")
-
-
-def test_a_committed_offset_without_a_manifest_is_a_lost_changelog() -> None:
-    with pytest.raises(IdentityError, match=r"partition 3 has no manifest in g\.state.*offset 40"):
-        require_new(3, OWN, "has committed its offset 40")

@@ -1,7 +1,7 @@
 """A worker publishes only into output topics of its own group, whichever group came first."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -139,47 +139,87 @@ def test_only_the_topic_that_is_foreign_has_to_be_another_one() -> None:
     assert "--predictions-topic" not in told
 
 
-def test_predictions_of_an_earlier_release_of_our_group_are_known_by_their_chain() -> None:
-    outputs = Outputs()
-    newest = tape(range(3)).records[2]
-    outputs.predicted(newest)
-    outputs.remembers(chain_of(newest), 2)
-    assert outputs.start() == ALL_OURS
+# ------------------------------------------------------------------- records that name no group
 
 
-def test_those_of_another_worker_that_goes_on_meanwhile_may_be_newer_than_its_memory() -> None:
-    outputs = Outputs()
-    records = tape(range(3), partition=1).records
-    outputs.remembers(chain_of(records[1]), 1, partition=1)
-    outputs.predicted(records[2], partition=1)
-    assert outputs.start() == ALL_OURS
-
-
-def test_predictions_of_an_earlier_release_are_foreign_to_a_group_that_never_predicted() -> None:
+def test_a_group_that_begins_is_refused_where_records_name_no_group_until_it_takes_the_topic() -> (
+    None
+):
     outputs = Outputs()
     outputs.predicted(tape(range(2)).records[1])
-    assert "holds what an earlier release published for another group" in outputs.refused()
+    told = outputs.refused()
+    assert "topic predictions holds what an earlier release, or another program, has pub" in told
+    assert told.splitlines()[3:] == [
+        "Or, if nobody publishes there any more, or what is there is of this group:",
+        "longtake topics take --group quiet",
+    ]
+    outputs.claimed_by("quiet")  # as `topics take` does
+    assert outputs.start() == ALL_OURS
 
 
-def test_a_group_that_predicted_elsewhere_is_not_taken_for_the_one_of_an_earlier_release() -> None:
+def test_dead_letters_that_name_no_group_are_as_nobodys_as_predictions() -> None:
     outputs = Outputs()
+    outputs.log.write_through(Outgoing(LETTERS, 1, b"cam-1", b"bad"))
+    assert "topic frames.dlq holds what an earlier release" in outputs.refused()
+
+
+def test_a_record_that_is_no_prediction_stops_nobody() -> None:
+    outputs = Outputs()
+    outputs.log.write_through(Outgoing(PREDICTIONS, 1, b"cam-1", b"no prediction"))
+    assert outputs.start() == ALL_OURS
+
+
+def begun(number: int) -> Callable[[Outputs], None]:
+    """Let a worker of our group have tried a partition, and published nothing yet."""
+    return lambda outputs: outputs.log.write_through(manifest(attempts=1).write(number))
+
+
+def committed(outputs: Outputs) -> None:
+    """Let our group have lost its changelog: the restore says so, with its own ways out."""
+    outputs.log.committed_offsets = {1: 5}
+
+
+@pytest.mark.parametrize("worked", [begun(0), begun(1), committed], ids=["here", "there", "lost"])
+def test_a_group_that_has_worked_before_is_never_stopped_by_records_that_name_no_group(
+    worked: Callable[[Outputs], None],
+) -> None:
+    outputs = Outputs()
+    outputs.predicted(tape(range(3), partition=1).records[2], partition=1)
+    outputs.log.write_through(Outgoing(LETTERS, 1, b"cam-1", b"bad"))
+    worked(outputs)
+    assert outputs.start() == ALL_OURS
+
+
+def upgraded(chain: str, offset: int = 2, **settings: Any) -> Outputs:
+    """Start on the third prediction of an earlier release, when memory is at this link."""
+    outputs = Outputs(**settings)
     outputs.predicted(tape(range(3)).records[2])
-    outputs.remembers("0badcafe", 2)
-    assert "holds what an earlier release" in outputs.refused()
-
-
-def ahead(delivery: str) -> Outputs:
-    """Return a log whose newest prediction is newer than its stream's memory."""
-    outputs = Outputs(delivery=delivery)
-    records = tape(range(3)).records
-    outputs.predicted(records[2])
-    outputs.remembers(chain_of(records[1]), 1)
+    outputs.remembers(chain, offset)
+    assert outputs.start() == ALL_OURS
     return outputs
 
 
-def test_only_low_latency_publishes_ahead_of_memory() -> None:
-    assert ahead("low_latency").start() == ALL_OURS
-    assert "holds what an earlier release" in ahead("exactly_once").refused()
+def test_its_own_predictions_are_known_by_their_chain(caplog: pytest.LogCaptureFixture) -> None:
+    upgraded(chain_of(tape(range(3)).records[2]))
+    assert caplog.text == ""
+
+
+def test_a_prediction_that_its_memory_does_not_know_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upgraded("0badcafe")
+    assert "partition 0 of topic predictions ends with a prediction that names no g" in caplog.text
+
+
+@pytest.mark.parametrize(("delivery", "named"), [("low_latency", 0), ("exactly_once", 1)])
+def test_only_low_latency_publishes_ahead_of_memory(
+    caplog: pytest.LogCaptureFixture, delivery: str, named: int
+) -> None:
+    upgraded(chain_of(tape(range(2)).records[1]), 1, delivery=delivery)
+    assert caplog.text.count("names no group") == named
+
+
+# ---------------------------------------------------------------------------------- other claims
 
 
 def test_a_claim_that_we_cannot_read_is_respected() -> None:

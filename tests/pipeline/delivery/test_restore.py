@@ -20,6 +20,7 @@ from pipeline.errors import (
 from pipeline.records import Changelog, Destination, Keyframe, Outgoing, Reset
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.belongings.remains import NOTHING_LEFT, Remains
 from pipeline.wire.growths.growth import Growth, GrowthArrival
 from pipeline.wire.growths.moved_stream import MovedStream
 from pipeline.wire.skips import Skips
@@ -45,12 +46,14 @@ class Restored:
             delivery=Delivery.EXACTLY_ONCE,
         )
 
-    def restore(self, found: Changelog, *, remains: str = "") -> Partition:
-        restored = self.take(0, found, remains=remains)
+    def restore(self, found: Changelog) -> Partition:
+        restored = self.take(0, found)
         assert restored is not None
         return restored
 
-    def take(self, number: int, found: Changelog, *, remains: str = "") -> Partition | None:
+    def take(
+        self, number: int, found: Changelog, remains: Remains = NOTHING_LEFT
+    ) -> Partition | None:
         return restore(
             number,
             found,
@@ -233,7 +236,7 @@ def test_a_log_that_ends_before_the_manifest_is_to_be_read_again_later(restored:
 
 def test_a_committed_offset_without_a_manifest_is_refused(restored: Restored) -> None:
     with pytest.raises(IdentityError, match="the changelog is lost"):
-        restored.restore(changelog(log_end=9), remains="has committed its offset 4")
+        restored.take(0, changelog(log_end=9), Remains(committed=4))
 
 
 # -------------------------------------------------------------------------- another bundle's state

@@ -1,6 +1,7 @@
 """Which partitions are restored, and when: wishes, eras, readings that fail or come too late."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,12 +12,14 @@ from pipeline.delivery.restore import RestorePolicy
 from pipeline.delivery.restorer import AGAIN_S, LOOK_S, Restorer
 from pipeline.delivery.short_logs import PATIENCE_S
 from pipeline.errors import BrokerUnavailableError, IdentityError
-from pipeline.records import Changelog, Outgoing
+from pipeline.records import Changelog, Destination, Outgoing, Record
 from pipeline.streams.partition import Partition
 from pipeline.streams.row_pool import RowPool
+from pipeline.wire.belongings.ownership import GROUP_HEADER
 from pipeline.wire.growths.growth import Growth, GrowthArrival
 from tests.pipeline.adder import Adder
 from tests.pipeline.changelogs import changelog, manifest
+from tests.pipeline.predictions import tape
 from tests.world import Steps
 
 
@@ -29,6 +32,7 @@ class Shelf:
         self.log_end = 0
         self.written: dict[int, list[Outgoing]] = {}
         self.offsets: dict[int, int] = {}  # that the group has committed
+        self.published: list[Record] = []  # predictions
 
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         self.asked.append(partitions)
@@ -44,6 +48,11 @@ class Shelf:
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:
         return {number: at for number, at in self.offsets.items() if number in partitions}
+
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
+        return [one for one in self.published if one.partition in partitions]
 
     def close(self) -> None: ...
 
@@ -200,14 +209,19 @@ def test_a_partition_that_is_taken_from_us_is_not_waited_for(wanting: Wanting) -
     assert wanting.go() == []
 
 
-def test_only_partitions_without_a_manifest_are_asked_for_what_the_group_has_committed(
-    wanting: Wanting,
+@pytest.mark.parametrize(
+    ("number", "left"), [(1, "has committed its offset 40"), (2, "predictions up to its offset 40")]
+)
+def test_a_partition_without_a_manifest_is_lost_if_the_group_has_left_anything_there(
+    wanting: Wanting, number: int, left: str
 ) -> None:
     wanting.shelf.offsets = {1: 40}
+    ours = tape(range(40), partition=2).records[-1]
+    wanting.shelf.published = [replace(ours, headers=((GROUP_HEADER, b"g"),))]
     wanting.restorer.want([0])
     assert wanting.go() == [0]
-    wanting.restorer.want([1])
-    with pytest.raises(IdentityError, match="has committed its offset 40"):
+    wanting.restorer.want([number])
+    with pytest.raises(IdentityError, match=left):
         wanting.go()
 
 

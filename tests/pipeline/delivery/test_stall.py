@@ -20,7 +20,9 @@ class Ends:
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         raise AssertionError("only the ends are asked for")
 
-    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
         raise AssertionError("only the ends are asked for")
 
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:

@@ -34,7 +34,9 @@ class Ids:
     def ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
         raise AssertionError("only the ids are asked for")
 
-    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
         raise AssertionError("only the ids are asked for")
 
     def committed(self, partitions: Sequence[int]) -> Mapping[int, int]:

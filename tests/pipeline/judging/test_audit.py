@@ -435,6 +435,36 @@ def test_a_worker_that_went_on_in_the_life_before_is_seen() -> None:
     assert "life" in log.kinds()
 
 
+# ------------------------------------------------------------------------------ a lost changelog
+
+
+@pytest.mark.parametrize(
+    ("group", "expected", "found"),
+    [(b"g", 6, ["lost"]), (b"g", 0, []), (b"other", 6, []), (None, 6, [])],
+    ids=["ours", "begun meanwhile", "theirs", "nobody's"],
+)
+def test_predictions_of_the_group_where_no_manifest_is_are_a_break(
+    group: bytes | None, expected: int, found: list[str]
+) -> None:
+    audit = Audit(
+        {
+            n: Changelog(records, 0, 10)
+            for n, records in enumerate(({b"m": logged(MANIFEST.write(0))}, {}))
+        },
+        group="g",
+        frames_topic="frames",
+        predictions_start={0: 0, 1: 0},
+        dead_letters_start={},
+        repeats_allowed=False,
+        names={},
+    )
+    audit.expect_no_predictions(1, before=expected)
+    headers = () if group is None else (("group", group),)
+    for record in tape(range(3), partition=1).records:
+        audit.enter_prediction(replace(record, headers=headers))
+    assert [one.kind for life in audit.report().lives[1:] for one in life.findings] == found
+
+
 # -------------------------------------------------------------------------------- no fit to judge
 
 

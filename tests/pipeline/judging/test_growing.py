@@ -13,7 +13,7 @@ from pipeline.judging.growing import (
     stale,
     unfinished,
 )
-from pipeline.records import Admission, Changelog, Keyframe, Record, Reset
+from pipeline.records import Admission, Changelog, Fate, Keyframe, Record, Reset
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.growths.growth import Growth, GrowthArrival
 from pipeline.wire.skips import Skips
@@ -49,6 +49,14 @@ def test_the_new_partition_begins_at_its_first_frame_with_the_time_of_the_old_on
     begun = Manifest.read(logged(part.outgoing[-1]))
     assert (begun.first_offset, begun.next_offset, begun.checkpoint, begun.life) == (0, 0, 0, 1)
     assert (begun.partitions, begun.stream_time_ms, sum(begun.fates.values())) == (12, 800, 0)
+
+
+def test_a_new_partition_begins_like_any_other_whatever_its_source_has_counted() -> None:
+    counted = {"fates": {Fate.PREDICTED: 5}, "absent": 2, "expired": 2, "attempts": 2, "life": 3}
+    worked = manifest(next_offset=9, checkpoint=8, letters_omitted=1, **counted)
+    (part,) = move_streams(changelog(worked.write(1)), 5, GROWTH, [], now_s=1.0).parts
+    begun = replace(part.manifest, checkpoint=-1, worker="")
+    assert begun == Manifest.beginning(0, bundle=worked.bundle, partitions=12)
 
 
 def test_fields_of_a_newer_release_go_with_stream_and_manifest() -> None:

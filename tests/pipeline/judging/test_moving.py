@@ -8,6 +8,7 @@ from pipeline.errors import CannotMoveError, ConfigError
 from pipeline.judging.moving import Move, find_target, move, next_offset_of
 from pipeline.records import ADDED_FATES, Changelog, Destination, Fate, Outgoing, Record
 from pipeline.wire.belongings.identity import KnownTopic, MemoryIdentity
+from pipeline.wire.belongings.remains import Remains
 from pipeline.wire.changelog import Manifest
 from pipeline.wire.lives import Life
 from pipeline.wire.skips import Skips
@@ -101,35 +102,37 @@ def test_the_groups_offset_moves_too() -> None:
     ("text", "offset"), [("earliest", 5), ("latest", 100), ("5", 5), ("42", 42), ("100", 100)]
 )
 def test_a_target_is_an_offset_of_the_log_or_one_of_its_ends(text: str, offset: int) -> None:
-    assert find_target(text, changelog(), committed=None) == offset
+    assert find_target(text, 3, changelog(), Remains()) == offset
 
 
 @pytest.mark.parametrize("text", ["4", "101"])
 def test_a_target_that_the_log_does_not_hold_is_refused(text: str) -> None:
-    with pytest.raises(CannotMoveError, match="from offset 5 to 100"):
-        find_target(text, changelog(), committed=None)
+    with pytest.raises(CannotMoveError, match="partition 3 holds frames from offset 5 to 100"):
+        find_target(text, 3, changelog(), Remains())
 
 
 @pytest.mark.parametrize("text", ["", "-1", "newest", "1.5"])
 def test_a_target_that_is_none_is_a_wrong_option(text: str) -> None:
-    with pytest.raises(ConfigError, match="wanted an offset, earliest, latest or committed"):
-        find_target(text, changelog(), committed=None)
+    with pytest.raises(
+        ConfigError, match="wanted an offset, earliest, latest, committed or predicted"
+    ):
+        find_target(text, 3, changelog(), Remains())
 
 
-def test_a_target_may_be_what_the_group_has_committed() -> None:
-    assert find_target("committed", changelog(), committed=90) == 90
-    with pytest.raises(CannotMoveError, match="has committed no offset"):
-        find_target("committed", changelog(), committed=None)
+@pytest.mark.parametrize("text", ["committed", "predicted"])
+def test_a_target_may_be_what_is_left_of_the_group(text: str) -> None:
+    assert find_target(text, 3, changelog(), Remains(**{text: 90})) == 90
+    with pytest.raises(CannotMoveError, match=r"partition 3.*choose .*, earliest, latest or an"):
+        find_target(text, 3, changelog(), Remains())
     with pytest.raises(CannotMoveError, match="from offset 5 to 100, 101 is not one of these"):
-        find_target("committed", changelog(), committed=101)
+        find_target(text, 3, changelog(), Remains(**{text: 101}))
 
 
-def test_a_partition_goes_on_at_its_manifest_or_where_that_is_lost_at_the_committed_offset() -> (
-    None
-):
-    assert next_offset_of(changelog(), committed=7) == 90
-    assert next_offset_of(Changelog({}, 5, 100), committed=7) == 7
-    assert next_offset_of(Changelog({}, 5, 100), committed=None) is None
+def test_a_partition_goes_on_at_its_manifest_or_where_that_is_lost_at_what_is_left() -> None:
+    assert next_offset_of(changelog(), Remains(7, 6)) == 90
+    assert next_offset_of(Changelog({}, 5, 100), Remains(7, 6)) == 7
+    assert next_offset_of(Changelog({}, 5, 100), Remains(None, 6)) == 6
+    assert next_offset_of(Changelog({}, 5, 100), Remains()) is None
 
 
 def test_a_partition_without_a_manifest_begins_its_second_life() -> None:

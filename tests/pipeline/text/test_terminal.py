@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.progress import columns
+from pipeline.cli.shared.progress import columns
 from pipeline.text.printable import printable
 from pipeline.text.terminal import Terminal, plain
 

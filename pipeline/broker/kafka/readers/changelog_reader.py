@@ -48,26 +48,29 @@ class KafkaChangelog:
         """See `ChangelogReader`."""
         return self._evidence.committed(partitions)
 
-    def newest(self, kind: Destination, partitions: Sequence[int]) -> Sequence[Record]:
+    def newest(
+        self, kind: Destination, partitions: Sequence[int], *, most: int = 1
+    ) -> Sequence[Record]:
         """See `ChangelogReader`. It reads from the end backwards, in ever longer steps."""
         topic = self._topics.of(kind)
         there = set(self._reader.partitions(topic)).intersection(partitions)
         held = self._reader.spans(topic, there) if there else {}
-        newest: dict[int, Record] = {}
+        found: dict[int, dict[int, Record]] = {number: {} for number in held}
         step = FEW
         while held:
             last = {
                 n: range(max(span.start, span.stop - step), span.stop) for n, span in held.items()
             }
             for records in self._reader.read(topic, last):
-                newest |= {one.partition: one for one in records}
+                for one in records:
+                    found[one.partition][one.offset] = one
             held = {
                 number: range(span.start, last[number].start)
                 for number, span in held.items()
-                if number not in newest and span.start < last[number].start
+                if len(found[number]) < most and span.start < last[number].start
             }
             step *= MORE
-        return list(newest.values())
+        return [by_offset[n] for by_offset in found.values() for n in sorted(by_offset)[-most:]]
 
     def close(self) -> None:
         """See `ChangelogReader`."""

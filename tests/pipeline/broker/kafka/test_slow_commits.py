@@ -10,8 +10,8 @@ from pipeline.clock import SystemClock
 from pipeline.connection import Connection
 from pipeline.errors import CommitTimedOutError
 from tests.chaos.brokers import Brokers
-from tests.clusters import KafkaCluster
-from tests.contracts.test_broker import PARTITIONS, checkpoint, settled
+from tests.clusters import PARTITIONS, KafkaCluster
+from tests.contracts.test_broker import checkpoint, settled
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

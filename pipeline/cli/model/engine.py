@@ -21,16 +21,16 @@ from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.model.verdicts import Verdicts
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson
-from pipeline.cli.output import print_facts, try_to_write, write_text
-from pipeline.cli.progress import a_bar_each, tasks
+from pipeline.cli.shared.options import AsJson
+from pipeline.cli.shared.output import print_facts, try_to_write, write_text
+from pipeline.cli.shared.progress import a_bar_each, tasks
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.kinds import picture_input, source_decoder_for
 from pipeline.media.sources import open_source
 from pipeline.text.terminal import Terminal
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "yard.mp4"
+SAMPLE = Path(__file__).parents[2] / "samples" / "yard.mp4"
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 app = command_group(

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from pipeline.cli.output import write_json_line
+from pipeline.cli.shared.output import write_json_line
 from pipeline.judging.camera_watch import CameraChange, CameraWatch
 from pipeline.records import Record
 from pipeline.text.terminal import Terminal

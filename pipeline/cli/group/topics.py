@@ -10,10 +10,10 @@ from rich.table import Table
 from pipeline.broker.kafka.privileges import Command
 from pipeline.broker.kafka.topic_rules import TopicReport
 from pipeline.cli.commands import command_group
-from pipeline.cli.durations import UNITS_S, read_duration
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import print_facts
-from pipeline.cli.topics_in_use import grow, take
+from pipeline.cli.group.topics_in_use import grow, take
+from pipeline.cli.shared.durations import UNITS_S, read_duration
+from pipeline.cli.shared.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.shared.output import print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ForeignOutputError, NotPermittedError

@@ -10,8 +10,8 @@ from rich.table import Table
 from engines.checks.bounded import check_in_child
 from engines.model.bundle import find_bundle, load_bundle
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson
-from pipeline.cli.output import print_facts
+from pipeline.cli.shared.options import AsJson
+from pipeline.cli.shared.output import print_facts
 from pipeline.media.kinds import shown_size
 from pipeline.text.terminal import Terminal
 

@@ -16,24 +16,8 @@ from pipeline.judging.audit import Audit, AuditReport
 from pipeline.judging.moving import Move, move
 from pipeline.records import Changelog, Destination, Outgoing
 from pipeline.wire.changelog import Manifest
-from tests.engines.bundles import tiny
-from tests.properties.test_protocol import film, make_world
+from tests.properties.worlds import film, make_world
 from tests.world import KINDS, TOPICS, World
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny(tmp_path_factory.mktemp("bundles") / "tiny")
-
-
-@pytest.fixture
-def world(bundle: Bundle) -> World:
-    """Six frames of one stream, and a worker that has finished them and runs on."""
-    made = make_world(bundle)
-    film(made, 6)
-    made.launch("one")
-    made.settle()
-    return made
 
 
 def restart(world: World, **settings: Any) -> None:
@@ -177,6 +161,31 @@ def test_a_lost_changelog_is_no_new_group(world: World) -> None:
     restart(world)
     with pytest.raises(IdentityError, match=r"has committed its offset 6: the changelog is lost"):
         run(world, 10)
+
+
+@pytest.mark.parametrize("gone", [(TOPICS.state,), (TOPICS.state, TOPICS.frames)])
+def test_nor_is_it_when_the_offsets_are_gone_too_and_predictions_are_left(
+    world: World, gone: tuple[str, ...]
+) -> None:
+    world.crash("one")
+    for topic in gone:
+        world.log.make_anew(topic)
+    world.log.committed_offsets = {}
+    film(world, 3, first=6)
+    restart(world)
+    with pytest.raises(IdentityError, match=r"published predictions up to its offset 6: the chan"):
+        run(world, 10)
+    assert len(world.predictions()["a"]) == 6
+
+
+def test_topics_that_are_all_made_anew_are_a_new_group(world: World) -> None:
+    world.crash("one")
+    for topic in (TOPICS.frames, TOPICS.predictions, TOPICS.dead_letters, TOPICS.state):
+        world.log.make_anew(topic)
+    film(world, 3)
+    restart(world)
+    world.settle()
+    assert len(world.predictions()["a"]) == 3
 
 
 def test_after_a_lost_changelog_a_new_life_begins_where_the_group_was(world: World) -> None:

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import print_facts
-from pipeline.cli.progress import a_bar_each, columns
+from pipeline.cli.shared.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.shared.output import print_facts
+from pipeline.cli.shared.progress import a_bar_each, columns
 from pipeline.clock import SystemClock
 from pipeline.config import Delivery, WorkerConfig, load_config
 from pipeline.judging.audit import AuditReport, FateTally

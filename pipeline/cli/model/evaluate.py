@@ -11,9 +11,9 @@ from engines.load import load_engine
 from engines.model.bundle import find_bundle, load_bundle
 from engines.model.verdicts import Verdicts
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson
-from pipeline.cli.output import print_facts, try_to_write, write_text
-from pipeline.cli.progress import tasks
+from pipeline.cli.shared.options import AsJson
+from pipeline.cli.shared.output import print_facts, try_to_write, write_text
+from pipeline.cli.shared.progress import tasks
 from pipeline.errors import DependencyError
 from pipeline.text.terminal import Terminal, two_lines
 

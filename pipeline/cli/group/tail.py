@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.camera_lines import CameraLines
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, with_kafka
-from pipeline.cli.output import write_json_line
+from pipeline.cli.group.camera_lines import CameraLines
+from pipeline.cli.shared.options import ConfigFile, Group, KafkaFlags, LogFormatFlag, with_kafka
+from pipeline.cli.shared.output import write_json_line
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ConfigError

@@ -9,9 +9,9 @@ import typer
 
 from engines.model.bundle import Bundle
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import AsJson
-from pipeline.cli.output import print_facts
-from pipeline.cli.progress import Stages, tasks
+from pipeline.cli.shared.options import AsJson
+from pipeline.cli.shared.output import print_facts
+from pipeline.cli.shared.progress import Stages, tasks
 from pipeline.errors import DependencyError
 from pipeline.text.terminal import Terminal
 

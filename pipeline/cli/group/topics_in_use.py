@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.durations import read_duration
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import confirm, print_facts
+from pipeline.cli.shared.durations import read_duration
+from pipeline.cli.shared.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.shared.output import confirm, print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.text.terminal import Terminal
@@ -88,8 +88,8 @@ def grow(
     Example: `longtake topics grow --group actions --partitions 12 --metadata-age 30s`
     """
     from pipeline.broker.kafka.group import KafkaGrowth
-    from pipeline.cli.growth_lines import await_stop, drain
-    from pipeline.cli.progress import Stages
+    from pipeline.cli.group.growth_lines import await_stop, drain
+    from pipeline.cli.shared.progress import Stages
     from pipeline.offline.group_growth import FilledPartition, GroupGrowth
 
     settings, clock = load_config(config, {**kafka, "group": group}), SystemClock()

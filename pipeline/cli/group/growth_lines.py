@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 
-from pipeline.cli.progress import Stages
+from pipeline.cli.shared.progress import Stages
 from pipeline.errors import CannotMoveError
 from pipeline.judging.growing import StaleRecord
 from pipeline.offline.group_growth import Drained, GroupGrowth, GrowthPlan

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.commands import command_group
-from pipeline.cli.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
-from pipeline.cli.output import confirm, print_facts
+from pipeline.cli.shared.options import AsJson, ConfigFile, Group, KafkaFlags, with_kafka
+from pipeline.cli.shared.output import confirm, print_facts
 from pipeline.clock import SystemClock
 from pipeline.config import load_config
 from pipeline.offline.group_reset import (
@@ -78,7 +78,8 @@ def _warn(ended: EndedStream, *, asked: int | None) -> None:
 def partition(
     kafka: KafkaFlags,
     to: Annotated[
-        str, typer.Option(help="Where to go on: an offset, earliest, latest or committed.")
+        str,
+        typer.Option(help="Where to go on: an offset, earliest, latest, committed or predicted."),
     ],
     number: Annotated[
         int | None, typer.Argument(min=0, help="The partition.", metavar="PARTITION")
@@ -95,7 +96,8 @@ def partition(
 
     All workers of the group have to be stopped. A new life begins, which audit reports apart. It
     belongs to the topics of today: this is the way on after a topic was made anew, or the changelog
-    was lost (exit code 29). `--to committed` is the offset that the group has committed.
+    was lost (exit code 29). `--to committed` is the offset that the group has committed, `--to
+    predicted` the one behind the frame of its newest prediction.
 
     Example: `longtake reset partition 3 --to earliest --group actions`
     """

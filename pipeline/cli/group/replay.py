@@ -13,7 +13,7 @@ from rich.text import Text
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from pipeline.broker.kafka.readers.replay_source import ReplaySource
 from pipeline.cli.commands import one_command
-from pipeline.cli.options import (
+from pipeline.cli.shared.options import (
     AsJson,
     ConfigFile,
     Group,
@@ -22,8 +22,8 @@ from pipeline.cli.options import (
     refuse_other_than_mp4,
     with_kafka,
 )
-from pipeline.cli.output import open_output, print_facts, write_json_line
-from pipeline.cli.progress import RecordsRead
+from pipeline.cli.shared.output import open_output, print_facts, write_json_line
+from pipeline.cli.shared.progress import RecordsRead
 from pipeline.clock import SystemClock
 from pipeline.config import WorkerConfig, load_config
 from pipeline.errors import ConfigError

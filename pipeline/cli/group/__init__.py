@@ -1,0 +1,1 @@
+"""Commands on a group: its topics, its log, and what its log says."""

@@ -1,0 +1,1 @@
+"""Commands on models: bundles, engines, training, evaluation."""
