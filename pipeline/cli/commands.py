@@ -12,7 +12,19 @@ import typer.main
 from typer.core import TyperGroup
 
 NAMES = (
-    *("demo", "run", "evaluate", "worker", "camera", "probe", "broker", "replay", "tail", "audit"),
+    *(
+        "demo",
+        "run",
+        "evaluate",
+        "worker",
+        "camera",
+        "publish",
+        "probe",
+        "broker",
+        "replay",
+        "tail",
+        "audit",
+    ),
     *("train", "reset", "topics", "bundle", "engine"),
 )
 
