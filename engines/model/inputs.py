@@ -139,7 +139,7 @@ class LettersInput(Part):
     def fitted(self, letters: bytes) -> NDArray[np.uint8]:
         """Bring clean letters to (L,): text is never cut inside a character.
 
-        Raises `ValueError` if they are too long and not to be cut.
+        Raises `ValueError` if they are too long and not to be cut, or not even one fits.
         """
         if len(letters) > self.length:
             if self.fit == "refuse":
@@ -150,6 +150,8 @@ class LettersInput(Part):
             letters = letters[: self.length]
             if self.kind == "text":
                 letters = letters.decode("utf-8", "ignore").encode()
+            if not letters:
+                raise ValueError(f"not even its first character fits into {self.length} bytes")
         return np.frombuffer(letters.ljust(self.length, b"\0"), np.uint8)
 
     def samples(self, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -21,6 +21,8 @@ from pipeline.media.letters.letter_source import open_letters
 from pipeline.text.terminal import Terminal
 from pipeline.wire.frames import STREAM_WANTED, is_stream_id
 
+SHOWN_EACH = 1000  # records
+
 app = one_command()
 
 
@@ -51,7 +53,7 @@ def publish(
     Text: each line is a record, or each object of JSON Lines (stream, text, captured_at).
     Sequences: FASTA or GenBank, each is a stream, cut into records as long as the bundle takes.
 
-    Example: `longtake publish session.txt --bundle languages --stream session-1`
+    Example: `longtake publish session.txt --bundle ./languages --stream session-1`
     """
     if stream is not None and (len(sources) != 1 or not is_stream_id(stream)):
         raise typer.BadParameter(f"wanted one source, and {STREAM_WANTED}", param_hint="--stream")
@@ -64,6 +66,7 @@ def publish(
         publisher = KafkaPublisher(settings.connection, topic=settings.frames_topic)
     publishing = LetterPublishing(
         publisher.publish,
+        lambda: publisher.in_flight,
         kind=spec.kind,
         ends=end,
         per_second=per_second,
@@ -73,11 +76,17 @@ def publish(
     with closing(publisher), console.status("publishing") as status:
         for source in opened:
             for _ in publishing.run(source):
-                if publishing.records % 1000 == 0:
+                if publishing.records % SHOWN_EACH == 0:
                     status.update(f"{publishing.records:,} records")
+                    _require_all(publisher)
+    _require_all(publisher)
+    console.say(f"{publishing.records:,} records of {publishing.streams:,} streams published")
+
+
+def _require_all(publisher: KafkaPublisher) -> None:
+    """Raise `BrokerUnavailableError` if records are missing in the log."""
     if publisher.lost:
         raise BrokerUnavailableError(
             f"{publisher.lost} of the records are not in the log: the broker did not take them in"
             " time. Publish the sources again: their streams start afresh"
         )
-    console.say(f"{publishing.records:,} records of {publishing.streams:,} streams published")

@@ -59,7 +59,7 @@ def run(
     or an object of JSON Lines. Sequences: FASTA or GenBank, each is a stream. All may be .gz.
 
     Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`, or
-    `longtake run session.txt --bundle languages`
+    `longtake run session.txt --bundle ./languages`
     """
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")

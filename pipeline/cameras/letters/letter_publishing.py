@@ -9,6 +9,9 @@ from pipeline.media.letters.letter_source import LetterSource
 from pipeline.records import Headers
 from pipeline.wire.frames import frame_headers
 
+MOST_IN_FLIGHT = 5000  # records: what is sent faster than the broker takes it waits here
+FULL_PAUSE_S = 0.01
+
 Publish = Callable[[str, bytes | None, Headers], None]
 
 CONTENT_TYPES = {"text": "text/plain; charset=utf-8", "bases": "text/x-iupac"}
@@ -16,6 +19,8 @@ CONTENT_TYPES = {"text": "text/plain; charset=utf-8", "bases": "text/x-iupac"}
 
 class LetterPublishing:
     """One run of the producer. `publish` sends a record; without content it ends its stream.
+
+    `in_flight` returns how many of them the broker has not answered.
 
     The epoch is the time of the start in milliseconds, so streams that come again start afresh.
     `ends`: streams end with their source. `per_second`: at most so many records a second; None: as
@@ -25,6 +30,7 @@ class LetterPublishing:
     def __init__(
         self,
         publish: Publish,
+        in_flight: Callable[[], int],
         *,
         kind: Literal["text", "bases"],
         ends: bool,
@@ -32,7 +38,7 @@ class LetterPublishing:
         clock: Clock,
         pause: Callable[[float], None],
     ) -> None:
-        self._publish = publish
+        self._publish, self._in_flight = publish, in_flight
         self._content_type = CONTENT_TYPES[kind]
         self._ends = ends
         self._per_second = per_second
@@ -84,3 +90,5 @@ class LetterPublishing:
         if self._per_second is not None:
             due_s = self._began_s + self.records / self._per_second
             self._pause(max(0.0, due_s - self._clock.monotonic()))
+        while self._in_flight() >= MOST_IN_FLIGHT:
+            self._pause(FULL_PAUSE_S)

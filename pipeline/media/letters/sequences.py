@@ -7,7 +7,8 @@ from pipeline.errors import SourceError
 from pipeline.media.letters.text_lines import LetterRecord
 from pipeline.wire.frames import STREAM_WANTED, is_stream_id
 
-_NO_LETTERS = b" \t\r\n0123456789"
+_BLANKS = b" \t\r\n"
+_DIGITS = b"0123456789"  # GenBank numbers its lines
 ID_CHARACTERS = 200
 
 
@@ -38,7 +39,7 @@ class SequenceCutter:
         """Yield the records that are complete with these bases."""
         if self._stream is None:
             raise SourceError(f"{self._name}: bases before the name of their sequence")
-        self._rest += bases.translate(None, _NO_LETTERS)
+        self._rest += bases.translate(None, _BLANKS)
         whole = len(self._rest) - len(self._rest) % self._length
         for first in range(0, whole, self._length):
             yield LetterRecord(self._stream, self._rest[first : first + self._length])
@@ -80,9 +81,9 @@ def genbank(lines: Iterable[bytes], *, name: str, length: int) -> Iterator[Lette
             yield from cutter.end()
             inside, title = False, b""
         elif inside:
-            yield from cutter.add(line)
+            yield from cutter.add(line.translate(None, _DIGITS))
         elif line.startswith((b"LOCUS ", b"VERSION ")):
-            title = line.split(None, 1)[1]
+            title = line.partition(b" ")[2]
         elif line.startswith(b"ORIGIN"):
             yield from cutter.begin(title)
             inside = True

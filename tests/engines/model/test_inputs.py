@@ -123,6 +123,8 @@ def test_letters_pass_verification_on_cpu_and_gpu(tmp_path: Path, kind: Any, dou
 def test_text_is_never_cut_inside_a_character() -> None:
     spec = LettersInput(kind="text", length=4, fit="cut")
     assert spec.fitted("abcé".encode()).tobytes() == b"abc\0"
+    with pytest.raises(ValueError, match="not even its first character fits into 2 bytes"):
+        LettersInput(kind="text", length=2, fit="cut").fitted("日".encode())
     with pytest.raises(ValueError, match="6 letters of bases; the model takes 4 at a time"):
         LettersInput(kind="bases", length=4, fit="refuse").fitted(b"ACGTAC")
 

@@ -26,10 +26,12 @@ class Published:
         self.headers: list[dict[str, bytes]] = []
         self.records: list[Headers] = []
         self.waited_s = 0.0
+        self.in_flight = 0
         self._clock = ManualClock()
         self._spec = spec
         self.publishing = LetterPublishing(
             self._publish,
+            lambda: self.in_flight,
             kind=spec.kind,
             clock=self._clock,
             pause=self._pause,
@@ -43,6 +45,7 @@ class Published:
 
     def _pause(self, seconds: float) -> None:
         self.waited_s += seconds
+        self.in_flight //= 2
         self._clock.advance(seconds)
 
     def run(self, path: Path, content: str) -> "Published":
@@ -83,6 +86,13 @@ def test_a_stream_that_ended_in_the_source_is_not_ended_again(tmp_path: Path) ->
 def test_records_are_sent_at_the_rate_that_was_asked_for(tmp_path: Path) -> None:
     found = Published(TEXT, per_second=2.0).run(tmp_path / "t.txt", "a\nb\nc\n")
     assert found.waited_s == pytest.approx(1.0)
+
+
+def test_what_the_broker_has_not_taken_is_bounded(tmp_path: Path) -> None:
+    found = Published(TEXT)
+    found.in_flight = 20_000
+    found.run(tmp_path / "t.txt", "a\n")
+    assert found.waited_s == pytest.approx(0.03)  # 10,000, 5,000 and 2,500 are left
 
 
 def test_a_worker_reads_what_was_published(tmp_path: Path) -> None:

@@ -86,6 +86,10 @@ def test_a_genbank_entry_is_a_stream_in_pieces(tmp_path: Path, name: str) -> Non
     assert found == [("NC_1.2", b"acgt"), ("NC_1.2", b"acgt"), ("NC_1.2", b"a")]
 
 
+def test_what_is_no_base_stays_in_its_record(tmp_path: Path) -> None:
+    assert records(tmp_path, "x.fa", b">a\nAC1-GT\n", BASES) == [("a", b"AC1-"), ("a", b"GT")]
+
+
 def test_bases_in_lines_are_records_as_they_are(tmp_path: Path) -> None:
     assert records(tmp_path, "chunks.txt", b"ACGT\nAC\n", BASES) == [("s", b"ACGT"), ("s", b"AC")]
 
@@ -103,6 +107,7 @@ def test_a_sequence_on_one_long_line_is_read_in_pieces(
     [
         ("x.fa", b">one\nAC\n>one\nGT\n", BASES, "two sequences are called one"),
         ("x.fa", b">\nAC\n", BASES, "a sequence has no name"),
+        ("x.gb", b"LOCUS \nVERSION  \nORIGIN\n 1 ac\n//\n", BASES, "a sequence has no name"),
         ("x.fa", b"", BASES, "holds no bases"),
         ("x.txt", b"\n \n", TEXT, "holds no text"),
     ],
