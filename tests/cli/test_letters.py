@@ -122,3 +122,12 @@ def test_a_file_of_a_bundle_for_pictures_is_not_published(
     ended = longtake("publish", tmp_path / "talk.txt", "--bundle", tiny)
     assert ended.code == 2
     assert "longtake publish works with bundles that take text or bases" in ended.err
+
+
+@pytest.mark.parametrize("more", [(), (".", "--head", "gru"), (".", "--epochs", "3")])
+def test_a_recipe_of_letters_takes_its_data_and_a_seed_alone(
+    longtake: Longtake, more: tuple[str, ...]
+) -> None:
+    ended = longtake("train", *more, "--recipe", "strands", "--out", "out")
+    assert ended.code == 2
+    assert "the recipe `strands` takes DATA, --out and --seed alone" in " ".join(ended.err.split())
