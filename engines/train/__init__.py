@@ -1,7 +1,8 @@
 """Training and export with PyTorch. The home of torch.
 
-Two systems train: `clips`, on labelled videos, and `actions`, the demo's model on rendered people.
-They share what is beside them: `encoders`, `heads`, `evaluation`, `exporting`, the checkpoint.
+Three systems train: `clips`, on labelled videos, `actions`, the demo's model on rendered people,
+and `letters`, on text and genomes. They share what is beside them: `encoders`, `heads`,
+`evaluation`, `exporting`, the checkpoint.
 Everything here needs the extra `train`; only commands that train import it.
 
 The only place that turns off the telemetry of huggingface_hub, which timm imports.
@@ -21,6 +22,7 @@ except ModuleNotFoundError as exc:
 
 from engines.train.exporting import export
 from engines.train.heads import Head, Recurrent, Transformer, make_head
+from engines.train.letters_input import Letters
 from engines.train.pictures import IMAGENET_MEAN, IMAGENET_STD, Input
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "IMAGENET_STD",
     "Head",
     "Input",
+    "Letters",
     "Recurrent",
     "Transformer",
     "export",

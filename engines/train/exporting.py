@@ -25,6 +25,7 @@ from engines.model.description import Skeleton
 from engines.onnxrt import onnxruntime_engine
 from engines.train.half import float16_copy, within_range
 from engines.train.heads import Head
+from engines.train.letters_input import Letters
 from engines.train.pictures import Input
 from engines.train.rolling import NEVER, roll
 from engines.train.to_onnx import EncoderGraph, HeadGraph, to_onnx
@@ -43,7 +44,7 @@ class Model:
 
     encoder: nn.Module
     head: Head
-    input: Input
+    input: Input | Letters
     labels: Sequence[str]
     name: str = "model"
     activation: Literal["softmax", "sigmoid"] = "softmax"
@@ -56,7 +57,7 @@ def export(
     head: Head,
     *,
     labels: Sequence[str],
-    input: Input,  # noqa: A002 - its name in model.json
+    input: Input | Letters,  # noqa: A002 - its name in model.json
     path: Path,
     name: str = "model",
     activation: Literal["softmax", "sigmoid"] = "softmax",

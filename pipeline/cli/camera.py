@@ -26,7 +26,8 @@ from pipeline.cli.shared.options import (
 from pipeline.cli.shared.output import lines_above_status
 from pipeline.cli.shared.signals import until_signalled
 from pipeline.clock import SystemClock
-from pipeline.media.address import without_secrets
+from pipeline.media.address import Address, without_secrets
+from pipeline.media.letters.letter_source import is_letters
 from pipeline.media.opening.media import Transport
 from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain
@@ -108,6 +109,11 @@ def camera(
     if config is None:
         if source is None or stream is None:
             raise typer.BadParameter("wanted SOURCE and --stream, or --config", param_hint="SOURCE")
+        if is_letters(Address.of(source, os.environ)):
+            raise typer.BadParameter(
+                "a camera has pictures; `longtake publish` takes text and sequences",
+                param_hint="SOURCE",
+            )
         if not is_stream_id(stream):
             raise typer.BadParameter(
                 f"{without_secrets(stream)!r}; wanted 1 to 200 characters of A-Z a-z 0-9 . _ : -",

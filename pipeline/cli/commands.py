@@ -17,6 +17,7 @@ PLACES = {
     "evaluate": "model.evaluate",
     "worker": "worker",
     "camera": "camera",
+    "publish": "publish",
     "probe": "probe",
     "broker": "broker",
     "replay": "group.replay",

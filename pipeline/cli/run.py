@@ -32,7 +32,8 @@ def run(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Video files, folders of pictures, URLs. ${NAME}: from the environment."
+            help="Videos, folders of pictures, URLs (${NAME}: from the environment); for bundles of"
+            " letters files of text or sequences, - for standard input."
         ),
     ],
     output: Annotated[
@@ -52,11 +53,13 @@ def run(
     ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict videos without a broker: files in, predictions out.
+    """Predict videos, text or sequences without a broker: files in, predictions out.
 
-    Predictions go to --output, else to standard output (not with --json).
+    Predictions go to --output, else to standard output (not with --json). Text: a line is a record,
+    or an object of JSON Lines. Sequences: FASTA or GenBank, each is a stream. All may be .gz.
 
-    Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`
+    Example: `longtake run clip.mp4 --labels clip.csv --overlay seen.mp4 --json`, or
+    `longtake run session.txt --bundle ./languages`
     """
     if labels and len(labels) != len(sources):
         raise typer.BadParameter(f"{len(sources)} sources but {len(labels)} label files")
@@ -111,7 +114,7 @@ def _show(report: FileRunReport, console: Terminal) -> None:
         gone = str(missing)
         console.print(
             f"{source.stream}: {score.predictions} predictions of {source.frames} frames{right}"
-            f"{gone and f'; {gone}'}",
+            f"{gone and f'; {gone}'}{source.fault and f'; {source.fault}'}",
         )
 
 

@@ -86,6 +86,8 @@ class Address:
     @property
     def stream(self) -> str:
         """An id for the stream: the last part of the path, or the host. Contains no secret."""
+        if self.url == "-":
+            return "stdin"
         scheme = found[0] if (found := _SCHEME.match(self.shown)) else ""
         place = re.sub(r"[?#]\.\.\.$", "", self.shown.removeprefix(scheme)).split("...@")[-1]
         parts = [part for part in place.split("/") if part not in ("", _HIDDEN)]

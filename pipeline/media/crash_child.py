@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.base import InputArray
 from engines.child_python import module_command, module_environment
-from engines.model.inputs import InputSpec, read_input
+from engines.model.inputs import InputSpec, read_input, write_input
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.kinds import decoder_for, open_fitting_for
@@ -117,7 +117,7 @@ class ChildDecoder:
         self._line, theirs = Pipe()
         number = theirs.fileno()
         command = module_command("pipeline.media.crash_child")
-        arguments = [str(number), self._spec.model_dump_json(), str(self._max_frame_pixels)]
+        arguments = [str(number), write_input(self._spec), str(self._max_frame_pixels)]
         self._child = subprocess.Popen(  # noqa: S603 - our own program, no shell
             [*command, *arguments], pass_fds=[number], env=module_environment(os.environ)
         )

@@ -12,11 +12,14 @@ from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness
 from pipeline.media.headers.picture_headers import FRAME_PIXELS
+from pipeline.media.kinds import open_source_for
+from pipeline.media.letters.unpacking import STDIN
 from pipeline.media.opening.access import STRICT, Access
-from pipeline.media.sources import SourceFrame, open_source
+from pipeline.media.sources import FrameSource
 from pipeline.offline.overlay.film import Film
 from pipeline.offline.run import (
     FrameOutcome,
+    SourceRecord,
     SourceReport,
     predict_sources,
     serve_files,
@@ -72,13 +75,23 @@ class FileRun:
         self._engine = engine
         self._truths = truths
         self._clock = clock
-        self._reports = [SourceReport(name) for name in stream_names(sources)]
+        names = stream_names(sources)
+        self._reports = [SourceReport(name) for name in names]
         self._scores = [Score(truth) for truth in truths]
         threads = not any(address.is_rtsp for address in sources)
         self._opened = [
-            open_source(address, access=access, max_pixels=FRAME_PIXELS, frame_threads=threads)
-            for address in sources
+            open_source_for(
+                bundle.input,
+                address,
+                stream=name,
+                access=access,
+                max_frame_pixels=FRAME_PIXELS,
+                frame_threads=threads,
+            )
+            for address, name in zip(sources, names, strict=True)
         ]
+        # a batch would wait for more lines than a person has typed
+        self._share = 1 if any(address.url == STDIN for address in sources) else None
         self._began_s = clock.monotonic()
 
     def film(self, path: Path) -> Film:
@@ -90,11 +103,12 @@ class FileRun:
 
     def run(self, film: Film | None) -> Iterator[FrameOutcome]:
         """Predict and score each frame, and draw it into the film. Raises what a source raises."""
-        opened: list[Iterator[SourceFrame]] = list(self._opened)
-        if film is not None:
-            opened[0] = film.watch(opened[0])
+        opened: list[Iterator[SourceRecord]] = list(self._opened)
+        if film is not None and isinstance(self._opened[0], FrameSource):
+            opened[0] = film.watch(self._opened[0])
+        model = serve_files(self._bundle, self._engine)
         for outcome in predict_sources(
-            opened, model=serve_files(self._bundle, self._engine), reports=self._reports
+            opened, model=model, reports=self._reports, share=self._share
         ):
             answer = outcome.answer
             if answer is not None:

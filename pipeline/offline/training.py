@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,9 @@ from engines.train.clips.footage import FailureError, StageReport
 from engines.train.clips.recipes import RECIPES, RecipeName
 from engines.train.clips.request import Plan, settings_of
 from engines.train.encoders.backbones import BackboneError
+from engines.train.letters import letter_recipes
+from engines.train.letters.letter_recipes import LetterRecipeName
+from engines.train.letters.packages import PackageError
 from engines.train.people.actors import PackError
 from pipeline.errors import TrainingError
 from pipeline.media.sources import open_source, read_labels
@@ -91,19 +94,39 @@ def train_actions(out: Path, work: Path, seed: int, progress: Progress) -> Bundl
     bundle fails its check.
     """
     if (out / "model.json").exists():
-        found = load_bundle(out)
-        if found.training.get("command") == recipe.command(seed):
-            return found
-        raise TrainingError(
-            f"{out} holds the bundle {found.id}, which is not that of seed {seed};"
-            " name another --out, or delete this one"
-        )
+        return _of_command(out, recipe.command(seed))
     with _translated():
         _silence_exporters()
         made = recipe.make_bundle(recipe.Run(work, seed=seed, effort=1.0, progress=progress))
     accuracies = score_clips(made.bundle, SAMPLES)
     made.write(out, git_revision=_git_revision(), sample_accuracy=dict(accuracies))
     return load_bundle(out)
+
+
+def train_letter_bundle(
+    name: LetterRecipeName, data: Path, out: Path, *, seed: int, report: Callable[[str], None]
+) -> Bundle:
+    """Train and write the bundle of a recipe of letters, from the packages in the folder `data`.
+
+    If the same seed's bundle exists, return it. Raises `TrainingError`, and `EngineError` if the
+    bundle fails its check.
+    """
+    if (out / "model.json").exists():
+        return _of_command(out, letter_recipes.command(name, seed))
+    with _translated():
+        _silence_exporters()
+        return letter_recipes.train_letters(name, data, out, seed=seed, report=report)
+
+
+def _of_command(out: Path, command: str) -> Bundle:
+    """Return the bundle in a folder if this command has made it; raise if another has."""
+    found = load_bundle(out)
+    if found.training.get("command") == command:
+        return found
+    raise TrainingError(
+        f"{out} holds the bundle {found.id}, which `{command}` has not made;"
+        " name another --out, or delete this one"
+    )
 
 
 def score_clips(bundle: Bundle, folder: Path) -> dict[str, float | None]:
@@ -166,7 +189,7 @@ def _already(out: Path, settings: dict[str, JsonValue]) -> Bundle | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (BackboneError, CheckpointError, FailureError, PackError) as exc:
+    except (BackboneError, CheckpointError, FailureError, PackError, PackageError) as exc:
         raise TrainingError(str(exc)) from exc
 
 

@@ -4,6 +4,7 @@ It uses no clock, no decoder and no engine, so a replay of the log decides the s
 All times are integer microseconds since 1970.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from pipeline.config import KEYFRAME_S, MAX_STREAMS
@@ -13,6 +14,7 @@ from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 RECENT_US = 300_000_000
 REORDER_WINDOW = 64  # without capture times, a sequence number less far back than this is a repeat
 CLOCK_NOTE = "clock"
+HOLE_NOTE = "hole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,44 +23,55 @@ class Rules:
 
     `period_us` is 1 / rate_hz of the bundle, rounded down so that a camera at exactly that rate
     never falls behind the plan. It is None if the bundle names no rate: then no frame is sampled
-    out. A stream does not begin where `most_streams` of its partition are within their time to
-    live. `refused` says of some frames, by their bytes alone, why they cannot be decoded: no stream
-    begins with these, and nobody tries to decode them for that. A unit of video is not decoded if
-    its keyframe is more than `keyframe_ms` of the partition's time before it.
+    out. `gap_reset_us` is the silence that ends a memory, None if none does. Records that are not
+    `timed` have an order alone: what matters between them are holes in `seq`. A stream does not
+    begin where `most_streams` of its partition are within their time to live. `refused` says of
+    some frames, by their bytes alone, why they cannot be decoded: no stream begins with these, and
+    nobody tries to decode them for that. A unit of video is not decoded if its keyframe is more
+    than `keyframe_ms` of the partition's time before it.
     """
 
     period_us: int | None
-    gap_reset_us: int
+    gap_reset_us: int | None
     ttl_ms: int
     most_streams: int
     keyframe_ms: int = round(KEYFRAME_S * 1000)
     refused: EarlyRefusal = never_refused
+    timed: bool = True
 
     @classmethod
     def of(
         cls,
         *,
         rate_hz: float | None,
-        gap_reset_s: float,
+        gap_reset_s: float | None,
         stream_ttl_s: float,
         max_streams: int = MAX_STREAMS,
         keyframe_s: float = KEYFRAME_S,
         refused: EarlyRefusal = never_refused,
+        timed: bool = True,
     ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
             period_us=None if rate_hz is None else int(1e6 / rate_hz),
-            gap_reset_us=round(gap_reset_s * 1e6),
+            gap_reset_us=None if gap_reset_s is None else round(gap_reset_s * 1e6),
             ttl_ms=round(stream_ttl_s * 1e3),
             most_streams=max_streams,
             keyframe_ms=round(keyframe_s * 1e3),
             refused=refused,
+            timed=timed,
         )
 
     @property
     def long_step_us(self) -> float:
         """A prediction reports a gap if the frame before is further back than this."""
+        if not self.timed:
+            return math.inf if self.gap_reset_us is None else self.gap_reset_us
         return 1.5 * (330_000 if self.period_us is None else self.period_us)
+
+    def is_gap(self, silence_us: int) -> bool:
+        """Return whether memory ends with a silence."""
+        return self.gap_reset_us is not None and silence_us > self.gap_reset_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +154,10 @@ def _let_through(
         last is None
         or last.seen_us is None
         or reset is not None
-        or not 0 < t - last.planned_us <= rules.gap_reset_us
+        or t <= last.planned_us
+        or rules.is_gap(t - last.planned_us)
     )
     due_us = t + period if fresh or last is None else max(last.due_us + period, t + period // 2)
-    backwards = last is not None and last.seen_us is not None and t <= last.seen_us
     # After a reset the camera counts anew: the old sequence number does not apply.
     counts_on = reset is None and frame.seq is None
     admission = Admission(
@@ -155,4 +168,21 @@ def _let_through(
         seq=before.seq if counts_on else frame.seq,
         epoch=before.epoch if frame.epoch is None else frame.epoch,
     )
-    return Verdict(admission, reset=reset, note=CLOCK_NOTE if backwards else None)
+    note = None if last is None else _note(last, frame, rules, reset)
+    return Verdict(admission, reset=reset, note=note)
+
+
+def _note(last: Admission, frame: Frame, rules: Rules, reset: Reset | None) -> str | None:
+    """Return what a reader should know of the step from the last record to this one.
+
+    Of records without time, those of one batch may have one timestamp in the log.
+    """
+    if not rules.timed and reset is None and _is_hole(last.seq, frame.seq):
+        return HOLE_NOTE
+    dated = rules.timed or frame.captured_given
+    backwards = dated and last.seen_us is not None and frame.captured_us <= last.seen_us
+    return CLOCK_NOTE if backwards else None
+
+
+def _is_hole(last_seq: int | None, seq: int | None) -> bool:
+    return last_seq is not None and seq is not None and seq > last_seq + 1

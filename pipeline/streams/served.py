@@ -78,16 +78,18 @@ class ServedModel:
     ) -> Self:
         """Assemble the frame path. `topic` is the input topic's name, for dead letters.
 
-        `refused` spares the decoder frames that it would refuse: it changes no fate. `open_fitting`
-        opens the decoders of units of H.264; None: units are records like others.
+        `gap_reset_s` applies where the bundle does not say which silence ends a memory. `refused`
+        spares the decoder frames that it would refuse: it changes no fate. `open_fitting` opens the
+        decoders of units of H.264; None: units are records like others.
         """
         rules = Rules.of(
             rate_hz=bundle.input.rate_hz,
-            gap_reset_s=gap_reset_s,
+            gap_reset_s=bundle.input.gap_after_s(gap_reset_s),
             stream_ttl_s=stream_ttl_s,
             max_streams=max_streams,
             keyframe_s=keyframe_s,
             refused=refused,
+            timed=bundle.input.timed,
         )
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id

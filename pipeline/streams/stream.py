@@ -11,8 +11,9 @@ from pipeline.streams.row_pool import RowPool
 from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
 from pipeline.wire.snapshots import Snapshot
 
-# Streams with less than 1 s of context count as cold: the model has seen too little of the action.
+# Streams with less context count as cold: the model has seen too little of what goes on.
 WARM_US = 1_000_000
+WARM_RECORDS = 10  # where records have no time
 
 
 class Stream:
@@ -79,10 +80,10 @@ class Stream:
         """Whether every record of the stream that has arrived is finished."""
         return self.head is self.admission
 
-    @property
-    def warm(self) -> bool:
-        """Whether the model's memory covers at least a second of the stream."""
-        return self.pending_reset is None and self.age_us >= WARM_US
+    def is_warm(self, *, timed: bool) -> bool:
+        """Return whether memory covers a second of the stream, or ten records without time."""
+        covered = self.age_us >= WARM_US if timed else self.frames >= WARM_RECORDS
+        return self.pending_reset is None and covered
 
     def arrive(self, verdict: Verdict) -> None:
         """Set the admission memory that the next record is judged by."""
@@ -140,7 +141,7 @@ class Stream:
         if reset is not None and reset.forgets_stream:
             self.chain, self.stepped_us = NEW_CHAIN, None
         step_us = None if self.stepped_us is None else frame.captured_us - self.stepped_us
-        if reset is None and step_us is not None and step_us > rules.gap_reset_us:
+        if reset is None and step_us is not None and rules.is_gap(step_us):
             reset = self.pending_reset = Reset.GAP
         if reset is not None:
             self.frames = self.age_us = 0

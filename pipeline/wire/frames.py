@@ -16,6 +16,7 @@ from pipeline.records import (
 )
 from pipeline.wire.units import KEYFRAME, is_keyframe, is_unit
 
+CAPTURED = "captured-at"
 TRACEPARENT_BYTES = 256  # W3C's first version has 55, later ones may have more
 
 STREAM = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
@@ -28,14 +29,16 @@ LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO
 
 
 def frame_headers(
-    *, captured_us: int, seq: int, epoch: int, content_type: str, keyframe: bool = False
+    *, captured_us: int | None, seq: int, epoch: int, content_type: str, keyframe: bool = False
 ) -> Headers:
     """Return the headers of a frame. The record's key is the stream id, its value the picture.
 
-    `keyframe`: it is a unit of video that a decoder can begin with.
+    `captured_us`: None where the source has no time, as text has none. `keyframe`: it is a unit of
+    video that a decoder can begin with.
     """
+    captured = () if captured_us is None else ((CAPTURED, f"{captured_us / 1000:.3f}".encode()),)
     headers = (
-        ("captured-at", f"{captured_us / 1000:.3f}".encode()),
+        *captured,
         ("seq", str(seq).encode()),
         ("epoch", str(epoch).encode()),
         ("content-type", content_type.encode()),
@@ -52,7 +55,7 @@ def read_frame(record: Record, *, max_bytes: int) -> ParsedRecord:
         if len(record.headers) > MAX_HEADERS:
             raise MalformedRecordError(f"the record has more than {MAX_HEADERS} headers")
         headers = dict(record.headers)
-        captured = _milliseconds("captured-at", headers.get("captured-at"))
+        captured = _milliseconds(CAPTURED, headers.get(CAPTURED))
         seq, epoch = _counter("seq", headers.get("seq")), _counter("epoch", headers.get("epoch"))
         if not 0 <= record.timestamp_ms <= LAST_US // 1000:
             raise MalformedRecordError(f"the timestamp {record.timestamp_ms} ms is out of range")

@@ -14,7 +14,8 @@ from engines.model.verdicts import Verdicts
 from pipeline.broker.contract import Broker
 from pipeline.broker.topic_wait import wait_for_topics
 from pipeline.clock import SystemClock
-from pipeline.config import WorkerConfig
+from pipeline.config import Overload, WorkerConfig
+from pipeline.errors import ConfigError
 from pipeline.media.crash_child import ChildDecoder
 from pipeline.media.kinds import decoder_for, early_refusal_for, open_fitting_for
 from pipeline.streams.served import ServedModel
@@ -33,6 +34,15 @@ log = logging.getLogger(__name__)
 FAILURE_SHOWN_S = 30  # long enough for a probe, which comes every few seconds
 TURN_TICKS = 60  # seconds that one turn may take at most: a batch, or a slow broker's answer
 COMMIT_SLACK_TICKS = 10
+
+
+def _require_time(config: WorkerConfig, bundle: Bundle) -> None:
+    """Refuse to leave out records of a kind that has no time: each of them counts."""
+    if config.overload is Overload.LATEST and not bundle.input.timed:
+        raise ConfigError(
+            f"overload = latest would skip records, and {bundle.id} takes {bundle.input.kind}, of"
+            " which each counts; set overload = process_all"
+        )
 
 
 class Service:
@@ -57,6 +67,7 @@ class Service:
         self._server.start()  # so that probes can see what a slow start is doing
         verdicts = Verdicts.of(os.environ)
         bundle = load_bundle(find_bundle(config.bundle))
+        _require_time(config, bundle)
         self._engine = self._load(bundle, verdicts)
         self._metrics.set_info(worker=name, bundle=bundle.id, engine=self._engine.name)
         self._stopping = threading.Event()

@@ -121,7 +121,7 @@ class Worker:
             session_timeout_s=config.session_timeout_s,
             clock=clock,
         )
-        self._census = Census(metrics.model, most_streams=model.rules.most_streams, clock=clock)
+        self._census = Census(metrics.model, model.rules, clock=clock)
         self._frozen_s = clock.monotonic()
         self.turns = 0
         self.restores = 0

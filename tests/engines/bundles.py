@@ -187,8 +187,17 @@ class Letters(Part):
     length: int = 12
 
     @property
+    def timed(self) -> bool:
+        """They are said at moments."""
+        return True
+
+    @property
     def rate_hz(self) -> None:
         """Letters have no rate."""
+
+    def gap_after_s(self, setting_s: float) -> float | None:
+        """The worker's setting counts."""
+        return setting_s
 
     @property
     def array(self) -> Port:
@@ -213,6 +222,29 @@ def letters(path: Path, **options: Any) -> Bundle:
     weights = {"most": np.float32(128), "dense": dense}
     encoder = graph(nodes, weights, inputs=[port], outputs=[floats("features", FEATURES)])
     return replace(tiny(path, **options), input=taken, encoder=encoder)
+
+
+def lettered(
+    path: Path,
+    kind: Literal["text", "bases"] = "text",
+    *,
+    length: int = 12,
+    fit: Literal["cut", "refuse"] = "refuse",
+    gap_reset_s: float | None = None,
+) -> Bundle:
+    """A tiny bundle for text or bases, written and loaded as any other."""
+    rng = np.random.default_rng(length)
+    nodes = [
+        op("Cast", ["frames"], ["raw"], to=TensorProto.FLOAT),
+        op("Div", ["raw", "most"], ["scaled"]),
+        op("MatMul", ["scaled", "dense"], ["features"]),
+    ]
+    port = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", length])
+    weights = {"most": np.float32(128), "dense": normal(rng, length, FEATURES, fan=4)}
+    words = description(cell="gru", activation="softmax", labels=LABELS)
+    words["input"] = {"kind": kind, "length": length, "fit": fit, "gap_reset_s": gap_reset_s}
+    encoder = graph(nodes, weights, inputs=[port], outputs=[floats("features", FEATURES)])
+    return load_bundle(write_bundle(path, words, encoder=encoder, head=gru_graph(rng)))
 
 
 def frames(count: int, *, seed: int = 0) -> NDArray[np.uint8]:

@@ -59,6 +59,11 @@ class KafkaPublisher:
         sending.add_callback(self._count_taken)
         sending.add_errback(self._count_loss)
 
+    @property
+    def in_flight(self) -> int:
+        """How many frames the broker has neither taken nor refused yet."""
+        return self._sent - self._taken - self.lost
+
     def partition_of(self, stream: str) -> int:
         """Return the partition that this producer publishes a stream's frames to."""
         with translated(f"looking topic {self._topic} up", self._connection, needs="DESCRIBE"):

@@ -18,6 +18,7 @@ from engines.base import Engine, EngineName, GpuPrecision, InputArray
 from engines.errors import EngineUnavailableError
 from engines.load import load_engine, plan_folder
 from engines.model.bundle import Bundle, find_bundle, load_bundle
+from engines.model.inputs import PictureInput
 from engines.model.verdicts import Verdicts
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.commands import command_group
@@ -26,11 +27,12 @@ from pipeline.cli.shared.output import print_facts, try_to_write, write_text
 from pipeline.cli.shared.progress import a_bar_each, tasks
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
-from pipeline.media.kinds import picture_input, source_decoder_for
+from pipeline.media.kinds import fit_source_frame, picture_input
 from pipeline.media.sources import open_source
 from pipeline.text.terminal import Terminal
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "yard.mp4"
+SAMPLE_SEED = 1
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 app = command_group(
@@ -110,12 +112,16 @@ def verify(
     bundle: BundleName = "actions",
     engine: Annotated[EngineName, typer.Option(help="Which one is on trial.")] = "auto",
     precision: PrecisionOption = "float16",
-    clip: Annotated[str, typer.Option(help="A video to run it on.")] = str(SAMPLE),
+    clip: Annotated[
+        str | None, typer.Option(help="A video to run it on. [a sample; letters are drawn]")
+    ] = None,
     frames: Annotated[int, typer.Option(min=10, max=10_000, help="So many of it.")] = 300,
     report: Annotated[Path | None, typer.Option(help="Write all of it to a JSON file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold an engine against ONNX Runtime on a clip, alone and in batches; then time it.
+
+    For a bundle that takes letters, the records are drawn at random.
 
     Exit code 31 says that it is too far away to serve; the report is written all the same.
 
@@ -127,7 +133,7 @@ def verify(
     if report is not None:
         try_to_write(report)  # now, not when everything is measured
     loaded = load_bundle(find_bundle(bundle))
-    seen = _frames(clip, loaded, frames)
+    seen = _inputs(clip, loaded, frames)
     console = Terminal(stderr=True)
     with tasks(console) as bars:
         trying = load_engine(
@@ -178,12 +184,15 @@ def _device(engine: Engine, precision: GpuPrecision) -> dict[str, Any]:
     return {"machine": asdict(find_machine()), "precision": precision, "device": facts}
 
 
-def _frames(clip: str, bundle: Bundle, count: int) -> InputArray:
-    """Read the first frames of a clip as the bundle wants them: (T, H, W, 3)."""
-    decode = source_decoder_for(picture_input(bundle, what="engine verify, which runs a clip,"))
-    address = Address.of(clip, os.environ)
+def _inputs(clip: str | None, bundle: Bundle, count: int) -> InputArray:
+    """Read the first frames of a clip as the bundle wants them; without one, draw: (T, *shape)."""
+    spec = bundle.input
+    if clip is None and not isinstance(spec, PictureInput):
+        return spec.samples(count, np.random.default_rng(SAMPLE_SEED))
+    wanted = picture_input(bundle, what="engine verify --clip")
+    address = Address.of(clip or str(SAMPLE), os.environ)
     source = open_source(address)
-    inputs = [decode(frame) for frame in islice(source, count)]
+    inputs = [fit_source_frame(frame, wanted) for frame in islice(source, count)]
     source.close()
     if not inputs:
         raise SourceError(f"{address.shown}: there is no frame in it")

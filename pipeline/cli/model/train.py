@@ -16,7 +16,8 @@ from pipeline.errors import DependencyError
 from pipeline.text.terminal import Terminal
 
 HeadChoice = Literal["rnn", "lstm", "lstm_relu", "gru", "transformer"]
-RecipeChoice = Literal["clips", "article", "actions"]
+RecipeChoice = Literal["clips", "article", "actions", "languages", "strands"]
+LETTERS = ("languages", "strands")
 BACKBONE = "efficientnet_lite0"
 HEAD: HeadChoice = "lstm"
 EPOCHS = {"clips": 40, "article": 10}  # the article's own; clips stops early
@@ -29,7 +30,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     data: Annotated[
         Path | None,
-        typer.Argument(help="A folder with a folder for each class, or a .csv.", exists=True),
+        typer.Argument(
+            help="A folder with a folder for each class, or a .csv; of the recipes of letters, the"
+            " folder of their packages.",
+            exists=True,
+        ),
     ] = None,
     recipe: Annotated[
         RecipeChoice,
@@ -65,7 +70,8 @@ def train(
 
     DATA is a folder with a folder of videos for each class, or a CSV with the columns video,
     start_s, end_s, label and, if you like, split. The recipe `actions` makes the demo's bundle; it
-    renders its own data.
+    renders its own data. The recipes `languages` and `strands` make those of letters, from packages
+    that `python -m engines.train.letters DATA` fetches.
 
     Example: `longtake train ./my-videos --out ./my-bundle`
     """
@@ -74,7 +80,9 @@ def train(
     training, planning = _modules()
     kept = work or out / ".work"
     with _resumable(console):
-        if recipe == "actions":
+        if recipe in LETTERS:
+            bundle = training.train_letter_bundle(recipe, data, out, seed=seed, report=console.say)
+        elif recipe == "actions":
             with tasks(console) as progress:
                 bundle = training.train_actions(out, kept, seed, progress)
         else:
@@ -95,6 +103,8 @@ def train(
         print_facts({"bundle": bundle.id, "training": bundle.training})
     elif recipe == "actions":
         _tell_actions(console, bundle)
+    elif recipe in LETTERS:
+        _tell_letters(console, bundle)
     else:
         _tell(console, bundle, out)
 
@@ -113,6 +123,10 @@ def _check(
     if recipe == "actions":
         if (data, chosen, limits) != (None, (BACKBONE, HEAD, None), (None, None)):
             raise typer.BadParameter("the recipe `actions` takes --out, --work and --seed alone")
+        return
+    if recipe in LETTERS:
+        if data is None or (chosen, limits) != ((BACKBONE, HEAD, None), (None, None)):
+            raise typer.BadParameter(f"the recipe `{recipe}` takes DATA, --out and --seed alone")
         return
     if data is None:
         raise typer.BadParameter("name your videos: a folder with a folder for each class, or .csv")
@@ -148,6 +162,16 @@ def _tell_actions(console: Terminal, bundle: Bundle) -> None:
         console.say(
             f"{bundle.id}, {test['about']}: {test['accuracy']:.1%} of frames right,"
             f" {test['accuracy_after_1s']:.1%} from 1 s into an action"
+        )
+
+
+def _tell_letters(console: Terminal, bundle: Bundle) -> None:
+    found: Any = bundle.training["evaluation"]
+    for about, test in found.items():
+        console.say(
+            f"{bundle.id}, {about}: {test['accuracy']:.1%} of records right;"
+            f" {test['memory_lost_at_each_record']:.1%} if memory is lost at each record,"
+            f" {test['network_without_memory']:.1%} by a network without memory"
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from pipeline.clock import Clock
+from pipeline.streams.admission import Rules
 from pipeline.streams.partition import Partition
 from pipeline.worker.metrics.model_metrics import ModelMetrics
 
@@ -12,9 +13,9 @@ CENSUS_S = 1.0
 class Census:
     """Counts the streams of all partitions once in CENSUS_S. Owner thread only."""
 
-    def __init__(self, metrics: ModelMetrics, *, most_streams: int, clock: Clock) -> None:
+    def __init__(self, metrics: ModelMetrics, rules: Rules, *, clock: Clock) -> None:
         self._metrics = metrics
-        self._most_streams = most_streams
+        self._rules = rules
         self._clock = clock
         self._counted_s = clock.monotonic()
 
@@ -23,7 +24,7 @@ class Census:
         now_s = self._clock.monotonic()
         if now_s - self._counted_s >= CENSUS_S:
             self._counted_s = now_s
-            self._metrics.count_streams(partitions, most=self._most_streams)
+            self._metrics.count_streams(partitions, self._rules)
 
     def hasten(self) -> None:
         """Count them at the next look: a partition is read from now on."""

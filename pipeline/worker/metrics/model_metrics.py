@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pipeline.records import Reset
+from pipeline.streams.admission import Rules
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.text.printable import printable
@@ -65,12 +66,14 @@ class ModelMetrics:
         for reset in resets:
             self._resets.labels(reset).inc()
 
-    def count_streams(self, partitions: Collection[Partition], *, most: int) -> None:
-        """Count streams, and the cold ones. Not for every turn: it looks at every stream.
-
-        `most` is the number that a partition may have.
-        """
-        self._fullest.set(max((len(p.streams) for p in partitions), default=0) / most)
-        warm = [stream.warm for partition in partitions for stream in partition.streams.values()]
+    def count_streams(self, partitions: Collection[Partition], rules: Rules) -> None:
+        """Count streams, and the cold ones. Not for every turn: it looks at every stream."""
+        fullest = max((len(partition.streams) for partition in partitions), default=0)
+        self._fullest.set(fullest / rules.most_streams)
+        warm = [
+            stream.is_warm(timed=rules.timed)
+            for partition in partitions
+            for stream in partition.streams.values()
+        ]
         self._streams.set(len(warm))
         self._cold.set(len(warm) - sum(warm))

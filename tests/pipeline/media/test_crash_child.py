@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.model.inputs import PictureInput
+from engines.model.inputs import LettersInput, PictureInput
 from pipeline.errors import CrashingFrameError, UndecodableFrameError
 from pipeline.media import crash_child
 from pipeline.media.crash_child import ChildDecoder
@@ -172,3 +172,11 @@ def own_fitting() -> OwnFitting:
 
 def suspected(chain: UnitChain, frame: Frame) -> UnitResult:
     return chain.feed(frame, now_ms=0, wanted=lambda: True, suspected=True)
+
+
+def test_letters_are_read_in_the_child_as_here() -> None:
+    child = ChildDecoder(LettersInput(kind="text", length=6, fit="cut"), max_frame_pixels=1)
+    assert child("Grüße".encode()).tobytes() == "Grüß".encode()
+    with pytest.raises(UndecodableFrameError, match="2 bytes are no UTF-8"):
+        child(b"\xff\xfe")
+    child.close()

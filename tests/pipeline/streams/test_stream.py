@@ -259,7 +259,7 @@ def test_a_stream_is_warm_once_a_second_of_it_is_remembered() -> None:
     stream, warm = Stream("cam-1"), []
     for t in (0, 600_000, 1_000_000, 4_000_000):  # after the third a gap
         step(stream, t)
-        warm.append(stream.warm)
+        warm.append(stream.is_warm(timed=True))
     assert warm == [False, False, True, False]
 
 
@@ -268,7 +268,7 @@ def test_a_stream_whose_next_frame_starts_afresh_is_cold() -> None:
     for t in (0, S, 2 * S):
         step(stream, t)
     stream.require_reset(Reset.EPOCH)
-    assert not stream.warm
+    assert not stream.is_warm(timed=True)
 
 
 def test_a_label_has_held_until_another_takes_its_place() -> None:

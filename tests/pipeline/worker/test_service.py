@@ -16,13 +16,13 @@ from engines.base import Engine
 from engines.errors import EngineUnavailableError
 from engines.model.bundle import load_bundle
 from pipeline.clock import SystemClock
-from pipeline.config import Start, WorkerConfig
-from pipeline.errors import BrokerUnavailableError, TopicError
+from pipeline.config import Overload, Start, WorkerConfig
+from pipeline.errors import BrokerUnavailableError, ConfigError, TopicError
 from pipeline.local.ports import free_ports
 from pipeline.records import Outgoing
 from pipeline.worker import service
 from pipeline.worker.service import Service
-from tests.engines.bundles import SIDE, write_tiny
+from tests.engines.bundles import SIDE, lettered, write_tiny
 from tests.memory_faults import FaultyBroker, InjectedFault, MovableLog
 from tests.pipeline.changelogs import manifest
 from tests.pipeline.pictures import jpeg
@@ -215,3 +215,19 @@ def test_probes_of_a_service_whose_engine_cannot_start_hear_why(
 
 
 # ------------------------------------------------------------------------------------------ signals
+
+
+def test_a_worker_that_would_skip_letters_does_not_start(tmp_path: Path) -> None:
+    bundle = lettered(tmp_path / "text")
+    config = WorkerConfig(
+        bundle=str(tmp_path / "text"),
+        overload=Overload.LATEST,
+        engine="onnxruntime",
+        metrics_port=0,
+    )
+    broker = FaultyBroker(
+        MovableLog(TOPICS, partitions=1, clock=SystemClock()), slot="w", fault=lambda step: None
+    )
+    words = f"overload = latest would skip records, and {bundle.id} takes text"
+    with pytest.raises(ConfigError, match=words):
+        Service(config, broker=broker, name="w")

@@ -1,0 +1,1 @@
+"""Training on letters: the recipes `languages` and `strands`, from published packages of data."""

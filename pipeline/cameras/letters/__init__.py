@@ -1,0 +1,1 @@
+"""Text and sequences into the log: what `longtake publish` does."""

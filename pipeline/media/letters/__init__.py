@@ -1,0 +1,1 @@
+"""Records of letters: how they are read, and the files that they come from."""
