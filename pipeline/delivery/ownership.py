@@ -160,11 +160,12 @@ class Ownership:
         """
         for kind in kinds:
             newest = self._reader.newest(kind, self._partitions)
-            publishers = {publisher_of(one) for one in newest if _is_output(kind, one)}
-            foreign = sorted(one for one in publishers if one not in (None, self._group))
-            if foreign:
-                raise refusal(self._topics, self._group, {kind: foreign[0]})
-            if None in publishers and not self._has_worked(changelogs):
+            named = [one for one in map(publisher_of, newest) if one is not None]
+            foreign = next((one for one in named if one != self._group), None)
+            if foreign is not None:
+                raise refusal(self._topics, self._group, {kind: foreign})
+            nameless = any(publisher_of(one) is None and _is_output(kind, one) for one in newest)
+            if nameless and not self._has_worked(changelogs):
                 raise refusal(self._topics, self._group, {kind: NAMELESS})
             if kind is Destination.PREDICTIONS:
                 self._warn_of_strangers(newest, changelogs)

@@ -125,6 +125,12 @@ def test_a_topic_whose_claim_is_lost_is_known_by_what_was_published_last() -> No
     assert outputs.log.owners() == dict.fromkeys(OUTPUTS)
 
 
+def test_it_is_so_though_we_cannot_read_that_release() -> None:
+    outputs = Outputs()
+    outputs.log.write_through(Outgoing(PREDICTIONS, 1, b"cam-1", b'{"schema":9}', THEIRS))
+    assert "topic predictions belongs to group actions" in outputs.refused()
+
+
 def test_our_own_predictions_let_us_claim_the_topic_again() -> None:
     outputs = Outputs()
     outputs.predicted(tape(range(2)).records[1], OURS)
