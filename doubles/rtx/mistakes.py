@@ -135,7 +135,7 @@ def _quantised(kind: Any, zero: int) -> bytes:
         ],
         [("x", FLOAT, [1, 1, 4, 4])],
         [("y", FLOAT, [1, 1, 2, 2])],
-        scale=np.float32(0.1),
+        scale=np.array(0.1, np.float32),
         zero=np.array(zero, kind),
         wq=np.ones((1, 1, 3, 3), kind),
     )

@@ -31,9 +31,10 @@ STRICTER = {  # only the double refuses them
     "float64 as input",
     "float64 within the network",
     "float64 as a weight",
+    "Identity of float16 called float32",
 }
 LAXER = {"NonZero, whose size depends on values"}  # a plugin, which TensorRT for RTX lacks
-TAKEN = fine().keys() - LAXER | {"bytes as a weight", "Identity of float16 called float32"}
+TAKEN = fine().keys() - LAXER | {"bytes as a weight"}
 INVALID = {  # the check of a bundle refuses them before the lint
     "a network without outputs",
     "a cycle of two nodes",

@@ -110,6 +110,8 @@ def _mixed(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
 
 def _uint8(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
     to = next((a.i for a in node.attribute if a.name == "to"), None)  # the type that a Cast gives
+    if to == TensorProto.UINT8:
+        yield f"{_named(node)} gives uint8, which TensorRT knows as input alone: cast to int32"
     for name in node.input:
         if types.get(name) == TensorProto.UINT8 and to not in FLOATS:
             yield (

@@ -149,20 +149,11 @@ def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
     assert np.ptp(wanted, axis=0).max() > 10 * TOLERANCE  # frames and memory do matter
 
 
-def exported(pair: Pair, folder: Path) -> Bundle:
-    model = pair.model(folder)
-    bundle = to_bundle(model)
-    card = describe(model, training={})
-    return load_bundle(
-        write_bundle(folder / "bundle", card, encoder=bundle.encoder, head=bundle.head)
-    )
-
-
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
 def test_tensorrts_own_builder_takes_all_graphs_of_a_pair(pair: Pair, tmp_path: Path) -> None:
     with or_skipped():
         find_rtx()
-    bundle = exported(pair, tmp_path)
+    bundle = written(pair.model(tmp_path), tmp_path / "bundle")
     orders = [encoder_order(bundle, half=half) for half in (False, True)]
     made = outcomes([*orders, step_order(bundle)])
     assert [one.refused for one in made] == ["", "", ""]
@@ -178,8 +169,6 @@ def test_tensorrts_own_builder_takes_the_largest_window_of_attention(tmp_path: P
     head = Transformer(len(LABELS), features=backbone.features, window=LARGEST_WINDOW)
     pictures = replace(backbone.input, height=96, width=96, rate_hz=None)
     model = Model(backbone.encoder, head, pictures, LABELS)
-    bundle = to_bundle(model)
-    card = describe(model, training={})
-    read = load_bundle(write_bundle(tmp_path, card, encoder=bundle.encoder, head=bundle.head))
-    (made,) = outcomes([step_order(read)])
+    bundle = written(model, tmp_path / "bundle")
+    (made,) = outcomes([step_order(bundle)])
     assert made.refused == ""
