@@ -5,17 +5,23 @@ Its plans are for a compute capability. What its compiler would do at the first 
 
 from enum import IntEnum
 
-from tensorrt_bindings import (
-    ErrorCodeTRT,
-    ExecutionContextAllocationStrategy,
-    HardwareCompatibilityLevel,
-)
+from tensorrt_bindings import ErrorCodeTRT, HardwareCompatibilityLevel
 
-from doubles.tensorrt.api import *  # noqa: F403 - the same names
-from doubles.tensorrt.api import get_nv_onnx_parser_version
+from doubles.tensorrt.api import (
+    BuilderFlag,
+    DataType,
+    ExecutionContextAllocationStrategy,
+    IExecutionContext,
+    ILogger,
+    INetworkDefinition,
+    IProgressMonitor,
+    MemoryPoolType,
+    NetworkDefinitionCreationFlag,
+    OnnxParser,
+    get_nv_onnx_parser_version,
+)
 from doubles.tensorrt.builder import Builder as PlainBuilder
 from doubles.tensorrt.config import IBuilderConfig as PlainConfig
-from doubles.tensorrt.context import IExecutionContext
 from doubles.tensorrt.driver import Gpu
 from doubles.tensorrt.engine import ICudaEngine as PlainEngine
 from doubles.tensorrt.hostmemory import IHostMemory
@@ -145,4 +151,22 @@ class Runtime(PlainRuntime):
     _kind = ICudaEngine
 
 
-__all__ = ["Builder", "ComputeCapability", "Runtime", "get_nv_onnx_parser_version"]
+__all__ = [
+    "Builder",
+    "BuilderFlag",
+    "ComputeCapability",
+    "DataType",
+    "DynamicShapesKernelSpecializationStrategy",
+    "ExecutionContextAllocationStrategy",
+    "IBuilderConfig",
+    "ICudaEngine",
+    "IExecutionContext",
+    "ILogger",
+    "INetworkDefinition",
+    "IProgressMonitor",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "OnnxParser",
+    "Runtime",
+    "get_nv_onnx_parser_version",
+]

@@ -110,6 +110,7 @@ class PlanCache:
 
     def _write(self, key: str, kind: str, content: bytes) -> None:
         try:
+            self._private.make()  # with given plans, nothing has locked it before
             self._private.write(f"{key}.{kind}", content)
         except UntrustedError as exc:
             self._warn(exc)
