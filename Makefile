@@ -45,6 +45,7 @@ lock:
 	$(LOCK) --constraints requirements.lock --output-file requirements-runtime.lock  # what the image gets
 	$(LOCK) --group train-tests --extra train --extra pretrained --constraints requirements.lock $(ONLY_ON_A_GPU:%=--no-emit-package %) --output-file requirements-train.lock
 	$(LOCK) --extra tensorrt --constraints requirements-runtime.lock --no-emit-package tensorrt-cu13-libs --output-file requirements-gpu.lock  # the GPU image; deploy/unpinned.toml says why without that one
+	$(LOCK) --extra tensorrt-rtx --constraints requirements-runtime.lock --output-file requirements-rtx.lock
 	uv pip compile --group build --constraints requirements.lock --constraints doubles/requirements/tools.txt $(LOCK_OPTIONS) --output-file requirements-build.lock  # what both images build with
 	uv pip compile --group docs $(LOCK_OPTIONS) --output-file requirements-docs.lock  # Sphinx, and nothing of longtake
 

@@ -6,15 +6,16 @@ all that a folder is made of, so none is ever out of date.
 
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-from doubles.building import BINDINGS, PartsMissingError, build_parts, compile_driver
+from doubles.building import BINDINGS, PartsMissingError, build_parts, compile_driver, install
 from doubles.once import build_once, key_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent / "build" / "doubles"
 NEWEST, OLDEST = BINDINGS
+OF_PARTS = ("cuda", "pycuda", "toolkit", "tools", *(f"trt-{version}" for version in BINDINGS))
 
 
 def find_parts() -> Path:
@@ -23,7 +24,16 @@ def find_parts() -> Path:
     It has `site` (pycuda, cuda.bindings), `trt-VERSION` (tensorrt_bindings, with empty libraries
     that it is linked to) and `stubs-VERSION` (its types). Raises `PartsMissingError`.
     """
-    return _found("parts", build_parts, "requirements/*.txt", "building.py", "typestubs.py")
+    pins = (f"requirements/{name}.txt" for name in OF_PARTS)
+    return _found("parts", build_parts, *pins, "building.py", "typestubs.py")
+
+
+def find_rtx() -> Path:
+    """Find or fetch TensorRT for RTX: genuine bindings and libraries, 100 MB.
+
+    The folder has `tensorrt_rtx_bindings`. Raises `PartsMissingError`.
+    """
+    return _found("rtx", partial(install, "rtx"), "requirements/rtx.txt")
 
 
 def find_driver() -> Path:
@@ -53,6 +63,6 @@ def _tried(name: str, build: Callable[[Path], None], *made_of: str) -> Path | st
 
 if __name__ == "__main__":
     try:
-        print(find_parts(), find_driver(), sep="\n")  # noqa: T201 - its answer
+        print(find_parts(), find_driver(), find_rtx(), sep="\n")  # noqa: T201 - its answer
     except PartsMissingError as exc:
         sys.exit(str(exc))

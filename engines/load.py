@@ -26,6 +26,7 @@ def load_engine(
     *,
     verdicts: Verdicts | None = None,
     gpu_precision: GpuPrecision = "float16",
+    plans: Path | None = None,
     progress: BuildProgress = lambda phase, done, steps: None,
 ) -> Engine:
     """Check the bundle, and make the engine; `verdicts` can hold that it has passed.
@@ -33,7 +34,8 @@ def load_engine(
     The check runs the graphs on ONNX Runtime and compares it with the oracle, in a child process
     with limits. TensorRT is compared with the oracle here, after that.
 
-    `threads` is for the engines on the processor; `gpu_precision` and `progress` are for TensorRT.
+    `threads` is for the engines on the processor; `gpu_precision`, `progress` and `plans`, a folder
+    of plans that were made elsewhere, are for TensorRT.
     Raises `EngineError` of any kind.
     """
     name = choose() if name == "auto" else name
@@ -50,7 +52,7 @@ def load_engine(
         return reference_engine(bundle)  # it is the oracle
     if machine is None:
         return onnxruntime_engine(bundle, threads)
-    engine = _tensorrt(bundle, machine, gpu_precision, progress)
+    engine = _tensorrt(bundle, machine, gpu_precision, plans, progress)
     with _unless_passed(verdicts, bundle, name, f"{gpu_precision} {machine}") as wanted:
         if wanted:
             _compare(engine, bundle, gpu_precision)
@@ -76,7 +78,7 @@ def choose() -> EngineName:
     except EngineUnavailableError as exc:
         log.info("engine auto: onnxruntime, on the processor: %s", exc)
         return "onnxruntime"
-    log.info("engine auto: tensorrt %s, on %s", machine.tensorrt, machine.gpu)
+    log.info("engine auto: %s %s, on %s", machine.library, machine.tensorrt, machine.gpu)
     return "tensorrt"
 
 
@@ -91,13 +93,23 @@ def plan_folder() -> Path:
 
 
 def _tensorrt(
-    bundle: Bundle, machine: Machine, precision: GpuPrecision, progress: BuildProgress
+    bundle: Bundle,
+    machine: Machine,
+    precision: GpuPrecision,
+    plans: Path | None,
+    progress: BuildProgress,
 ) -> Engine:
     from engines.tensorrt.engine import TensorRtEngine  # only where its libraries are
-    from engines.tensorrt.plans import PlanCache
+    from engines.tensorrt.plans import GivenPlans, PlanCache
 
-    cache = PlanCache(plan_folder())
-    return TensorRtEngine(bundle, machine, cache, half=precision == "float16", progress=progress)
+    return TensorRtEngine(
+        bundle,
+        machine,
+        PlanCache(plan_folder()),
+        half=precision == "float16",
+        progress=progress,
+        given=None if plans is None else GivenPlans(plans),
+    )
 
 
 def _compare(engine: Engine, bundle: Bundle, gpu_precision: GpuPrecision) -> None:

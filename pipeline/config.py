@@ -117,6 +117,8 @@ class WorkerConfig(KafkaSettings, Settings):
     """`auto` takes TensorRT if there is a GPU with all that it needs, and logs the choice."""
     gpu_precision: GpuPrecision = "float16"
     """Of the encoder under TensorRT; the recurrent head always runs in float32."""
+    plans: Path | None = None
+    """A folder of plans that `engine build --for` has made elsewhere, for TensorRT for RTX."""
     engine_threads: Annotated[int, Field(ge=1, le=256), Number] = 1
     decode_threads: Annotated[int, Field(ge=1, le=256), Number] = 2
     slot: KafkaName | None = None

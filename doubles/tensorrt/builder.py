@@ -8,7 +8,7 @@ from tensorrt_bindings import BuilderFlag, ErrorCodeTRT, ILogger, IProgressMonit
 
 from doubles.tensorrt import ports, tf32
 from doubles.tensorrt.config import IBuilderConfig
-from doubles.tensorrt.driver import Gpu, current_gpu
+from doubles.tensorrt.driver import Gpu
 from doubles.tensorrt.hostmemory import IHostMemory
 from doubles.tensorrt.network import INetworkDefinition
 from doubles.tensorrt.plan import Plan
@@ -50,10 +50,10 @@ class Builder(Reporting):
             text = "the build was cancelled by the progress monitor"
             self._error(ErrorCodeTRT.FAILED_EXECUTION, text)
             return None
-        gpu = current_gpu()
+        gpu, fit = config._target()
         graph = _narrow(model, config, gpu).SerializeToString()
         plan = Plan(graph, config._profiles or [{}])
-        return IHostMemory(plan.sealed(gpu, config.hardware_compatibility_level))
+        return IHostMemory(plan.sealed(gpu, fit))
 
     def _unfit(self, model: onnx.ModelProto, config: IBuilderConfig) -> Iterator[str]:
         if not ports.outputs(model):

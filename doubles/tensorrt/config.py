@@ -9,7 +9,7 @@ from tensorrt_bindings import (
     ProfilingVerbosity,
 )
 
-from doubles.tensorrt.driver import current_gpu
+from doubles.tensorrt.driver import Gpu, current_gpu
 from doubles.tensorrt.profile import IOptimizationProfile, Range
 from doubles.tensorrt.sealed import SealedError
 from doubles.tensorrt.timing import ITimingCache
@@ -122,6 +122,10 @@ class IBuilderConfig:
             return False
         self._cache = cache
         return True
+
+    def _target(self) -> tuple[Gpu, HardwareCompatibilityLevel]:
+        """For which device a plan is, and how much like it another one must be."""
+        return current_gpu(), self._hardware
 
     def get_timing_cache(self) -> ITimingCache | None:
         return self._cache

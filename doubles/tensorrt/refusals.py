@@ -1,10 +1,10 @@
 """What TensorRT's parser does not take, as far as it can be told without a GPU."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto, numpy_helper, shape_inference
 from tensorrt_bindings import ErrorCode
 
 from doubles.tensorrt.ports import TYPES
@@ -38,6 +38,37 @@ class Refusal:
 
 def refusals(model: onnx.ModelProto) -> Iterator[Refusal]:
     """Yield every reason; none if the graph is taken."""
+    reasons = [*_unsorted(model.graph), *_refusals(model)]
+    yield from reasons
+    if not reasons:
+        yield from _unfitting(model)
+
+
+def _unsorted(graph: onnx.GraphProto) -> Iterator[Refusal]:
+    """Find inputs that nothing gives, and nodes that wait for each other."""
+    given = {value.name for value in (*graph.input, *graph.initializer)} | {""}
+    made = {name for node in graph.node for name in node.output}
+    missing = {name for node in graph.node for name in node.input} - given - made
+    for name in sorted(missing):
+        yield Refusal(ErrorCode.INVALID_GRAPH, f"Node input was not registered: {name}")
+    known, waiting = given | missing, list(graph.node)
+    while ready := [node for node in waiting if known.issuperset(node.input)]:
+        known.update(name for node in ready for name in node.output)
+        waiting = [node for node in waiting if not known.issuperset(node.output)]
+    if waiting:
+        yield Refusal(ErrorCode.INVALID_GRAPH, "Failed to sort the model topologically.")
+
+
+def _unfitting(model: onnx.ModelProto) -> Iterator[Refusal]:
+    """Find shapes that do not fit; wrong types were found before."""
+    try:
+        shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except shape_inference.InferenceError as exc:
+        if "[ShapeInferenceError]" in str(exc):
+            yield Refusal(ErrorCode.INVALID_NODE, str(exc))
+
+
+def _refusals(model: onnx.ModelProto) -> Iterator[Refusal]:
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except shape_inference.InferenceError as exc:
@@ -48,12 +79,14 @@ def refusals(model: onnx.ModelProto) -> Iterator[Refusal]:
         if kind not in TYPES:
             what = TensorProto.DataType.Name(kind)
             yield Refusal(ErrorCode.UNSUPPORTED_NODE_DATATYPE, f"{name} is {what}")
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
     outer = {value.name for value in (*model.graph.input, *model.graph.output)}
     for number, node in enumerate(model.graph.node):
         for code, text in (
             *_operators(node),
             *_mixed(node, types),
             *_uint8(node, types, outer),
+            *_shifted(node, weights),
         ):
             yield Refusal(code, text, number, node.name, node.op_type)
 
@@ -78,6 +111,16 @@ def _mixed(node: onnx.NodeProto, types: dict[str, int]) -> Iterator[tuple[ErrorC
     if len({types[name] for name in names}) > 1:
         told = ", ".join(f"{name} {TensorProto.DataType.Name(types[name])}" for name in names)
         yield ErrorCode.INVALID_NODE, f"{node.op_type} must have inputs of one type: {told}"
+
+
+def _shifted(
+    node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]
+) -> Iterator[tuple[ErrorCode, str]]:
+    """Find zero points of quantised tensors: TensorRT's int8 is symmetric."""
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2:
+        zero = weights.get(node.input[2])
+        if zero is not None and numpy_helper.to_array(zero).any():
+            yield ErrorCode.UNSUPPORTED_NODE, f"{zero.name}: non-zero zero point is not supported"
 
 
 def _uint8(

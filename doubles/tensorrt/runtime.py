@@ -15,6 +15,8 @@ from doubles.tensorrt.trouble import Reporting, misuse, wanted
 class Runtime(Reporting):
     """Must outlive its engines."""
 
+    _kind = ICudaEngine
+
     def __init__(self, logger: ILogger) -> None:
         self._logger, self._recorder = wanted(logger, ILogger), None
         self._host_code_allowed = False
@@ -40,7 +42,7 @@ class Runtime(Reporting):
             text = f"IRuntime::deserializeCudaEngine: {exc}"
             self._error(ErrorCodeTRT.INVALID_ARGUMENT, text)
             return None
-        engine = ICudaEngine(loaded, self._logger, self._recorder)
+        engine = self._kind(loaded, self._logger, self._recorder)
         self._engines.add(engine)
         return engine
 

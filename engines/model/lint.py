@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from engines.model.bundle import Bundle
 from engines.model.graph import nodes
@@ -24,6 +24,11 @@ ONE_TYPE = {  # op -> the inputs that must have one type: TensorRT's networks ar
 }
 SHAPED_BY_VALUES = frozenset(("NonZero", "Unique", "Compress"))
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+UNKNOWN_TYPES: Mapping[int, str] = {  # to TensorRT, and what to use instead
+    TensorProto.DOUBLE: "float32",
+    **dict.fromkeys((TensorProto.INT16, TensorProto.UINT16), "int32"),
+    **dict.fromkeys((TensorProto.UINT32, TensorProto.UINT64), "int64"),
+}
 
 
 def complaints(bundle: Bundle) -> list[str]:
@@ -43,15 +48,18 @@ def _complaints(model: onnx.ModelProto) -> Iterator[str]:
     for value in (*inferred.graph.input, *inferred.graph.output, *inferred.graph.value_info):
         yield from _dimensions(value, makers)
     for name, kind in types.items():
-        if kind == TensorProto.DOUBLE:
+        if kind in UNKNOWN_TYPES:
+            found = helper.tensor_dtype_to_np_dtype(kind)
             yield (
-                f"{_made(name, makers)} is float64, which TensorRT does not have: export it as"
-                " float32"
+                f"{_made(name, makers)} is {found}, which TensorRT does not have: export it as"
+                f" {UNKNOWN_TYPES[kind]}"
             )
+    weights = {tensor.name: tensor for tensor in inferred.graph.initializer}
     for node in nodes(inferred.graph):
         yield from _operator(node)
         yield from _mixed(node, types)
         yield from _uint8(node, types)
+        yield from _shifted(node, weights)
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, int]:
@@ -102,9 +110,21 @@ def _mixed(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
 
 def _uint8(node: onnx.NodeProto, types: Mapping[str, int]) -> Iterator[str]:
     to = next((a.i for a in node.attribute if a.name == "to"), None)  # the type that a Cast gives
+    if to == TensorProto.UINT8:
+        yield f"{_named(node)} gives uint8, which TensorRT knows as input alone: cast to int32"
     for name in node.input:
         if types.get(name) == TensorProto.UINT8 and to not in FLOATS:
             yield (
                 f"{_named(node)} takes {name} as uint8: cast it to float32 or float16 first, then"
                 " permute and normalise"
+            )
+
+
+def _shifted(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> Iterator[str]:
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2:
+        zero = weights.get(node.input[2])
+        if zero is not None and numpy_helper.to_array(zero).any():
+            yield (
+                f"{_named(node)} has the zero point {zero.name}, which is not zero: quantise"
+                " symmetrically, to int8"
             )

@@ -3,20 +3,20 @@
 Source of the calls: NVIDIA's API reference of TensorRT 11.4; they are the same in 10.16.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorrt as trt
 
 from engines.base import BuildProgress
 from engines.errors import BuildError
+from engines.tensorrt.flavour import aim, is_rtx
+from engines.tensorrt.graphs.orders import Profile
 from engines.tensorrt.log import TensorRtLog, beginning
+from engines.tensorrt.parts import Capability
 
 WORKSPACE_BYTES = 1 << 30
 OPTIMISATION = 3  # of 0..5: TensorRT's own default
-
-Shape = tuple[int, ...]
-Profile = Mapping[str, tuple[Shape, Shape, Shape]]  # input -> smallest, usual, largest shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,11 @@ def build_plan(
     timings: bytes,
     progress: BuildProgress,
     log: TensorRtLog,
+    capability: Capability,
 ) -> Built:
     """Build for seconds to minutes. `timings` of another GPU or version are ignored.
+
+    TensorRT builds for the GPU at hand, TensorRT for RTX for any GPU of `capability`.
 
     Raises `BuildError` with what TensorRT said, and `EngineUnavailableError`.
     """
@@ -50,17 +53,19 @@ def build_plan(
     config.builder_optimization_level = OPTIMISATION
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default: float32 would have 10 bits
     config.max_aux_streams = 0  # all work of the engine is on one stream
+    aim(config, capability)
     monitor = _Monitor(progress)
     config.progress_monitor = monitor
     for profile in profiles:
         _add(profile, builder, config)
-    _use(timings, config)
+    if not is_rtx():  # whose builder measures nothing
+        _use(timings, config)
     plan = builder.build_serialized_network(network, config)
     if monitor.failure is not None:
         raise monitor.failure
     if plan is None:
         raise BuildError(f"TensorRT cannot make a plan: {log.trouble()}")
-    kept = config.get_timing_cache()
+    kept = None if is_rtx() else config.get_timing_cache()
     return Built(bytes(memoryview(plan)), bytes(memoryview(kept.serialize())) if kept else b"")
 
 

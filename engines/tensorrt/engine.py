@@ -20,24 +20,23 @@ from engines.base import (
 )
 from engines.model.bundle import Bundle
 from engines.table import check_inputs, check_picks, check_rows, check_state
-from engines.tensorrt.capture import Recorder
-from engines.tensorrt.device import Device, guard
-from engines.tensorrt.half_encoder import halved
-from engines.tensorrt.network import BATCH, LARGEST, Inputs, Network, profiles_of
-from engines.tensorrt.opening import Opener
-from engines.tensorrt.parts import Machine
-from engines.tensorrt.plans import PlanCache
-from engines.tensorrt.rows import MOST_ROWS, USUAL_ROWS, DeviceRows
-from engines.tensorrt.subgraphs import (
+from engines.tensorrt.driver.capture import Recorder
+from engines.tensorrt.driver.device import Device, guard
+from engines.tensorrt.graphs.orders import LARGEST, Order, encoder_order, step_order
+from engines.tensorrt.graphs.subgraphs import (
     BROKEN,
     ENCODED,
     MOST_INPUTS,
     PICKS,
     ROWS,
     chosen,
-    step_graph,
     table_of,
 )
+from engines.tensorrt.network import Network
+from engines.tensorrt.opening import Opener
+from engines.tensorrt.parts import Machine
+from engines.tensorrt.plans import GivenPlans, PlanCache
+from engines.tensorrt.rows import DeviceRows
 
 UPLOADS = 2  # pinned buffers for inputs: one is filled while the other is copied
 
@@ -76,6 +75,7 @@ class TensorRtEngine:
         *,
         half: bool,
         progress: BuildProgress,
+        given: GivenPlans | None = None,
     ) -> None:
         self._bundle = bundle
         self._encodes = self._items = self._slots = 0
@@ -84,12 +84,12 @@ class TensorRtEngine:
             self._device = Device()
             owned.callback(self._device.close)
             self._allocate()
-            opener = self._opener = Opener(machine, cache, progress)
+            opener = self._opener = Opener(machine, cache, progress, given=given)
             owned.callback(opener.close)
             self._recorder = Recorder(self._device.stream)
-            self._encoder = self._open_encoder(opener, half=half)
+            self._encoder = self._open(opener, encoder_order(bundle, half=half))
             owned.callback(self._encoder.close)
-            self._step = self._open_step(opener)
+            self._step = self._open(opener, step_order(bundle))
             owned.callback(self._step.close)
             scratch = self._device.allocate(
                 max(self._encoder.scratch_bytes, self._step.scratch_bytes)
@@ -221,21 +221,8 @@ class TensorRtEngine:
         for spec in bundle.state:
             self._stepped[spec.output] = device.allocate(LARGEST * self._table.row_bytes[spec.name])
 
-    def _open_encoder(self, opener: Opener, *, half: bool) -> Network:
-        graph = halved(self._bundle.encoder) if half else self._bundle.encoder
-        port = self._bundle.input.array
-        inputs: Inputs = {port.name: (BATCH, *port.shape)}
-        plan = opener.open("encoder", graph, profiles_of(inputs, {}))
-        return Network(plan, inputs, self._device, self._recorder)
-
-    def _open_step(self, opener: Opener) -> Network:
-        inputs = dict.fromkeys(self._asked, (BATCH,))
-        tables = {
-            table_of(s.name): ((1, *s.shape), (USUAL_ROWS, *s.shape), (MOST_ROWS + 1, *s.shape))
-            for s in self._bundle.state
-        }
-        plan = opener.open("step", step_graph(self._bundle), profiles_of(inputs, tables))
-        return Network(plan, inputs, self._device, self._recorder)
+    def _open(self, opener: Opener, order: Order) -> Network:
+        return Network(opener.open(order), order.inputs, self._device, self._recorder)
 
     def _bind_step(self) -> None:
         tables = {table_of(name): at for name, at in self._table.addresses.items()}

@@ -1,39 +1,25 @@
 """A plan, loaded: one execution context per bucket of the batch, its shapes and addresses fixed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import tensorrt as trt
 
 from engines.errors import DeviceError
-from engines.tensorrt.build import Profile, Shape
-from engines.tensorrt.capture import CaptureError, Recorder, Recording
-from engines.tensorrt.device import Device
+from engines.tensorrt.driver.capture import CaptureError, Recorder, Recording
+from engines.tensorrt.driver.device import Device
+from engines.tensorrt.flavour import Contexts
+from engines.tensorrt.graphs.orders import BUCKETS, PROFILES, Inputs, Shape, sized
 from engines.tensorrt.log import TensorRtLog
-
-BUCKETS = (1, 2, 4, 8, 16, 32, 64)  # batches are filled up to the next one
-PROFILES = ((1, 4, 8), (16, 32, 64))  # smallest, usual, largest batch that kernels are chosen for
-LARGEST = BUCKETS[-1]
-
-Inputs = Mapping[str, Sequence[int | str]]  # shape of each input; "N" is the batch
-BATCH = "N"
-
-
-def profiles_of(inputs: Inputs, others: Profile) -> list[Profile]:
-    """Return the shapes a plan is for: `inputs` at each profile's batches, and `others`."""
-    shaped = [
-        {name: tuple(_shape(shape, size) for size in sizes) for name, shape in inputs.items()}
-        for sizes in PROFILES
-    ]
-    return [{**{name: (s[0], s[1], s[2]) for name, s in one.items()}, **others} for one in shaped]
+from engines.tensorrt.opening import Opened
 
 
 class Network:
     """Runs one plan on a device. Networks on one stream may share their scratch memory."""
 
-    def __init__(
-        self, plan: trt.ICudaEngine, inputs: Inputs, device: Device, recorder: Recorder
-    ) -> None:
-        self._plan, self._inputs, self._device, self._recorder = plan, inputs, device, recorder
+    def __init__(self, opened: Opened, inputs: Inputs, device: Device, recorder: Recorder) -> None:
+        plan = opened.plan
+        self._opened, self._inputs, self._device, self._recorder = opened, inputs, device, recorder
+        self._contexts = Contexts(plan, opened.compiled)
         self._buckets: dict[int, Bucket] = {}
         self.scratch_bytes = max(
             plan.get_device_memory_size_for_profile_v2(number) for number in range(len(PROFILES))
@@ -43,9 +29,7 @@ class Network:
         """Make the contexts, with `scratch_bytes` of scratch memory at address `scratch`."""
         for size in BUCKETS:
             profile = next(i for i, (_, _, most) in enumerate(PROFILES) if size <= most)
-            context = self._plan.create_execution_context(
-                trt.ExecutionContextAllocationStrategy.USER_MANAGED
-            )
+            context = self._contexts.make()
             if context is None:
                 raise DeviceError(f"TensorRT makes no context: {log.trouble()}")
             context.set_device_memory(scratch, self.scratch_bytes)
@@ -59,7 +43,7 @@ class Network:
         Nothing may be running.
         """
         for size, bucket in self._buckets.items():
-            shapes = {name: _shape(shape, size) for name, shape in self._inputs.items()}
+            shapes = {name: sized(shape, size) for name, shape in self._inputs.items()}
             bucket.bind(addresses, {**shapes, **others})
 
     def run(self, count: int) -> int:
@@ -78,7 +62,8 @@ class Network:
         for bucket in self._buckets.values():
             bucket.close()
         self._buckets.clear()
-        del self._plan
+        self._opened.keep(self._contexts.compiled())
+        del self._contexts, self._opened
 
 
 class Bucket:
@@ -159,7 +144,3 @@ class Bucket:
 def bucket_for(count: int) -> int:
     """Return the smallest bucket for `count` items, 1 to 64."""
     return next(size for size in BUCKETS if count <= size)
-
-
-def _shape(shape: Sequence[int | str], size: int) -> Shape:
-    return tuple(size if isinstance(extent, str) else extent for extent in shape)

@@ -1,4 +1,4 @@
-"""Plans on disk. Only plans that this machine has built itself are ever loaded.
+"""Plans on disk: those that this machine has built itself, and those that the operator names.
 
 A plan is code: it never comes from a bundle, from the log or from a URL, nor from a folder that
 another user can write.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from engines.errors import EngineUnavailableError
 from engines.trusted_files import PrivateFolder, UntrustedError, open_regular
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class PlanCache:
             return None
         except OSError:
             return None
-        if card not in (_card(facts, plan), _unnumbered_card(facts, plan)):
+        if not _belongs(card, facts, plan):
             log.warning("the plan %s is damaged and is made again", self.path(facts))
             return None
         return plan
@@ -81,23 +82,35 @@ class PlanCache:
 
     def timings(self, facts: PlanFacts) -> bytes:
         """Read the timings of earlier builds on the same machine; empty if there are none."""
+        return self._kept(facts, "timings")
+
+    def keep_timings(self, facts: PlanFacts, timings: bytes) -> None:
+        """Write the timings of a build."""
+        self._write(key_of(facts), "timings", timings)
+
+    def compiled(self, facts: PlanFacts) -> bytes:
+        """Read the kernels that TensorRT for RTX has compiled of a plan; empty if none are kept."""
+        return self._kept(facts, "compiled")
+
+    def keep_compiled(self, facts: PlanFacts, compiled: bytes) -> None:
+        """Write such kernels."""
+        self._write(key_of(facts), "compiled", compiled)
+
+    def _kept(self, facts: PlanFacts, kind: str) -> bytes:
         try:
-            return self._read(key_of(facts), "timings")
+            return self._read(key_of(facts), kind)
         except UntrustedError as exc:
             self._warn(exc)
             return b""
         except OSError:
             return b""
 
-    def keep_timings(self, facts: PlanFacts, timings: bytes) -> None:
-        """Write the timings of a build."""
-        self._write(key_of(facts), "timings", timings)
-
     def _read(self, key: str, kind: str) -> bytes:
         return self._private.read(f"{key}.{kind}", MOST_BYTES)
 
     def _write(self, key: str, kind: str, content: bytes) -> None:
         try:
+            self._private.make()  # with given plans, nothing has locked it before
             self._private.write(f"{key}.{kind}", content)
         except UntrustedError as exc:
             self._warn(exc)
@@ -114,10 +127,55 @@ class PlanCache:
         self._warned = True
 
 
+class GivenPlans:
+    """Plans in a folder that the operator names, made elsewhere with `engine build --for`.
+
+    They are read, never written. Whoever can write the folder can run code here, so it is believed
+    as a cache is. Raises `EngineUnavailableError` where it is not there or others may write it: a
+    worker that was promised plans must not make them instead.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._private = PrivateFolder(folder)
+        with self._believed():
+            self._private.check()
+
+    def load(self, facts: PlanFacts) -> bytes | None:
+        """Read a plan; None if there is none for these facts."""
+        key = key_of(facts)
+        with self._believed():
+            try:
+                plan, card = (
+                    self._private.read(f"{key}.{kind}", MOST_BYTES) for kind in ("plan", "json")
+                )
+            except FileNotFoundError:
+                log.warning("no plan in %s is for this GPU and bundle: %s", self._private.path, key)
+                return None
+        if not _belongs(card, facts, plan):
+            raise EngineUnavailableError(
+                f"the plan {self._private.path / key}.plan is damaged: copy it again"
+            )
+        return plan
+
+    @contextmanager
+    def _believed(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise EngineUnavailableError(
+                f"plans are wanted from {self._private.path}, which is not used: {exc}"
+            ) from exc
+
+
 def key_of(facts: PlanFacts) -> str:
     """The name of the files for a set of facts."""
     canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def _belongs(card: bytes, facts: PlanFacts, plan: bytes) -> bool:
+    """Whether a card is that of this plan, of today or of the release before."""
+    return card in (_card(facts, plan), _unnumbered_card(facts, plan))
 
 
 def _card(facts: PlanFacts, plan: bytes) -> bytes:

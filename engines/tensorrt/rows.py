@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from engines.base import Tensors
 from engines.errors import DeviceError
 from engines.model.description import StateSpec
-from engines.tensorrt.device import Device
+from engines.tensorrt.driver.device import Device
+from engines.tensorrt.graphs.orders import MOST_ROWS
 
 RowIndex = NDArray[np.intp]
 PAGE = 64  # rows that are read or written at a time
-USUAL_ROWS, MOST_ROWS = 1 << 8, 1 << 16
 
 
 class DeviceRows:

@@ -1,6 +1,7 @@
 """`longtake worker`: a member of a group, until it is stopped."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,6 +73,9 @@ def worker(
         EngineName | None,
         typer.Option(help="What runs the bundle; auto takes a GPU where there is one. [auto]"),
     ] = None,
+    plans: Annotated[
+        Path | None, typer.Option(help="A folder of `engine build --for`. [none]")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of onnxruntime. [1]")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /healthz, /readyz. [9108]")
@@ -107,6 +111,7 @@ def worker(
             "delivery": delivery,
             "overload": overload,
             "engine": engine,
+            "plans": plans,
             "engine_threads": threads,
             "metrics_port": metrics_port,
             "log_format": log_format,

@@ -161,6 +161,7 @@ class GroupReplay:
             threads=settings.engine_threads,
             verdicts=Verdicts.of(os.environ),
             gpu_precision=settings.gpu_precision,
+            plans=settings.plans,
         )
         self._pool = ThreadPoolExecutor(settings.decode_threads, "decode")
         self._seconds = 0.0

@@ -108,6 +108,7 @@ class Service:
                 threads=self._config.engine_threads,
                 verdicts=verdicts,
                 gpu_precision=self._config.gpu_precision,
+                plans=self._config.plans,
                 progress=self._building,
             )
         except EngineError as exc:

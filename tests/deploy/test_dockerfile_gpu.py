@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -19,10 +20,16 @@ def test_the_stages_have_the_same_cuda_and_python_and_the_last_has_no_toolkit() 
     assert "-devel-" in build
 
 
-def extra() -> dict[str, SpecifierSet]:
+EXTRAS = {  # with its lock -> what it adds
+    ("tensorrt", "gpu"): {"tensorrt-cu13", "pycuda", "cuda-bindings"},
+    ("tensorrt-rtx", "rtx"): {"tensorrt-rtx-cu13", "cuda-bindings"},
+}
+
+
+def extra(name: str) -> dict[str, SpecifierSet]:
     """Return what the extra adds to longtake: package -> versions allowed by pyproject."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = map(Requirement, project["optional-dependencies"]["tensorrt"])
+    wanted = map(Requirement, project["optional-dependencies"][name])
     return {one.name: one.specifier for one in wanted}
 
 
@@ -30,18 +37,26 @@ def pinned(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w-]+)==([\w.]+)", text, flags=re.MULTILINE))
 
 
-def locked() -> dict[str, str]:
+def locked(lock: str = "gpu") -> dict[str, str]:
     """Return what the image's lock adds to that of the CPU image: package -> version."""
     gpu, cpu = (
-        pinned((ROOT / f"requirements-{kind}.lock").read_text()) for kind in ("gpu", "runtime")
+        pinned((ROOT / f"requirements-{kind}.lock").read_text()) for kind in (lock, "runtime")
     )
     assert cpu.items() <= gpu.items()
     return {name: version for name, version in gpu.items() if name not in cpu}
 
 
-def test_what_it_installs_is_pinned_within_what_the_extra_allows() -> None:
-    assert extra().keys() == {"tensorrt-cu13", "pycuda", "cuda-bindings"}
-    assert [name for name, allowed in extra().items() if locked()[name] not in allowed] == []
+@pytest.mark.parametrize(("name", "lock"), EXTRAS)
+def test_what_it_installs_is_pinned_within_what_the_extra_allows(name: str, lock: str) -> None:
+    wanted = extra(name)
+    assert wanted.keys() == EXTRAS[name, lock]
+    assert [one for one, allowed in wanted.items() if locked(lock)[one] not in allowed] == []
+
+
+def test_tensorrt_for_rtx_is_installed_in_the_version_that_the_tests_build_with() -> None:
+    tested = pinned((REQUIREMENTS / "rtx.txt").read_text())
+    assert len(tested) == 2
+    assert tested.items() <= locked("rtx").items()
 
 
 def test_the_libraries_of_tensorrt_have_the_version_of_its_bindings() -> None:

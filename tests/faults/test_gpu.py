@@ -1,4 +1,4 @@
-"""The whole worker with `engine = "tensorrt"`, on doubles and a real Kafka."""
+"""The whole worker with `engine = "tensorrt"`, on doubles or a GPU, and a real Kafka."""
 
 import json
 import os
@@ -25,15 +25,19 @@ from tests.faults.test_failover import (
     assert_nothing_is_missing,
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180), pytest.mark.usefixtures("doubles")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+PROGRAMS = {"doubles": "doubles.command", "real_gpu": "pipeline"}  # fixture -> what workers run
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 
 
-@pytest.fixture
-def crew(kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.gpu] * (name == "real_gpu")) for name in PROGRAMS]
+)
+def crew(request: pytest.FixtureRequest, kafka: LocalKafka, tmp_path: Path) -> Iterator[Crew]:
+    request.getfixturevalue(request.param)
     cluster = KafkaCluster(kafka.connection, PARTITIONS)
     made = Crew(cluster, tmp_path)
-    made.program = "doubles.command"
+    made.program = PROGRAMS[request.param]
     made.environment["LONGTAKE_CACHE"] = str(tmp_path / "cache")
     made.environment["LONGTAKE_ENGINE"] = "tensorrt"
     yield made

@@ -7,6 +7,7 @@ ROWS = "engines/tensorrt/rows.py"
 NETWORK = "engines/tensorrt/network.py"
 TESTS = ("tests/contracts/test_engine.py", "tests/engines/tensorrt/test_engine.py")
 PLANS = ("tests/engines/tensorrt/test_plans.py",)
+RTX = ("tests/engines/tensorrt/test_rtx.py",)
 
 GPU_MUTANTS = (
     Mutant(
@@ -152,8 +153,9 @@ GPU_MUTANTS = (
     Mutant(
         "a plan's key does not know the device",
         "engines/tensorrt/opening.py",
-        '    del facts["driver"]\n',
-        '    for one in ("driver", "gpu", "capability", "multiprocessors", "memory_bytes"):\n'
+        '    del facts["driver"], facts["library"]\n',
+        '    dropped = "driver library gpu capability multiprocessors memory_bytes"\n'
+        "    for one in dropped.split():\n"
         "        del facts[one]\n"
         "    return facts\n",
         PLANS,
@@ -161,30 +163,51 @@ GPU_MUTANTS = (
     Mutant(
         "a plan's key does not know TensorRT's version",
         "engines/tensorrt/opening.py",
-        '    del facts["driver"]\n',
-        '    del facts["driver"], facts["tensorrt"], facts["parser"]\n',
+        '    del facts["driver"], facts["library"]\n',
+        '    del facts["driver"], facts["library"], facts["tensorrt"], facts["parser"]\n',
         PLANS,
     ),
     Mutant(
         "a plan that TensorRT refused is kept",
         "engines/tensorrt/opening.py",
-        "        self._cache.store(wanted, built.plan)\n",
+        "    cache.store(plan_facts(machine, order), built.plan)\n",
         "",
         PLANS,
     ),
     Mutant(
         "only logits are looked at for what is not finite",
-        "engines/tensorrt/subgraphs.py",
+        "engines/tensorrt/graphs/subgraphs.py",
         'enumerate(["logits", *floats])',
         'enumerate(["logits", *floats][:1])',
         ("tests/engines/tensorrt/test_graphs.py",),
     ),
     Mutant(
         "a divisor's least value becomes zero in float16",
-        "engines/tensorrt/half_encoder.py",
+        "engines/tensorrt/graphs/half_encoder.py",
         "values.size == 1 and values.any()",
         "values.size == 0 and values.any()",
         ("tests/engines/tensorrt/test_halves.py",),
+    ),
+    Mutant(
+        "a folder of plans is believed whoever may write it",
+        "engines/tensorrt/plans.py",
+        "            self._private.check()\n",
+        "            self._private.path.stat()\n",
+        RTX,
+    ),
+    Mutant(
+        "a plan for another GPU is built for the one at hand",
+        "engines/tensorrt/flavour.py",
+        "    if not is_rtx():\n        return\n",
+        "    if capability:\n        return\n",
+        RTX,
+    ),
+    Mutant(
+        "what TensorRT for RTX has compiled is not kept",
+        "engines/tensorrt/network.py",
+        "        self._opened.keep(self._contexts.compiled())\n",
+        "",
+        RTX,
     ),
     Mutant(
         "two processes build the same plan",

@@ -22,6 +22,7 @@ from engines.model.inputs import PictureInput
 from engines.model.verdicts import Verdicts
 from engines.tensorrt.parts import find_machine
 from pipeline.cli.commands import command_group
+from pipeline.cli.model.portable_plans import build_elsewhere, targets_here
 from pipeline.cli.shared.options import AsJson
 from pipeline.cli.shared.output import print_facts, try_to_write, write_text
 from pipeline.cli.shared.progress import a_bar_each, tasks
@@ -53,7 +54,15 @@ BundleName = Annotated[str, typer.Argument(help="A shipped bundle's name, or a p
 PrecisionOption = Annotated[
     GpuPrecision, typer.Option(help="Of the encoder on a GPU; the head is in float32 always.")
 ]
-PACKAGES = ("longtake", "numpy", "onnxruntime", "tensorrt-cu13", "pycuda", "cuda-bindings")
+PACKAGES = (
+    "longtake",
+    "numpy",
+    "onnxruntime",
+    "tensorrt-cu13",
+    "tensorrt-rtx-cu13",
+    "pycuda",
+    "cuda-bindings",
+)
 
 
 @app.command()
@@ -62,7 +71,12 @@ def inspect(as_json: AsJson = False) -> None:
 
     Example: `longtake engine inspect`
     """
-    facts: dict[str, Any] = {"auto": "onnxruntime", "because": "", **_versions()}
+    facts: dict[str, Any] = {
+        "auto": "onnxruntime",
+        "because": "",
+        "builds_plans_for": targets_here(),
+        **_versions(),
+    }
     try:
         machine = find_machine()
     except EngineUnavailableError as exc:
@@ -75,21 +89,42 @@ def inspect(as_json: AsJson = False) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
-        words = "not installed" if value is None else str(value)
+        listed = ", ".join(value) if isinstance(value, list) else str(value)
+        words = "not installed" if value is None else listed or "none"
         table.add_row(name.replace("_", " "), words)
     Terminal().print(table)
 
 
 @app.command()
-def build(bundle: BundleName = "actions", precision: PrecisionOption = "float16") -> None:
+def build(
+    bundle: BundleName = "actions",
+    precision: PrecisionOption = "float16",
+    targets: Annotated[
+        str | None,
+        typer.Option("--for", help="Compute capabilities, as sm89,sm120: for GPUs elsewhere."),
+    ] = None,
+    plans: Annotated[
+        Path | None, typer.Option(help="With --for: the folder to write. [that of the cache]")
+    ] = None,
+) -> None:
     """Make TensorRT's plans for a bundle, so that no worker has to wait for them.
 
     They are kept under LONGTAKE_CACHE, for this GPU and these versions. Takes minutes; what is
     there already is not made again.
 
+    With `--for`, TensorRT for RTX makes plans for other GPUs, on any machine. Copy the folder to
+    them, and start workers with `--plans`.
+
     Example: `longtake engine build actions`
+
+    Example: `longtake engine build actions --for sm89,sm120 --plans build/plans`
     """
     loaded = load_bundle(find_bundle(bundle))
+    if targets is not None:
+        build_elsewhere(loaded, targets, plans or plan_folder(), half=precision == "float16")
+        return
+    if plans is not None:
+        raise typer.BadParameter("it needs --for: plans for this GPU are kept in the cache")
     with tasks(Terminal(stderr=True)) as bars:
         engine = load_engine(
             "tensorrt",
@@ -116,6 +151,7 @@ def verify(
         str | None, typer.Option(help="A video to run it on. [a sample; letters are drawn]")
     ] = None,
     frames: Annotated[int, typer.Option(min=10, max=10_000, help="So many of it.")] = 300,
+    plans: Annotated[Path | None, typer.Option(help="A folder of `engine build --for`.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write all of it to a JSON file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -142,6 +178,7 @@ def verify(
             threads=2,
             verdicts=Verdicts.of(os.environ),
             gpu_precision=precision,
+            plans=plans,
             progress=a_bar_each(bars),
         )
     with closing(trying):

@@ -38,7 +38,14 @@ def built(
     from engines.tensorrt.build import build_plan
     from engines.tensorrt.log import TensorRtLog
 
-    return build_plan(encoder, [sizes], timings=timings, progress=progress, log=TensorRtLog())
+    return build_plan(
+        encoder,
+        [sizes],
+        timings=timings,
+        progress=progress,
+        log=TensorRtLog(),
+        capability=(8, 9),
+    )
 
 
 def encoder(*nodes: onnx.NodeProto, dense: np.ndarray[Any, Any] = DENSE) -> bytes:

@@ -14,7 +14,7 @@ from onnx import checker, helper
 
 from engines.model.bundle import Bundle, find_bundle, load_bundle
 from engines.model.description import StateSpec
-from engines.tensorrt.subgraphs import (
+from engines.tensorrt.graphs.subgraphs import (
     BROKEN,
     ENCODED,
     MOST_INPUTS,

@@ -17,7 +17,7 @@ from engines.model.bundle import find_bundle, load_bundle
 from engines.model.graph import holds_float16
 from engines.model.seed import write_seed
 from engines.onnxrt import onnxruntime_engine
-from engines.tensorrt.half_encoder import halved
+from engines.tensorrt.graphs.half_encoder import halved
 from tests.engines.bundles import FEATURES, SIDE, Node, floats, frames, graph, normal, op, tiny
 
 PICTURE = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", SIDE, SIDE, 3])

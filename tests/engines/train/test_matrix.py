@@ -20,19 +20,24 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from doubles.parts import find_rtx
+from doubles.rtx.genuine import outcomes
+from doubles.wanted import or_skipped
 from engines.load import load_engine
 from engines.model.bundle import Bundle, load_bundle, write_bundle
 from engines.model.inputs import Pixels
 from engines.model.lint import complaints
+from engines.tensorrt.graphs.orders import encoder_order, step_order
 from engines.train.encoders.backbones import Backbone, make_backbone
 from engines.train.exporting import Model, describe, to_bundle
-from engines.train.heads import HeadName, make_head
+from engines.train.heads import HeadName, Transformer, make_head
 from pipeline.media.sources import open_source
 from pipeline.offline.run import SourceReport, predict_sources, serve_files
 
 LABELS = ["a", "b", "c"]
 LENGTH = 6
 STEPS = 4
+LARGEST_WINDOW = 256  # frames; the default is 32
 TOLERANCE = 2e-4  # of a score: they are written with four decimals
 
 
@@ -142,3 +147,28 @@ def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
     found = pipeline_scores(written(model, tmp_path / "bundle"), frames, tmp_path / "pictures")
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
     assert np.ptp(wanted, axis=0).max() > 10 * TOLERANCE  # frames and memory do matter
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
+def test_tensorrts_own_builder_takes_all_graphs_of_a_pair(pair: Pair, tmp_path: Path) -> None:
+    with or_skipped():
+        find_rtx()
+    bundle = written(pair.model(tmp_path), tmp_path / "bundle")
+    orders = [encoder_order(bundle, half=half) for half in (False, True)]
+    made = outcomes([*orders, step_order(bundle)])
+    assert [one.refused for one in made] == ["", "", ""]
+    for one in made:
+        print(f"{pair}: {one.plan_bytes:,} bytes in {one.seconds:.1f} s")  # noqa: T201
+
+
+def test_tensorrts_own_builder_takes_the_largest_window_of_attention(tmp_path: Path) -> None:
+    with or_skipped():
+        find_rtx()
+    torch.manual_seed(0)
+    backbone = make_backbone("skeleton")
+    head = Transformer(len(LABELS), features=backbone.features, window=LARGEST_WINDOW)
+    pictures = replace(backbone.input, height=96, width=96, rate_hz=None)
+    model = Model(backbone.encoder, head, pictures, LABELS)
+    bundle = written(model, tmp_path / "bundle")
+    (made,) = outcomes([step_order(bundle)])
+    assert made.refused == ""

@@ -1,16 +1,16 @@
-"""One GPU: its context, its stream, its memory. The only place that talks to pycuda."""
+"""One GPU: its context, its stream, its memory. The only place that uses pycuda's calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-import pycuda.driver as cuda
 from numpy.typing import DTypeLike, NDArray
 
 from engines.errors import DeviceError
-from engines.tensorrt.parts import FIRST_GPU
+from engines.tensorrt.parts import FIRST_GPU, find_driver
 
+cuda = find_driver()  # pycuda.driver, or the same calls on cuda-bindings
 SMALLEST = 256  # bytes; also the alignment that TensorRT wants
 
 
@@ -35,8 +35,8 @@ class Device:
         self.stream: int = self._stream.handle
         self.waits = 0  # number of waits so far
         self.wait_s = 0.0
-        self._memories: dict[int, tuple[cuda.DeviceAllocation, int]] = {}  # by address; with size
-        self._pinned: list[cuda.PagelockedHostAllocation] = []
+        self._memories: dict[int, tuple[Any, int]] = {}  # by address; with size
+        self._pinned: list[Any] = []
 
     @property
     def memory_bytes(self) -> int:

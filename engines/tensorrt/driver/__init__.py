@@ -1,0 +1,1 @@
+"""All that talks to the CUDA driver: memory and streams by pycuda, graphs by cuda-bindings."""

@@ -1,0 +1,1 @@
+"""What TensorRT is given: a bundle's graphs in its form, and the shapes that plans are for."""
