@@ -26,9 +26,7 @@ def drawn(kind: str, height: int, width: int, rng: np.random.Generator) -> av.Vi
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_planes_hold_the_bytes_of_packed_pixels(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planes_hold_the_bytes_of_packed_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(len(kind))
     monkeypatch.setattr(pictures, "PLANES_ARE_EQUAL", False)
     frames = [drawn(kind, height, width, rng) for height, width in SIZES]
