@@ -103,9 +103,9 @@ def elsewhere(capability: Capability) -> Machine:
     )
 
 
-def capabilities(trt: Any) -> list[Capability]:
+def capabilities(rtx: Any) -> list[Capability]:
     """List the compute capabilities that TensorRT for RTX builds for, in ascending order."""
-    names = trt.ComputeCapability.__members__
+    names = rtx.ComputeCapability.__members__
     return sorted(capability_of(name) for name in names if name.startswith("SM"))
 
 

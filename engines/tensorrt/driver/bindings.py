@@ -62,7 +62,7 @@ class Gpu:
     def name(self) -> str:
         """Its product name."""
         name: bytes = _call("cuDeviceGetName", 256, self._device)
-        return name.rstrip(b"\0").decode()
+        return name.partition(b"\0")[0].decode()
 
     def compute_capability(self) -> tuple[int, int]:
         """Major and minor."""
