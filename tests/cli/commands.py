@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -58,12 +59,22 @@ class Ended:
 
 
 class Running:
-    """A command that goes on until it is told to end."""
+    """A command that goes on until it is told to end. Not `forked`: Python starts with `extra`."""
 
-    def __init__(self, log: Path, *arguments: str | Path, **extra: str) -> None:
+    def __init__(
+        self, log: Path, *arguments: str | Path, forked: bool = True, **extra: str
+    ) -> None:
         self._log = log
+        words, variables = [*map(str, arguments)], environment(**extra)
         log.write_bytes(b"")
-        self.process = Forked([*map(str, arguments)], log, log, environment=environment(**extra))
+        self.process: Forked | subprocess.Popen[bytes]
+        if forked:
+            self.process = Forked(words, log, log, environment=variables)
+        else:
+            with log.open("wb") as file:
+                self.process = subprocess.Popen(
+                    [SCRIPT, *words], stdout=file, stderr=file, env=variables
+                )
 
     @property
     def log(self) -> str:

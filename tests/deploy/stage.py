@@ -96,7 +96,7 @@ class WatchedStage:
 
     def start(self) -> None:
         path = {"PYTHONPATH": str(self.troubles.folder)}
-        self.worker = Running(self._log, "worker", "--config", self._settings, **path)
+        self.worker = Running(self._log, "worker", "--config", self._settings, forked=False, **path)
 
     def launch_unready(self) -> None:
         self.start()
