@@ -189,10 +189,10 @@ GPU_MUTANTS = (
         ("tests/engines/tensorrt/test_halves.py",),
     ),
     Mutant(
-        "a folder of plans is believed whoever may write it",
+        "a given plan is loaded though it is not that of its card",
         "engines/tensorrt/plans.py",
-        "            self._private.check()\n",
-        "            self._private.path.stat()\n",
+        "        if not _belongs(card, facts, plan):\n            raise",
+        "        if not (card or plan):\n            raise",
         RTX,
     ),
     Mutant(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # before the fixtures of a module train
 def _one_thread() -> Iterator[None]:
     torch = sys.modules.get("torch")  # only tests that were not skipped have imported it
     if torch is None:

@@ -135,30 +135,40 @@ def test_each_head_and_each_encoder_is_among_the_pairs() -> None:
     }
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
-def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
-    pair: Pair, tmp_path: Path
-) -> None:
-    model = pair.model(tmp_path)
+@dataclass(frozen=True, slots=True)
+class Trained:
+    model: Model
+    frames: Pixels
+    losses: list[float]
+    bundle: Bundle
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Each pair, trained and exported once for all tests of it."""
+    folder = tmp_path_factory.mktemp("pair")
+    model = request.param.model(folder)
     frames = model.input.samples(10 * LENGTH)[::10]  # those between look much alike
     losses = learn(model, frames)
-    assert losses[-1] < losses[0]
-    wanted = torch_scores(model, frames)
-    found = pipeline_scores(written(model, tmp_path / "bundle"), frames, tmp_path / "pictures")
+    return Trained(model, frames, losses, written(model, folder / "bundle"))
+
+
+def test_a_pair_learns_and_answers_in_the_pipeline_as_in_pytorch(
+    trained: Trained, tmp_path: Path
+) -> None:
+    assert trained.losses[-1] < trained.losses[0]
+    wanted = torch_scores(trained.model, trained.frames)
+    found = pipeline_scores(trained.bundle, trained.frames, tmp_path / "pictures")
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
     assert np.ptp(wanted, axis=0).max() > 10 * TOLERANCE  # frames and memory do matter
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.head} on {pair.backbone}")
-def test_tensorrts_own_builder_takes_all_graphs_of_a_pair(pair: Pair, tmp_path: Path) -> None:
+def test_tensorrts_own_builder_takes_all_graphs_of_a_pair(trained: Trained) -> None:
     with or_skipped():
         find_rtx()
-    bundle = written(pair.model(tmp_path), tmp_path / "bundle")
-    orders = [encoder_order(bundle, half=half) for half in (False, True)]
-    made = outcomes([*orders, step_order(bundle)])
+    orders = [encoder_order(trained.bundle, half=half) for half in (False, True)]
+    made = outcomes([*orders, step_order(trained.bundle)])
     assert [one.refused for one in made] == ["", "", ""]
-    for one in made:
-        print(f"{pair}: {one.plan_bytes:,} bytes in {one.seconds:.1f} s")  # noqa: T201
 
 
 def test_tensorrts_own_builder_takes_the_largest_window_of_attention(tmp_path: Path) -> None:
