@@ -27,7 +27,7 @@ from pipeline.cli.shared.output import lines_above_status
 from pipeline.cli.shared.signals import until_signalled
 from pipeline.clock import SystemClock
 from pipeline.media.address import Address, without_secrets
-from pipeline.media.letters.letter_source import is_letters
+from pipeline.media.letters.letter_names import is_letters
 from pipeline.media.opening.media import Transport
 from pipeline.text.log_lines import write_as
 from pipeline.text.terminal import Terminal, plain

@@ -7,20 +7,15 @@ by their first line, JSON Lines by its name, else each line is a record.
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import chain
-from pathlib import PurePath
 
 from engines.model.inputs import LettersInput
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.completeness import Completeness
+from pipeline.media.letters.letter_names import is_json_lines
 from pipeline.media.letters.sequences import fasta, genbank
 from pipeline.media.letters.text_lines import LetterRecord, json_lines, plain_lines
-from pipeline.media.letters.unpacking import STDIN, Lines, open_bytes, pieces, whole_lines
-
-JSON_LINES = (".jsonl", ".ndjson")
-LETTER_FILES = frozenset(
-    {".txt", *JSON_LINES, ".fa", ".fasta", ".fna", ".ffn", ".gb", ".gbk", ".gbff"}
-)
+from pipeline.media.letters.unpacking import Lines, open_bytes, pieces, whole_lines
 
 
 class LetterSource(Iterator[LetterRecord]):
@@ -50,12 +45,7 @@ def open_letters(address: Address, spec: LettersInput, *, stream: str) -> Letter
     Raises `SourceError`, here and while iterating.
     """
     records = _records(open_bytes(address), address, spec, stream)
-    return LetterSource(records, interleaved=_suffix(address) in JSON_LINES)
-
-
-def is_letters(address: Address) -> bool:
-    """Return whether a source looks like letters by its name; standard input does."""
-    return address.url == STDIN or _suffix(address) in LETTER_FILES
+    return LetterSource(records, interleaved=is_json_lines(address))
 
 
 def _records(
@@ -72,7 +62,7 @@ def _records(
 
 def _read(file: Lines, address: Address, spec: LettersInput, stream: str) -> Iterator[LetterRecord]:
     name = address.shown
-    if _suffix(address) in JSON_LINES:
+    if is_json_lines(address):
         lines = whole_lines(file, name)
         return json_lines(lines, name=name, stream=stream, letters=spec.kind)
     if spec.kind == "text":
@@ -85,8 +75,3 @@ def _read(file: Lines, address: Address, spec: LettersInput, stream: str) -> Ite
     if first.startswith(b"LOCUS "):
         return genbank(again, name=name, length=spec.length)
     return plain_lines(enumerate((line.rstrip(b"\r\n") for line in again), 1), stream=stream)
-
-
-def _suffix(address: Address) -> str:
-    path = PurePath(address.url.removesuffix(".gz"))
-    return path.suffix.lower()

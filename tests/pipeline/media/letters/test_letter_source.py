@@ -10,7 +10,8 @@ from engines.model.inputs import LettersInput
 from pipeline.errors import SourceError
 from pipeline.media.address import Address
 from pipeline.media.letters import unpacking
-from pipeline.media.letters.letter_source import is_letters, open_letters
+from pipeline.media.letters.letter_names import is_letters
+from pipeline.media.letters.letter_source import open_letters
 from pipeline.media.letters.text_lines import LetterRecord
 
 TEXT = LettersInput(kind="text", length=8, fit="cut")
