@@ -11,7 +11,7 @@ from tests.mutants.video import VIDEO_MUTANTS
 ALONE = "tests/properties/test_alone.py"
 PROTOCOL = "tests/properties/test_protocol.py"
 CONTRACT = "tests/contracts/test_broker.py"
-IDENTITY = "tests/pipeline/worker/test_identity.py"
+IDENTITY = "tests/properties/test_identity.py"
 
 
 MUTANTS = (
@@ -193,9 +193,16 @@ MUTANTS = (
     ),
     Mutant(
         "a lost changelog is a new group",
-        "pipeline/delivery/restorer.py",
-        "        committed = self._reader.committed(new) if new else {}\n",
-        "        committed = self._reader.committed([]) if new else {}\n",
+        "pipeline/delivery/memory_checks/remains_check.py",
+        "    if remains.committed is not None:\n",
+        "    if remains.committed is not None and not own:\n",
+        (IDENTITY,),
+    ),
+    Mutant(
+        "a group that has predicted without a manifest is a new one",
+        "pipeline/delivery/memory_checks/remains_check.py",
+        "    elif remains.predicted is not None:\n",
+        "    elif remains.predicted is not None and not own:\n",
         (IDENTITY,),
     ),
     Mutant(

@@ -32,8 +32,8 @@ GROWTH_MUTANTS = (
     Mutant(
         "a new partition begins at the end of its frames",
         GROWING,
-        "        first_offset=0,\n        next_offset=0,\n",
-        "        first_offset=1,\n        next_offset=1,\n",
+        "        Manifest.beginning(0, bundle=before.bundle, partitions=growth.after),\n",
+        "        Manifest.beginning(1, bundle=before.bundle, partitions=growth.after),\n",
         (GROWTH,),
     ),
     Mutant(
