@@ -131,6 +131,6 @@ def staged(prometheus: str, connection: Connection, folder: Path) -> Iterator[Wa
         watched = stack.enter_context(watching(prometheus, folder / "prometheus", **ports))
         stage.prometheus = watched
         stack.enter_context(stage.feed.going())
-        stage.launch()
         stack.callback(stage.kill)
+        stage.launch()
         yield stage
