@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.broker.partitioner import partition_of
-from tests.cli.commands import Group, Longtake, Start, write_settings
+from tests.cli.commands import Group, Longtake, Start, until, write_settings
 from tests.cli.grown import Producers, judge
 from tests.engines.bundles import write_tiny
 
@@ -28,7 +28,8 @@ def test_a_group_grows_under_live_cameras_and_forgets_nothing(
     group.flowing(group.topics.predictions, 4 * len(NAMES))
     grow = start(*GROW, *named)
     grow.says(r"stop the workers of group \S+ now")
-    assert "wait until `longtake topics grow` is finished" in worker.get("/readyz")[1]
+    held = "wait until `longtake topics grow` is finished"
+    until(lambda: held in worker.get("/readyz")[1], "new partitions that are held")
     assert worker.end(signal.SIGTERM)[0] == 0
     ended = grow.ended()
     assert ended.code == 0, ended.err
