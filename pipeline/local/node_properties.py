@@ -17,14 +17,15 @@ RECORD_BYTES = 16 << 20  # a frame of 8 MiB fits, with its headers
 CLIENTS, DETOURS, MTLS = "BROKER", "DETOUR", "MTLS"  # listeners
 
 AFTER_A_CRASH: Mapping[str, str] = MappingProxyType(
-    {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000"}
+    {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "15000"}
 )
 """Settings of a broker that has records already.
 
 K32: a broker that was killed and is back within `broker.session.timeout.ms` (9 s) is refused by the
 controller until that has passed. Meanwhile its coordinator aborts transactions that have timed out,
 finds no leader for their partitions, takes these for deleted, and writes no markers: no reader gets
-past such a transaction any more. So the first check comes later than that, as it does by default.
+past such a transaction any more. So the first check comes later than that, with room for a slow
+machine: the default, 10 s, was too short for one.
 """
 
 

@@ -168,14 +168,14 @@ def write_settings(path: Path, cluster: KafkaCluster, **more: object) -> Path:
     return path
 
 
-def until(look: Callable[[], T | None], what: str, *, patience_s: float = PATIENCE_S) -> T:
-    deadline_s = time.monotonic() + patience_s
+def until(look: Callable[[], T | None], what: str) -> T:
+    deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         found = look()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"waited {patience_s:.0f} s for {what}")
+    raise AssertionError(f"waited {PATIENCE_S:.0f} s for {what}")
 
 
 Longtake = Callable[..., Ended]
