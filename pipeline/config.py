@@ -28,7 +28,6 @@ OTHER_VARIABLES = {
 MAX_STREAMS = 10_000  # of a partition, unless the operator sets another limit
 KEYFRAME_S = 60.0
 MAX_DECODERS = 256
-MOST_LINGER_S = 0.1  # unless the operator sets more
 MAX_EXPECTED = 10_000  # each has three series in every worker
 DECIDING_RULES = (
     "gap_reset_s",
@@ -157,9 +156,8 @@ class WorkerConfig(KafkaSettings, Settings):
     overload: Overload = Overload.PROCESS_ALL
     """`latest`: of a stream's waiting frames only the newest goes to the engine."""
     checkpoint_s: Annotated[float, Field(ge=0.01, le=60), Number] = 0.1
-    linger_s: Annotated[float, Field(ge=0, le=1), Number] | None = None
-    """How long Kafka may gather frames that come all the time, to hand them over together. Without
-    it, `checkpoint_s`, but at most 0.1, with `exactly_once`, and 0 with `low_latency`."""
+    linger_s: Annotated[float, Field(ge=0, le=1), Number] = 0.0
+    """How long Kafka may gather frames that come all the time, to hand them over together."""
     max_batch: Annotated[int, Field(ge=1, le=1024), Number] = 16
     max_frame_bytes: Annotated[int, Field(ge=1024, le=64 << 20), Number] = 8 << 20
     max_frame_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS), Number] = FRAME_PIXELS
@@ -225,15 +223,6 @@ class WorkerConfig(KafkaSettings, Settings):
         return {name: float(getattr(self, name)) for name in DECIDING_RULES}
 
     @property
-    def gathers_s(self) -> float:
-        """How long frames that come all the time are gathered; see `linger_s`."""
-        if self.linger_s is not None:
-            return self.linger_s
-        return (
-            min(self.checkpoint_s, MOST_LINGER_S) if self.delivery is Delivery.EXACTLY_ONCE else 0.0
-        )
-
-    @property
     def group_settings(self) -> GroupSettings:
         """The settings that the Kafka clients of this group need."""
         return GroupSettings(
@@ -245,7 +234,7 @@ class WorkerConfig(KafkaSettings, Settings):
             heartbeat_s=self.heartbeat_s,
             transaction_timeout_s=self.transaction_timeout_s,
             leaves_at_stop=self.on_stop is OnStop.LEAVE,
-            gather_s=self.gathers_s,
+            gather_s=self.linger_s,
         )
 
 
