@@ -76,6 +76,7 @@ def _check(
     check_graphs(bundle)
     engine = onnxruntime_engine(bundle, threads)
     verify(engine, bundle, precision=promised(bundle))
+    engine.close()  # its memory is the next one's
     check_rewriting(bundle, threads)
     return complaints(bundle)
 
