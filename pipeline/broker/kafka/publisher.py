@@ -10,12 +10,14 @@ from kafka.errors import KafkaTimeoutError
 from pipeline.broker.kafka.topics import BOOTSTRAP_MS
 from pipeline.broker.kafka.vendor.border import at_start, missing, translated
 from pipeline.broker.kafka.vendor.opening import open_producer
+from pipeline.broker.kafka.vendor.sending import abandon
 from pipeline.broker.partitioner import partition_of
 from pipeline.connection import Connection
 from pipeline.errors import TopicError
 from pipeline.records import Headers
 
 END_S = 10.0
+CLOSING_S = 2.0
 TOPIC_MS = 3000  # how long the producer looks for a topic
 
 
@@ -94,5 +96,5 @@ class KafkaPublisher:
             suppress(KafkaTimeoutError),
         ):
             self._producer.flush(timeout=5)
-            self._producer.close(timeout=2)
+        abandon(self._producer).join(CLOSING_S)
         self.lost = self._sent - self._taken

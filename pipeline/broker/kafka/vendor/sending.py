@@ -1,4 +1,9 @@
-"""Shared by our producers: send records, wait until the log has them, close without waiting."""
+"""Shared by our producers: send records, wait until the log has them, close without waiting.
+
+K39: `close` first waits for records that are not acknowledged, and raises when the time is up,
+before it ends anything: a producer that is closed because it failed goes on in its threads. When
+the broker is back it sends the rest, in a transaction that nobody ends.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,11 +12,12 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from kafka.producer.sender import Sender
 
 from pipeline.records import Destination, Outgoing
 
 FLUSH_S = 5.0
-
+ENDING_S = 10.0  # of a sender that sends nothing more
 
 TopicNames = Callable[[Destination], str]
 
@@ -38,11 +44,19 @@ def arrive(producer: KafkaProducer, writes: Sequence[Any]) -> None:
             write.get(timeout=0)
 
 
-def abandon(producer: KafkaProducer) -> None:
-    """Close a producer without waiting: a failed one may hang."""
+def abandon(producer: KafkaProducer) -> threading.Thread:
+    """Close a producer without waiting: a failed one may hang. It sends nothing more (K39).
+
+    Returns the thread that closes it, for a caller that wants to wait.
+    """
+    sender: Sender = vars(producer)["_sender"]  # K39
+    sender.force_close()
 
     def close() -> None:
+        sender.join(ENDING_S)
         with suppress(KafkaError):
             producer.close(timeout=0)
 
-    threading.Thread(target=close, daemon=True, name="abandoned-producer").start()
+    closing = threading.Thread(target=close, daemon=True, name="abandoned-producer")
+    closing.start()
+    return closing
