@@ -22,6 +22,7 @@ PLACES = {
     "broker": "broker",
     "replay": "group.replay",
     "tail": "group.tail",
+    "live": "live",
     "audit": "group.audit",
     "train": "model.train",
     "reset": "group.reset",

@@ -53,7 +53,11 @@ class BoundedConnection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.quiet_since_s = self.loop.time()
-        self._deadline = self.loop.call_later(self.timeout_keep_alive, self.drop)
+        self._deadline = self.loop.call_later(self.timeout_keep_alive, self.overdue)
+
+    def overdue(self) -> None:
+        """End an exchange that has had its time."""
+        self.drop()
 
     def drop(self) -> None:
         """Close at once, without waiting for a client that does not read."""
@@ -76,13 +80,15 @@ class BoundedServer(uvicorn.Server):
             listener.listen(ARRIVALS)
 
 
-def bounded(app: Starlette, *, exchange_s: int) -> BoundedServer:
+def bounded(
+    app: Starlette, *, exchange_s: int, connection: type[BoundedConnection] = BoundedConnection
+) -> BoundedServer:
     """Make the server of an application; the caller runs it on a socket."""
     return BoundedServer(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http=BoundedConnection,
+            http=connection,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -38,14 +38,9 @@ class Server:
         exchange_s: int = EXCHANGE_S,
     ) -> None:
         self._registry, self._health, self._exchange_s = registry, health, exchange_s
-        try:
-            self._socket = socket.create_server((host, port))
-        except OSError as exc:
-            why = str(exc.strerror).partition(" (while")[0]  # cuts the address off: named below
-            raise PortTakenError(
-                f"cannot serve metrics on {host}:{port}: {why}; choose another"
-                " metrics_port (--metrics-port; 0 takes any free one)"
-            ) from exc
+        self._socket = listening(
+            host, port, what="metrics", choose="metrics_port (--metrics-port; 0 takes any free one)"
+        )
         self.port: int = self._socket.getsockname()[1]
         self._stopping = threading.Event()
         self._server: uvicorn.Server | None = None
@@ -72,3 +67,17 @@ class Server:
         self._server = bounded(app, exchange_s=self._exchange_s)
         if not self._stopping.is_set():
             self._server.run([self._socket])
+
+
+def listening(host: str, port: int, *, what: str, choose: str) -> socket.socket:
+    """Listen on a port; 0 takes any free one.
+
+    Raises `PortTakenError`, which says `what` cannot be served, and which setting to `choose` anew.
+    """
+    try:
+        return socket.create_server((host, port))
+    except OSError as exc:
+        why = str(exc.strerror).partition(" (while")[0]  # cuts the address off: named below
+        raise PortTakenError(
+            f"cannot serve {what} on {host}:{port}: {why}; choose another {choose}"
+        ) from exc

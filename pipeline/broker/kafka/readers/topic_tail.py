@@ -1,4 +1,4 @@
-"""Follows a topic like any consumer, for `longtake tail` and `longtake demo`."""
+"""Follows a topic like any consumer, for `longtake tail`, `live` and `demo`."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,14 @@ from pipeline.connection import Connection
 from pipeline.records import Record
 
 POLL_RECORDS = 5000
+CHECK_MS = 2500
 
 
 class TopicTail:
     """Reads the committed records of one topic, all partitions, without a group."""
 
     def __init__(self, connection: Connection, *, topic: str, from_start: bool) -> None:
-        self._connection = connection
+        self._connection, self._topic = connection, topic
         self._ends: dict[TopicPartition, int] | None = None
         with translated(f"opening topic {topic}", connection):
             self._consumer = open_consumer(connection)
@@ -44,6 +45,18 @@ class TopicTail:
                 self._ends = self._consumer.end_offsets(places, timeout_ms=ENDS_MS)
             reached = {place: self._consumer.position(place) for place in self._ends}
         return all((reached[place] or 0) >= end for place, end in self._ends.items())
+
+    def check(self) -> bool:
+        """Return whether all partitions of the topic are read, of which there is at least one.
+
+        Raises `BrokerUnavailableError` if the broker does not answer within CHECK_MS.
+        """
+        with translated(f"asking for topic {self._topic}", self._connection, needs="DESCRIBE"):
+            places = list(self._consumer.assignment())
+            if places:
+                self._consumer.end_offsets(places, timeout_ms=CHECK_MS)
+            numbers = self._consumer.partitions_for_topic(self._topic) or set()
+        return 0 < len(places) == len(numbers)
 
     def close(self) -> None:
         """Close the connection."""
