@@ -1,0 +1,244 @@
+"""The page's server: what it hands out, and to whom; slow and hostile clients."""
+
+import contextlib
+import json
+import socket
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from pipeline.clock import ManualClock
+from pipeline.errors import ConfigError
+from pipeline.live.door import Door, read_token
+from pipeline.live.held_pictures import HeldPictures
+from pipeline.live.live_app import live_app
+from pipeline.live.page_connection import PageConnection
+from pipeline.live.wall import Wall
+from pipeline.live.watchers import MOST_WATCHERS
+from pipeline.records import Record
+from pipeline.web.connections import bounded
+from pipeline.web.server import listening
+from tests.pipeline.pictures import jpeg
+
+TOKEN = "a token of many characters"  # noqa: S105 - of this test alone
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Site:
+    """A served page with one stream, `cam-1`."""
+
+    def __init__(self, token: str | None) -> None:
+        pictures = HeldPictures(max_frame_bytes=1 << 20)
+        self.wall = Wall(pictures, ManualClock(), most_streams=10, max_frame_bytes=1 << 20)
+        self.wall.take_frames([Record(0, 7, 1, b"cam-1", jpeg(48, 64, seed=1))])
+        self._listener = listening("127.0.0.1", 0, what="the page", choose="--port")
+        self.port = self._listener.getsockname()[1]
+        app = live_app(self.wall, Door(token))
+        self._server = bounded(app, exchange_s=1, connection=PageConnection)
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
+        self._thread.start()
+
+    def ask(
+        self, path: str, *, method: str = "GET", body: str | None = None, **headers: str
+    ) -> HTTPResponse:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, path, body, headers)
+        return connection.getresponse()
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    made = Site(None)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guarded() -> Iterator[Site]:
+    made = Site(TOKEN)
+    yield made
+    made.close()
+
+
+def next_event(answer: HTTPResponse) -> tuple[str, object]:
+    name = answer.readline().decode().strip().removeprefix("event: ")
+    content = json.loads(answer.readline().decode().removeprefix("data: "))
+    answer.readline()
+    return name, content
+
+
+def event_named(answer: HTTPResponse, wanted: str) -> object:
+    while True:
+        name, content = next_event(answer)
+        if name == wanted:
+            return content
+
+
+@pytest.mark.parametrize("path", ["/", "/live.js", "/live.css", "/icon.svg", "/nothing"])
+def test_every_answer_allows_scripts_of_this_site_alone(site: Site, path: str) -> None:
+    answer = site.ask(path)
+    assert answer.status == (404 if path == "/nothing" else 200)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_has_no_inline_script_or_style_and_no_foreign_host(site: Site) -> None:
+    for path in ("/", "/login", "/live.js", "/live.css"):
+        text = site.ask(path).read().decode()
+        assert "http:" not in text.replace("http://www.w3.org", "")
+        assert "https:" not in text
+        assert "style=" not in text
+        assert "innerHTML" not in text
+        assert "<script>" not in text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "10.0.0.7:9118", ""])
+def test_without_a_token_no_other_name_is_answered(site: Site, host: str) -> None:
+    assert site.ask("/", Host=host).status == 403
+    assert site.ask("/picture/tile/cam-1", Host=host).status == 403
+
+
+@pytest.mark.parametrize("host", ["localhost:9118", "127.0.0.1:1", "[::1]:9118", "localhost"])
+def test_without_a_token_this_machine_is_answered(site: Site, host: str) -> None:
+    assert site.ask("/", Host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/events", "/picture/tile/cam-1", "/live.js", "/nothing", "/look"]
+)
+def test_with_a_token_nothing_is_shown_without_it(guarded: Site, path: str) -> None:
+    assert guarded.ask(path).status == 401
+    assert guarded.ask(path, Cookie="longtake_live=guess").status == 401
+    assert guarded.ask(path, Authorization="Bearer guess").status == 401
+
+
+def test_a_browser_gets_in_with_the_token_and_keeps_a_cookie(guarded: Site) -> None:
+    assert guarded.ask("/").headers["location"] == "/login"
+    wrong = guarded.ask("/login", method="POST", body="token=guess")
+    assert (wrong.status, wrong.headers["set-cookie"]) == (403, None)
+    form = urllib.parse.urlencode({"token": TOKEN})
+    right = guarded.ask("/login", method="POST", body=form)
+    cookie = right.headers["set-cookie"]
+    assert (right.status, TOKEN in cookie) == (303, False)
+    assert cookie.endswith("; Path=/; HttpOnly; SameSite=Strict")
+    assert guarded.ask("/", Cookie=cookie.partition(";")[0]).status == 200
+    assert guarded.ask("/", Authorization=f"Bearer {TOKEN}").status == 200
+
+
+def test_another_host_wants_a_token_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can be reached from other machines"):
+        read_token(None, host="0.0.0.0")  # noqa: S104 - refused
+    with pytest.raises(ConfigError, match="not the token") as refused:
+        read_token(TOKEN, host="127.0.0.1")
+    assert TOKEN not in str(refused.value)
+    (tmp_path / "short").write_text("short")
+    with pytest.raises(ConfigError, match="less than 16 characters"):
+        read_token(f"${{file:{tmp_path / 'short'}}}", host="127.0.0.1")
+    (tmp_path / "long").write_text(TOKEN)
+    assert read_token(f"${{file:{tmp_path / 'long'}}}", host="0.0.0.0") == TOKEN  # noqa: S104
+    assert read_token(None, host="::1") is None
+
+
+def test_tiles_are_sent_of_what_a_page_says_that_it_shows(site: Site) -> None:
+    events = site.ask("/events")
+    _, hello = next_event(events)
+    rows = event_named(events, "rows")
+    assert isinstance(hello, dict)
+    assert isinstance(rows, dict)
+    assert rows["changed"] == {"cam-1": ["no predictions", ""]}
+    look = {"watcher": hello["watcher"], "visible": ["cam-1"], "open": None}
+    assert site.ask("/look", method="POST", body=json.dumps(look)).status == 204
+    tiles = event_named(events, "tiles")
+    assert isinstance(tiles, list)
+    assert [one["picture"] for one in tiles] == ["0-7"]
+
+
+def test_events_flow_for_longer_than_an_exchange_may_take(site: Site) -> None:
+    events = site.ask("/events")
+    for _ in range(6):  # two a second, and an exchange has one
+        event_named(events, "rows")
+
+
+BAD_LOOKS = [
+    "",
+    "[]",
+    "[" * 20_000,
+    '{"watcher": "guess", "visible": [], "open": null}',
+    '{"watcher": {}, "visible": [], "open": null}',
+]
+
+
+@pytest.mark.parametrize("body", BAD_LOOKS)
+def test_a_look_that_cannot_be_understood_is_refused(site: Site, body: str) -> None:
+    assert site.ask("/look", method="POST", body=body).status == 400
+
+
+@pytest.mark.parametrize("visible", ["cam-1", None, [1], ["../x"], [[]], {"a": 1}])
+def test_names_that_are_no_streams_are_refused(site: Site, visible: object) -> None:
+    _, hello = next_event(site.ask("/events"))
+    assert isinstance(hello, dict)
+    look = {"watcher": hello["watcher"], "visible": visible, "open": None}
+    assert site.ask("/look", method="POST", body=json.dumps(look)).status == 400
+
+
+def test_a_body_without_end_is_refused(site: Site) -> None:
+    assert site.ask("/look", method="POST", body="x" * 40_000).status == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/picture/tile/nobody",
+        "/picture/huge/cam-1",
+        "/picture/tile/..%2f..%2fetc%2fpasswd",
+        "/../../etc/passwd",
+        "/static/live.html",
+        "/live.html",
+    ],
+)
+def test_hostile_paths_lead_nowhere(site: Site, path: str) -> None:
+    assert site.ask(path).status == 404
+
+
+def test_a_picture_is_a_jpeg(site: Site) -> None:
+    answer = site.ask("/picture/tile/cam-1")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert answer.read().startswith(b"\xff\xd8\xff")
+
+
+def test_pages_are_limited_in_number_and_closed_ones_make_room(site: Site) -> None:
+    held = [site.ask("/events") for _ in range(MOST_WATCHERS)]
+    assert site.ask("/events").status == 503
+    for one in held:
+        one.close()
+    while site.ask("/events").status == 503:
+        pass
+    assert site.ask("/").status == 200
+
+
+def test_a_page_that_does_not_read_its_events_is_dropped(site: Site) -> None:
+    for number in range(10):
+        name = f"{number:0200d}"
+        site.wall.take_frames([Record(0, number, 1, name.encode(), b"x")])
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", site.port))
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.recv(1)
+    assert site.ask("/").status == 200
+    with contextlib.closing(client):
+        pass
