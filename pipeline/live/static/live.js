@@ -160,7 +160,7 @@ function drawStrip(canvas, labels) {
 
 function memoryWords(tile) {
   if (tile.frames === null) return "no prediction yet";
-  const resets = tile.resets ? `, ${tile.resets} resets seen` : "";
+  const resets = tile.resets ? `, ${tile.resets} ${tile.resets === 1 ? "reset" : "resets"} seen` : "";
   return `remembers ${tile.frames} frames${resets}`;
 }
 
