@@ -263,7 +263,8 @@ class Worker:
             self._settle(settled)
         self._metrics.aborted(self._committer.take_aborts())
         now_s = self._clock.monotonic()
-        if self._committer.busy or member is None or now_s - self._frozen_s < due_s:
+        new = len(self._membership.opened) < len(partitions)  # whose streams wait for it
+        if self._committer.busy or member is None or (now_s - self._frozen_s < due_s and not new):
             return
         dirty = [partition for partition in partitions.values() if partition.dirty]
         if not dirty:

@@ -1,8 +1,15 @@
-"""The client's group coordinator: a join survives a busy caller, a static member can leave."""
+"""The client's group coordinator: a join survives a busy caller, a static member can leave.
 
+A partition that moves needs two joins, because its old owner gives it up before the new one gets
+it, and nobody predicts its streams in between. The other members hear of the second join with their
+next heartbeat. So for a while after each join heartbeats come often.
+"""
+
+import time
 from typing import Any, cast
 
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.coordinator.heartbeat import Heartbeat
 from kafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
@@ -17,6 +24,21 @@ ABSENT = (
 )
 
 SOON_S = 0.001
+UNSETTLED_S = 3.0  # after a join
+UNSETTLED_HEARTBEAT_S = 0.05
+
+
+class Heartbeats(Heartbeat):
+    """Come every UNSETTLED_HEARTBEAT_S for UNSETTLED_S after a join, then as configured."""
+
+    def time_to_next_heartbeat(self) -> float:
+        """Return the time in seconds until the next heartbeat is due."""
+        usual_s = float(super().time_to_next_heartbeat())  # type: ignore[no-untyped-call]
+        now_s = time.monotonic()
+        if self.heartbeat_failed or now_s - self.last_reset > UNSETTLED_S:
+            return usual_s
+        since_s = now_s - max(self.last_send, self.last_reset)
+        return min(usual_s, max(0.0, UNSETTLED_HEARTBEAT_S - since_s))
 
 
 class PatientCoordinator(ConsumerCoordinator):
@@ -42,6 +64,7 @@ class PatientCoordinator(ConsumerCoordinator):
         """Give this class to the coordinator of a consumer that has not subscribed yet."""
         coordinator = consumer._coordinator  # noqa: SLF001 - it is made inside the constructor
         coordinator.__class__ = cls
+        coordinator.heartbeat.__class__ = Heartbeats
         return cast(PatientCoordinator, coordinator)
 
     def leave_when_closed(self) -> None:
