@@ -172,7 +172,7 @@ class WorkerConfig(KafkaSettings, Settings):
     commit."""
 
     session_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 6.0
-    heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.5
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=60), Number] = 0.25
     transaction_timeout_s: Annotated[float, Field(ge=1, le=300), Number] = 3.0
 
     expected_streams: Annotated[tuple[StreamId, ...], Field(max_length=MAX_EXPECTED)] = ()

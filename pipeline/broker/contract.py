@@ -59,6 +59,20 @@ class FrameConsumer(Protocol):
         events of the last poll are handled.
         """
 
+    def delay_joins(self, *, delayed: bool) -> None:
+        """Delay our next join, for a second at most, while a commit is on its way.
+
+        When all members have joined, the group has another generation, and refuses what is
+        committed in this one.
+        """
+
+    def is_joining(self) -> bool:
+        """Return whether a join is on its way: what is committed now would probably be refused.
+
+        Not for longer than a healthy group takes: while one waits for a member that is stuck, it
+        takes what is committed.
+        """
+
     def group_answers(self) -> int:
         """Count the answers of the group so far. A member gets some in each session timeout."""
 

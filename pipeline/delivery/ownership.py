@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 
 from pipeline.broker.contract import Broker, ChangelogReader
-from pipeline.broker.owners import UNREADABLE, Owners
+from pipeline.broker.owners import Owners
 from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
-from pipeline.errors import BrokerUnavailableError, ForeignOutputError, NotPermittedError
-from pipeline.records import OUTPUTS, Changelog, Destination, Record, Topics
+from pipeline.delivery.foreign_output import NAMELESS, refusal
+from pipeline.errors import BrokerUnavailableError, NotPermittedError
+from pipeline.records import OUTPUTS, Changelog, Destination, Record
 from pipeline.text.printable import printable
 from pipeline.wire.belongings.ownership import publisher_of
 from pipeline.wire.changelog import MANIFEST_KEY, snapshot_key
@@ -24,16 +25,6 @@ log = logging.getLogger(__name__)
 
 CHECK_S = 600.0
 EXTEND_S = 6 * 3600.0  # a small part of the time after which a log forgets claims
-
-SETTINGS = {
-    Destination.PREDICTIONS: ("predictions-topic", "predictions"),
-    Destination.DEAD_LETTERS: ("dead-letters-topic", "dlq"),
-}
-"""The option that names each output topic, and how a topic of a group's own is called."""
-
-
-NAMELESS = ""
-"""Stands for the group of records that name none: those of an earlier release have no name."""
 
 
 class Ownership:
@@ -57,7 +48,8 @@ class Ownership:
         self._partitions = range(partitions)
         self._publishes_ahead = config.delivery is Delivery.LOW_LATENCY  # of what is remembered
         self._reads, self._clock = reads, clock
-        self._checked_s = clock.monotonic()
+        self._checked_s: float | None = None  # when a look at the claims began
+        self._ours_s: float | None = None  # when all outputs were last seen to be ours
         self._extended_s: float | None = None  # never by this worker
         self._warned = False
         self._check: Future[None] | None = None
@@ -65,9 +57,12 @@ class Ownership:
     def read(self, partitions: Sequence[int]) -> Mapping[int, Changelog]:
         """Read changelogs, see `ChangelogReader`, for the restore of these partitions.
 
-        Raises `ForeignOutputError` if the partitions may not be published into.
+        Raises `ForeignOutputError` if the partitions may not be published into. Streams stand still
+        meanwhile, so what was seen CHECK_S ago or less is not looked up again.
         """
         changelogs = self._reader.read(partitions)
+        if self._ours_s is not None and self._clock.monotonic() - self._ours_s < CHECK_S:
+            return changelogs
         try:
             self._require(changelogs)
         except NotPermittedError as exc:
@@ -89,7 +84,10 @@ class Ownership:
             return ()
 
     def look(self) -> None:
-        """Look again from time to time, and extend our claims. Raises `ForeignOutputError`."""
+        """Look at the start and from time to time, and extend our claims.
+
+        Raises `ForeignOutputError`.
+        """
         if self._check is not None and self._check.done():
             check, self._check = self._check, None
             try:
@@ -98,9 +96,12 @@ class Ownership:
                 return  # others say so; the next check is soon enough
             except NotPermittedError as exc:
                 self._go_on_unchecked(exc)
-        if self._check is None and self._clock.monotonic() - self._checked_s >= CHECK_S:
-            self._checked_s = self._clock.monotonic()
-            self._check = self._reads.submit(self._look_again)
+        now_s, checked_s = self._clock.monotonic(), self._checked_s
+        if self._check is None and (checked_s is None or now_s - checked_s >= CHECK_S):
+            self._checked_s = now_s
+            self._check = self._reads.submit(
+                self._look_first if checked_s is None else self._look_again
+            )
 
     def close(self) -> None:
         """Close the connections."""
@@ -127,6 +128,15 @@ class Ownership:
             self._claim(owners)
         if Destination.PREDICTIONS not in unclaimed:
             self._warn_of_intruders(sorted(changelogs))
+        self._ours_s = self._clock.monotonic()
+
+    def _look_first(self) -> None:
+        """Look while the group still lets us join; what is claimed by none waits for a restore."""
+        owners = self._owners.read()
+        self._refuse_foreign(owners)
+        if None not in owners.values():
+            self._warn_of_intruders(self._partitions)
+            self._ours_s = self._clock.monotonic()
 
     def _look_again(self) -> None:
         owners = self._owners.read()
@@ -134,6 +144,8 @@ class Ownership:
         now_s, since_s = self._clock.monotonic(), self._extended_s
         if None in owners.values() or since_s is None or now_s - since_s >= EXTEND_S:
             self._claim(owners)
+        self._warn_of_intruders(self._partitions)
+        self._ours_s = now_s
 
     def _claim(self, seen: Owners) -> None:
         self._refuse_foreign(self._owners.claim(self._group, seen))
@@ -241,49 +253,3 @@ def _can_be_of(changelog: Changelog, record: Record, *, ahead: bool) -> bool:
 
 def _manifest_in(changelogs: Mapping[int, Changelog]) -> bool:
     return any(MANIFEST_KEY in changelog.records for changelog in changelogs.values())
-
-
-def refusal(
-    topics: Topics, group: str, foreign: Mapping[Destination, str | None]
-) -> ForeignOutputError:
-    """Return the error for output topics of other groups, with the ways out.
-
-    `foreign` has the groups, or `NAMELESS`.
-    """
-    whose = "; ".join(
-        f"topic {topics.of(kind)} {_belongs(owner)}" for kind, owner in foreign.items()
-    )
-    own = " ".join(
-        f"--{option} {_own_name(group, name, topics.of(kind))}"
-        for kind, (option, name) in SETTINGS.items()
-        if kind in foreign
-    )
-    over = (
-        "nobody publishes there any more, or what is there is of this group"
-        if set(foreign.values()) == {NAMELESS}
-        else "the other group was renamed or has ended for good"
-    )
-    return ForeignOutputError(
-        f"{whose}. Readers would take it and group {group} for one. Give group {group} topics of"
-        f" its own, in every command:\n"
-        f"longtake topics create --group {group} {own}\n"
-        f"longtake worker --group {group} {own}\n"
-        f"Or, if {over}:\n"
-        f"longtake topics take --group {group}"
-    )
-
-
-def _own_name(group: str, name: str, taken: str) -> str:
-    own = f"{group}.{name}"
-    return own if own != taken else f"{group}.new.{name}"
-
-
-def _belongs(owner: str | None) -> str:
-    if owner == NAMELESS:
-        return (
-            "holds what an earlier release, or another program, has published without the name of a"
-            " group"
-        )
-    if owner == UNREADABLE:
-        return "has a claim of a newer release, or of another program"
-    return f"belongs to group {printable(owner or '')}"

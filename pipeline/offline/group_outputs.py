@@ -8,7 +8,7 @@ from pipeline.broker.kafka.group import KafkaGroup
 from pipeline.broker.owners import UNREADABLE, Owners
 from pipeline.clock import Clock
 from pipeline.connection import GroupSettings
-from pipeline.delivery.ownership import refusal
+from pipeline.delivery.foreign_output import refusal
 from pipeline.errors import ForeignOutputError
 
 

@@ -41,9 +41,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """One member of the group. Call `turn` in a loop, and `stop` at the end.
 
-    It owns all its parts except the served model and the executors. `sandboxed` decodes frames that
-    may have killed a worker before, and decoders of `sandboxed_fitting` such units. Without
-    `traces` no frame has spans. Raises `StopError` and `EngineError`; it survives all others.
+    It owns all its parts except model and executors. `sandboxed` decodes frames that may have ended
+    a worker before, `sandboxed_fitting` such units. Raises `StopError` and `EngineError` alone.
     """
 
     def __init__(
@@ -123,13 +122,13 @@ class Worker:
         )
         self._census = Census(metrics.model, model.rules, clock=clock)
         self._frozen_s = clock.monotonic()
-        self.turns = 0
-        self.restores = 0
+        self.turns = self.restores = 0
 
     def turn(self) -> None:
         """Run the loop once: poll, admit, restore, commit, predict one batch."""
         self.turns += 1
         since_s = self._clock.monotonic() - self._frozen_s
+        self._consumer.delay_joins(delayed=self._committer.commit_in_flight is not None)
         busy = not self.ready or self._committer.busy or self._outbox.size > 0
         polled = self._reading.poll(busy=busy, due_s=self._config.checkpoint_s - since_s)
         for event in polled.events:
@@ -263,7 +262,9 @@ class Worker:
             self._settle(settled)
         self._metrics.aborted(self._committer.take_aborts())
         now_s = self._clock.monotonic()
-        if self._committer.busy or member is None or now_s - self._frozen_s < due_s:
+        early = now_s - self._frozen_s < due_s and len(self._membership.opened) == len(partitions)
+        refused = due_s > 0 and self._consumer.is_joining()  # probably
+        if member is None or self._committer.busy or early or refused:
             return
         dirty = [partition for partition in partitions.values() if partition.dirty]
         if not dirty:

@@ -84,7 +84,7 @@ def main(
                 served = Served(kafka, path, f"bench-{len(measured)}", Path(folder))
                 measured[workload] = _measure(workload, path, served, rounds, status.update)
     except BenchError as exc:
-        console.print(f"[bold red]bench:[/] {exc}", highlight=False, soft_wrap=True)
+        console.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from exc
     console.print(_table(measured))
     if json_file is not None:

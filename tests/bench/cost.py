@@ -88,7 +88,7 @@ def main(
                 live = Served(kafka, path, f"live-{VARIANTS.index(variant)}", Path(folder))
                 ages[variant.name] = _live(live, workload, variant)
     except BenchError as exc:
-        console.print(f"[bold red]bench:[/] {exc}", highlight=False, soft_wrap=True)
+        console.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from exc
     ratios = {
         name: statistics.median(a / b for a, b in zip(runs, fps[NOTHING.name], strict=True))

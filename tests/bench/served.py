@@ -166,6 +166,7 @@ class Served:
             "bundle": str(self._bundle),
             "frames_topic": self._frames,
             "predictions_topic": f"{self._name}-{run}.predictions",
+            "dead_letters_topic": f"{self._name}-{run}.dlq",
             "start": "earliest",
             "metrics_port": free_ports(1)[0],
         }

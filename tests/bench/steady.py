@@ -1,6 +1,7 @@
 """`python -m tests.bench.steady`: what a frame costs at a steady rate, as cameras have it."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.model.bundle import find_bundle
+from engines.model.bundle import find_bundle, load_bundle
 from engines.model.seed import write_seed
 from pipeline.broker.kafka.publisher import KafkaPublisher
 from pipeline.broker.kafka.readers.topic_tail import TopicTail
 from pipeline.local.cluster import LocalKafka
-from tests.bench.frames import ACTIONS, SEED, Shot, Workload, take_shots
+from tests.bench.frames import ACTIONS, SEED, STREAMS, Shot, Workload, take_shots
 from tests.bench.machine import machine
 from tests.bench.served import BenchError, Served, await_ready
 
@@ -67,18 +68,21 @@ def main(
 
     Its threads are summed by the scheduler's own clock. The rate 0 is the idle worker.
 
-    Example: `python -m tests.bench.steady --fps 0 --fps 10 --fps 140`
+    Example: `python -m tests.bench.steady --fps 0 --fps 10 --fps 100`
     """
     console, found = Console(), list[Steady]()
     workload = SEED if bundle == "seed" else ACTIONS
     try:
         with TemporaryDirectory(prefix="longtake-bench-") as folder, LocalKafka() as kafka:
             path = write_seed(Path(folder) / "seed") if bundle == "seed" else find_bundle(bundle)
-            for number, rate in enumerate(fps or (0.0, 10.0, 50.0, 140.0)):
+            most = len(STREAMS) * (load_bundle(path).input.rate_hz or math.inf)
+            for number, rate in enumerate(fps or (0.0, 10.0, 50.0, 100.0)):
+                if rate > most:
+                    raise BenchError(f"{rate:g} fps: the bundle takes {most:g} of so many streams")
                 served = Served(kafka, path, f"steady-{number}", Path(folder))
                 found.append(_measure(served, workload, rate, seconds, delivery))
     except BenchError as exc:
-        console.print(f"[bold red]bench:[/] {exc}", highlight=False, soft_wrap=True)
+        console.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from exc
     console.print(_table(found))
     if json_file is not None:

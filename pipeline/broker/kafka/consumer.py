@@ -173,6 +173,14 @@ class KafkaFrames(ConsumerRebalanceListener):
             self._member = Member(seen.member_id, seen.generation_id, seen)
         return self._member
 
+    def delay_joins(self, *, delayed: bool) -> None:
+        """See `FrameConsumer`."""
+        self._coordinator.delay_joins(delayed=delayed)
+
+    def is_joining(self) -> bool:
+        """See `FrameConsumer`."""
+        return self._coordinator.is_joining
+
     def group_answers(self) -> int:
         """See `FrameConsumer`."""
         return self._coordinator.answers

@@ -73,6 +73,13 @@ class MemoryConsumer:
         """See `FrameConsumer`."""
         return self._member
 
+    def delay_joins(self, *, delayed: bool) -> None:
+        """See `FrameConsumer`. This group asks nobody to join."""
+
+    def is_joining(self) -> bool:
+        """See `FrameConsumer`."""
+        return False
+
     def group_answers(self) -> int:
         """See `FrameConsumer`. This group answers each poll."""
         return self._polls

@@ -78,7 +78,7 @@ def main(
             costs = Costs(load_bundle(bundle))
             measured = list(_measure(material, extent, costs, workers, folder, status.update))
     except BenchError as exc:
-        console.print(f"[bold red]bench:[/] {exc}", highlight=False, soft_wrap=True)
+        console.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from exc
     caption = (
         f"{material.words}; {float(material.rate_hz):g} frames/s. x264 medium, zerolatency, crf 23;"

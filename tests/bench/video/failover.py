@@ -206,7 +206,7 @@ def main(
                 shots, names, fps=fps, group_s=group / fps, kills=kills, say=status.update
             )
     except BenchError as exc:
-        console.print(f"[bold red]bench:[/] {exc}", highlight=False, soft_wrap=True)
+        console.print(f"bench: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from exc
     spread = Spread.of(waited_s)
     if spread is None:

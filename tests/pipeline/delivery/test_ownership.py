@@ -1,6 +1,7 @@
 """A worker publishes only into output topics of its own group, whichever group came first."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -239,8 +240,43 @@ def test_an_owner_goes_on_beside_an_intruder_and_names_it(caplog: pytest.LogCapt
     outputs.start()
     outputs.predicted(tape(range(2)).records[1], THEIRS)
     with caplog.at_level(logging.WARNING):
-        outputs.ownership.read([0])
+        outputs.later(CHECK_S)
     assert "partition 0 of topic predictions ends with a prediction of group actions" in caplog.text
+
+
+def test_a_worker_that_has_seen_its_claims_restores_without_another_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outputs = Outputs()
+    outputs.start()
+    later = outputs.made()  # another worker of the group
+    later.look()
+    outputs.reads.run_all()
+    looks = Counter[str]()
+    read = MemoryOwners.read
+
+    def counted(owners: MemoryOwners) -> Owners:
+        looks["read"] += 1
+        return read(owners)
+
+    monkeypatch.setattr(MemoryOwners, "read", counted)
+    later.read([0])
+    assert looks["read"] == 0
+    outputs.clock.advance(CHECK_S)
+    later.read([0])
+    assert looks["read"] == 1
+
+
+def test_the_first_look_claims_nothing_and_refuses_what_is_foreign() -> None:
+    outputs = Outputs()
+    outputs.later(0)
+    assert outputs.log.owners() == dict.fromkeys(OUTPUTS)
+    outputs.claimed_by("actions")
+    late = outputs.made()
+    late.look()
+    outputs.reads.run_all()
+    with pytest.raises(ForeignOutputError, match="belongs to group actions"):
+        late.look()
 
 
 def test_a_user_who_may_not_see_claims_works_on_with_one_warning(
@@ -263,6 +299,7 @@ def test_a_user_who_may_not_see_claims_works_on_with_one_warning(
 def test_a_running_worker_ends_when_its_topics_were_taken_over() -> None:
     outputs = Outputs()
     outputs.start()
+    outputs.later(0)  # the look at the start
     outputs.claimed_by("actions")
     outputs.later(CHECK_S - 1)
     with pytest.raises(ForeignOutputError, match="belongs to group actions"):
@@ -290,26 +327,34 @@ def test_a_running_worker_extends_its_claims_so_that_no_quiet_week_ends_them(
 def test_a_claim_that_the_log_has_forgotten_is_made_again() -> None:
     outputs = Outputs()
     outputs.start()
+    outputs.later(0)  # the look at the start
     outputs.log.forget_claims()
     outputs.later(CHECK_S)
     assert outputs.log.owners() == ALL_OURS
 
 
-class Prompt(Executor):
-    """Fails the test if the broker is asked before the time has come."""
+class Counted(Executor):
+    """Runs a task at once, and counts."""
+
+    def __init__(self) -> None:
+        self.tasks = 0
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        raise AssertionError(f"{fn} with {args} and {kwargs}")
+        self.tasks += 1
+        done = Future[Any]()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 def test_claims_are_not_asked_for_turn_by_turn() -> None:
     outputs = Outputs()
     outputs.start()
-    reader = outputs.broker.changelog()
+    reader, reads = outputs.broker.changelog(), Counted()
     ownership = Ownership(
-        outputs.config, outputs.broker, reader, 2, reads=Prompt(), clock=outputs.clock
+        outputs.config, outputs.broker, reader, 2, reads=reads, clock=outputs.clock
     )
     for _ in range(100):
         outputs.clock.advance(CHECK_S / 101)
         ownership.look()
+    assert reads.tasks == 1  # at the start
     assert outputs.log.owners() == ALL_OURS
