@@ -75,7 +75,7 @@ def train_letters(
     encoder, head = _train(task, package, seed, effort, forgetful=False)
     minutes = (time.process_time() - began_s) / 60
     alone = _train(task, package, seed, effort, forgetful=True)
-    facts = dict(task.facts) | {
+    facts: dict[str, JsonValue] = dict(task.facts) | {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu_minutes": round(minutes, 1),
         "parameters": sum(p.numel() for m in (encoder, head) for p in m.parameters()),
@@ -87,7 +87,7 @@ def train_letters(
         )
 
     engine = onnxruntime_engine(write(facts), threads=1)
-    found = {
+    found: dict[str, JsonValue] = {
         about: _measured(engine, alone, letters, labels, task.labels)
         for about, (letters, labels) in tests.items()
     }

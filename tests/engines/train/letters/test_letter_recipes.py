@@ -93,8 +93,9 @@ def test_a_bundle_whose_card_is_not_whole_names_no_command_that_made_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(letter_recipes, "_measured", killed)
+    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         letter_recipes.train_letters(
-            "languages", tmp_path, tmp_path / "out", seed=3, report=[].append, effort=0.0
+            "languages", tmp_path, tmp_path / "out", seed=3, report=said.append, effort=0.0
         )
     assert "command" not in load_bundle(tmp_path / "out").training
