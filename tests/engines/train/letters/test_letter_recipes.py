@@ -70,7 +70,32 @@ def test_a_short_training_writes_a_bundle_with_its_card(
         "longtake train DATA --recipe languages --out languages --seed 3"
     )
     found: Any = bundle.training["evaluation"]
+    assert [test["records"] for test in found.values()] == [30_000, 30_000, 300]
     for test in found.values():
-        assert test["records"] == 30_000
         assert 0 <= test["memory_lost_at_each_record"] <= 1
     assert (tmp_path / "out" / "ATTRIBUTION.txt").exists()
+    sample = tmp_path / "out" / "session.txt"
+    assert len(sample.read_text("utf-8").splitlines()) == 300
+    rows = sample.with_suffix(".csv").read_text("utf-8").splitlines()
+    assert rows[0] == "frame,label"
+    assert {row.split(",")[1] for row in rows[1:]} <= set(bundle.labels)
+
+
+@pytest.mark.slow
+def test_a_bundle_whose_card_is_not_whole_names_no_command_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = declaration(tmp_path)
+    short = replace(letter_recipes.TASKS["languages"], package=package)
+    monkeypatch.setitem(letter_recipes.TASKS, "languages", short)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(letter_recipes, "_measured", killed)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        letter_recipes.train_letters(
+            "languages", tmp_path, tmp_path / "out", seed=3, report=said.append, effort=0.0
+        )
+    assert "command" not in load_bundle(tmp_path / "out").training
