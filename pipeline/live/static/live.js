@@ -130,7 +130,15 @@ function takeRows(said) {
   const extra = said.forgotten ? `, ${said.forgotten} more forgotten: too many` : "";
   const odd = said.unreadable ? `, ${said.unreadable} records unreadable` : "";
   set(byId("summary"), `${live} of ${rows.size} streams live${extra}${odd}`);
-  trouble(said.troubles.map((one) => `Topic ${one.topic}: ${one.why}.`).join(" "));
+  trouble(troubleWords(said.troubles));
+}
+
+// One sentence for each reason: a broker that is away is the reason of all topics.
+function troubleWords(troubles) {
+  const topics = new Map();
+  for (const one of troubles) topics.set(one.why, [...(topics.get(one.why) || []), one.topic]);
+  const named = (names) => (names.length > 1 ? "Topics " : "Topic ") + names.join(", ");
+  return [...topics].map(([why, names]) => `${named(names)}: ${why}.`).join(" ");
 }
 
 function trouble(words) {

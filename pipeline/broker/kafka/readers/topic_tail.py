@@ -51,7 +51,7 @@ class TopicTail:
 
         Raises `BrokerUnavailableError` if the broker does not answer within CHECK_MS.
         """
-        with translated(f"asking for topic {self._topic}", self._connection, needs="DESCRIBE"):
+        with translated("asking for its end", self._connection, needs="DESCRIBE"):
             places = list(self._consumer.assignment())
             if places:
                 self._consumer.end_offsets(places, timeout_ms=CHECK_MS)
