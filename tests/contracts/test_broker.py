@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -11,8 +11,10 @@ import pytest
 
 from pipeline.broker.checkpoint import Checkpoint, Member, PartitionCheckpoint
 from pipeline.broker.contract import Assigned, Dropped, Event, FrameConsumer, OutOfRange
+from pipeline.broker.kafka.vendor import coordinator
 from pipeline.broker.partitioner import partition_of
 from pipeline.errors import CommitRefusedError, LongtakeError, PartitionCountError, TopicError
+from pipeline.local.cluster import LocalKafka
 from pipeline.records import Destination, Outgoing, Record
 from pipeline.wire.changelog import Manifest
 from tests.clusters import PARTITIONS, Cluster, KafkaCluster
@@ -360,6 +362,25 @@ def test_a_member_that_is_busy_between_short_polls_joins_all_the_same(
         time.sleep(work_s)
     assert busy.member == joined
     open_parts(cluster.broker("one").writer()).commit(checkpoint(), busy.joined())
+
+
+@pytest.mark.kafka
+def test_a_member_joins_after_the_commit_that_is_on_its_way(
+    kafka: LocalKafka, open_parts: OpenParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the commit would be refused at each rebalance. The log in memory has no joins."""
+    monkeypatch.setattr(coordinator, "JOIN_DELAY_S", PATIENCE_S)
+    with closing(KafkaCluster(kafka.connection, PARTITIONS)) as cluster:
+        owner = settled(cluster, open_parts)
+        owner.consumer.delay_joins(delayed=True)
+        other = Owner(open_parts(cluster.broker("two").consumer()))
+        for _ in range(20):  # its join is heard of meanwhile
+            owner.poll()
+            other.poll()
+        assert not owner.consumer.is_joining()
+        open_parts(cluster.broker("one").writer()).commit(checkpoint(), owner.joined())
+        monkeypatch.setattr(coordinator, "JOIN_DELAY_S", 0.0)  # a commit that hangs holds nobody up
+        until(lambda: shared(owner, other), [owner, other])
 
 
 def test_after_a_refusal_and_a_renewal_the_same_checkpoint_can_be_committed(
