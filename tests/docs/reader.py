@@ -19,6 +19,7 @@ GOES_ON = {  # runs until it is ended -> how a reader sees that the next command
     "longtake camera": "gate: live, ",
     "longtake worker": "restored partitions",
     "longtake tail": "",
+    "longtake live": "live page on",
     "prometheus": "",
 }
 NOT_RUN = ("make", "git", "pip")  # they change the checkout, or the machine
@@ -40,6 +41,7 @@ class Reader:
             "longtake broker": f"longtake broker --port {broker}",
             "longtake camera": f"longtake camera --metrics-port {self.cameras}",
             "longtake worker": f"longtake worker --metrics-port {self.worker}",
+            "longtake live": "longtake live --port 0",
             **changes,
         }
         self._environment["LONGTAKE_BOOTSTRAP"] = f"127.0.0.1:{broker}"
