@@ -19,7 +19,13 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from kafka.errors import Cancelled, KafkaConnectionError, KafkaError, RequestTimedOutError
+from kafka.errors import (
+    Cancelled,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.inet import create_connection
@@ -46,6 +52,7 @@ CUT_LIMIT = 3  # connections that a broker closed in a row, until this counts as
 AGAIN_S = 0.05
 
 _ORDINARY = (KafkaConnectionError, RequestTimedOutError, Cancelled)  # ends of a working connection
+_GIVEN_UP = (*_ORDINARY, KafkaTimeoutError)  # ends of an attempt that had too little time
 
 _BEFORE_SERVING = (
     ApiVersionsRequest,
@@ -235,7 +242,7 @@ class WatchedManager(KafkaConnectionManager):
     def _lost(self, node_id: Any, conn: WatchedConnection, error: BaseException) -> None:
         """Keep the reason for which a connection has ended."""
         known = self._refused.pop(node_id, None)
-        if known is not None and conn.cut_short and not conn.served and type(error) in _ORDINARY:
+        if known is not None and conn.cut_short and not conn.served and type(error) in _GIVEN_UP:
             self._refused[node_id] = known  # that we gave up says less than why it failed before
             return
         node = self.cluster.broker_metadata(node_id)
