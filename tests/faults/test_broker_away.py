@@ -67,14 +67,11 @@ class Scene:
         return running
 
     def supervise(self) -> None:
-        """Restart the worker if it has ended, as a supervisor does.
-
-        70: a commit can hang (K9). 15: a broker that is back can end a transaction late.
-        """
+        """Restart the worker if it has ended, as a supervisor does. 70: a commit can hang (K9)."""
         code = self.worker.process.poll()
         if code is None:
             return
-        assert code in (15, 70), self.worker.log
+        assert code == 70, self.worker.log
         self.worker = self._start("worker", self._settings)
 
     def be_away(self, seconds: float) -> None:
