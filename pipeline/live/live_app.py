@@ -22,10 +22,11 @@ from pipeline.live.watchers import Watcher, Watchers, event
 EVENT_S = 0.5
 LOOK_BYTES = 32 * 1024  # of what a page says that it shows: 100 names of 200 characters
 OPEN_PATHS = ("/login", "/live.css", "/icon.svg")
+SCRIPTS = ("live.js", "wall.js", "stream.js", "elements.js")
 FILES = {
-    "/live.js": ("live.js", "text/javascript"),
-    "/live.css": ("live.css", "text/css"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    **{f"/{name}": "text/javascript" for name in SCRIPTS},
+    "/live.css": "text/css",
+    "/icon.svg": "image/svg+xml",
 }
 HEADERS = {
     "content-security-policy": (
@@ -74,7 +75,7 @@ def live_app(wall: Wall, door: Door) -> Starlette:
     """Make the application that serves the page."""
     watchers = Watchers(wall)
     static = files("pipeline.live") / "static"
-    texts = {path: (static / name).read_bytes() for path, (name, _) in FILES.items()}
+    texts = {path: (static / path[1:]).read_bytes() for path in FILES}
     page, login_page = ((static / name).read_bytes() for name in ("live.html", "login.html"))
 
     async def index(request: Request) -> Response:
@@ -83,7 +84,7 @@ def live_app(wall: Wall, door: Door) -> Starlette:
 
     async def file(request: Request) -> Response:
         path = request.url.path
-        return Response(texts[path], media_type=FILES[path][1])
+        return Response(texts[path], media_type=FILES[path])
 
     async def login(request: Request) -> Response:
         if request.method != "POST":

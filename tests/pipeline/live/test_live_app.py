@@ -13,7 +13,7 @@ from pipeline.clock import ManualClock
 from pipeline.errors import ConfigError
 from pipeline.live.door import Door, read_token
 from pipeline.live.held_pictures import HeldPictures
-from pipeline.live.live_app import live_app
+from pipeline.live.live_app import FILES, live_app
 from pipeline.live.page_connection import PageConnection
 from pipeline.live.wall import Wall
 from pipeline.live.watchers import MOST_WATCHERS
@@ -82,7 +82,7 @@ def event_named(answer: HTTPResponse, wanted: str) -> object:
             return content
 
 
-@pytest.mark.parametrize("path", ["/", "/live.js", "/live.css", "/icon.svg", "/nothing"])
+@pytest.mark.parametrize("path", ["/", *FILES, "/nothing"])
 def test_every_answer_allows_scripts_of_this_site_alone(site: Site, path: str) -> None:
     answer = site.ask(path)
     assert answer.status == (404 if path == "/nothing" else 200)
@@ -94,7 +94,7 @@ def test_every_answer_allows_scripts_of_this_site_alone(site: Site, path: str) -
 
 
 def test_the_page_has_no_inline_script_or_style_and_no_foreign_host(site: Site) -> None:
-    for path in ("/", "/login", "/live.js", "/live.css"):
+    for path in ("/", "/login", *FILES):
         text = site.ask(path).read().decode()
         assert "http:" not in text.replace("http://www.w3.org", "")
         assert "https:" not in text
@@ -115,7 +115,7 @@ def test_without_a_token_this_machine_is_answered(site: Site, host: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/events", "/picture/tile/cam-1", "/live.js", "/nothing", "/look"]
+    "path", ["/events", "/picture/tile/cam-1", "/live.js", "/wall.js", "/nothing", "/look"]
 )
 def test_with_a_token_nothing_is_shown_without_it(guarded: Site, path: str) -> None:
     assert guarded.ask(path).status == 401
