@@ -97,7 +97,7 @@ docs: .venv-docs/installed
 	$(DOCS_BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 	@echo "the site is in build/site/index.html"
 
-# all of tests/bench that can be named: BENCH=cost, memory, steady, video; without it, the loops
+# all of tests/bench that can be named: BENCH=cost, memory, page, steady, video; without it, the loops
 bench: setup
 	$(BIN)/python -m tests.bench$(addprefix .,$(BENCH))
 

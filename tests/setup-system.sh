@@ -2,6 +2,7 @@
 # Installs what the tests use of Debian: kcat, a Kafka client that has nothing in common with ours;
 # GStreamer's RTSP server, which plays the cameras (220 MB with all that it wants, 40 s);
 # strace, which shows what the commands reach and write;
+# Chromium without a window and its driver, which look at the live page (300 MB);
 # Prometheus, as a program: its service is masked, so that it does not begin to serve.
 # Quick when it is there already. Without root or apt-get it says what to install and fails.
 set -eu
@@ -14,6 +15,7 @@ Gst.init(None); Gst.ElementFactory.find("x264enc") or exit(1)' 2>/dev/null ||
     want "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-ugly"
 command -v promtool >/dev/null || want prometheus
 command -v strace >/dev/null || want strace
+{ command -v chromium && command -v chromedriver; } >/dev/null || want "chromium chromium-driver"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -8,11 +8,22 @@ class PageConnection(BoundedConnection):
 
     def overdue(self) -> None:
         """End the exchange, unless its answer has begun and nothing of it waits for the client."""
-        answering = self.cycle is not None and self.cycle.response_started
-        if answering and not self.cycle.response_complete and self._all_is_read:
+        if self._answering and self._all_is_read:
             self._begin_exchange()
         else:
             self.drop()
+
+    def shutdown(self) -> None:
+        """End with the server, though events would go on for ever."""
+        if self._answering:
+            self.drop()
+        else:
+            super().shutdown()
+
+    @property
+    def _answering(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     @property
     def _all_is_read(self) -> bool:

@@ -1,25 +1,20 @@
 """The page's server: what it hands out, and to whom; hostile clients."""
 
 import json
-import threading
 import urllib.parse
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
 
 import pytest
 
 from pipeline.clock import ManualClock
 from pipeline.errors import ConfigError
-from pipeline.live.door import Door, read_token
-from pipeline.live.held_pictures import HeldPictures
-from pipeline.live.live_app import FILES, live_app
-from pipeline.live.page_connection import PageConnection
-from pipeline.live.wall import Wall
+from pipeline.live.door import read_token
+from pipeline.live.live_app import FILES
 from pipeline.live.watchers import MOST_WATCHERS
 from pipeline.records import Record
-from pipeline.web.connections import bounded
-from pipeline.web.server import listening
+from tests.page.served_wall import ServedWall
 from tests.pipeline.pictures import jpeg
 
 TOKEN = "a token of many characters"  # noqa: S105 - of this test alone
@@ -27,19 +22,12 @@ TOKEN = "a token of many characters"  # noqa: S105 - of this test alone
 pytestmark = pytest.mark.timeout(60)
 
 
-class Site:
+class Site(ServedWall):
     """A served page with one stream, `cam-1`."""
 
     def __init__(self, token: str | None) -> None:
-        pictures = HeldPictures(max_frame_bytes=1 << 20)
-        self.wall = Wall(pictures, ManualClock(), most_streams=10, max_frame_bytes=1 << 20)
+        super().__init__(ManualClock(), token=token)
         self.wall.take_frames([Record(0, 7, 1, b"cam-1", jpeg(48, 64, seed=1))])
-        self._listener = listening("127.0.0.1", 0, what="the page", choose="--port")
-        self.port = self._listener.getsockname()[1]
-        app = live_app(self.wall, Door(token))
-        self._server = bounded(app, exchange_s=1, connection=PageConnection)
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
-        self._thread.start()
 
     def ask(
         self, path: str, *, method: str = "GET", body: str | None = None, **headers: str
@@ -48,24 +36,19 @@ class Site:
         connection.request(method, path, body, headers)
         return connection.getresponse()
 
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
-
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     made = Site(None)
     yield made
-    made.close()
+    made.stop()
 
 
 @pytest.fixture
 def guarded() -> Iterator[Site]:
     made = Site(TOKEN)
     yield made
-    made.close()
+    made.stop()
 
 
 def next_event(answer: HTTPResponse) -> tuple[str, object]:
@@ -162,6 +145,17 @@ def test_tiles_are_sent_of_what_a_page_says_that_it_shows(site: Site) -> None:
     tiles = event_named(events, "tiles")
     assert isinstance(tiles, list)
     assert [one["picture"] for one in tiles] == ["0-7"]
+
+
+def test_a_server_that_stops_lets_open_pages_go_without_a_word(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = site.ask("/events")
+    event_named(events, "rows")
+    site.stop()
+    with pytest.raises(IncompleteRead):
+        events.read()
+    assert caplog.records == []
 
 
 def test_events_flow_for_longer_than_an_exchange_may_take(site: Site) -> None:

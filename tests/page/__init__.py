@@ -1,0 +1,1 @@
+"""The live page as people see it: in a real browser."""
