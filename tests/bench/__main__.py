@@ -21,7 +21,17 @@ from engines.errors import BundleError
 from engines.model.bundle import find_bundle, load_bundle
 from engines.model.seed import write_seed
 from pipeline.local.cluster import LocalKafka
-from tests.bench.frames import ACTIONS, BATCH, RATE_HZ, SEED, Shot, Workload, take_shots
+from tests.bench.frames import (
+    ACTIONS,
+    BATCH,
+    LANGUAGES,
+    RATE_HZ,
+    SEED,
+    STRANDS,
+    Shot,
+    Workload,
+    take_shots,
+)
 from tests.bench.loop import UNMEASURED, Usage, run_loop
 from tests.bench.machine import machine
 from tests.bench.served import BenchError, Served
@@ -59,9 +69,9 @@ def main(
 ) -> None:
     """Measure the worker beside two bare loops, with a real Kafka on the same cores.
 
-    All predict the same JPEGs of 8 streams with one engine and one decoder thread, in turns. One
-    loop is what anyone would write; the other decodes to planes and encodes these, as the worker
-    does. The first frames of each run, a tenth, are not measured.
+    All predict the same records of 8 streams (JPEGs, words, bases) with one engine and one decoder
+    thread, in turns. One loop is what anyone would write; the other decodes to planes and encodes
+    these, as the worker does. The first frames of each run, a tenth, are not measured.
 
     CPU efficiency is the loop's CPU time per frame divided by the worker's. Exit code 1: it is
     below the promised value, or the worker's predictions differ from the loop's.
@@ -104,8 +114,9 @@ def main(
 
 
 def _workloads(bundles: Sequence[str] | None, frames: int | None) -> list[Workload]:
-    known = {workload.bundle: workload for workload in (SEED, ACTIONS)}
-    chosen = [known.get(name, replace(ACTIONS, bundle=name)) for name in bundles or known]
+    known = {workload.bundle: workload for workload in (SEED, ACTIONS, LANGUAGES, STRANDS)}
+    usual = ("seed", "actions")
+    chosen = [known.get(name, replace(ACTIONS, bundle=name)) for name in bundles or usual]
     return [replace(w, frames=(frames or w.frames) // BATCH * BATCH) for w in chosen]
 
 
@@ -118,13 +129,13 @@ def _measure(
 ) -> list[Round]:
     say(f"{workload.bundle}: preparing frames")
     shots = take_shots(workload, workload.frames + UNMEASURED)
-    jpegs, logged = [shot.jpeg for shot in shots], shots[: workload.frames]
+    records, logged = [shot.content for shot in shots], shots[: workload.frames]
     served.publish(logged, load_bundle(path).input.rate_hz or RATE_HZ)
     done = []
     for number in range(1, rounds + 1):
         say(f"{workload.bundle}: round {number} of {rounds}, bare loops")
-        loop, scores = _alone(jpegs, path, planes=False)
-        planes, same = _alone(jpegs, path, planes=True)
+        loop, scores = _alone(records, path, planes=False)
+        planes, same = _alone(records, path, planes=True)
         if not np.array_equal(scores, same):
             raise BenchError("the two loops' scores differ")
         say(f"{workload.bundle}: round {number} of {rounds}, worker")
@@ -135,11 +146,11 @@ def _measure(
 
 
 def _alone(
-    jpegs: Sequence[bytes], path: Path, *, planes: bool
+    records: Sequence[bytes], path: Path, *, planes: bool
 ) -> tuple[Usage, NDArray[np.float64]]:
     """Run a loop in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-        return alone.submit(run_loop, jpegs, path, planes=planes).result()
+        return alone.submit(run_loop, records, path, planes=planes).result()
 
 
 def _compare(

@@ -71,7 +71,7 @@ def _restore(kafka: LocalKafka, folder: Path, streams: int) -> dict[str, float]:
     shot = take_shots(ACTIONS, 1)[0]
     publisher = KafkaPublisher(kafka.connection, topic=group.frames_topic)
     for number in range(streams):
-        publisher.publish(f"cam-{number:05}", shot.jpeg, ())
+        publisher.publish(f"cam-{number:05}", shot.content, ())
     publisher.close()
     with _ready(served, group):
         while settled(group.metrics_port) < streams:

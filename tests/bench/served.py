@@ -50,7 +50,7 @@ class Served:
         self.publish_records(
             (
                 shot.stream,
-                shot.jpeg,
+                shot.content,
                 (
                     ("captured-at", b"%.3f" % (now_ms + 1000 * shot.seq / rate_hz)),
                     ("seq", b"%d" % shot.seq),
@@ -139,7 +139,7 @@ class Served:
         def publish(shot: Shot, captured_ms: float) -> None:
             captured[shot.stream, shot.seq] = captured_ms
             headers = (("captured-at", b"%.3f" % captured_ms), ("seq", b"%d" % shot.seq))
-            publisher.publish(shot.stream, shot.jpeg, headers)
+            publisher.publish(shot.stream, shot.content, headers)
 
         def predictions(count: int) -> Iterator[tuple[float, float]]:
             heard_s, seen = time.monotonic(), 0

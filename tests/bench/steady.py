@@ -105,7 +105,7 @@ class Camera(Thread):
             time.sleep(max(0.0, began_s + number / self._fps - time.monotonic()))
             now_s = self.captured_s[shot.stream, shot.seq] = time.time()
             headers = (("captured-at", b"%.3f" % (1000 * now_s)), ("seq", b"%d" % shot.seq))
-            self._publisher.publish(shot.stream, shot.jpeg, headers)
+            self._publisher.publish(shot.stream, shot.content, headers)
 
 
 class Viewer(Thread):

@@ -117,7 +117,7 @@ class Running:
 class Group:
     """A group with topics of its own, and the configuration file that names them."""
 
-    def __init__(self, cluster: KafkaCluster, folder: Path, bundle: Path) -> None:
+    def __init__(self, cluster: KafkaCluster, folder: Path, bundle: Path | str) -> None:
         self.cluster, self.topics = cluster, cluster.topics
         self.file = write_settings(folder / "group.toml", cluster, bundle=str(bundle))
 

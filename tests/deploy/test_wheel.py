@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from engines.model.bundle import SHIPPED
 from tests.cli.commands import environment
 from tests.deploy.building import copy
 from tests.deploy.dockerfile import ROOT
 
+BUNDLES = ("actions", "languages", "strands")
 FOR_TRAINING_ALONE = "engines/data/actors.zip"
 MAX_BYTES = 8 * 10**6
 
@@ -68,7 +70,8 @@ def test_a_worker_does_not_get_what_only_training_reads(wheel: Path) -> None:
     assert (ROOT / FOR_TRAINING_ALONE).is_file()
     assert FOR_TRAINING_ALONE not in names
     assert wheel.stat().st_size < MAX_BYTES
-    assert "engines/bundles/actions/model.json" in names
+    shipped = {path.relative_to(ROOT).as_posix() for path in SHIPPED.glob("*/*")}
+    assert {f"engines/bundles/{name}/model.json" for name in BUNDLES} <= shipped <= set(names)
     assert [name for name in names if name.startswith("tests/")] == []
 
 

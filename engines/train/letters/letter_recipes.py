@@ -31,7 +31,7 @@ from engines.train.rolling import NEVER, roll
 LetterRecipeName = Literal["languages", "strands"]
 LETTER_RECIPES: tuple[LetterRecipeName, ...] = get_args(LetterRecipeName)
 
-LANGUAGE_STEPS = 1000
+LANGUAGE_STEPS = 1600
 WEIGHTS_LICENCE = "The weights are under CC0 1.0."
 ALWAYS = 1  # as a reset: no memory at all
 FIRST_RECORDS = ((0, 1), (1, 2), (2, 5), (5, 10), (10, 20), (20, None))

@@ -117,9 +117,9 @@ def test_a_head_that_answers_by_its_batch_is_refused_with_the_words_of_the_oracl
         check_in_child(bundle, threads=1)
 
 
-@pytest.mark.parametrize("name", ["actions", "seed"])
+@pytest.mark.parametrize("name", ["actions", "languages", "strands", "seed"])
 def test_our_own_bundles_take_a_small_part_of_the_limits(tmp_path: Path, name: str) -> None:
-    path = find_bundle(name) if name == "actions" else write_seed(tmp_path / name)
+    path = write_seed(tmp_path / name) if name == "seed" else find_bundle(name)
     bundle = load_bundle(path)
     whole = CheckLimits.of(bundle)
     third = CheckLimits(GIB, math.ceil(whole.cpu_s / 3), whole.wall_s)
