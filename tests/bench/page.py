@@ -80,17 +80,16 @@ def look(page: Page, site: ServedWall, seconds: float) -> dict[str, float]:
 
 
 def page_mb() -> float:
-    """Return the resident memory of the largest process that renders a page, in MB."""
-    return max(
-        resident_mb(process)
+    """Return the memory of the largest process that renders a page, in MB.
+
+    Of what it shares with others, as the browser's program, only its part counts (Pss of Linux).
+    """
+    sizes = [
+        (process / "smaps_rollup").read_text()
         for process in Path("/proc").glob("[0-9]*")
         if b"--type=renderer" in (process / "cmdline").read_bytes()
-    )
-
-
-def resident_mb(process: Path) -> float:
-    status = (process / "status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+    ]
+    return max(int(size.partition("Pss:")[2].split()[0]) / 1000 for size in sizes)
 
 
 if __name__ == "__main__":
