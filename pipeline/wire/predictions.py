@@ -133,6 +133,7 @@ class PredictionWriter:
 
     def __init__(self, *, labels: Sequence[str], activation: str, model: str) -> None:
         self._labels = [_text(label) for label in labels]
+        self._pairs = ",".join(f"{label.replace('%', '%%')}:%.4f" for label in self._labels)
         self._softmax = activation == "softmax"
         self._model = _text(model)
 
@@ -140,15 +141,12 @@ class PredictionWriter:
         self, frame: Frame, logits: NDArray[np.float32], memory: MemoryFacts, prev: str
     ) -> Answer:
         """Return the prediction for logits (K,), chained to `prev`."""
-        scores = self._scores(logits)
-        best = int(np.argmax(scores))
-        pairs = ",".join(
-            f"{label}:{score:.4f}" for label, score in zip(self._labels, scores, strict=True)
-        )
+        found = self._scores(logits)
+        best, scores = int(found.argmax()), found.tolist()
         body = (
             f'{{"schema":{PREDICTION_SCHEMA},"stream":"{frame.stream}","seq":{_number(frame.seq)}'
             f',"captured_at":"{timestamp(frame.captured_us)}","label":{self._labels[best]}'
-            f',"confidence":{scores[best]:.4f},"scores":{{{pairs}}}'
+            f',"confidence":{scores[best]:.4f},"scores":{{{self._pairs % (*scores,)}}}'
             f',"memory":{{"frames":{memory.frames},"age_s":{memory.age_us / 1e6:.3f}'
             f',"gap_s":{_seconds(memory.gap_us)},"reset":{_optional(memory.reset)}'
             f',"note":{_optional(memory.note)}}},"model":{self._model}'
@@ -158,13 +156,15 @@ class PredictionWriter:
         value = body + f',"prev":"{prev}","chain":"{chain}"}}'.encode()
         return Answer(value, chain, best, scores[best])
 
-    def _scores(self, logits: NDArray[np.float32]) -> list[float]:
+    def _scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Softmax or sigmoid in float64, frame by frame: rounding depends on no other frame."""
         x = logits.astype(np.float64)
         if self._softmax:
-            powers = np.exp(x - x.max())
-            return list((powers / powers.sum()).tolist())
-        return list((0.5 * (1.0 + np.tanh(0.5 * x))).tolist())
+            powers: NDArray[np.float64] = np.exp(x - x.max())
+            scores: NDArray[np.float64] = powers / powers.sum()
+        else:
+            scores = 0.5 * (1.0 + np.tanh(0.5 * x))
+        return scores
 
 
 def link(prev: str, body: bytes) -> str:
@@ -175,7 +175,7 @@ def link(prev: str, body: bytes) -> str:
 def timestamp(us: int) -> str:
     """Return microseconds since 1970 as ISO 8601 in UTC with milliseconds."""
     moment = EPOCH + timedelta(milliseconds=us // 1000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{us // 1000 % 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _text(value: str) -> str:

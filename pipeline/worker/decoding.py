@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from engines.base import InputArray
+from engines.model.inputs import InputSpec, LettersInput
 from pipeline.clock import Clock
 from pipeline.config import WorkerConfig
+from pipeline.errors import UndecodableFrameError
 from pipeline.media.decoder import Decoder
 from pipeline.media.headers.picture_headers import RGB_BYTES, unpacked_bytes
 from pipeline.media.video.lanes.unit_chain import ChainRules
@@ -23,6 +25,7 @@ from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from pipeline.worker.trouble_log import UnkeyedLog
 
 DECODE_WAIT_S = 0.005
+LETTERS_AT_ONCE = 4096  # bytes, read in some microseconds
 Timed = TypeVar("Timed")
 
 
@@ -32,14 +35,16 @@ class DecodeCosts:
 
     A frame costs its size and that of its picture unpacked, which `unpacked_bytes` estimates. It
     decides the order of the decodes, and no result. The pictures of one stream that are decoded at
-    the same time cost `most_running` at most, or it is a single one.
+    the same time cost `most_running` at most, or it is a single one. Records of `at_once_bytes` or
+    less cost less than their way through another thread.
     """
 
     unpacked_bytes: Callable[[bytes], int]
     most_running: int
+    at_once_bytes: int = -1
 
     @classmethod
-    def of(cls, config: WorkerConfig) -> Self:
+    def of(cls, config: WorkerConfig, spec: InputSpec) -> Self:
         """Return the costs of pictures; other records cost their size.
 
         Of several threads, a stream leaves one to the others.
@@ -48,6 +53,7 @@ class DecodeCosts:
         return cls(
             partial(unpacked_bytes, max_pixels=pixels),
             RGB_BYTES * pixels * max(1, config.decode_threads - 1),
+            LETTERS_AT_ONCE if isinstance(spec, LettersInput) else -1,
         )
 
 
@@ -73,6 +79,7 @@ class Decoding:
         self._decoder = decoder
         self._sandboxed = sandboxed
         self._unpacked_bytes = costs.unpacked_bytes
+        self._at_once_bytes = costs.at_once_bytes
         self._chains = chains
         self._unkeyed = UnkeyedLog()
         self._fair = FairExecutor[Any](executor, most_running=costs.most_running)
@@ -83,11 +90,14 @@ class Decoding:
         self._undecoded = Counter[int]()  # unpacked bytes by partition
 
     def begin(self, item: Item, frame: Frame, *, suspected: bool) -> None:
-        """Submit the decode of a frame that admission let through."""
+        """Submit the decode of a frame that admission let through, or do it at once."""
         decoder = self._sandboxed if suspected else self._decoder
         call: Callable[[], InputArray] = partial(self._decode, decoder, frame.content)
         if self._traces is not None:
             call = self._traces.timed(frame, call)
+        if len(frame.content) <= self._at_once_bytes and not suspected:
+            item.decode(_done(call))
+            return
         unpacked = self._unpacked_bytes(frame.content)
         self._count(frame.partition, unpacked)
         cost = 1 + len(frame.content) + unpacked
@@ -149,3 +159,13 @@ class Decoding:
         if futures:
             until = ALL_COMPLETED if all_fit else FIRST_COMPLETED
             wait(futures, timeout=DECODE_WAIT_S, return_when=until)
+
+
+def _done(call: Callable[[], InputArray]) -> Future[InputArray]:
+    """Decode now; what the call raises is raised where the input is wanted."""
+    future: Future[InputArray] = Future()
+    try:
+        future.set_result(call())
+    except UndecodableFrameError as exc:
+        future.set_exception(exc)
+    return future

@@ -88,7 +88,7 @@ class Worker:
             model.decoder,
             sandboxed,
             chains=model.sandboxed_chains(sandboxed_fitting),
-            costs=DecodeCosts.of(config),
+            costs=DecodeCosts.of(config, bundle.input),
             executor=executors.decodes,
             clock=clock,
             metrics=metrics,

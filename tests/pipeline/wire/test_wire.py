@@ -246,6 +246,11 @@ def test_a_prediction_is_written_as_documented() -> None:
     assert value.decode() == body + f',"prev":"77ab01ce","chain":"{chain}"}}'
 
 
+def test_any_label_is_written_as_it_is() -> None:
+    labels = ("50 %", "%.4f", "{x}", 'a"b', "zażółć")
+    assert [*predicted(1, 0, 0, 0, 0, labels=labels)["scores"]] == [*labels]
+
+
 def test_the_best_label_is_told_by_its_place_with_its_whole_score() -> None:
     answer = writer("walk", "run").write(frame(), logits(0, 2), GOING_ON, "77ab01ce")
     assert answer.label == 1

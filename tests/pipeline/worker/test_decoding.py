@@ -7,7 +7,10 @@ from typing import ClassVar
 import pytest
 
 from engines.base import InputArray
+from engines.model.bundle import Bundle
+from engines.model.inputs import LettersInput
 from pipeline.clock import ManualClock
+from pipeline.config import WorkerConfig
 from pipeline.errors import UndecodableFrameError
 from pipeline.media.video.lanes.decoder_limit import DecoderLimit
 from pipeline.media.video.lanes.fitting import FitOutcome, OwnFitting
@@ -21,7 +24,7 @@ from pipeline.worker.decoding import DecodeCosts, Decoding
 from pipeline.worker.metrics.worker_metrics import WorkerMetrics
 from tests.pipeline.adder import decode_brightness
 from tests.pipeline.changelogs import manifest
-from tests.pipeline.frame_path import RULES, frame, undecodable
+from tests.pipeline.frame_path import NO_PICTURE, RULES, frame, undecodable
 from tests.pipeline.media.video.encoding import encoded
 from tests.pipeline.unit_path import FIT, MOST_PIXELS, units
 from tests.world import Steps
@@ -39,14 +42,14 @@ def cost_of(content: bytes) -> int:
 class Decoders:
     """Two partitions whose frames are decoded when the test says so; each takes `DECODE_S`."""
 
-    def __init__(self, chains: ChainRules | None = None) -> None:
+    def __init__(self, chains: ChainRules | None = None, *, at_once_bytes: int = -1) -> None:
         self.clock, self.steps, self.metrics = ManualClock(), Steps(), WorkerMetrics()
         self.decoded: list[tuple[str, bytes]] = []  # by which decoder, what
         self.decoding = Decoding(
             self._plain,
             self._careful,
             chains=chains,
-            costs=DecodeCosts(unpacked_bytes=cost_of, most_running=COSTLY),
+            costs=DecodeCosts(cost_of, most_running=COSTLY, at_once_bytes=at_once_bytes),
             executor=self.steps,
             clock=self.clock,
             metrics=self.metrics,
@@ -93,6 +96,26 @@ def test_only_suspected_frames_are_decoded_with_care(decoders: Decoders) -> None
     decoders.begin(0, frame(1, brightness=2))
     decoders.steps.run_all()
     assert decoders.decoded == [("careful", b"\x01"), ("plain", b"\x02")]
+
+
+def test_what_costs_less_than_its_way_to_another_thread_is_decoded_at_once() -> None:
+    decoders = Decoders(at_once_bytes=len(NO_PICTURE))
+    item, broken = decoders.begin(0, frame(0, brightness=7)), decoders.begin(0, undecodable(1))
+    assert item.ready
+    assert item.decoded()[0, 0, 0] == 7
+    assert decoders.decoding.undecoded_bytes(0) == 0
+    with pytest.raises(UndecodableFrameError, match="no brightness"):
+        broken.decoded()
+    large = decoders.begin(0, replace(frame(2, brightness=7), content=bytes(len(NO_PICTURE) + 1)))
+    suspected = decoders.begin(0, frame(3, brightness=7), suspected=True)
+    assert not large.ready
+    assert not suspected.ready
+
+
+def test_letters_alone_are_decoded_at_once(bundle: Bundle) -> None:
+    letters = LettersInput(kind="text", length=8, fit="cut")
+    assert DecodeCosts.of(WorkerConfig(), letters).at_once_bytes > 0
+    assert DecodeCosts.of(WorkerConfig(), bundle.input).at_once_bytes < 0
 
 
 def test_partitions_take_turns_at_the_decoders(decoders: Decoders) -> None:
