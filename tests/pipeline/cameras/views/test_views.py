@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def text(box: tuple[int, int, int, int]) -> str:
 @pytest.mark.parametrize("kind", ["video", "pictures"])
 @pytest.mark.parametrize("more", [{}, {"size": "24x24"}, {"mask": ["9,9,30,20", "0.9,0,0.1,1"]}])
 def test_a_view_publishes_the_bytes_of_the_same_pixels_cut_beforehand(
-    tmp_path: Path, kind: str, more: Mapping[str, object]
+    tmp_path: Path, kind: str, more: Mapping[str, Any]
 ) -> None:
     path, pictures = films(tmp_path)[kind]
     shots = Shots(clip(path), views={name: text(box) for name, box in WHERE.items()}, **more)
