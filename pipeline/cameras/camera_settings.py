@@ -1,6 +1,7 @@
 """The settings of the camera process: from flags (one camera), a TOML file (many), environment."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     model_validator,
 )
 
 from pipeline.cameras.passing.obstacles import VideoChoice
 from pipeline.cameras.passing.passage import KEYFRAME_S
+from pipeline.cameras.views.camera_view import CameraView
+from pipeline.cameras.views.rectangles import Rectangle
 from pipeline.config import KafkaName, Number, OptionalKafkaName, load_settings
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.address import without_secrets
@@ -25,6 +29,8 @@ from pipeline.settings import Settings
 from pipeline.wire.frames import is_stream_id
 
 MOST_CAMERAS = 10_000
+MOST_VIEWS = 32
+MOST_MASKS = 64
 
 
 def _read_size(value: object) -> object:
@@ -47,6 +53,11 @@ def _interval(value: float) -> float:
     return value
 
 
+def _read_rectangle(value: object) -> Rectangle:
+    return value if isinstance(value, Rectangle) else Rectangle.of(value)
+
+
+Part = Annotated[Rectangle, PlainValidator(_read_rectangle)]
 Limit = Annotated[float, Field(gt=0, le=3600), Number]
 
 
@@ -75,6 +86,12 @@ class CameraSettings(BaseModel):
     is requested, None: once a second."""
     size: Size | None = None
     """The largest size that is sent, as `640x360`; larger pictures keep their aspect ratio."""
+    crop: Part | None = None
+    """The part of the picture that is sent: `x,y,width,height`; None: all of it."""
+    mask: Annotated[tuple[Part, ...], Field(max_length=MOST_MASKS)] = ()
+    """The parts of the whole picture that are made black before anything is sent or kept."""
+    views: Annotated[dict[str, Part], Field(min_length=1, max_length=MOST_VIEWS)] | None = None
+    """Several parts of the picture, each a stream with its own name; there is no other stream."""
     quality: Annotated[int, Field(ge=1, le=100), Number] = 90
     """JPEG quality. A camera's own MJPEG is passed on unchanged if it fits within `size`."""
     video: VideoChoice = "jpeg"
@@ -88,6 +105,21 @@ class CameraSettings(BaseModel):
     """A connection without a good picture for this long is closed, and opened again."""
     frozen_s: Annotated[float, Field(ge=0, le=86_400), Number] = 30.0
     """A live picture that has not changed for this long is withheld until it does; 0: never."""
+
+    @model_validator(mode="after")
+    def _check_views(self) -> "CameraSettings":
+        if self.views is None:
+            return self
+        if self.crop is not None:
+            raise ValueError("has `crop` and `views`: write the crop as one more view")
+        _refuse_other_than_ids("views", self.views)
+        return self
+
+    def streams(self, name: str) -> dict[str, CameraView]:
+        """Return the views of the camera `name`, by the ids of their streams."""
+        if self.views is None:
+            return {name: CameraView(self.crop, self.mask)}
+        return {stream: CameraView(crop, self.mask) for stream, crop in self.views.items()}
 
     @property
     def access(self) -> Access:
@@ -139,13 +171,28 @@ class CamerasConfig(KafkaSettings, Settings):
 
     @model_validator(mode="after")
     def _check_names(self) -> "CamerasConfig":
-        wrong = sorted(name for name in self.camera if not is_stream_id(name))
-        if wrong:
+        _refuse_other_than_ids("camera", self.camera)
+        streams = Counter(stream for n, one in self.camera.items() for stream in one.streams(n))
+        twice = [stream for stream, times in streams.items() if times > 1]
+        if twice:
             raise ValueError(
-                f"camera names are stream ids, 1 to 200 characters of A-Z a-z 0-9 . _ : -;"
-                f" not {', '.join(repr(without_secrets(name)) for name in wrong)}"
+                f"more than one camera or view is called {', '.join(sorted(twice))}: each is a"
+                " stream and needs a name of its own"
+            )
+        if len(streams) > MOST_CAMERAS:
+            raise ValueError(
+                f"cameras and views make {len(streams)} streams; at most {MOST_CAMERAS}"
             )
         return self
+
+
+def _refuse_other_than_ids(what: str, names: Iterable[str]) -> None:
+    wrong = sorted(name for name in names if not is_stream_id(name))
+    if wrong:
+        raise ValueError(
+            f"{what} names are stream ids, 1 to 200 characters of A-Z a-z 0-9 . _ : -;"
+            f" not {', '.join(repr(without_secrets(name)) for name in wrong)}"
+        )
 
 
 def load_cameras(file: Path | None, flags: Mapping[str, Any]) -> CamerasConfig:

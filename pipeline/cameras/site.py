@@ -18,6 +18,7 @@ from pipeline.cameras.feed import Feed, Source
 from pipeline.cameras.passing.obstacles import obstacle
 from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import Condition, PictureFate
+from pipeline.cameras.views.camera_stream import CameraStream
 from pipeline.clock import Clock
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
@@ -62,30 +63,36 @@ class Site:
         for name in [n for n, settings in now.items() if wanted.get(n) != settings]:
             self._end(name)
         new = Condition(since_s=self._clock.time())
-        self.tallies = {n: self.tallies.get(n, CameraTally(new)) for n in wanted}
+        streams = [stream for n, settings in wanted.items() for stream in settings.streams(n)]
+        self.tallies = {n: self.tallies.get(n, CameraTally(new)) for n in streams}
         for name in [n for n, settings in wanted.items() if now.get(n) != settings]:
             self._begin(name, wanted[name], addresses[name], sink)
 
     def _begin(self, name: str, settings: CameraSettings, address: Address, sink: ShotSink) -> None:
         source = self._source(settings, address)
-        shutter = Shutter(
-            name,
-            Exposure(
-                fps=settings.fps,
-                size=settings.size,
-                quality=settings.quality,
-                frozen_s=settings.frozen_s if source.retries else 0.0,  # a clip may stand still
-                obstacle=_obstacle(settings, address),
-                keyframe_s=settings.keyframe_s,
-            ),
-            epoch_s=int(self._clock.time()),
+        exposure = Exposure(
+            fps=settings.fps,
+            size=settings.size,
+            quality=settings.quality,
+            frozen_s=settings.frozen_s if source.retries else 0.0,  # a clip may stand still
+            obstacle=_obstacle(settings, address),
+            keyframe_s=settings.keyframe_s,
         )
+        streams = [
+            CameraStream(
+                stream,
+                Shutter(stream, exposure, epoch_s=int(self._clock.time())),
+                view=view,
+                post=sink.post if settings.realtime else sink.offer,
+                tally=self.tallies[stream],
+                clock=self._clock,
+            )
+            for stream, view in settings.streams(name).items()
+        ]
         feed = Feed(
             name,
             source,
-            shutter,
-            post=sink.post if settings.realtime else sink.offer,
-            tally=self.tallies[name],
+            streams,
             backoff=Backoff(Random(self._rng.random())),  # noqa: S311 - no secret
             clock=self._clock,
             stop=threading.Event(),
@@ -144,4 +151,5 @@ class Site:
 def _obstacle(settings: CameraSettings, address: Address) -> str | None:
     if settings.video == "jpeg":
         return ""
-    return obstacle(address, transport=settings.transport, fps=settings.fps)
+    cut = settings.crop is not None or bool(settings.mask) or settings.views is not None
+    return obstacle(address, transport=settings.transport, fps=settings.fps, cut=cut)

@@ -1,5 +1,6 @@
 """Pictures that cameras send and their fates. Frozen values; the enums' words label the metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,7 @@ class PictureFate(StrEnum):
     THINNED = "thinned"  # above the limit of `fps`
     DAMAGED = "damaged"  # does not decode, or something is missing before it
     UNKEYED = "unkeyed"  # no whole keyframe is before it: it would be wrong, or not decodable
+    UNFIT = "unfit"  # its size does not fit the view or a mask
     FROZEN = "frozen"  # the same as the pictures before it
     OVERFLOWED = "overflowed"  # this process could not keep up
     EXPIRED = "expired"  # the broker was away for longer than the spool holds
@@ -74,6 +76,9 @@ class NewEpoch(StrEnum):
 class Picture:
     """One picture as received: `jpeg` if the camera sends JPEG itself, otherwise `frame`.
 
+    Of a picture that was cut, both are None: `part` makes its frame, or raises
+    `UndecodableFrameError`.
+
     Times are in microseconds. `pts_us` is the presentation time stamp of the stream, None if it
     has none; `wall_us` is the capture time by the camera's own clock, if it sends one;
     `captured_us` is the capture time, set only if it is known for certain. `late_us` is how long
@@ -90,6 +95,7 @@ class Picture:
     captured_us: int | None = None
     late_us: int = 0
     unit: StorableUnit | Unstorable = NOT_H264
+    part: Callable[[], av.VideoFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True)

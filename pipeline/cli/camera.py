@@ -16,8 +16,10 @@ from pipeline.cameras.values import PictureFate, State
 from pipeline.cli.commands import one_command
 from pipeline.cli.shared.options import (
     CaFile,
+    Crop,
     KafkaFlags,
     LogFormatFlag,
+    Masks,
     NoVerify,
     OtelFlag,
     Redirects,
@@ -68,6 +70,8 @@ def camera(
     size: Annotated[
         str | None, typer.Option(help="At most so large, such as 640x360; the shape stays.")
     ] = None,
+    crop: Crop = None,
+    mask: Masks = None,
     quality: Annotated[int | None, typer.Option(help="JPEG quality, 1 to 100. [90]")] = None,
     video: Annotated[
         VideoChoice | None,
@@ -90,7 +94,9 @@ def camera(
     With --config the file is watched: cameras come and go without disturbing the others.
 
     Example: `longtake camera 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --stream gate --fps 15`,
-    or `longtake camera gate.mp4 --stream gate --loop`, or `longtake camera --config cameras.toml`
+    or `longtake camera gate.mp4 --stream gate --loop`, or `longtake camera --config cameras.toml`,
+    or only the right half, without the neighbour's window:
+    `longtake camera gate.mp4 --stream door --crop 0.5,0,0.5,1 --mask 0.8,0,0.2,0.3`
     """
     one = {
         "url": source,
@@ -102,6 +108,8 @@ def camera(
         "realtime": None if realtime else False,
         "fps": fps,
         "size": size,
+        "crop": crop,
+        "mask": mask or None,
         "quality": quality,
         "video": video,
     }

@@ -1,38 +1,60 @@
 """`longtake probe`: what a camera sends, and whether it suits the bundle."""
 
 import os
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.table import Table
 
 from engines.model.bundle import find_bundle, load_bundle
+from pipeline.cameras.camera_settings import CameraSettings, load_cameras
 from pipeline.cameras.capture.connecting import Connecting
-from pipeline.cameras.probing.fitness import Fitness, judge
+from pipeline.cameras.probing.fitness import Fitness, judge, judge_views
 from pipeline.cameras.probing.probe import LIMITS, SETTLING_S, Probed
 from pipeline.cameras.probing.probe import probe as watch
+from pipeline.cameras.views.camera_view import CameraView
+from pipeline.cameras.views.rectangles import UnfitViewError
 from pipeline.cli.commands import one_command
-from pipeline.cli.shared.options import AsJson, CaFile, NoVerify, Redirects
+from pipeline.cli.shared.options import AsJson, CaFile, Crop, Masks, NoVerify, Redirects
 from pipeline.cli.shared.output import print_facts
 from pipeline.clock import SystemClock
-from pipeline.media.address import Address
+from pipeline.errors import OutputError, SourceError
+from pipeline.media.address import Address, without_secrets
 from pipeline.media.kinds import picture_input
-from pipeline.media.opening.access import Access
 from pipeline.media.opening.media import Transport
+from pipeline.media.pictures import rgb_pixels
 from pipeline.text.terminal import Terminal, plain
 
 app = one_command()
 
 UNFIT = 1
+FLAGS = "view"  # the name of the view that the flags describe
 
 
 @app.command()
 def probe(
     source: Annotated[
-        str, typer.Argument(help="A URL, a device or a video file. ${NAME}: from the environment.")
+        str,
+        typer.Argument(
+            help="A URL, a device or a video file. ${NAME}: from the environment. With --config: a"
+            " camera's name."
+        ),
     ],
-    transport: Annotated[Transport, typer.Option(help="How RTP comes.")] = "tcp",
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The TOML file that has the camera.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the views into this PNG file, masks in black.")
+    ] = None,
+    crop: Crop = None,
+    mask: Masks = None,
+    transport: Annotated[Transport | None, typer.Option(help="How RTP comes. [tcp]")] = None,
     seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to watch.")] = 5.0,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a path.")] = "actions",
     redirects: Redirects = False,
@@ -45,22 +67,88 @@ def probe(
     Ends with 0 if it does, with 1 if predictions will be worse than they could be, and with 18 if
     there is no picture.
 
-    Example: `longtake probe 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --bundle actions`
+    Example: `longtake probe 'rtsp://${GATE_LOGIN}@10.0.0.7/stream1' --bundle actions`, or with the
+    views of a camera in a file: `longtake probe gate --config cameras.toml --picture gate.png`
     """
+    given = {
+        "transport": transport,
+        "redirects": redirects or None,
+        "verify": False if no_verify else None,
+        "ca_file": ca_file,
+        "crop": crop,
+        "mask": mask or None,
+    }
+    name, settings = _camera(source, config, {n: v for n, v in given.items() if v is not None})
+    views = settings.streams(name)
     loaded = load_bundle(find_bundle(bundle))
     wanted = picture_input(loaded, what="longtake probe")
-    address = Address.of(source, os.environ)
+    address = Address.of(settings.url, os.environ)
+    shown: list[NDArray[np.uint8]] = []
     with Terminal(stderr=True).status(f"watching for {seconds + SETTLING_S:.0f} s"):
-        access = Access(redirects=redirects, verify=not no_verify, ca_file=ca_file)
-        how = Connecting(LIMITS, transport, access)
-        probed = watch(address, how, seconds=seconds, clock=SystemClock())
+        how = Connecting(LIMITS, settings.transport, settings.access)
+        probed = watch(
+            address,
+            how,
+            seconds=seconds,
+            clock=SystemClock(),
+            show=lambda frame: shown.append(rgb_pixels(frame)),
+        )
+    (pixels,) = shown
+    size = pixels.shape[1], pixels.shape[0]
     fitness = judge(probed, wanted, bundle=loaded.id)
+    unfit = judge_views(views, size, wanted, bundle=loaded.id)
+    fitness = replace(fitness, against=(*fitness.against, *unfit))
+    if picture is not None:
+        _draw(views, pixels, picture)
     if as_json:
         print_facts(_facts(address, probed, fitness, loaded.id))
     else:
         _show(probed, fitness, loaded.id)
     if not fitness.suits:
         raise typer.Exit(UNFIT)
+
+
+def _camera(
+    source: str, config: Path | None, given: dict[str, object]
+) -> tuple[str, CameraSettings]:
+    """Return the camera's name and settings: of the file, or as the flags say."""
+    if config is None:
+        one = load_cameras(None, {"camera": {FLAGS: {"url": source, **given}}})
+        return FLAGS, one.camera[FLAGS]
+    if given:
+        raise typer.BadParameter(
+            "says what the file says: the camera's own options go without it",
+            param_hint="--config",
+        )
+    cameras = load_cameras(config, {}).camera
+    if source not in cameras:
+        raise typer.BadParameter(
+            f"{config} has no camera {without_secrets(source)!r}; it has"
+            f" {', '.join(sorted(cameras)) or 'none'}",
+            param_hint="SOURCE",
+        )
+    return source, cameras[source]
+
+
+def _draw(views: Mapping[str, CameraView], pixels: NDArray[np.uint8], file: Path) -> None:
+    """Write the picture with the views that fit; without any, nothing: masks could be wrong."""
+    from pipeline.offline.overlay.sketch import draw_views
+
+    size = pixels.shape[1], pixels.shape[0]
+    masks = next(iter(views.values())).masks  # those of the camera: the same in all
+    corners = {}
+    try:
+        whole = CameraView(None, masks).develop(pixels)
+    except UnfitViewError as exc:
+        raise SourceError(f"{file} is not written: {exc}") from None
+    for name, view in views.items():
+        with suppress(UnfitViewError):  # `judge_views` says it
+            box = view.box(size)
+            corners[name] = (box.left, box.top, box.right, box.bottom)
+    try:
+        file.write_bytes(draw_views(whole, corners).png())
+    except OSError as exc:
+        raise OutputError(f"cannot write {file}: {exc.strerror}") from exc
 
 
 def _facts(address: Address, probed: Probed, fitness: Fitness, bundle: str) -> dict[str, Any]:

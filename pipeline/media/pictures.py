@@ -159,6 +159,11 @@ def upright(frame: av.VideoFrame, orientation: int) -> av.VideoFrame:
     return result
 
 
+def rgb_pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Convert a frame to RGB (H, W, 3) of its own size, in an array of its own."""
+    return np.array(_scale(frame, frame.width, frame.height), order="C")
+
+
 def _turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     swap, flip_rows, flip_columns = _TURNS[orientation]
     turned = pixels.swapaxes(0, 1) if swap else pixels

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 RELAY = "tests/pipeline/cameras/test_relay.py"
 FEED = "tests/pipeline/cameras/test_feed.py"
 TIMING = "tests/pipeline/cameras/test_timing.py"
+VIEWS = "tests/pipeline/cameras/views/test_views.py"
 SHUTTER = "tests/pipeline/cameras/test_shutter.py"
 SPOOL = "tests/pipeline/cameras/test_spool.py"
 LANE = "tests/pipeline/cameras/test_lane.py"
@@ -108,8 +109,8 @@ CAMERA_MUTANTS = (
     Mutant(
         "damaged pictures keep a connection alive",
         "pipeline/cameras/feed.py",
-        "                self._tally.count(picture)\n",
-        "                self._tally.count(picture)\n                seen_s = now_s\n",
+        "                self._leave_out(picture, waiting=waits)\n",
+        "                self._leave_out(picture, waiting=waits)\n                seen_s = now_s\n",
         (FEED,),
     ),
     Mutant(
@@ -128,10 +129,24 @@ CAMERA_MUTANTS = (
     ),
     Mutant(
         "a setting of our own clock is not seen",
-        "pipeline/cameras/feed.py",
-        "            steady_us=round(self._clock.monotonic() * 1e6),\n",
-        "",
+        "pipeline/cameras/views/camera_stream.py",
+        "arrived_us=arrived_us, steady_us=steady_us)",
+        "arrived_us=arrived_us)",
         (FEED,),
+    ),
+    Mutant(
+        "a picture that was cut keeps its camera's JPEG",
+        "pipeline/cameras/views/camera_view.py",
+        "jpeg=None,",
+        "jpeg=self.picture.jpeg,",
+        (VIEWS,),
+    ),
+    Mutant(
+        "pixels of a mask hold for a picture of any size",
+        "pipeline/cameras/views/camera_view.py",
+        "if self.view.of_pixels and self._size",
+        "if self._size is None and self._size",
+        (VIEWS,),
     ),
     Mutant(
         "a jump of the time stamps is believed at once",

@@ -173,6 +173,8 @@ class Shutter:
 def _decoded(picture: Picture) -> av.VideoFrame:
     if picture.frame is not None:
         return picture.frame
+    if picture.part is not None:
+        return picture.part()
     return decode_upright(picture.jpeg or b"")
 
 

@@ -11,9 +11,15 @@ _LOSSY = frozenset({"udp", "rtp"})  # schemes
 
 
 def obstacle(
-    address: Address, *, transport: Transport = "tcp", fps: float | None = None
+    address: Address,
+    *,
+    transport: Transport = "tcp",
+    fps: float | None = None,
+    cut: bool = False,
 ) -> str | None:
     """Return why units are not published, whatever the camera sends; None: they may be."""
+    if cut:
+        return "`crop`, `mask` or `views` is set, and units hold the whole picture"
     if fps is not None:
         return "`fps` is set, and units cannot be left out one by one"
     if address.scheme == "rtsp" and transport == "udp":

@@ -1,9 +1,12 @@
 """Compares what a camera sends with what a bundle expects. Opens no camera itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engines.model.inputs import PictureInput
 from pipeline.cameras.probing.probe import Probed
+from pipeline.cameras.views.camera_view import CameraView
+from pipeline.cameras.views.rectangles import UnfitViewError
 
 ENOUGH = 0.9  # of the model's rate: a camera's rate always differs a little from the declared one
 MUCH_LARGER = 64  # times as many pixels as the model's input
@@ -28,6 +31,26 @@ def judge(probed: Probed, wanted: PictureInput, *, bundle: str) -> Fitness:
     """Compare the measured stream with the input that `bundle` was trained on."""
     against = [*_rate_against(probed, wanted, bundle), *_size_against(probed, wanted, bundle)]
     return Fitness(tuple(against), tuple(_remarks(probed, wanted)))
+
+
+def judge_views(
+    views: Mapping[str, CameraView], size: tuple[int, int], wanted: PictureInput, *, bundle: str
+) -> list[str]:
+    """Return what is against cutting pictures of this width and height to these views."""
+    against = []
+    for name, view in views.items():
+        try:
+            view.hidden(size)
+            width, height = view.box(size).size
+        except UnfitViewError as exc:
+            against.append(f"{name}: {exc}; nothing of it would be published")
+            continue
+        if view.cuts and (width < wanted.width or height < wanted.height):
+            against.append(
+                f"{name}: {width} x {height} is smaller than the model's {wanted.width} x"
+                f" {wanted.height}: {bundle} sees less than it was trained on"
+            )
+    return against
 
 
 def _rate_against(probed: Probed, wanted: PictureInput, bundle: str) -> list[str]:

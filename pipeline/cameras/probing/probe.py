@@ -5,7 +5,7 @@ packet arrivals, the rate of a file by its time stamps.
 Pictures are decoded to detect damage and B-frames.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ from pipeline.clock import Clock
 from pipeline.errors import CameraLostError, SourceError, UndecodableFrameError
 from pipeline.media.address import Address
 from pipeline.media.opening.media import Limits
+from pipeline.media.pictures import decode_upright
 from pipeline.media.refusals import words_of
+from pipeline.media.showing.display import shown
 from pipeline.media.showing.frame_times import INVENTED, declared_rate
 from pipeline.media.video.outcomes import Decoded
 from pipeline.media.video.packet_decoders import packet_decoder
@@ -69,8 +71,22 @@ class Probed:
     why_not_passed: str = ""
 
 
-def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) -> Probed:
-    """Read for `seconds`, or `seconds` of a file. Raises `SourceError`."""
+def _ignore(picture: av.VideoFrame) -> None:
+    del picture
+
+
+def probe(
+    address: Address,
+    how: Connecting,
+    *,
+    seconds: float,
+    clock: Clock,
+    show: Callable[[av.VideoFrame], None] = _ignore,
+) -> Probed:
+    """Read for `seconds`, or `seconds` of a file; `show` gets the newest picture, upright.
+
+    Raises `SourceError`.
+    """
     if not address.is_live and Path(address.url).is_dir():
         raise SourceError(f"{address.shown}: a folder; one camera or video file is probed")
     began_s = clock.time()
@@ -93,6 +109,7 @@ def probe(address: Address, how: Connecting, *, seconds: float, clock: Clock) ->
                 f"{address.shown}: sent {len(watched.arrivals)} packets, and none of them is a"
                 f" picture that decodes ({stream.codec_context.name})"
             )
+        show(watched.newest_shown())
         first_s = watched.first_picture_at_s - began_s
         return watched.summary(watched.newest, first_picture_s=first_s, lost=media.missed_packets)
 
@@ -126,6 +143,7 @@ class _StreamStatistics:
         self.arrivals: list[Arrival] = []
         self.newest: av.VideoFrame | None = None
         self.first_picture_at_s = 0.0
+        self._orientation, self._jpeg = 1, b""  # of the newest picture; its JPEG if it came as one
         self._format_name, self._stream = container.format.name, stream
         self._decoder = packet_decoder(stream)
         self._passage = Passage(obstacle=obstacle, keyframe_s=KEYFRAME_S)
@@ -161,10 +179,20 @@ class _StreamStatistics:
         for outcome in self._decoder.feed(packet):
             if isinstance(outcome, Decoded):
                 self._see(outcome.picture)
+                self._orientation = outcome.orientation
+                self._jpeg = bytes(packet) if self._stream.codec_context.name == "mjpeg" else b""
                 at_s = arrival.at_s if arrival.sent_s is None else arrival.sent_s
                 self._passage.decide(outcome.unit, round(at_s * 1e6), too_large=False)
             else:
                 self._damaged += 1
+
+    def newest_shown(self) -> av.VideoFrame:
+        """Return the newest picture as `longtake camera` shows it. Raises what decoders raise."""
+        if self._jpeg:
+            return decode_upright(self._jpeg)
+        if self.newest is None:
+            raise UndecodableFrameError("no picture has come")
+        return shown(self.newest, self._orientation)
 
     def summary(self, newest: av.VideoFrame, *, first_picture_s: float, lost: int) -> Probed:
         """Return all measures; size and pixel format are those of the newest picture."""

@@ -35,6 +35,13 @@ NoVerify = Annotated[bool, typer.Option("--no-verify", help="Accept any certific
 CaFile = Annotated[
     Path | None, typer.Option(help="PEM file of the certificate to trust, or its authority.")
 ]
+Crop = Annotated[
+    str | None, typer.Option(help="Only this part: x,y,width,height in pixels or fractions.")
+]
+Masks = Annotated[
+    list[str] | None,
+    typer.Option("--mask", help="Make this part of the whole picture black; can be repeated."),
+]
 KafkaFlags = Mapping[str, Any]
 """What `with_kafka` passes on: the flags that say how to reach the Kafka, and of commands with a
 group where it publishes, by setting."""

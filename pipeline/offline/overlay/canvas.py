@@ -6,6 +6,7 @@ Lines and boxes are drawn here: Pillow draws them without anti-aliasing, unless 
 times larger and then reduced.
 """
 
+import io
 from contextlib import suppress
 from functools import lru_cache
 
@@ -62,6 +63,12 @@ class Canvas:
         if area.size:
             rows, columns = y[:, 0].astype(int) - top, x[0].astype(int) - left
             _blend(area, letters[np.ix_(rows, columns)], colour)
+
+    def png(self) -> bytes:
+        """Return the picture as PNG."""
+        file = io.BytesIO()
+        Image.fromarray(self.pixels).save(file, "PNG")
+        return file.getvalue()
 
     def _area(
         self, left: float, top: float, right: float, bottom: float

@@ -14,6 +14,8 @@ from pipeline.cameras.capture.shutter import Exposure, Shutter
 from pipeline.cameras.feed import Feed
 from pipeline.cameras.tally import CameraTally
 from pipeline.cameras.values import ClockFault, NewEpoch, Picture, PictureFate, State
+from pipeline.cameras.views.camera_stream import CameraStream
+from pipeline.cameras.views.camera_view import CameraView
 from pipeline.clock import ManualClock
 from pipeline.errors import CameraLostError, LossReason
 from pipeline.media.video.outcomes import StorableUnit, Unstorable
@@ -77,9 +79,16 @@ class Scene:
         self.feed = Feed(
             "gate",
             script,
-            Shutter("gate", Exposure(frozen_s=frozen_s, obstacle=obstacle), epoch_s=7),
-            post=self._post,
-            tally=self.tally,
+            [
+                CameraStream(
+                    "gate",
+                    Shutter("gate", Exposure(frozen_s=frozen_s, obstacle=obstacle), epoch_s=7),
+                    view=CameraView(),
+                    post=self._post,
+                    tally=self.tally,
+                    clock=self.clock,
+                )
+            ],
             backoff=Backoff(Random(1)),  # noqa: S311
             clock=self.clock,
             stop=self.stop,

@@ -151,3 +151,8 @@ def test_a_way_that_loses_packets_and_a_limit_of_the_rate_are_obstacles(
     found = obstacle(Address.of(url, {}), transport=transport, fps=fps)
     assert (found or "").startswith(words or "")
     assert (found is None) == (words is None)
+
+
+def test_units_hold_the_whole_picture_so_a_view_or_a_mask_is_an_obstacle() -> None:
+    found = obstacle(Address.of("rtsp://gate/1", {}), cut=True)
+    assert found == "`crop`, `mask` or `views` is set, and units hold the whole picture"

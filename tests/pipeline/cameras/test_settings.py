@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras.camera_settings import CamerasConfig, load_cameras
+from pipeline.cameras.views.camera_view import CameraView
+from pipeline.cameras.views.rectangles import Rectangle
 from pipeline.errors import ConfigError
 from pipeline.media.opening.access import Access
 
@@ -81,7 +83,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> No
 
 
 def test_an_unknown_setting_is_named_with_those_of_its_place(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"known are ca_file, .*video$") as of_camera:
+    with pytest.raises(ConfigError, match=r"known are ca_file, .*views$") as of_camera:
         load(tmp_path, "[camera.gate]\nurl = 'x'\nfsp = 3")
     assert "bootstrap" not in str(of_camera.value)
     with pytest.raises(
@@ -124,3 +126,52 @@ def test_what_is_wrong_is_named_without_the_login_in_its_url(tmp_path: Path, tex
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, text)
     assert "Sec" not in str(refused.value)
+
+
+def test_views_are_streams_in_the_place_of_their_camera(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        [defaults]
+        mask = ["0,0,0.1,0.1"]
+        [camera.gate]
+        url = "gate.mp4"
+        crop = "8,8,20,20"
+        [camera.hall]
+        url = "hall.mp4"
+        views = { door = "0,0,0.5,1", stairs = "0.5,0,0.5,1" }
+        """,
+    )
+    corner = Rectangle.of("0,0,0.1,0.1")
+    assert config.camera["gate"].streams("gate") == {
+        "gate": CameraView(Rectangle.of("8,8,20,20"), (corner,))
+    }
+    assert config.camera["hall"].streams("hall") == {
+        "door": CameraView(Rectangle.of("0,0,0.5,1"), (corner,)),
+        "stairs": CameraView(Rectangle.of("0.5,0,0.5,1"), (corner,)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ('crop = "0,0,1"', "camera.gate.crop = .*wanted 'x,y,width,height'"),
+        ("crop = [0, 0, 1, 1]", "camera.gate.crop = .*wanted 'x,y,width,height'"),
+        ('mask = ["0,0,1.5,0.5"]', "camera.gate.mask.*neither whole pixels nor fractions"),
+        ('mask = "0,0,1,1"', "camera.gate.mask"),
+        ('masks = ["0,0,1,1"]', "camera.gate.masks: no such setting; did you mean mask"),
+        (f"mask = {['0,0,1,1'] * 65}", "camera.gate.mask"),
+        ('crop = "0,0,1,1"\nviews = { a = "0,0,1,1" }', "has `crop` and `views`"),
+        ("views = {}", "camera.gate.views"),
+        ('views = { "a b" = "0,0,1,1" }', "names are stream ids"),
+        ('views = { hall = "0,0,1,1" }', "more than one camera or view is called hall"),
+        (
+            "views = { " + ", ".join(f'v{n} = "0,0,1,1"' for n in range(33)) + " }",
+            "camera.gate.views",
+        ),
+    ],
+)
+def test_views_that_cannot_be_meant_are_refused(tmp_path: Path, more: str, why: str) -> None:
+    text = f'[camera.gate]\nurl = "gate.mp4"\n{more}\n[camera.hall]\nurl = "hall.mp4"\n'
+    with pytest.raises(ConfigError, match=why):
+        load(tmp_path, text)
