@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,10 +11,11 @@ from pipeline.offline.replay import Replay
 from pipeline.records import Record
 from pipeline.wire.events.event import Event
 from pipeline.wire.predictions import NEW_CHAIN
-from tests.properties.test_alone import play, schedules
+from tests.properties.test_alone import bundle, engine, play, schedules
 from tests.properties.test_replay import KIND, histories, in_turns, make
+from tests.properties.worlds import film, go
 from tests.thorough import examples
-from tests.world import TOPICS, World
+from tests.world import TOPICS, CrashError, World
 
 ANY = {"on": 0.345, "off": 0.345, "min_s": 0.05}  # the tiny bundle is never sure
 NO_STANDING = ANY | {"labels": {"stand": {"on": 1.0}}}  # so that others grow weak
@@ -57,6 +59,37 @@ def last_may_wait(values: list[bytes]) -> list[bytes]:
     """Without an eviction at the very end: no later record says by when it has to have come."""
     evicted = bool(values) and Event.read(values[-1]).why == "evicted"
     return values[:-1] if evicted else values
+
+
+@pytest.mark.parametrize("step", ["begin", "send", "offsets", "commit", "committed"])
+@pytest.mark.parametrize("passages", [1, 2, 3])
+def test_a_crash_at_any_step_leaves_no_start_without_its_end(step: str, passages: int) -> None:
+    world = World(
+        bundle(),
+        lambda slot: engine(KIND, slot),
+        partitions=1,
+        max_batch=1,
+        events={"on": 0.34, "off": 0.3, "min_s": 0.2},
+    )
+    for slot, first in (("left", 0), ("right", 8), ("left", 16)):
+        film(world, 4, first=first)
+        world.launch(slot)
+        go(world, slot, 6)
+        film(world, 4, first=first + 4)
+        world.processes[slot].faults.arm(step, passages, CrashError)
+        go(world, slot, 6)
+        world.crash(slot)
+        world.bury()
+    remembered = world.snapshots()["a"].events
+    assert remembered is not None
+    assert remembered.open or remembered.candidate
+    world.log.publish(0, b"a", None)
+    world.launch("last")
+    world.settle()
+    found = published(world)
+    require_alternation(found["a"])
+    assert Event.read(found["a"][-1]).why == "ended"
+    assert found == replayed(world, world.log.read_committed(TOPICS.frames))
 
 
 @settings(
