@@ -34,8 +34,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "retention.bytes": str(1 << 30),
         "segment.bytes": str(64 << 20),
     },
-    # small segments and eager compaction: a restore reads the live records and little more
-    "state": {
+    "state": {  # compacted eagerly: a restore reads the live records and little more
         "cleanup.policy": "compact",
         # else the broker refuses all commits of a worker whose clock is an hour ahead (KAFKA-14991)
         "message.timestamp.type": "LogAppendTime",
@@ -69,7 +68,9 @@ def new_settings(role: str, replicas: int | None, retention_ms: int | None) -> d
     """Return the settings of a new topic; `retention_ms` is that of frames."""
     settings = dict(SETTINGS[role])
     longer = retention_ms is not None and retention_ms > DEFAULT_RETENTION_MS
-    if retention_ms is not None and (role == "frames" or (role == "predictions" and longer)):
+    if retention_ms is not None and (
+        role == "frames" or (role in ("predictions", "events") and longer)
+    ):
         settings["retention.ms"] = str(retention_ms)
     if replicas is not None and replicas >= COPIES:
         settings["min.insync.replicas"] = "2"
@@ -138,11 +139,11 @@ def problem(topic: TopicFacts, frames: TopicFacts) -> str | None:
     """Return why an existing topic cannot be used; None if it can."""
     counted = frames.presence is Presence.PRESENT and topic.role not in UNDIVIDED
     if counted and topic.partitions < frames.partitions:
-        text = f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}"
-        grow = (
-            f"`longtake topics grow --partitions {frames.partitions}` keeps the memory of streams"
-        )
-        return f"{text}: {'use kafka-topics.sh --alter' if topic.role == 'events' else grow}"
+        count = frames.partitions
+        text = f"has {topic.partitions} partitions, {frames.name} has {count}"
+        if topic.role == "events":
+            return f"{text}: use kafka-topics.sh --alter"
+        return f"{text}: `longtake topics grow --partitions {count}` keeps the memory of streams"
     policy = topic.text("cleanup.policy")
     if topic.role == "state" and policy is not None and policy != "compact":
         return "is not compacted: set cleanup.policy=compact, or memory will be deleted"
