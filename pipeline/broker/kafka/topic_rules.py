@@ -68,10 +68,8 @@ def new_settings(role: str, replicas: int | None, retention_ms: int | None) -> d
     """Return the settings of a new topic; `retention_ms` is that of frames."""
     settings = dict(SETTINGS[role])
     longer = retention_ms is not None and retention_ms > DEFAULT_RETENTION_MS
-    if retention_ms is not None and (
-        role == "frames" or (role in ("predictions", "events") and longer)
-    ):
-        settings["retention.ms"] = str(retention_ms)
+    if role == "frames" or (longer and role in ("predictions", "events")):
+        settings |= {} if retention_ms is None else {"retention.ms": str(retention_ms)}
     if replicas is not None and replicas >= COPIES:
         settings["min.insync.replicas"] = "2"
     return settings
