@@ -1,7 +1,7 @@
 """Settings from defaults, a TOML file, LONGTAKE_* variables and flags. Later sources win."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from engines.base import EngineName, GpuPrecision
 from pipeline.connection import RESET_SLOT, GroupSettings
 from pipeline.errors import ConfigError
+from pipeline.events.event_settings import EventSettings, LabelEvents
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.media.headers.picture_headers import FRAME_PIXELS, MAX_PIXELS
 from pipeline.records import STATE_SUFFIX, Topics
@@ -38,6 +39,8 @@ DECIDING_RULES = (
     "max_frame_pixels",
 )
 """The settings on which fates and memory depend: all workers of a group need the same."""
+EVENT_RULES = "events."
+"""What the names of the rules of events begin with."""
 
 
 def _no_switch(value: object) -> object:
@@ -132,6 +135,10 @@ class WorkerConfig(KafkaSettings, Settings):
     cameras_topic: OptionalKafkaName = "cameras"
     """Of the states of cameras, which `longtake camera` publishes; workers do not use it."""
 
+    events: EventSettings | None = None
+    """The table `[events]`: starts and ends of labels are published; without it none are."""
+    events_topic: KafkaName = "events"
+
     wait_for_topics_s: Annotated[float, Field(ge=0, le=86_400), Number] = 0.0
     """At the start, how long to wait for topics that are missing and for a broker."""
     start: Start = Start.LATEST
@@ -191,6 +198,8 @@ class WorkerConfig(KafkaSettings, Settings):
             "dead_letters_topic": self.dead_letters_topic,
             "cameras_topic": self.cameras_topic,
         }
+        if self.events is not None:
+            by_setting["events_topic"] = self.events_topic
         for setting, name in by_setting.items():
             if name.endswith(STATE_SUFFIX):
                 raise ValueError(
@@ -215,12 +224,16 @@ class WorkerConfig(KafkaSettings, Settings):
             self.dead_letters_topic,
             f"{self.group}{STATE_SUFFIX}",
             self.cameras_topic,
+            "" if self.events is None else self.events_topic,
         )
 
     @property
     def rules(self) -> dict[str, float]:
-        """The settings that decide, see `DECIDING_RULES`."""
-        return {name: float(getattr(self, name)) for name in DECIDING_RULES}
+        """The settings that decide, see `DECIDING_RULES`, and those of events, if there are any."""
+        own = {} if self.events is None else self.events.deciding()
+        return {name: float(getattr(self, name)) for name in DECIDING_RULES} | {
+            f"{EVENT_RULES}{name}": value for name, value in own.items()
+        }
 
     @property
     def group_settings(self) -> GroupSettings:
@@ -240,7 +253,13 @@ class WorkerConfig(KafkaSettings, Settings):
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> WorkerConfig:
     """Read a worker's settings: see `load_settings`."""
-    return load_settings(WorkerConfig, file, flags, known=lambda _: WorkerConfig.model_fields)
+    return load_settings(WorkerConfig, file, flags, known=_known)
+
+
+def _known(place: Sequence[str]) -> Iterable[str]:
+    if place[0] != "events" or len(place) == 1:
+        return WorkerConfig.model_fields
+    return (EventSettings if len(place) == 2 else LabelEvents).model_fields
 
 
 def load_settings(

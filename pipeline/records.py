@@ -155,13 +155,14 @@ class Destination(StrEnum):
     """The kind of topic that an outgoing record goes to; `Topics` has the names."""
 
     PREDICTIONS = "predictions"
+    EVENTS = "events"
     DEAD_LETTERS = "dead_letters"
     STATE = "state"
     CAMERAS = "cameras"
 
 
 OUTPUTS = (Destination.PREDICTIONS, Destination.DEAD_LETTERS)
-"""What a group publishes for others, so that each topic of these kinds belongs to one group."""
+"""What every group publishes for others, so that each topic of these kinds belongs to one group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ STATE_SUFFIX = ".state"  # of the changelog's name, behind that of the group
 class Topics:
     """The names of the topics of one group, and of the topic with the states of cameras.
 
-    `cameras` is empty if no states are published.
+    `cameras` is empty if no states are published, `events` if the group publishes none.
     """
 
     frames: str
@@ -232,22 +233,26 @@ class Topics:
     dead_letters: str
     state: str
     cameras: str = "cameras"
+    events: str = ""
+
+    @property
+    def outputs(self) -> tuple[Destination, ...]:
+        """What the group publishes for others: see `OUTPUTS`."""
+        return (*OUTPUTS, Destination.EVENTS) if self.events else OUTPUTS
 
     @property
     def by_role(self) -> dict[str, str]:
         """The topics that a group's results depend on, by their role."""
         return {
             FRAMES: self.frames,
-            **{
-                str(one): self.of(one)
-                for one in (Destination.PREDICTIONS, Destination.DEAD_LETTERS, Destination.STATE)
-            },
+            **{str(one): self.of(one) for one in (*self.outputs, Destination.STATE)},
         }
 
     def of(self, destination: Destination) -> str:
         """Return the name of the topic that records of a kind go to."""
         return {
             Destination.PREDICTIONS: self.predictions,
+            Destination.EVENTS: self.events,
             Destination.DEAD_LETTERS: self.dead_letters,
             Destination.STATE: self.state,
             Destination.CAMERAS: self.cameras,

@@ -4,6 +4,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,8 @@ class World:
             "stream_ttl_s": 1e6,
         } | settings
         self.config = WorkerConfig(**wanted)
-        self.log = MovableLog(TOPICS, partitions=partitions, clock=self.clock)
+        topics = replace(TOPICS, events=self.config.topics.events)
+        self.log = MovableLog(topics, partitions=partitions, clock=self.clock)
         self.decoder: Decoder = decode
         self.sandboxed: Decoder = decode
         self.open_fitting = fitting_of(bundle)

@@ -6,7 +6,7 @@ from typing import Protocol
 from pipeline.records import Destination
 
 Owners = Mapping[Destination, str | None]
-"""The group that each of `OUTPUTS` belongs to; None for a topic that no group has claimed."""
+"""The group that each of `Topics.outputs` belongs to; None for a topic that none has claimed."""
 
 UNREADABLE = "?"
 """Stands for the group in a claim that this release cannot read; no group has this name."""

@@ -9,6 +9,7 @@ from pipeline.text.printable import printable
 
 SETTINGS = {
     Destination.PREDICTIONS: ("predictions-topic", "predictions"),
+    Destination.EVENTS: ("events-topic", "events"),
     Destination.DEAD_LETTERS: ("dead-letters-topic", "dlq"),
 }
 """The option that names each output topic, and how a topic of a group's own is called."""

@@ -121,6 +121,7 @@ class Freezer:
                 chain=stream.chain,
                 pending_reset=stream.pending_reset,
                 keyframe=stream.keyframe,
+                events=stream.events,
                 tensors={} if index is None else {n: t[index] for n, t in tensors.items()},
                 unknown=stream.unknown,
             )

@@ -13,10 +13,11 @@ from pipeline.clock import Clock
 from pipeline.config import Delivery, WorkerConfig
 from pipeline.delivery.foreign_output import NAMELESS, refusal
 from pipeline.errors import BrokerUnavailableError, NotPermittedError
-from pipeline.records import OUTPUTS, Changelog, Destination, Record
+from pipeline.records import Changelog, Destination, Record
 from pipeline.text.printable import printable
 from pipeline.wire.belongings.ownership import publisher_of
 from pipeline.wire.changelog import MANIFEST_KEY, snapshot_key
+from pipeline.wire.events.event import Event
 from pipeline.wire.json_text import UnreadableError
 from pipeline.wire.predictions import NEW_CHAIN, Prediction
 from pipeline.wire.snapshots import Snapshot
@@ -114,7 +115,7 @@ class Ownership:
             log.warning(
                 "whether %s belong to another group is not checked: %s; `longtake topics check"
                 " --group %s --as worker` lists what is not permitted",
-                " and ".join(self._topics.of(kind) for kind in OUTPUTS),
+                " and ".join(self._topics.of(kind) for kind in self._topics.outputs),
                 exc,
                 self._group,
             )
@@ -122,7 +123,7 @@ class Ownership:
     def _require(self, changelogs: Mapping[int, Changelog]) -> None:
         owners = self._owners.read()
         self._refuse_foreign(owners)
-        unclaimed = [kind for kind in OUTPUTS if owners[kind] is None]
+        unclaimed = [kind for kind in self._topics.outputs if owners[kind] is None]
         if unclaimed:
             self._refuse_published(unclaimed, changelogs)
             self._claim(owners)
@@ -227,8 +228,9 @@ def _is_output(kind: Destination, record: Record) -> bool:
     """Return whether a record can be of a worker: any program can write one that is unreadable."""
     if kind is Destination.DEAD_LETTERS:
         return True
+    readable = Event if kind is Destination.EVENTS else Prediction
     try:
-        Prediction.read(record.value)
+        readable.read(record.value)
     except UnreadableError:
         return False
     return True

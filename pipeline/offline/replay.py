@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from pipeline.config import WorkerConfig
-from pipeline.records import Fate, Frame, Record
+from pipeline.records import Destination, Fate, Frame, Record
 from pipeline.streams.item import Item
 from pipeline.streams.partition import Partition
 from pipeline.streams.served import ServedModel
@@ -67,6 +67,7 @@ class Replay:
         self._skipped = {number: SkippedFrames(found) for number, found in skips.items()}
         self._decoding: deque[Future[Any]] = deque()  # in the order of admission
         self._frames = 0  # decoded, or being decoded, and not finished
+        self.events: dict[int, list[bytes]] = {number: [] for number in starts}  # by partition
         digest = model.bundle.digest
         beginnings = {
             number: Manifest.beginning(start, bundle=digest, partitions=0)
@@ -79,7 +80,8 @@ class Replay:
     def run(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict records, which are in offset order per partition, as the predictions are.
 
-        The partitions' ledgers count the fates of all records. Raises what the engine raises.
+        The partitions' ledgers count the fates of all records, and `events` has the values of their
+        events so far. Raises what the engine raises.
         """
         for record in records:
             self._admit(record)
@@ -131,7 +133,10 @@ class Replay:
         stepped = self._model.step(self.partitions.values())
         for partition, items in stepped.batch.items():
             partition.sweep(self._model.rules, self._model.rows)
-            partition.close_checkpoint()  # frees it: nothing is committed here
+            closed = partition.close_checkpoint()  # frees it: nothing is committed here
+            self.events[partition.number] += [
+                out.value or b"" for out in closed.outgoing if out.destination is Destination.EVENTS
+            ]
             self._frames -= sum(item.submitted for item in items)
             yield from _predictions(items)
         self._submit_units()

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from pipeline.config import KEYFRAME_S, MAX_STREAMS
+from pipeline.events.event_rules import EventRules
 from pipeline.media.decoder import EarlyRefusal, never_refused
 from pipeline.records import Admission, EndOfStream, Fate, Frame, Reset
 
@@ -28,7 +29,7 @@ class Rules:
     begin where `most_streams` of its partition are within their time to live. `refused` says of
     some frames, by their bytes alone, why they cannot be decoded: no stream begins with these, and
     nobody tries to decode them for that. A unit of video is not decoded if its keyframe is more
-    than `keyframe_ms` of the partition's time before it.
+    than `keyframe_ms` of the partition's time before it. `events`: None if none are published.
     """
 
     period_us: int | None
@@ -38,6 +39,7 @@ class Rules:
     keyframe_ms: int = round(KEYFRAME_S * 1000)
     refused: EarlyRefusal = never_refused
     timed: bool = True
+    events: EventRules | None = None
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Rules:
         keyframe_s: float = KEYFRAME_S,
         refused: EarlyRefusal = never_refused,
         timed: bool = True,
+        events: EventRules | None = None,
     ) -> "Rules":
         """Return the rules for a bundle's rate in hertz and the operator's limits in seconds."""
         return cls(
@@ -60,6 +63,7 @@ class Rules:
             keyframe_ms=round(keyframe_s * 1e3),
             refused=refused,
             timed=timed,
+            events=events,
         )
 
     @property

@@ -37,6 +37,7 @@ class Item:
     answer: Answer | None = None
     held_us: int | None = None  # how long the previous label lasted, if this answer changed it
     prediction: Outgoing | None = None
+    events: tuple[Outgoing, ...] = ()
     letter: Callable[[], Outgoing] | None = None  # makes its dead letter, which may be left out
 
     @property
@@ -173,6 +174,10 @@ class Item:
         """End a frame with its prediction."""
         self.fate, self.answer, self.held_us = Fate.PREDICTED, answer, held_us
         self.prediction = outgoing
+
+    def cause(self, events: tuple[Outgoing, ...]) -> None:
+        """Set the events that it caused."""
+        self.events = events
 
     def dead_letter(self, letter: Callable[[], Outgoing]) -> None:
         """End a record with its dead letter, which is made only if it is written."""

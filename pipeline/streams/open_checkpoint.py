@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pipeline.records import Destination, Fate, Frame, Headers, Outgoing
+from pipeline.records import Destination, Fate, Frame, Headers, Outgoing, Reset
+from pipeline.streams.admission import Rules
 from pipeline.streams.item import Item
 from pipeline.streams.stream import Stream
 from pipeline.wire.skips import Skips
@@ -93,6 +94,7 @@ class OpenCheckpoint:
             out = item.outgoing
             if out is not None:
                 self.publish((out,))
+        self.publish(item.events)
         if item.fate is Fate.PREDICTED and isinstance(item.record, Frame):
             self.captured_us.append(item.record.captured_us)
         if item.stream is not None:
@@ -112,9 +114,10 @@ class OpenCheckpoint:
         """Count records that retention deleted before they were read."""
         self.expired += records
 
-    def forget(self, stream: str) -> None:
-        """Write no snapshot of the stream."""
-        self.changed.pop(stream, None)
+    def evict(self, stream: Stream, partition: int, rules: Rules) -> None:
+        """End the event of a stream whose time to live is over, and write no snapshot of it."""
+        self.publish(stream.end_event(partition, Reset.NEW, rules))
+        self.changed.pop(stream.name, None)
 
     def departures(self, headers: Headers) -> list[Departure]:
         """Take the predictions out, with `headers` added, to publish them before the checkpoint."""

@@ -281,7 +281,7 @@ class Partition:
         ]
         for stream in gone:
             self._intake.forget(stream.name)
-            self._open.forget(stream.name)
+            self._open.evict(stream, self.number, rules)
             self._skips.pop(stream.name, None)
             self._skipping.discard(stream.name)
             stream.give_row(rows)

@@ -120,6 +120,7 @@ class Predictor:
             stream.require_reset(verdict.reset)
         stream.settle(verdict, item.record.offset)
         _follow_chain(stream, item)
+        self._end_event(item, stream)
 
     def _begin(self, item: Item, pick: int) -> FrameStep:
         stream, verdict, frame = item.stream, item.verdict, item.record
@@ -144,6 +145,7 @@ class Predictor:
                 self._publish(s, logits[index])
             else:
                 s.stream.require_reset(Reset.NONFINITE)
+                self._end_event(s.item, s.stream)
                 self._dead_letter(
                     s.item, NONFINITE, "the model's answer is not finite; its memory starts afresh"
                 )
@@ -151,6 +153,7 @@ class Predictor:
     def _publish(self, s: FrameStep, logits: Logits) -> None:
         answer = self._writer.write(s.frame, logits, s.memory, s.stream.chain)
         afresh = s.memory.reset is not None
+        s.item.cause(s.stream.spot(s.frame, answer, s.memory, self._rules))
         held_us = s.stream.record_label(answer.label, s.frame.captured_us, afresh=afresh)
         s.stream.advance(s.frame, answer.chain)
         headers = () if s.frame.traceparent is None else ((TRACEPARENT, s.frame.traceparent),)
@@ -162,6 +165,10 @@ class Predictor:
             headers,
         )
         s.item.predict(answer, outgoing, held_us=held_us)
+
+    def _end_event(self, item: Item, stream: Stream) -> None:
+        """End the open event of a stream whose memory is reset, at a record without prediction."""
+        item.cause(stream.end_event(item.record.partition, stream.pending_reset, self._rules))
 
     def _reject(self, item: Item, why: RecordError, outcome: str) -> None:
         self._dead_letter(item, why.reason, f"{why}; {outcome}", keeps_content=why.keeps_content)

@@ -9,6 +9,7 @@ from engines.base import Engine
 from engines.model.bundle import Bundle
 from pipeline.config import KEYFRAME_S, MAX_DECODERS, MAX_STREAMS, WorkerConfig
 from pipeline.errors import MovedStreamError
+from pipeline.events.event_settings import EventSettings
 from pipeline.media.decoder import Decoder, EarlyRefusal, never_refused
 from pipeline.media.video.lanes.decoder_limit import DecoderLimit
 from pipeline.media.video.lanes.fitting import OpenFitting
@@ -75,12 +76,14 @@ class ServedModel:
         open_fitting: OpenFitting | None = None,
         keyframe_s: float = KEYFRAME_S,
         max_decoders: int = MAX_DECODERS,
+        events: EventSettings | None = None,
     ) -> Self:
         """Assemble the frame path. `topic` is the input topic's name, for dead letters.
 
         `gap_reset_s` applies where the bundle does not say which silence ends a memory. `refused`
         spares the decoder frames that it would refuse: it changes no fate. `open_fitting` opens the
-        decoders of units of H.264; None: units are records like others.
+        decoders of units of H.264; None: units are records like others. `events`: None for none.
+        Raises `ConfigError` if these name a label that the bundle does not have.
         """
         rules = Rules.of(
             rate_hz=bundle.input.rate_hz,
@@ -90,6 +93,7 @@ class ServedModel:
             keyframe_s=keyframe_s,
             refused=refused,
             timed=bundle.input.timed,
+            events=None if events is None else events.rules(bundle.labels, bundle.id),
         )
         writer = PredictionWriter(
             labels=bundle.labels, activation=bundle.activation, model=bundle.id
@@ -129,6 +133,7 @@ class ServedModel:
             open_fitting=open_fitting,
             keyframe_s=config.keyframe_s,
             max_decoders=config.max_decoders,
+            events=config.events,
         )
 
     def sandboxed_chains(self, open_fitting: OpenFitting | None) -> ChainRules | None:

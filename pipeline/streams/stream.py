@@ -1,14 +1,17 @@
 """The memory of one stream while this worker owns its partition."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydantic import JsonValue
 
+from pipeline.events.hysteresis import Followed, Sight, follow, forget
 from pipeline.media.video.lanes.unit_lane import UnitJob
-from pipeline.records import Admission, Frame, Keyframe, Reset
+from pipeline.records import Admission, Destination, Frame, Keyframe, Outgoing, Reset
 from pipeline.streams.admission import Rules, Verdict
 from pipeline.streams.row_pool import RowPool
-from pipeline.wire.predictions import NEW_CHAIN, MemoryFacts
+from pipeline.wire.events.event_memory import EventMemory, EventPlace
+from pipeline.wire.predictions import NEW_CHAIN, Answer, MemoryFacts
 from pipeline.wire.snapshots import Snapshot
 
 # Streams with less context count as cold: the model has seen too little of what goes on.
@@ -28,6 +31,7 @@ class Stream:
         "admission",
         "age_us",
         "chain",
+        "events",
         "frames",
         "head",
         "keyframe",
@@ -55,6 +59,7 @@ class Stream:
         self.chain = NEW_CHAIN
         self.pending_reset: Reset | None = None
         self.keyframe: Keyframe | None = None  # None: no whole chain of units after `offset`
+        self.events: EventMemory | None = None  # None: the group has never published any
         self.unknown: Mapping[str, JsonValue] = {}  # fields of a newer release, to be written back
         self.label: int | None = None  # of the last answer; only metrics use it, so snapshots
         self.label_us = 0  # do not hold it, nor the capture time since when it lasts
@@ -72,6 +77,7 @@ class Stream:
         stream.chain = snapshot.chain
         stream.pending_reset = snapshot.pending_reset
         stream.keyframe = snapshot.keyframe
+        stream.events = snapshot.events
         stream.unknown = snapshot.unknown
         return stream
 
@@ -147,6 +153,44 @@ class Stream:
             self.frames = self.age_us = 0
         gap_us = step_us if step_us is not None and step_us > rules.long_step_us else None
         return MemoryFacts(self.frames, self.age_us, gap_us, reset, verdict.note)
+
+    def spot(
+        self, frame: Frame, answer: Answer, memory: MemoryFacts, rules: Rules
+    ) -> tuple[Outgoing, ...]:
+        """Return the events that a prediction causes. Call it before `advance`."""
+        if rules.events is None:
+            self._leave_events()
+            return ()
+        before_us = frame.captured_us if self.stepped_us is None else self.stepped_us
+        sight = Sight(
+            place=EventPlace(frame.partition, frame.offset, frame.captured_us),
+            label=answer.label,
+            scores=answer.scores,
+            step_us=max(0, frame.captured_us - before_us),
+            reset=memory.reset,
+        )
+        followed = follow(self.name, self.events or EventMemory(), sight, rules.events)
+        return self._keep_events(frame.partition, followed)
+
+    def end_event(self, partition: int, reset: Reset | None, rules: Rules) -> tuple[Outgoing, ...]:
+        """Return the end of the open event if memory is reset, or frames have passed unseen.
+
+        `reset` is one that comes without a prediction, or before the next one; None: there is none.
+        """
+        if rules.events is None:
+            self._leave_events()
+        if self.events is None or rules.events is None or not (reset or self.events.stale):
+            return ()
+        return self._keep_events(partition, forget(self.name, self.events, reset))
+
+    def _leave_events(self) -> None:
+        if self.events is not None:
+            self.events = replace(self.events, stale=True)
+
+    def _keep_events(self, partition: int, followed: Followed) -> tuple[Outgoing, ...]:
+        self.events, values = followed
+        key = self.name.encode()
+        return tuple(Outgoing(Destination.EVENTS, partition, key, value) for value in values)
 
     def advance(self, frame: Frame, chain: str) -> None:
         """Record that the model has stepped `frame` and that its prediction is written."""

@@ -159,7 +159,7 @@ class Fields:
 
     def integer_or_none(self, name: str, least: int = 0, most: int = MOST_INTEGER) -> int | None:
         """Take an integer or null."""
-        if self._is_null(name):
+        if self.is_null(name):
             return None
         return self.integer(name, least, most)
 
@@ -174,7 +174,7 @@ class Fields:
 
     def number_or_none(self, name: str) -> float | None:
         """Take a number of at least 0, or null."""
-        if self._is_null(name):
+        if self.is_null(name):
             return None
         return self.number(name)
 
@@ -187,7 +187,7 @@ class Fields:
 
     def text_or_none(self, name: str, most: int) -> str | None:
         """Take a text of at most `most` characters, or null."""
-        if self._is_null(name):
+        if self.is_null(name):
             return None
         return self.text(name, most)
 
@@ -200,7 +200,7 @@ class Fields:
 
     def matching_or_none(self, name: str, pattern: re.Pattern[str], wanted: str) -> str | None:
         """Take a text that `pattern` matches as a whole, or null."""
-        if self._is_null(name):
+        if self.is_null(name):
             return None
         return self.matching(name, pattern, f"{wanted}, or null")
 
@@ -232,7 +232,7 @@ class Fields:
         """Return whether the field is there. Records of an older release lack added fields."""
         return name in self._content
 
-    def _is_null(self, name: str) -> bool:
+    def is_null(self, name: str) -> bool:
         """Remove the field if it is null. Returns whether it was."""
         if self._content.get(name, _MISSING) is not None:
             return False

@@ -25,8 +25,8 @@ MOST_MODEL = 256
 FROM_FILE = -1  # the partition in the output of `longtake run`, whose frames come from no log
 CHAIN = re.compile(r"[0-9a-f]{8}")
 CHAIN_WANTED = "8 hexadecimal digits"
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z", re.ASCII)
-_TIME_WANTED = "a time like 2026-11-23T14:26:00.123Z"
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z", re.ASCII)
+TIME_WANTED = "a time like 2026-11-23T14:26:00.123Z"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,13 +45,15 @@ class MemoryFacts:
 class Answer:
     """The model's output for one frame: the bytes to publish, and the label with the best score.
 
-    `label` is the label's index in the bundle's list, `confidence` its score before rounding.
+    `label` is the label's index in the bundle's list, `confidence` its score before rounding, and
+    `scores` are those of all labels.
     """
 
     value: bytes
     chain: str
     label: int
     confidence: float
+    scores: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Prediction:
             value=value or b"",
             stream=fields.matching("stream", STREAM, STREAM_WANTED),
             seq=fields.integer_or_none("seq"),
-            captured_at=fields.matching("captured_at", _TIME, _TIME_WANTED),
+            captured_at=fields.matching("captured_at", TIME, TIME_WANTED),
             label=fields.text("label", MOST_LABEL),
             confidence=fields.number("confidence", 0, 1),
             scores=fields.numbers("scores", 0, 1),
@@ -154,7 +156,7 @@ class PredictionWriter:
         ).encode()
         chain = link(prev, body)
         value = body + f',"prev":"{prev}","chain":"{chain}"}}'.encode()
-        return Answer(value, chain, best, scores[best])
+        return Answer(value, chain, best, scores[best], scores)
 
     def _scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Softmax or sigmoid in float64, frame by frame: rounding depends on no other frame."""

@@ -20,6 +20,7 @@ from pipeline.records import (
     Reset,
 )
 from pipeline.wire.changelog import MOST_NAME, SCHEMA, SNAPSHOT_PREFIX, corrupt, snapshot_key
+from pipeline.wire.events.event_memory import EventMemory
 from pipeline.wire.frames import LAST_US, MOST_COUNTER, STREAM, STREAM_WANTED
 from pipeline.wire.json_text import Fields, UnreadableError, read_object, write_object
 from pipeline.wire.predictions import CHAIN, CHAIN_WANTED
@@ -31,8 +32,8 @@ class Snapshot:
 
     `tensors` is empty if memory is reset before the next frame (`pending_reset`). `keyframe` is
     None if the stream has no whole chain of H.264 units after `offset`, which is -1 if the memory
-    came from another partition and no record of this one has changed it. `unknown` holds fields of
-    a newer release.
+    came from another partition and no record of this one has changed it. `events` is None if the
+    group has never published events. `unknown` holds fields of a newer release.
     """
 
     stream: str
@@ -46,6 +47,7 @@ class Snapshot:
     pending_reset: Reset | None
     tensors: Mapping[str, NDArray[np.generic]]
     keyframe: Keyframe | None = None
+    events: EventMemory | None = None
     unknown: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def write(self, partition: int) -> Outgoing:
@@ -68,6 +70,7 @@ class Snapshot:
             "pending_reset": self.pending_reset,
             "record_ms": known.record_ms,
             **self._keyframe_fields(),
+            **({} if self.events is None else {"events": self.events.content(self.offset)}),
             **self.unknown,
         }
         # safetensors ignores strides: of a view it would save neighbouring bytes
@@ -130,6 +133,7 @@ class Snapshot:
             pending_reset=None if pending is None else Reset(pending),
             tensors=_tensors(value),
             keyframe=_keyframe(meta, offset),
+            events=_events(meta, offset),
             unknown=unknown,
         )
 
@@ -143,6 +147,10 @@ def _keyframe(meta: Fields, offset: int) -> Keyframe | None:
         return None
     found = Keyframe(at, meta.integer("keyframe_ms", 0, LAST_US // 1000))
     return found if meta.integer("keyframe_whole", at, offset) == offset else None
+
+
+def _events(meta: Fields, offset: int) -> EventMemory | None:
+    return EventMemory.read(meta.inner("events"), offset) if meta.has("events") else None
 
 
 def _tensors(value: bytes) -> dict[str, NDArray[np.generic]]:

@@ -27,6 +27,7 @@ PAGE = Page.read("docs/kafka-security.md")
 COLUMNS = (
     Resource.FRAMES,
     Resource.PREDICTIONS,
+    Resource.EVENTS,
     Resource.DEAD_LETTERS,
     Resource.STATE,
     Resource.CAMERAS,

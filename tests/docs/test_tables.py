@@ -15,6 +15,7 @@ from pipeline.cameras.values import PictureFate
 from pipeline.cli.main import ENGINE_EXIT_CODES, READER_GONE, app
 from pipeline.config import OTHER_VARIABLES, WorkerConfig
 from pipeline.errors import RecordError, StopError
+from pipeline.events.event_settings import EventSettings
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.records import Fate, Reset
 from pipeline.settings import PREFIX
@@ -26,10 +27,11 @@ CONFIGURATION, FORMATS = Page.read("docs/configuration.md"), Page.read("docs/for
 CAMERAS = Page.read("docs/cameras.md")
 SUCCESS, BUG, USAGE, INTERRUPTED = 0, 1, 2, 130
 SCHEMA = json.loads((ROOT / "pipeline" / "schemas" / "prediction.schema.json").read_text())
+EVENT_SCHEMA = json.loads((ROOT / "pipeline" / "schemas" / "event.schema.json").read_text())
 OF_A_CAMERA = {"fps": "all", "size": "as it comes"}  # what no limit means
 SETTING = re.compile(r"(?!longtake_)[a-z]+(_[a-z]+)*_(s|bytes|topic|port)")  # and no metric
 OF_KUBERNETES = {f"{PREFIX}SERVICE_HOST", f"{PREFIX}PORT"}  # the pages say that they are ignored
-OF_A_PREDICTION = {"age_s", "gap_s"}
+OF_OUTPUTS = {"age_s", "gap_s", "duration_s"}  # of predictions and events
 
 
 def written(default: object) -> str:
@@ -115,11 +117,11 @@ def test_every_exit_code_is_listed() -> None:
 @pytest.mark.parametrize("name", pages())
 def test_every_setting_and_variable_that_is_named_exists(name: str) -> None:
     page = Page.read(name)
-    kinds = (WorkerConfig, CamerasConfig, CameraSettings)
+    kinds = (WorkerConfig, EventSettings, CamerasConfig, CameraSettings)
     known = {name for kind in kinds for name in kind.model_fields}
     spans = {span.partition(" = ")[0] for span in page.spans}
     named = {span for span in spans if SETTING.fullmatch(span)}
-    assert named - known - OF_A_PREDICTION == set()
+    assert named - known - OF_OUTPUTS == set()
     variables = set(re.findall(rf"(?<![A-Z_]){PREFIX}[A-Z]\w*", page.text))
     ours = {f"{PREFIX}{one}".upper() for one in known} | OTHER_VARIABLES
     assert variables - ours - OF_KUBERNETES == set()
@@ -138,10 +140,11 @@ def test_every_key_of_a_prediction_is_explained_in_its_order() -> None:
     assert [row[0].strip("`") for row in FORMATS.rows("Predictions")] == keys(SCHEMA)
 
 
-def test_every_key_of_a_cameras_state_is_explained_in_its_order() -> None:
+def test_every_key_of_events_and_cameras_states_is_explained_in_its_order() -> None:
     wanted = json.loads(GATE.write().value or b"")
-    _, example = (json.loads(block.text) for block in FORMATS.blocks if block.kind == "json")
+    _, event, example = (json.loads(block.text) for block in FORMATS.blocks if block.kind == "json")
     assert [row[0].strip("`") for row in FORMATS.rows("States of cameras")] == list(wanted)
+    assert list(event) == list(EVENT_SCHEMA["properties"])
     assert (list(example), list(example["fates"])) == (list(wanted), list(PictureFate))
 
 

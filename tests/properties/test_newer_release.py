@@ -14,7 +14,7 @@ from pipeline.wire.changelog import MANIFEST_KEY, Manifest, snapshot_key
 from tests.properties.worlds import film
 from tests.world import TOPICS, World
 
-ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü"}
+ADDED = {"alarms": {"open": [1, 2.5, None]}, "zone": "ü"}
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ class Resource(StrEnum):
 
     FRAMES = "frames"
     PREDICTIONS = "predictions"
+    EVENTS = "events"
     DEAD_LETTERS = "dead letters"
     STATE = "state"
     CAMERAS = "cameras"
@@ -103,6 +104,7 @@ def _on(resource: Resource, *operations: Operation) -> Needs:
 TOPICS = (
     Resource.FRAMES,
     Resource.PREDICTIONS,
+    Resource.EVENTS,
     Resource.DEAD_LETTERS,
     Resource.STATE,
     Resource.CAMERAS,
@@ -120,6 +122,7 @@ NEEDS: Mapping[Command, Needs] = {
     | _on(Resource.CAMERAS, _WRITE, _DESCRIBE),
     Command.WORKER: _on(Resource.FRAMES, _READ, _DESCRIBE)
     | _on(Resource.PREDICTIONS, _READ, _WRITE, _DESCRIBE)
+    | _on(Resource.EVENTS, _READ, _WRITE, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _READ, _WRITE, _DESCRIBE)
     | _on(Resource.STATE, _READ, _WRITE, _DESCRIBE, _CONFIGS)
     | _on(Resource.GROUP, _READ, _DESCRIBE)
@@ -153,6 +156,7 @@ NEEDS: Mapping[Command, Needs] = {
     Command.TOPICS_CHECK: {resource: frozenset({_DESCRIBE, _CONFIGS}) for resource in TOPICS}
     | _on(Resource.OWNERS, _DESCRIBE),
     Command.TOPICS_TAKE: _on(Resource.PREDICTIONS, _READ, _DESCRIBE)
+    | _on(Resource.EVENTS, _READ, _DESCRIBE)
     | _on(Resource.DEAD_LETTERS, _READ, _DESCRIBE)
     | _CLAIMING,
     Command.TOPICS_GROW: _on(Resource.FRAMES, _READ, _DESCRIBE, _CONFIGS, _ALTER)
@@ -210,6 +214,8 @@ def _resource(resource: Resource, topics: Topics, group: str) -> tuple[ResourceK
             return ResourceKind.TOPIC, topics.frames, False
         case Resource.PREDICTIONS:
             return ResourceKind.TOPIC, topics.predictions, False
+        case Resource.EVENTS:
+            return ResourceKind.TOPIC, topics.events, False
         case Resource.DEAD_LETTERS:
             return ResourceKind.TOPIC, topics.dead_letters, False
         case Resource.STATE:

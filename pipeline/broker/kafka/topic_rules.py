@@ -16,17 +16,17 @@ DEFAULT_RETENTION_MS = 7 * 86_400_000  # of a topic that sets none, in Kafka
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "frames": {
         "message.timestamp.type": "LogAppendTime",
-        # The log keeps records as their producer compressed them, and `unpacking` unpacks them
-        # within a limit. With any other value the broker unpacks them into its heap and checks its
-        # size limit only afterwards.
+        # As their producer compressed them: `unpacking` unpacks them within a limit. With any other
+        # value the broker unpacks them into its heap and checks its size limit only afterwards.
         "compression.type": "producer",
         "max.message.bytes": str(FRAME_BYTES),
         "retention.ms": str(FRAMES_RETENTION_MS),
         "segment.bytes": str(256 << 20),
     },
     "predictions": {"message.timestamp.type": "LogAppendTime"},
+    "events": {"message.timestamp.type": "LogAppendTime"},
     # Anyone who may publish frames can cause dead letters, so their topic has an end.
-    # The log's own time: a worker's clock that is wrong would let retention delete them at once.
+    # The log's own time: with a wrong clock of a worker, retention would delete them at once.
     "dead_letters": {
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
@@ -34,8 +34,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "retention.bytes": str(1 << 30),
         "segment.bytes": str(64 << 20),
     },
-    # small segments and eager compaction: a restore reads the live records and little more
-    "state": {
+    "state": {  # compacted eagerly: a restore reads the live records and little more
         "cleanup.policy": "compact",
         # else the broker refuses all commits of a worker whose clock is an hour ahead (KAFKA-14991)
         "message.timestamp.type": "LogAppendTime",
@@ -46,8 +45,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
         "delete.retention.ms": "3600000",
         "max.message.bytes": str(FRAME_BYTES),
     },
-    # One small record a camera and minute: compacted every ten minutes, a reader that begins reads
-    # some ten records a camera.
+    # Compacted every ten minutes: a reader that begins reads some ten small records a camera.
     "cameras": {
         "cleanup.policy": "compact",
         # readers judge by the log's time whether the process of a camera still lives
@@ -70,8 +68,8 @@ def new_settings(role: str, replicas: int | None, retention_ms: int | None) -> d
     """Return the settings of a new topic; `retention_ms` is that of frames."""
     settings = dict(SETTINGS[role])
     longer = retention_ms is not None and retention_ms > DEFAULT_RETENTION_MS
-    if retention_ms is not None and (role == "frames" or (role == "predictions" and longer)):
-        settings["retention.ms"] = str(retention_ms)
+    if role == "frames" or (longer and role in ("predictions", "events")):
+        settings |= {} if retention_ms is None else {"retention.ms": str(retention_ms)}
     if replicas is not None and replicas >= COPIES:
         settings["min.insync.replicas"] = "2"
     return settings
@@ -139,10 +137,11 @@ def problem(topic: TopicFacts, frames: TopicFacts) -> str | None:
     """Return why an existing topic cannot be used; None if it can."""
     counted = frames.presence is Presence.PRESENT and topic.role not in UNDIVIDED
     if counted and topic.partitions < frames.partitions:
-        return (
-            f"has {topic.partitions} partitions, {frames.name} has {frames.partitions}: `longtake"
-            f" topics grow --partitions {frames.partitions}` keeps the memory of streams"
-        )
+        count = frames.partitions
+        text = f"has {topic.partitions} partitions, {frames.name} has {count}"
+        if topic.role == "events":
+            return f"{text}: use kafka-topics.sh --alter"
+        return f"{text}: `longtake topics grow --partitions {count}` keeps the memory of streams"
     policy = topic.text("cleanup.policy")
     if topic.role == "state" and policy is not None and policy != "compact":
         return "is not compacted: set cleanup.policy=compact, or memory will be deleted"
@@ -154,6 +153,7 @@ def dangers(topic: TopicFacts, topics: Mapping[str, TopicFacts], brokers: int) -
     rules = {
         "frames": _of_frames,
         "predictions": _of_predictions,
+        "events": _of_predictions,
         "dead_letters": _of_dead_letters,
         "state": _of_state,
         "cameras": _of_cameras,
@@ -208,8 +208,8 @@ def _of_frames(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[
 def _of_predictions(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iterator[Remark]:
     if "compact" in (topic.text("cleanup.policy") or ""):
         yield Remark(
-            "cleanup.policy=compact deletes all predictions of a stream but the newest, and breaks"
-            " its chain",
+            f"cleanup.policy=compact deletes all {topic.role} of a stream but the newest, and"
+            " breaks its chain",
             {"cleanup.policy": "delete"},
         )
     kept_ms, frames_ms = topic.number("retention.ms"), topics["frames"].number("retention.ms")
@@ -218,7 +218,7 @@ def _of_predictions(topic: TopicFacts, topics: Mapping[str, TopicFacts]) -> Iter
     if kept_ms < frames_ms or frames_ms == FOR_EVER:
         yield Remark(
             f"retention.ms={kept_ms} is shorter than that of frames ({frames_ms}): audit and replay"
-            " miss the predictions of frames that still exist",
+            f" miss the {topic.role} of frames that still exist",
             {"retention.ms": str(frames_ms)},
         )
 

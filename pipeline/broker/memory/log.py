@@ -11,7 +11,7 @@ from pipeline.broker.owners import Owners
 from pipeline.broker.partitioner import partition_of
 from pipeline.clock import Clock
 from pipeline.errors import CommitRefusedError, FencedError, TopicError
-from pipeline.records import OUTPUTS, Changelog, Headers, Outgoing, Record, Topics
+from pipeline.records import Changelog, Headers, Outgoing, Record, Topics
 
 
 @dataclass(slots=True)
@@ -169,13 +169,13 @@ class MemoryLog:
     def owners(self) -> Owners:
         """Return the group that each output topic belongs to."""
         with self.changed:
-            return {kind: self._owners.get(self.topics.of(kind)) for kind in OUTPUTS}
+            return {kind: self._owners.get(self.topics.of(kind)) for kind in self.topics.outputs}
 
     def claim(self, group: str, seen: Owners) -> Owners:
         """Claim each output topic whose owner is still as in `seen`."""
         with self.changed:
             now = self.owners()
-            wanted = [kind for kind in OUTPUTS if now[kind] == seen[kind]]
+            wanted = [kind for kind in self.topics.outputs if now[kind] == seen[kind]]
             self._owners |= {self.topics.of(kind): group for kind in wanted}
             return self.owners()
 

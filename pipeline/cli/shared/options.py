@@ -49,6 +49,7 @@ group where it publishes, by setting."""
 OUTPUTS = {
     "predictions_topic": "Where the group publishes predictions. [predictions]",
     "dead_letters_topic": "Where the group publishes dead letters. [frames.dlq]",
+    "events_topic": "Where the group publishes events, if it has `[events]`. [events]",
 }
 
 PANEL = "Reaching Kafka"

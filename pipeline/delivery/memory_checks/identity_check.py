@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.config import ChangedRules
+from pipeline.config import EVENT_RULES, ChangedRules
 from pipeline.errors import IdentityError
 from pipeline.records import FRAMES, Destination
 from pipeline.text.printable import printable
@@ -13,7 +13,7 @@ from pipeline.wire.changelog import Manifest
 
 log = logging.getLogger(__name__)
 
-ONLY_WRITTEN = (Destination.PREDICTIONS, Destination.DEAD_LETTERS)
+ONLY_WRITTEN = (Destination.PREDICTIONS, Destination.EVENTS, Destination.DEAD_LETTERS)
 NEW_LIFE = "with all workers stopped, `longtake reset partition --every --to {to} --group {group}`"
 
 
@@ -55,6 +55,7 @@ def identify(
     for old, new in changes:
         log.warning("%s: %s from offset %d on, before %s", place, new, manifest.next_offset, old)
     now = own.begin(manifest.next_offset, ids)
+    ended = _ended_rules(before, own)
     same_rules = not _other_rules(before, own) and before.rules.keys() >= own.rules.keys()
     exact = same_rules and before.offset == manifest.next_offset
     topics = {
@@ -63,7 +64,7 @@ def identify(
     }
     return MemoryIdentity(
         topics={**before.topics, **topics},
-        rules={**before.rules, **now.rules},
+        rules={**{r: v for r, v in before.rules.items() if r not in ended}, **now.rules},
         rules_since=before.rules_since if exact else manifest.next_offset,
         offset=manifest.next_offset,
         unknown=before.unknown,
@@ -113,11 +114,20 @@ def _other_outputs(
 
 
 def _other_rules(before: MemoryIdentity, own: OwnIdentity) -> list[tuple[str, str]]:
-    return [
+    changed = [
         (f"{rule} = {before.rules[rule]:.15g}", f"{rule} = {value:.15g}")
         for rule, value in own.rules.items()
         if rule in before.rules and before.rules[rule] != value
     ]
+    ended = [
+        (f"{rule} = {before.rules[rule]:.15g}", f"no {rule}") for rule in _ended_rules(before, own)
+    ]
+    return changed + ended
+
+
+def _ended_rules(before: MemoryIdentity, own: OwnIdentity) -> list[str]:
+    """Return the rules of events that do not apply any more; other rules always apply."""
+    return [one for one in before.rules if one.startswith(EVENT_RULES) and one not in own.rules]
 
 
 def _followed(

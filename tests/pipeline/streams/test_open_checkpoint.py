@@ -10,9 +10,10 @@ from pipeline.streams.open_checkpoint import (
     LetterBudget,
     OpenCheckpoint,
 )
+from pipeline.streams.stream import Stream
 from pipeline.wire.skips import Skips
 from tests.pipeline.changelogs import manifest
-from tests.pipeline.frame_path import FramePath, frame, undecodable
+from tests.pipeline.frame_path import RULES, FramePath, frame, undecodable
 
 NOTE = Outgoing(Destination.STATE, 0, b"x", b"1234")
 
@@ -71,8 +72,8 @@ def test_a_stream_that_is_forgotten_is_written_no_more(
 ) -> None:
     for item in path.work(frame(0, "a"), frame(1, "b")):
         waiting.finish(item)
-    waiting.forget("a")
-    waiting.forget("never seen")
+    waiting.evict(path.partition.streams["a"], 0, RULES)
+    waiting.evict(Stream("never seen"), 0, RULES)
     assert set(waiting.changed) == {"b"}
 
 

@@ -17,7 +17,7 @@ from pipeline.wire.skips import Skips
 from pipeline.wire.snapshots import Snapshot
 from tests.pipeline.predictions import remembered, resealed, tape
 
-ADDED = {"events": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
+ADDED = {"alarms": {"open": [1, 2.5, None]}, "zone": "ü", "keyframes": True}
 MANIFEST = Manifest(10, 17, 7, "w", 3, "b" * 64, 8, 1_000, {Fate.PREDICTED: 5}, absent=2)
 IDENTITY = MemoryIdentity(
     {"frames": KnownTopic("frames", "aQ", 0, {"kind": 3}), "state": KnownTopic("g.state", "", 7)},

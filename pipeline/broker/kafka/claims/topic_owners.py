@@ -9,7 +9,7 @@ from pipeline.broker.kafka.vendor.sending import abandon
 from pipeline.broker.owners import UNREADABLE, Owners
 from pipeline.connection import Connection
 from pipeline.errors import BrokerUnavailableError, CommitRefusedError, FencedError
-from pipeline.records import OUTPUTS, Topics
+from pipeline.records import Topics
 from pipeline.wire.belongings.ownership import OWNERS, read_claim, write_claim
 from pipeline.wire.json_text import UnreadableError
 
@@ -27,7 +27,7 @@ class KafkaOwners:
 
     def __init__(self, connection: Connection, *, topics: Topics) -> None:
         self._connection = connection
-        self._places = {kind: TopicPartition(topics.of(kind), PLACE) for kind in OUTPUTS}
+        self._places = {kind: TopicPartition(topics.of(kind), PLACE) for kind in topics.outputs}
         self._consumer: KafkaConsumer | None = None
 
     def read(self) -> Owners:
