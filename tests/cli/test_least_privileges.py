@@ -27,7 +27,7 @@ pytestmark = pytest.mark.kafka
 
 FRAMES = 20
 NOTHING_SENT = "cam-1: 0 frames sent"  # the camera ends with 0 all the same
-IMPLYING = {Operation.READ, Operation.WRITE}  # allow to DESCRIBE too
+IMPLYING = {Operation.READ, Operation.WRITE, Operation.ALTER}  # allow to DESCRIBE too
 OUTPUTS = {Resource.PREDICTIONS, Resource.DEAD_LETTERS}
 SEES_LESS = {Command.CAMERA, Command.TOPICS_CHECK}  # without DESCRIBE_CONFIGS, but runs
 ENDLESS = {Command.TAIL, Command.TAIL_PICTURES, Command.TAIL_CAMERAS, Command.WORKER}
