@@ -117,9 +117,7 @@ class Prediction:
     @property
     def intact(self) -> bool:
         """Whether `chain` is the checksum of `prev` and the bytes before it."""
-        body, _, tail = self.value.rpartition(b',"prev":')
-        wanted = f'"{self.prev}","chain":"{self.chain}"}}'.encode()
-        return tail == wanted and self.chain == link(self.prev, body)
+        return sealed(self.value.rpartition(b',"prev":')[0], self.prev) == (self.value, self.chain)
 
     @property
     def captured_s(self) -> float:
@@ -154,8 +152,7 @@ class PredictionWriter:
             f',"note":{_optional(memory.note)}}},"model":{self._model}'
             f',"source":{{"partition":{frame.partition},"offset":{frame.offset}}}'
         ).encode()
-        chain = link(prev, body)
-        value = body + f',"prev":"{prev}","chain":"{chain}"}}'.encode()
+        value, chain = sealed(body, prev)
         return Answer(value, chain, best, scores[best], scores)
 
     def _scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -172,6 +169,12 @@ class PredictionWriter:
 def link(prev: str, body: bytes) -> str:
     """Return a prediction's chain: the CRC-32 of `prev` and the value up to `,"prev":`."""
     return f"{zlib.crc32(body, zlib.crc32(prev.encode())):08x}"
+
+
+def sealed(body: bytes, prev: str) -> tuple[bytes, str]:
+    """Return the whole value for a body up to `,"prev":`, and its chain."""
+    chain = link(prev, body)
+    return body + f',"prev":"{prev}","chain":"{chain}"}}'.encode(), chain
 
 
 def timestamp(us: int) -> str:

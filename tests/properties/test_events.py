@@ -48,7 +48,7 @@ def require_alternation(values: list[bytes]) -> None:
     opened, chain = None, NEW_CHAIN
     for event in map(Event.read, values):
         assert event.intact
-        assert event.prev == chain or event.begins_chain
+        assert event.prev == chain or (event.starts and event.prev == NEW_CHAIN)
         chain = event.chain
         assert event.starts == (opened is None)
         assert event.starts or event.id == opened

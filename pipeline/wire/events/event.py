@@ -18,10 +18,9 @@ from pipeline.wire.predictions import (
     FROM_FILE,
     MOST_LABEL,
     MOST_MODEL,
-    NEW_CHAIN,
     TIME,
     TIME_WANTED,
-    link,
+    sealed,
     timestamp,
 )
 
@@ -78,8 +77,7 @@ def _write(stream: str, event: OpenEvent, kind: str, why: Why, prev: str) -> tup
         f',"peak":{seen.peak / WHOLE:.4f},"mean":{mean:.4f}'
         f',"model":{json.dumps(event.model, ensure_ascii=False)},"why":"{why}"'
     ).encode()
-    chain = link(prev, body)
-    return body + f',"prev":"{prev}","chain":"{chain}"}}'.encode(), chain
+    return sealed(body, prev)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +138,4 @@ class Event:
     @property
     def intact(self) -> bool:
         """Whether `chain` is the checksum of `prev` and the bytes before it."""
-        body, _, tail = self.value.rpartition(b',"prev":')
-        wanted = f'"{self.prev}","chain":"{self.chain}"}}'.encode()
-        return tail == wanted and self.chain == link(self.prev, body)
-
-    @property
-    def begins_chain(self) -> bool:
-        """Whether its stream was new."""
-        return self.starts and self.prev == NEW_CHAIN
+        return sealed(self.value.rpartition(b',"prev":')[0], self.prev) == (self.value, self.chain)

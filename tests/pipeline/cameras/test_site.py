@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 
-from pipeline.broker.shots import Shot
 from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.site import Site
 from pipeline.cameras.values import PictureFate, State
@@ -14,21 +13,8 @@ from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from tests.cameras.hostile import Page, web
 from tests.cli.commands import until
+from tests.pipeline.cameras.sink import CollectingSink
 from tests.pipeline.pictures import jpeg, write_video
-
-
-class CollectingSink:
-    def __init__(self) -> None:
-        self.shots = list[Shot]()
-
-    def post(self, shot: Shot) -> bool:
-        self.shots.append(shot)
-        return True
-
-    offer = post
-
-    def of(self, name: str) -> list[Shot]:
-        return [shot for shot in self.shots if shot.stream == name]
 
 
 @pytest.fixture

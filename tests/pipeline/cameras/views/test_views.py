@@ -1,10 +1,8 @@
 """A view is the stream of the same pixels cut beforehand, and what a mask covers never leaves."""
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,88 +12,27 @@ from PIL import Image
 
 from engines.onnxrt import onnxruntime_engine
 from pipeline.broker.shots import Shot, ShotKind
-from pipeline.cameras.backoff import Backoff
-from pipeline.cameras.camera_settings import CameraSettings
 from pipeline.cameras.capture.clip import ClipSource
-from pipeline.cameras.capture.shutter import Exposure, Shutter
-from pipeline.cameras.feed import Feed, Source
+from pipeline.cameras.capture.shutter import Exposure
+from pipeline.cameras.feed import Source
 from pipeline.cameras.relay import Relay
-from pipeline.cameras.site import Site
 from pipeline.cameras.spool import Spool
-from pipeline.cameras.tally import CameraTally
-from pipeline.cameras.values import NewEpoch, Picture, PictureFate, State
+from pipeline.cameras.values import NewEpoch, Picture, PictureFate
 from pipeline.cameras.views import camera_view
-from pipeline.cameras.views.camera_stream import CameraStream
-from pipeline.clock import ManualClock, SystemClock
-from pipeline.errors import CameraLostError, LossReason
+from pipeline.clock import ManualClock
 from pipeline.media.pictures import decode_upright, rgb_pixels
 from pipeline.media.sources import open_source
 from pipeline.media.video.outcomes import StorableUnit
 from pipeline.offline.run import SourceReport, predict_sources, serve_files
-from tests.cameras.mjpeg import MjpegCamera, MjpegServer
-from tests.cli.commands import until
 from tests.engines.bundles import tiny
 from tests.pipeline.cameras.scene import START_S
+from tests.pipeline.cameras.views.shots import Given, Shots
 from tests.pipeline.pictures import encoded, noisy, turned, write_video
 from tests.uplinks import Log
 from tests.world import Steps
 
 Pixels = NDArray[np.uint8]
 WHERE = {"odd": (7, 5, 58, 40), "door": (0, 0, 33, 48), "all": (0, 0, 64, 48)}
-
-
-class Shots:
-    """The shots of a camera's streams, made without a thread."""
-
-    def __init__(
-        self, source: Source, *, exposure: Exposure | None = None, **settings: object
-    ) -> None:
-        camera = CameraSettings.model_validate({"url": "x", **settings})
-        self.tallies = dict[str, CameraTally]()
-        self.made = list[Shot]()
-        self.clock = ManualClock(START_S)
-        streams = [
-            CameraStream(
-                name,
-                Shutter(name, exposure or Exposure(size=camera.size), epoch_s=7),
-                view=view,
-                post=self._post,
-                tally=self.tallies.setdefault(name, CameraTally()),
-                clock=self.clock,
-            )
-            for name, view in camera.streams("gate").items()
-        ]
-        Feed(
-            "gate",
-            source,
-            streams,
-            backoff=Backoff(Random(1)),  # noqa: S311
-            clock=self.clock,
-            stop=threading.Event(),
-            stall_s=5.0,
-        ).run()
-
-    def _post(self, shot: Shot) -> bool:
-        self.made.append(shot)
-        return True
-
-    def of(self, stream: str) -> list[Shot]:
-        """The shots of one stream, without its name."""
-        return [replace(shot, stream="") for shot in self.made if shot.stream == stream]
-
-
-class Given:
-    """See `Source`: these pictures, once."""
-
-    retries = False
-
-    def __init__(self, *pictures: Picture) -> None:
-        self._pictures = pictures
-
-    def pictures(self, stop: threading.Event) -> Iterator[Picture]:
-        del stop
-        yield from self._pictures
-        raise CameraLostError(LossReason.ENDED, "over")
 
 
 def clip(path: Path) -> ClipSource:
@@ -310,52 +247,3 @@ def test_a_view_of_a_turned_jpeg_is_cut_from_the_upright_picture() -> None:
     (low,) = shots.of("low")
     assert rgb_pixels(decode_upright(low.content)).shape == (14, 48, 3)
     assert shots.of("wide") == []
-
-
-def test_views_share_one_connection_and_say_their_own_states() -> None:
-    site = Site(environment={}, clock=SystemClock(), rng=Random(1))  # noqa: S311
-    camera = CountedCamera("gate", fps=20)
-    sink = Sink()
-    with MjpegServer(camera) as server:
-        settings = CameraSettings.model_validate(
-            {
-                "url": server.url("gate"),
-                "views": {"door": "0,0,0.5,1", "yard": "0.5,0,0.5,1", "far": "300,0,100,100"},
-            }
-        )
-        site.arrange({"gate": settings}, sink)
-        until(lambda: len(sink.of("yard")) > 3, "frames of yard")
-        assert camera.viewers == 1
-        far = site.tallies["far"]
-        assert (far.state, far.captured_us) == (State.REFUSED, 0)
-        assert far.why == "its crop 300,0,100,100 reaches beyond the picture, which is 320 x 240"
-        assert site.tallies["yard"].state is State.LIVE
-        site.stop(3.0)
-    assert set(site.tallies) == {"door", "yard", "far"}
-    assert sink.of("gate") == sink.of("far") == []
-    door, yard = (sink.of(name)[:3] for name in ("door", "yard"))
-    assert [(one.seq, one.captured_us) for one in door] == [
-        (one.seq, one.captured_us) for one in yard
-    ]
-
-
-class CountedCamera(MjpegCamera):
-    viewers = 0
-
-    def parts(self) -> Iterator[bytes | None]:
-        self.viewers += 1
-        return super().parts()
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.shots = list[Shot]()
-
-    def post(self, shot: Shot) -> bool:
-        self.shots.append(shot)
-        return True
-
-    offer = post
-
-    def of(self, name: str) -> list[Shot]:
-        return [shot for shot in self.shots if shot.stream == name]
