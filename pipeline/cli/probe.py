@@ -1,7 +1,7 @@
 """`longtake probe`: what a camera sends, and whether it suits the bundle."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -91,6 +91,7 @@ def probe(
             how,
             seconds=seconds,
             clock=SystemClock(),
+            cut=any(view.cuts for view in views.values()),
             show=lambda frame: shown.append(rgb_pixels(frame)),
         )
     (pixels,) = shown
@@ -103,7 +104,7 @@ def probe(
     if as_json:
         print_facts(_facts(address, probed, fitness, loaded.id))
     else:
-        _show(probed, fitness, loaded.id)
+        _show([*_rows(probed, views), *_view_rows(views, size)], fitness, loaded.id)
     if not fitness.suits:
         raise typer.Exit(UNFIT)
 
@@ -160,9 +161,9 @@ def _facts(address: Address, probed: Probed, fitness: Fitness, bundle: str) -> d
     return {"source": address.shown, **rounded, **judged}
 
 
-def _show(probed: Probed, fitness: Fitness, bundle: str) -> None:
+def _show(rows: Sequence[tuple[str, str]], fitness: Fitness, bundle: str) -> None:
     table = Table(show_header=False, box=None)
-    for name, words in _rows(probed):
+    for name, words in rows:
         table.add_row(name, words)
     console = Terminal()
     console.print(table)
@@ -173,7 +174,7 @@ def _show(probed: Probed, fitness: Fitness, bundle: str) -> None:
         console.say(f"- {words}")
 
 
-def _rows(probed: Probed) -> list[tuple[str, str]]:
+def _rows(probed: Probed, views: Mapping[str, CameraView]) -> list[tuple[str, str]]:
     codec = " ".join(filter(None, (probed.codec_name, probed.profile)))
     rows = [
         ("codec", f"{codec}, {probed.pix_fmt} ({probed.format_name})"),
@@ -186,7 +187,7 @@ def _rows(probed: Probed) -> list[tuple[str, str]]:
         ("bit rate", _or_unknown(probed.bit_rate and probed.bit_rate / 1000, ",.0f", "kbit/s")),
         ("GOP", _gop(probed)),
         ("B-frames", "yes" if probed.b_frames else "no"),
-        ("passing through", _passing(probed)),
+        ("passing through", _passing(probed, views)),
         ("seen", f"{probed.frames} frames, {probed.frames_damaged} damaged"),
     ]
     return rows + _live_rows(probed) if probed.live else rows
@@ -209,10 +210,21 @@ def _live_rows(probed: Probed) -> list[tuple[str, str]]:
     ]
 
 
-def _passing(probed: Probed) -> str:
+def _view_rows(views: Mapping[str, CameraView], size: tuple[int, int]) -> list[tuple[str, str]]:
+    """Return which pixels each view shows, of those that fit."""
+    rows = []
+    for name, view in views.items():
+        with suppress(UnfitViewError):  # `judge_views` says it
+            width, height = (box := view.box(size)).size
+            if view.cuts:
+                rows.append((name, f"{width} x {height} from {box.left}, {box.top} on"))
+    return rows
+
+
+def _passing(probed: Probed, views: Mapping[str, CameraView]) -> str:
     if probed.passes_through:
         return "its own H.264 can be published (`longtake camera --video auto`)"
-    if probed.codec_name == "mjpeg":
+    if probed.codec_name == "mjpeg" and not any(view.cuts for view in views.values()):
         return "its own JPEG is published"
     return f"no: {probed.why_not_passed}"
 

@@ -69,6 +69,8 @@ def test_the_picture_shows_the_views_and_hides_what_masks_cover(
     assert ended.code == 1
     assert "door: 30 x 32 is smaller than the model's 96 x 96" in ended.out
     assert "far: its crop 60,0,9,9 reaches beyond the picture, which is 64 x 48" in ended.out
+    assert re.search(r"door +30 x 32 from 32, 8 on", ended.out)
+    assert "can be published" not in ended.out  # its H.264 has what masks cover
     pixels = np.asarray(Image.open(picture)).astype(int)  # (H, W, 3)
     assert pixels.shape == (48, 64, 3)
     assert pixels[24:, :32].max() == 0

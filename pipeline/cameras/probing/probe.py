@@ -81,11 +81,12 @@ def probe(
     *,
     seconds: float,
     clock: Clock,
+    cut: bool = False,
     show: Callable[[av.VideoFrame], None] = _ignore,
 ) -> Probed:
     """Read for `seconds`, or `seconds` of a file; `show` gets the newest picture, upright.
 
-    Raises `SourceError`.
+    `cut`: its pictures would be cut or masked. Raises `SourceError`.
     """
     if not address.is_live and Path(address.url).is_dir():
         raise SourceError(f"{address.shown}: a folder; one camera or video file is probed")
@@ -97,7 +98,7 @@ def probe(
             stream,
             live=address.is_live,
             clock=clock,
-            obstacle=obstacle(address, transport=how.transport),
+            obstacle=obstacle(address, transport=how.transport, cut=cut),
         )
         for packet in media.packets(stream):
             if packet.size:
